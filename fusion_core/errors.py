@@ -1,0 +1,50 @@
+"""Every error that the package raises on purpose, one class per room.
+
+The command line prints the message as one line; its exit code is the class's ``exit_code``.
+"""
+
+from __future__ import annotations
+
+
+class FusionError(Exception):
+    """Base of all errors that carry a message for the user."""
+
+    exit_code = 1
+
+
+class UsageError(FusionError):
+    """What was asked for cannot be right, whatever the data: an unknown name, key or option."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration file or value is malformed, misspelt or out of range."""
+
+
+class SourceError(FusionError):
+    """An input is missing, empty, corrupt or of an unknown kind."""
+
+
+class EncodingError(SourceError):
+    """A frame's pixel encoding or layout is unknown or inconsistent."""
+
+
+class CalibrationError(FusionError):
+    """A rig file is malformed, or does not fit the frames it is used on."""
+
+
+class WeightsError(FusionError):
+    """A weight file is missing, torn, foreign or does not fit the model."""
+
+
+class MemoryBankError(FusionError):
+    """A memory-bank snapshot is torn, foreign or does not fit the model."""
+
+
+class SinkError(FusionError):
+    """An output cannot be opened or written."""
+
+
+class MissingExtraError(FusionError):
+    """An optional package is needed; the message names the extra that installs it."""

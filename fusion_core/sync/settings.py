@@ -1,0 +1,55 @@
+"""Settings of the sync room; the configuration holds them as its block ``sync``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+
+@dataclass(frozen=True)
+class SyncConfig:
+    """Pairing of the two streams by capture stamp."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    master: Annotated[
+        Literal["visible", "thermal"],
+        Field(description="Stream whose frames set the output rate."),
+    ] = "visible"
+    slack_ms: Annotated[
+        float, Field(ge=0, le=1000, description="Largest skew of a pair, in milliseconds.")
+    ] = 25.0
+    visible_offset_ms: Annotated[
+        float,
+        Field(ge=-5000, le=5000, description="Added to visible stamps, in milliseconds."),
+    ] = 0.0
+    thermal_offset_ms: Annotated[
+        float,
+        Field(ge=-5000, le=5000, description="Added to thermal stamps, in milliseconds."),
+    ] = 0.0
+    reuse_ms: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=5000,
+            description="Age up to which the slower stream's last frame is used again, in ms.",
+        ),
+    ] = 150.0
+    wait_ms: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1000,
+            description="How long a master frame waits for its partner, in ms of stamp time.",
+        ),
+    ] = 50.0
+    on_missing_thermal: Annotated[
+        Literal["hold", "visible_only", "skip"],
+        Field(description="Output while the thermal stream is missing."),
+    ] = "visible_only"
+    on_missing_visible: Annotated[
+        Literal["hold", "thermal_only", "skip"],
+        Field(description="Output while the visible stream is missing."),
+    ] = "thermal_only"

@@ -1,0 +1,45 @@
+"""Settings of the thermal room; the configuration holds them as its block ``thermal``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+
+@dataclass(frozen=True)
+class ThermalConfig:
+    """From raw thermal counts to comparable luminance."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    agc: Annotated[
+        Literal["auto", "percentile", "plateau", "off"],
+        Field(description="Gain control; auto: percentile for more than 8 bits, off for 8 bits."),
+    ] = "auto"
+    low_percentile: Annotated[
+        float, Field(ge=0, le=49, description="Percentile of counts shown black.")
+    ] = 1.0
+    high_percentile: Annotated[
+        float, Field(ge=51, le=100, description="Percentile of counts shown white.")
+    ] = 99.5
+    smoothing_s: Annotated[
+        float, Field(ge=0, le=60, description="Time constant of the gain limits, in seconds.")
+    ] = 1.0
+    unit: Annotated[
+        Literal["none", "celsius", "kelvin"],
+        Field(description="Unit of scale * counts + offset; none: not radiometric."),
+    ] = "none"
+    scale: Annotated[
+        float, Field(gt=0, le=1000, description="Unit per count of a radiometric camera.")
+    ] = 0.01
+    offset: Annotated[
+        float, Field(ge=-1e4, le=1e4, description="Unit at zero counts of a radiometric camera.")
+    ] = 0.0
+    dead_pixels: Annotated[bool, Field(description="Replace dead and stuck pixels.")] = True
+    destripe: Annotated[bool, Field(description="Remove fixed column stripes.")] = False
+    freeze_frames: Annotated[
+        int,
+        Field(ge=0, le=1000, description="Identical frames that mean a closed shutter; 0: off."),
+    ] = 3

@@ -1,0 +1,233 @@
+"""Frozen values that travel between the rooms.
+
+Conventions, the same everywhere:
+
+* stamps are capture times in integer nanoseconds; durations carry their unit in the name;
+* colour images are ``HxWx3`` uint8 in **RGB** order; single-channel images are ``HxW``;
+* pixel coordinates are ``(x, y)`` with ``(0, 0)`` at the *centre* of the top-left pixel;
+* boxes are ``(x, y, width, height)`` in pixels, ``x, y`` the top-left corner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Modality = Literal["visible", "thermal"]
+UInt8Image = NDArray[np.uint8]
+FloatImage = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Box = tuple[float, float, float, float]
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class CameraModel:
+    """Intrinsics of one camera, with the meaning of ``sensor_msgs/CameraInfo``.
+
+    Attributes:
+        width: Image width in pixels.
+        height: Image height in pixels.
+        distortion_model: ``plumb_bob``, ``rational_polynomial`` or ``equidistant``.
+        d: Distortion coefficients.
+        k: 3x3 intrinsic matrix, row-major, in pixels.
+    """
+
+    width: int
+    height: int
+    distortion_model: str
+    d: tuple[float, ...]
+    k: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SceneTruth:
+    """What a synthetic scene knows about its own frame.
+
+    Attributes:
+        boxes: ``(label, box)`` on the visible grid.
+        mask: ``HxW`` uint8 label map on the visible grid: 0 background, 1 person, 2 vehicle.
+        degradations: Kind -> severity in [0, 1] for the visible stream.
+        homography: 3x3 map from visible pixels to thermal pixels (ground-plane free, far scene).
+    """
+
+    boxes: tuple[tuple[str, Box], ...]
+    mask: UInt8Image
+    degradations: Mapping[str, float]
+    homography: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One image of one camera.
+
+    Attributes:
+        stamp_ns: Capture time in nanoseconds.
+        modality: ``visible`` or ``thermal``.
+        image: Visible: ``HxWx3`` uint8 RGB. Thermal: ``HxW`` uint8, uint16 or float32 as the camera
+            gave it, or ``HxWx3`` uint8 RGB when the camera sent a colour-mapped picture.
+        encoding: ROS name of the layout of ``image``: ``rgb8``, ``mono8``, ``mono16``, ``32FC1``.
+        frame_id: Optical frame of the camera, may be empty.
+        sequence: Position in its stream as read, from 0.
+        camera: Intrinsics when the source knows them.
+        name: Stem of the file the frame came from, empty for streams.
+        truth: Ground truth, for synthetic scenes only.
+    """
+
+    stamp_ns: int
+    modality: Modality
+    image: NDArray[Any]
+    encoding: str
+    frame_id: str = ""
+    sequence: int = 0
+    camera: CameraModel | None = None
+    name: str = ""
+    truth: SceneTruth | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FramePair:
+    """Two frames that show the same moment; at most one side is ``None``.
+
+    Attributes:
+        stamp_ns: Capture time of the master stream's frame after its offset, in nanoseconds.
+        visible: The visible frame, ``None`` when the stream is missing and the policy says so.
+        thermal: The thermal frame, ``None`` likewise.
+        skew_ns: Thermal minus visible stamp after offsets, ``None`` when one side is missing.
+        reused: The slower stream's frame was already part of an earlier pair.
+        drops: Frames dropped so far, by cause, at the moment of pairing.
+        health: Conditions a user should know of, e.g. ``thermal_missing``, ``thermal_held``,
+            ``time_jump``.
+    """
+
+    stamp_ns: int
+    visible: Frame | None
+    thermal: Frame | None
+    skew_ns: int | None
+    reused: bool = False
+    drops: Mapping[str, int] = EMPTY
+    health: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ThermalImage:
+    """A thermal frame made comparable across cameras.
+
+    Attributes:
+        luminance: ``HxW`` float32 in [0, 1], hot is bright.
+        temperature: ``HxW`` float32 in degrees Celsius, None when not radiometric.
+        health: Conditions: ``thermal_frozen`` (closed shutter), ``thermal_colour_mapped``.
+    """
+
+    luminance: FloatImage
+    temperature: FloatImage | None
+    health: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedPair:
+    """Both images on the visible camera's pixel grid.
+
+    Attributes:
+        stamp_ns: Capture time in nanoseconds.
+        visible: ``HxWx3`` uint8 RGB, or None when missing.
+        thermal: ``HxW`` float32 in [0, 1], 0 where not ``valid``, or None when missing.
+        valid: ``HxW`` bool, True where the thermal camera sees the pixel.
+        temperature: ``HxW`` float32 in degrees Celsius or None.
+        confidence: Trust in the registration in [0, 1].
+        residual_px: Estimated remaining misalignment in pixels, None when not measured.
+    """
+
+    stamp_ns: int
+    visible: UInt8Image | None
+    thermal: FloatImage | None
+    valid: Mask
+    temperature: FloatImage | None = None
+    confidence: float = 1.0
+    residual_px: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScenePrior:
+    """What a prior provider says about a scene.
+
+    Attributes:
+        scene_id: Number of the scene since the start, from 0.
+        stamp_ns: Capture time of the pair it was computed on, in nanoseconds.
+        provider: Name of the provider.
+        visible: Degradation kind -> probability in [0, 1] for the visible image.
+        thermal: The same for the thermal image.
+        tokens: ``SxC`` float32 semantic tokens.
+        quality: Quality of the scene's pictures in [0, 1].
+    """
+
+    scene_id: int
+    stamp_ns: int
+    provider: str
+    visible: Mapping[str, float]
+    thermal: Mapping[str, float]
+    tokens: FloatImage
+    quality: float
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One object.
+
+    Attributes:
+        label: Class name.
+        score: Confidence in [0, 1].
+        box: ``(x, y, width, height)`` in pixels of the fused image.
+        track_id: Identity across frames, None when not tracked.
+        temperature: Mean temperature inside the box in degrees Celsius, None when unknown.
+    """
+
+    label: str
+    score: float
+    box: Box
+    track_id: int | None = None
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FusedFrame:
+    """One result.
+
+    Attributes:
+        frame: Number of the result since the start, from 0.
+        stamp_ns: Capture time in nanoseconds.
+        image: ``HxWx3`` uint8 RGB on the visible camera's grid.
+        pair: The pair it was made of.
+        aligned: The aligned pair the network saw.
+        detections: Objects found, empty without a detector.
+        prior: The scene prior in force, None without a provider.
+        timings: Stage -> milliseconds.
+        drops: Frames dropped so far, by cause.
+        health: Conditions that held for this frame, empty when all is well.
+        quality: Judge's score of the fused image in [0, 1], None when no model ran.
+        memory_slot: Slot of the memory bank this frame updated, None when none was.
+    """
+
+    frame: int
+    stamp_ns: int
+    image: UInt8Image
+    pair: FramePair
+    aligned: AlignedPair
+    detections: tuple[Detection, ...] = ()
+    prior: ScenePrior | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+    drops: Mapping[str, int] = EMPTY
+    health: tuple[str, ...] = ()
+    quality: float | None = None
+    memory_slot: int | None = None
+
+    @property
+    def skew_ns(self) -> int | None:
+        """Thermal minus visible stamp in nanoseconds."""
+        return self.pair.skew_ns
