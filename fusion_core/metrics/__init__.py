@@ -1,1 +1,17 @@
-"""."""
+"""Image fusion metrics on 8-bit gray images, exact to their published definitions."""
+
+from fusion_core.metrics.images import to_gray
+from fusion_core.metrics.registry import HEADLINE, METRICS, Metric, compute_all, select_metrics
+from fusion_core.metrics.temporal import PerStream, TemporalMeter, TemporalResult
+
+__all__ = [
+    "HEADLINE",
+    "METRICS",
+    "Metric",
+    "PerStream",
+    "TemporalMeter",
+    "TemporalResult",
+    "compute_all",
+    "select_metrics",
+    "to_gray",
+]
