@@ -1,1 +1,33 @@
-"""."""
+"""Fuse a robot's thermal and RGB camera streams, live.
+
+The names below are loaded when first used, so that importing the package stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fusion_core.api import fuse as fuse
+    from fusion_core.config import Config as Config
+    from fusion_core.models import load_model as load_model
+    from fusion_core.pipeline import Pipeline as Pipeline
+    from fusion_core.source import open_source as open_source
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Config": "fusion_core.config",
+    "Pipeline": "fusion_core.pipeline",
+    "fuse": "fusion_core.api",
+    "load_model": "fusion_core.models",
+    "open_source": "fusion_core.source",
+}
+__all__ = ["Config", "Pipeline", "__version__", "fuse", "load_model", "open_source"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is the exported object's own
+    if name not in _WHERE:
+        raise AttributeError(f"module 'fusion_core' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

@@ -22,7 +22,7 @@ from fusion_core.sync.settings import SyncConfig
 from fusion_core.thermal.settings import ThermalConfig
 
 _STRICT = ConfigDict(extra="forbid")
-_RIG_KEYS = {"homography", "visible", "thermal"}
+_RIG_KEYS = {"homography", "visible", "T_thermal_rgb"}
 
 
 @dataclass(frozen=True)

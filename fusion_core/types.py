@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -23,8 +22,6 @@ UInt8Image = NDArray[np.uint8]
 FloatImage = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Box = tuple[float, float, float, float]
-
-EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ class FramePair:
     thermal: Frame | None
     skew_ns: int | None
     reused: bool = False
-    drops: Mapping[str, int] = EMPTY
+    drops: Mapping[str, int] = field(default_factory=dict)
     health: tuple[str, ...] = ()
 
 
@@ -222,7 +219,7 @@ class FusedFrame:
     detections: tuple[Detection, ...] = ()
     prior: ScenePrior | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
-    drops: Mapping[str, int] = EMPTY
+    drops: Mapping[str, int] = field(default_factory=dict)
     health: tuple[str, ...] = ()
     quality: float | None = None
     memory_slot: int | None = None

@@ -1,1 +1,1 @@
-"""."""
+"""The ``fusion`` command, one file per verb."""

@@ -1,1 +1,1 @@
-"""."""
+"""Small concurrency and bookkeeping pieces that several rooms share."""

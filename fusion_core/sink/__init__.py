@@ -1,1 +1,6 @@
-"""."""
+"""Where fused frames go: videos, folders, JSON lines, bags and sockets."""
+
+from fusion_core.sink.base import Sink
+from fusion_core.sink.opening import open_sink
+
+__all__ = ["Sink", "open_sink"]

@@ -16,7 +16,10 @@ class ThermalConfig:
 
     agc: Annotated[
         Literal["auto", "percentile", "plateau", "off"],
-        Field(description="Gain control; auto: percentile for more than 8 bits, off for 8 bits."),
+        Field(
+            description="Gain control; auto: percentile for more than 8 bits, off for 8 bits; "
+            "off: the full range of the encoding."
+        ),
     ] = "auto"
     low_percentile: Annotated[
         float, Field(ge=0, le=49, description="Percentile of counts shown black.")
@@ -41,5 +44,9 @@ class ThermalConfig:
     destripe: Annotated[bool, Field(description="Remove fixed column stripes.")] = False
     freeze_frames: Annotated[
         int,
-        Field(ge=0, le=1000, description="Identical frames that mean a closed shutter; 0: off."),
+        Field(
+            ge=0,
+            le=1000,
+            description="Identical frames in a row (2 or more) that mean a closed shutter; 0: off.",
+        ),
     ] = 3

@@ -1,1 +1,1 @@
-"""."""
+"""How images travel: pixel layouts of messages and files, and a wire format over ZeroMQ."""

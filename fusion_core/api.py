@@ -1,0 +1,74 @@
+"""One call for one registered pair of images."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion_core.engine import Engine, pick_device
+from fusion_core.errors import EncodingError
+from fusion_core.memory import MemoryBank, MemoryConfig
+from fusion_core.models import load_model
+from fusion_core.registration import Registrar
+from fusion_core.thermal import ThermalConfig, ThermalProcessor
+from fusion_core.types import Frame, ThermalImage, UInt8Image
+
+_ENCODINGS = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1", "float64": "32FC1"}
+
+
+def fuse(
+    thermal: NDArray[Any], visible: UInt8Image, model: str = "m2pn-edge", device: str = "auto"
+) -> UInt8Image:
+    """Fuse one registered pair of images.
+
+    Every call stands alone: no gain limits and no memory are carried from call to call.
+
+    Args:
+        thermal: ``HxW``, hot is bright: uint8 or float in [0, 1] as shown, or uint16 or float
+            counts of any other range.
+        visible: ``HxWx3`` uint8 RGB of the same size.
+        model: Name of a model.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        ``HxWx3`` uint8 RGB.
+
+    Raises:
+        UsageError: Unknown model or device.
+        EncodingError: An array has the wrong type or shape.
+        CalibrationError: The sizes differ.
+    """
+    encoding = _ENCODINGS.get(str(thermal.dtype))
+    if encoding is None or thermal.ndim != 2:
+        raise EncodingError(
+            f"thermal: {thermal.dtype} array of shape {thermal.shape}; "
+            "give HxW uint8, uint16 or float"
+        )
+    if visible.dtype != np.uint8 or visible.ndim != 3 or visible.shape[2] != 3:
+        raise EncodingError(
+            f"visible: {visible.dtype} array of shape {visible.shape}; give HxWx3 uint8 RGB"
+        )
+    frame = Frame(0, "visible", visible, "rgb8")
+    aligned = Registrar(None).align(0, frame, _luminance(thermal, encoding))
+    return _engine(model, device).fuse(aligned).image
+
+
+def _luminance(thermal: NDArray[Any], encoding: str) -> ThermalImage:
+    """Return counts after gain control; floats already in [0, 1] are taken as they are."""
+    if encoding == "32FC1":
+        thermal = thermal.astype(np.float32)
+        if thermal.min() >= 0 and thermal.max() <= 1:
+            return ThermalImage(thermal, None)
+    alone = ThermalConfig(freeze_frames=0, dead_pixels=False)
+    return ThermalProcessor(alone).process(Frame(0, "thermal", thermal, encoding))
+
+
+@lru_cache(maxsize=4)
+def _engine(model: str, device: str) -> Engine:
+    """Return an engine whose memory bank stays as trained."""
+    network = load_model(model)
+    bank = MemoryBank(network.bank, MemoryConfig(mode="frozen"), network.name)
+    return Engine(network, bank, pick_device(device))

@@ -1,0 +1,70 @@
+"""The summary of a run: on screen, and as ``run.json`` beside the first output."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fusion_core.runtime.files import atomic_path
+
+if TYPE_CHECKING:
+    from fusion_core.config import Config
+    from fusion_core.pipeline import PipelineStatus
+    from fusion_core.runtime.meters import LatencyMeter
+
+_PACKAGES = ("fusion-core", "torch", "numpy", "opencv-python-headless", "av")
+
+
+def summarise(
+    status: PipelineStatus, config: Config, elapsed_s: float, sinks: LatencyMeter, error: str
+) -> dict[str, Any]:
+    """Return everything worth keeping of a run, as plain values."""
+    return {
+        "read": dict(status.read),
+        "pairs": status.pairs,
+        "fused": status.fused,
+        "drops": dict(status.drops),
+        "latency_ms": {**status.latency_ms, **sinks.percentiles()},
+        "skew_ms": dict(status.skew_ms),
+        "fps": round(status.fused / elapsed_s, 2) if elapsed_s > 0 else 0.0,
+        "elapsed_s": round(elapsed_s, 3),
+        "model": status.model,
+        "prior": config.prior,
+        "detector": config.detector,
+        "device": status.device,
+        "calibration": status.calibration,
+        "memory": dict(status.memory),
+        "error": error,
+        "config": config.to_dict(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+    }
+
+
+def write_summary(summary: dict[str, Any], first_output: str) -> Path:
+    """Write ``run.json`` beside the first output, whole or not at all."""
+    place = Path(first_output.removeprefix("bag:").rstrip("/"))
+    folder = Path() if "://" in first_output else place.parent
+    target = folder / "run.json"
+    with atomic_path(target) as temporary:
+        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return target
+
+
+def print_summary(summary: dict[str, Any], outputs: list[str]) -> None:
+    """Print what was read, fused, dropped, how fast, and where it is."""
+    read = ", ".join(f"{count} {name}" for name, count in summary["read"].items())
+    drops = ", ".join(f"{count} {cause}" for cause, count in summary["drops"].items()) or "none"
+    print(f"read     {read}")
+    print(f"fused    {summary['fused']} of {summary['pairs']} pairs at {summary['fps']} fps")
+    print(f"dropped  {drops}")
+    print(f"model    {summary['model']} on {summary['device']}")
+    for stage, ranks in summary["latency_ms"].items():
+        values = "  ".join(f"{rank} {value:7.2f}" for rank, value in ranks.items())
+        print(f"  {stage:<13s}{values}  ms")
+    print("written  " + "\n         ".join(outputs))

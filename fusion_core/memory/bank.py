@@ -1,0 +1,250 @@
+"""The dynamic memory bank: vectors of scenes that fused well, read by every frame."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fusion_core.memory.settings import MemoryConfig
+from fusion_core.memory.snapshot import Snapshot, read_snapshot, write_snapshot
+
+TEMPERATURE = 0.1
+HISTORY = 1000
+WARM_UP = 200
+
+
+@dataclass(frozen=True, slots=True)
+class BankStats:
+    """What happened to a bank; a query is one frame's scene vector with its score.
+
+    Attributes:
+        queries: Queries seen since the trained state, accepted or not.
+        accepted: Queries that updated a slot.
+        rejected: Queries that did not.
+        threshold: Score that the next query must exceed; None while all are accepted.
+        diversity: One minus the mean cosine between two slots: 0 when all slots are alike.
+        uses: Per slot, queries that were nearest to it.
+        updates: Per slot, queries that were written to it.
+        last_used: Per slot, number of the last query (from 0) that was nearest to it or written
+            to it; -1 for none.
+        age: Per slot, queries since then, or since the trained state.
+    """
+
+    queries: int
+    accepted: int
+    rejected: int
+    threshold: float | None
+    diversity: float
+    uses: tuple[int, ...]
+    updates: tuple[int, ...]
+    last_used: tuple[int, ...]
+    age: tuple[int, ...]
+
+
+def retrieve(
+    query: Tensor, slots: Tensor, temperature: float = TEMPERATURE
+) -> tuple[Tensor, Tensor]:
+    """Read a bank by similarity: softmax over cosines, then the weighted sum of the slots.
+
+    M2PN, dynamic memory bank; the paper has no temperature, which is ``temperature=1`` here and
+    reads a hundred slots almost evenly.
+
+    Args:
+        query: ``BxD`` scene vectors.
+        slots: ``NxD``.
+        temperature: Divides the cosines; small is selective.
+
+    Returns:
+        What was read, ``BxD``, and the weights of the slots, ``BxN``; float32 outside autocast.
+    """
+    slots = slots.to(query.device, torch.float32)
+    attention = (_cosine(query, slots) / temperature).softmax(dim=1)
+    return attention @ slots, attention
+
+
+def random_slots(count: int, dim: int, norm: float = 1.0) -> Tensor:
+    """Return ``count x dim`` random directions of length ``norm``, from torch's global generator.
+
+    A bank starts so, with the mean length of the first batch's scene vectors as ``norm``.
+    """
+    return F.normalize(torch.randn(count, dim), dim=1) * norm
+
+
+class MemoryBank:
+    """Slots that follow the scene vectors of frames which the judge finds good.
+
+    A query whose score exceeds ``mean + kappa * std`` of the last ``HISTORY`` scores (the first
+    ``WARM_UP`` are all accepted) moves the slot nearest to it by cosine:
+    ``slot <- (1 - momentum) * slot + momentum * query`` (M2PN, dynamic memory bank). Values that
+    are not finite are never accepted. All methods may be called from several threads.
+
+    Args:
+        slots: ``NxD`` slots to start from and to return to; copied.
+        config: Mode, momentum and kappa.
+        model_name: Network whose scene vectors these are; snapshots carry it.
+        replace_after: For training: an accepted query takes the place of the slot that was not
+            used for longest, once that is this many queries. Without it the few slots that are
+            nearest first attract all queries, and the rest stay as they were drawn.
+    """
+
+    def __init__(
+        self,
+        slots: Tensor,
+        config: MemoryConfig,
+        model_name: str,
+        *,
+        replace_after: int | None = None,
+    ) -> None:
+        self._initial = slots.detach().float().clone()
+        self._config = config
+        self._model_name = model_name
+        self._replace_after = replace_after
+        self._lock = threading.Lock()
+        self.reset()
+
+    @property
+    def slots(self) -> Tensor:
+        """Current slots, ``NxD`` float32; a later update leaves this tensor as it is."""
+        return self._slots
+
+    def reset(self) -> None:
+        """Return to the initial slots and forget all statistics."""
+        count = self._initial.shape[0]
+        with self._lock:
+            self._slots = self._initial
+            self._history: deque[float] = deque(maxlen=HISTORY)
+            self._accepted = self._rejected = 0
+            self._uses, self._updates = [0] * count, [0] * count
+            self._last_used = [-1] * count
+
+    @torch.no_grad()
+    def update(self, query: Tensor, scores: Tensor) -> int | None:
+        """Offer a batch of queries, in order; a frozen bank ignores them.
+
+        Args:
+            query: ``BxD`` scene vectors.
+            scores: ``B`` scores of the judge.
+
+        Returns:
+            Index of the last slot that was updated, None when none was.
+        """
+        if self._config.mode == "frozen":
+            return None
+        vectors = query.detach().to(self._initial.device, torch.float32)
+        updated = None
+        # Leaving inference mode makes the new slots ordinary tensors, which training may use.
+        with self._lock, torch.inference_mode(mode=False):
+            for vector, score in zip(vectors, scores.tolist(), strict=True):
+                slot = self._offer(vector, score)
+                updated = updated if slot is None else slot
+        return updated
+
+    def stats(self) -> BankStats:
+        """Return counters, threshold and diversity."""
+        with self._lock:
+            seen = self._accepted + self._rejected
+            return BankStats(
+                queries=seen,
+                accepted=self._accepted,
+                rejected=self._rejected,
+                threshold=self._threshold(),
+                diversity=_diversity(self._slots),
+                uses=tuple(self._uses),
+                updates=tuple(self._updates),
+                last_used=tuple(self._last_used),
+                age=tuple(seen - 1 - last for last in self._last_used),
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write slots, statistics and history; the file is either whole or as it was.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        with self._lock:
+            snapshot = Snapshot(
+                slots=self._slots.cpu(),
+                uses=tuple(self._uses),
+                updates=tuple(self._updates),
+                last_used=tuple(self._last_used),
+                accepted=self._accepted,
+                rejected=self._rejected,
+                history=tuple(self._history),
+            )
+        write_snapshot(path, snapshot, self._model_name, self._origin())
+
+    def restore(self, path: str | Path) -> None:
+        """Take over a saved state; on an error the bank stays as it is.
+
+        Raises:
+            MemoryBankError: The file is missing, torn, foreign, or of another network, or was
+                saved with other trained weights.
+        """
+        snapshot = read_snapshot(path, self._model_name, self._origin(), self._initial.shape)
+        with self._lock:
+            self._slots = snapshot.slots.to(self._initial.device)
+            self._uses, self._updates = list(snapshot.uses), list(snapshot.updates)
+            self._last_used = list(snapshot.last_used)
+            self._accepted, self._rejected = snapshot.accepted, snapshot.rejected
+            self._history = deque(snapshot.history, maxlen=HISTORY)
+
+    def _offer(self, vector: Tensor, score: float) -> int | None:
+        """Count one query, update a slot when it is good; return that slot."""
+        number = self._accepted + self._rejected
+        if not (bool(vector.isfinite().all()) and math.isfinite(score)):
+            self._rejected += 1
+            return None
+        threshold = self._threshold()
+        self._history.append(score)
+        slot = int(_cosine(vector[None], self._slots).argmax())
+        self._uses[slot] += 1
+        self._last_used[slot] = number
+        if threshold is not None and score <= threshold:
+            self._rejected += 1
+            return None
+        self._accepted += 1
+        share = self._config.momentum
+        stalest = min(range(len(self._last_used)), key=self._last_used.__getitem__)
+        if self._replace_after is not None and (
+            number - self._last_used[stalest] > self._replace_after
+        ):
+            slot, share = stalest, 1.0
+            self._last_used[slot] = number
+        slots = self._slots.clone()
+        slots[slot].lerp_(vector, share)
+        self._slots = slots
+        self._updates[slot] += 1
+        return slot
+
+    def _threshold(self) -> float | None:
+        if self._accepted + self._rejected < WARM_UP:
+            return None
+        history = torch.tensor(tuple(self._history), dtype=torch.float64)
+        if not len(history):
+            return None
+        mean, std = history.mean(), history.std(correction=0)
+        return float(mean + self._config.kappa * std)
+
+    def _origin(self) -> str:
+        """Return a fingerprint of the trained slots, which retrained weights do not share."""
+        return hashlib.sha256(self._initial.cpu().numpy().tobytes()).hexdigest()
+
+
+def _cosine(query: Tensor, slots: Tensor) -> Tensor:
+    return F.normalize(query.float(), dim=1) @ F.normalize(slots.float(), dim=1).T
+
+
+def _diversity(slots: Tensor) -> float:
+    count = slots.shape[0]
+    if count < 2:
+        return 0.0
+    cosines = _cosine(slots, slots)
+    return float(1 - (cosines.sum() - cosines.trace()) / (count * (count - 1)))

@@ -1,0 +1,72 @@
+"""Last layers: from feature maps to the fused picture."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class DirectHead(nn.Module):
+    """Predict the fused picture itself: ``(tanh(conv(x)) + 1) / 2``.
+
+    Args:
+        channels: Channels of the feature maps.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``Bx1xHxW`` in [0, 1] from ``BxCxHxW``."""
+        return (torch.tanh(self.conv(x).float()) + 1) / 2
+
+
+class BlendHead(nn.Module):
+    """Blend the sources at full resolution under maps predicted on a coarser grid.
+
+    With ``d(x) = x - smooth(x)`` the finest detail of a source,
+    ``fused = visible + w (thermal - visible) + a d(thermal) + b d(visible) + r``, where
+    ``w`` in (0, 1), ``a, b`` in (-1, 1) and ``r`` in (-1/2, 1/2) come from a pixel shuffle
+    followed by the binomial filter ``[1 2 1] / 4`` in both directions. That filter is zero at the
+    period of two pixels with which the phases of a shuffle by 2 can differ, so no grid shows; the
+    detail it would take from the picture does not pass through it, but comes from the sources.
+    The convolution starts at zero: an untrained network returns the mean of the sources.
+
+    Args:
+        channels: Channels of the feature maps.
+        down: Edge of a feature pixel in picture pixels.
+    """
+
+    MAPS = 4
+
+    def __init__(self, channels: int, down: int) -> None:
+        super().__init__()
+        self.down = down
+        self.conv = nn.Conv2d(channels, self.MAPS * down * down, 3, padding=1)
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
+        """Return ``Bx1xHxW`` in [0, 1] from features ``BxCxH/downxW/down`` and both sources."""
+        maps = smooth(shuffle(self.conv(x), self.down).to(visible.dtype))
+        weight, gain_thermal, gain_visible, rest = maps.chunk(self.MAPS, dim=1)
+        fused = torch.lerp(visible, thermal, weight.sigmoid())
+        fused = torch.addcmul(fused, gain_thermal.tanh(), thermal - smooth(thermal))
+        fused = torch.addcmul(fused, gain_visible.tanh(), visible - smooth(visible))
+        return torch.add(fused, rest.tanh(), alpha=0.5).clamp(0, 1)
+
+
+def shuffle(x: Tensor, factor: int) -> Tensor:
+    """Rearrange as ``pixel_shuffle``, contiguous; faster when channels are last."""
+    batch, _, height, width = x.shape
+    phases = x.permute(0, 2, 3, 1).reshape(batch, height, width, -1, factor, factor)
+    return phases.permute(0, 3, 1, 4, 2, 5).reshape(batch, -1, height * factor, width * factor)
+
+
+def smooth(x: Tensor) -> Tensor:
+    """Filter ``BxCxHxW`` with the binomial ``[1 2 1] / 4`` in both directions, border repeated."""
+    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    x = (x[..., :-2] + x[..., 2:]).add_(x[..., 1:-1], alpha=2)
+    return (x[..., :-2, :] + x[..., 2:, :]).add_(x[..., 1:-1, :], alpha=2).mul_(1 / 16)

@@ -1,0 +1,94 @@
+"""Checkpoints of fusion networks: safetensors with a few lines of metadata, whole or refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from fusion_core.errors import WeightsError
+from fusion_core.models.base import Fuser
+from fusion_core.runtime.files import atomic_path
+
+FORMAT = "fusion-weights"
+VERSION = "1"
+
+
+def save_weights(model: Fuser, path: str | Path, training: Mapping[str, Any] | None = None) -> None:
+    """Write a network's parameters and bank; the file is either whole or as it was.
+
+    Args:
+        model: The network.
+        path: File to write.
+        training: Plain values about the training, kept with the weights.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    metadata = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": model.name,
+        "config": describe_config(model),
+        "training": json.dumps(training or {}, sort_keys=True),
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load_weights(model: Fuser, path: str | Path) -> dict[str, Any]:
+    """Load a checkpoint into a network and return its training metadata.
+
+    The network is changed only when the whole file fits.
+
+    Raises:
+        WeightsError: The file is missing, torn, foreign, or of another network.
+    """
+    metadata, tensors = _read(Path(path))
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+        raise WeightsError(
+            f"{path}: not weights of this program (format {metadata.get('format')!r} version "
+            f"{metadata.get('version')!r}, expected {FORMAT!r} {VERSION!r}); train or reinstall"
+        )
+    if metadata.get("model") != model.name:
+        raise WeightsError(
+            f"{path}: weights of model {metadata.get('model')!r}, expected {model.name!r}"
+        )
+    if metadata.get("config") != describe_config(model):
+        raise WeightsError(
+            f"{path}: other architecture {metadata.get('config')}, "
+            f"expected {describe_config(model)}; train it again"
+        )
+    expected = {key: value.shape for key, value in model.state_dict().items()}
+    found = {key: value.shape for key, value in tensors.items() if value.isfinite().all()}
+    if found != expected:
+        odd = min(key for key, _ in expected.items() ^ found.items())
+        raise WeightsError(f"{path}: tensor {odd!r} does not fit {model.name!r}; train it again")
+    try:
+        training: dict[str, Any] = json.loads(metadata["training"])
+    except (KeyError, ValueError):
+        raise WeightsError(f"{path}: training metadata torn or missing; train again") from None
+    model.load_state_dict(tensors)
+    return training
+
+
+def describe_config(model: Fuser) -> str:
+    """Return the architecture of a network as JSON."""
+    return json.dumps(dataclasses.asdict(model.config), sort_keys=True)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights; train them with `fusion train`")
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: torn or not safetensors ({error})") from None

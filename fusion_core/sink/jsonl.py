@@ -1,0 +1,101 @@
+"""One JSON object per fused frame."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fusion_core.errors import SinkError
+from fusion_core.sink.base import Sink, make_folder
+from fusion_core.types import FusedFrame, ScenePrior
+
+
+class JsonlSink(Sink):
+    """Write detections, prior, registration, latencies and health, one line per frame.
+
+    Each line is on disk before the next one is begun.
+
+    Args:
+        path: File to write; an old one is replaced.
+
+    Raises:
+        SinkError: It cannot be created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path: Path = path
+        make_folder(path.parent)
+        try:
+            self._file = path.open("w", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def write(self, fused: FusedFrame) -> None:
+        """Add one line."""
+        try:
+            self._file.write(json.dumps(to_record(fused), allow_nan=False) + "\n")
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        try:
+            self._file.close()
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> SinkError:
+        return SinkError(f"{self.path}: cannot be written ({error.strerror}); choose another place")
+
+
+def to_record(fused: FusedFrame) -> dict[str, Any]:
+    """Return the plain values of one line; numbers that JSON lacks (NaN, infinity) become null."""
+    return {
+        "frame": fused.frame,
+        "stamp_ns": int(fused.stamp_ns),
+        "skew_ns": None if fused.skew_ns is None else int(fused.skew_ns),
+        "detections": [
+            {
+                "label": found.label,
+                "score": _number(found.score),
+                "box": [_number(value) for value in found.box],
+                "track_id": None if found.track_id is None else int(found.track_id),
+                "temperature": _number(found.temperature),
+            }
+            for found in fused.detections
+        ],
+        "prior": _prior(fused.prior, fused.stamp_ns),
+        "registration": {
+            "confidence": _number(fused.aligned.confidence),
+            "residual_px": _number(fused.aligned.residual_px),
+        },
+        "latency_ms": _numbers(fused.timings),
+        "health": list(fused.health),
+    }
+
+
+def _prior(prior: ScenePrior | None, stamp_ns: int) -> dict[str, Any] | None:
+    if prior is None:
+        return None
+    return {
+        "provider": prior.provider,
+        "scene_id": int(prior.scene_id),
+        "age_ns": int(stamp_ns - prior.stamp_ns),
+        "quality": _number(prior.quality),
+        "visible": _numbers(prior.visible),
+        "thermal": _numbers(prior.thermal),
+    }
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: _number(value) for name, value in values.items()}
+
+
+def _number(value: float | None) -> float | None:
+    """Return a float with six digits, enough for every quantity here."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), 6)

@@ -1,0 +1,173 @@
+"""Video files through PyAV."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.error import FFmpegError
+from av.video.reformatter import ColorRange, Colorspace
+
+from fusion_core.errors import SinkError
+from fusion_core.sink.base import Sink, make_folder
+from fusion_core.types import FusedFrame, UInt8Image
+
+_log = logging.getLogger(__name__)
+_NS = 1_000_000_000
+_TICKS = 90_000
+_FIRST_PERIOD = _TICKS // 30
+_LONGEST_GAP = 3600 * _TICKS
+_CODEC = {"preset": "veryfast", "crf": "18"}
+
+
+class VideoSink(Sink):
+    """Write H.264 in MP4 or Matroska, with the frames' own timing.
+
+    The first frame sets the size; later ones of another size are letterboxed into it. MP4 gets
+    its index with ``close``; Matroska can be played up to the end even when that never comes.
+
+    Args:
+        path: ``.mp4`` or ``.mkv`` file; an old one is replaced.
+
+    Raises:
+        SinkError: It cannot be created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path: Path = path
+        make_folder(path.parent)
+        options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
+        try:
+            # PyAV creates the file with the first frame; find out now whether it can be.
+            path.open("ab").close()
+            self._container = av.open(str(path), "w", options=options)
+        except (FFmpegError, OSError) as error:
+            raise self._failed(error) from None
+        self._stream: av.VideoStream | None = None
+        self._size = (0, 0)
+        self._clock = PresentationClock()
+        self._closed = False
+        self._broken = False
+        self._resized = False
+
+    def write(self, fused: FusedFrame) -> None:
+        """Encode one frame."""
+        height, width = fused.image.shape[:2]
+        if self._stream is None:
+            self._size = (height, width)
+            self._stream = self._add_stream(height, width)
+        elif (height, width) != self._size and not self._resized:
+            self._resized = True
+            _log.warning(
+                "%s: frames changed from %dx%d to %dx%d; they are letterboxed to the first size",
+                self.path,
+                *self._size[::-1],
+                width,
+                height,
+            )
+        picture = av.VideoFrame.from_ndarray(_make_even(letterbox(fused.image, *self._size)))
+        picture.pts = self._clock.ticks(fused.stamp_ns)
+        picture.time_base = Fraction(1, _TICKS)
+        # rgb24 from numpy carries no matrix; name it, or players of HD guess another one.
+        yuv = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+        try:
+            self._container.mux(self._stream.encode(yuv))
+        except (FFmpegError, OSError) as error:
+            self._broken = True
+            raise self._failed(error) from None
+
+    def close(self) -> None:
+        """Write what the encoder still holds and the file's index."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._finish()
+        except (FFmpegError, OSError) as error:
+            with suppress(FFmpegError, OSError):
+                self._container.close()
+            if not self._broken:
+                raise self._failed(error) from None
+        if self._stream is None and self.path.stat().st_size == 0:
+            self.path.unlink()
+
+    def _finish(self) -> None:
+        if self._stream is not None and not self._broken:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def _add_stream(self, height: int, width: int) -> av.VideoStream:
+        stream = self._container.add_stream("libx264", options=_CODEC)
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS)
+        stream.codec_context.framerate = Fraction(30)
+        stream.codec_context.colorspace = Colorspace.ITU709
+        stream.codec_context.color_range = ColorRange.MPEG
+        return stream
+
+    def _failed(self, error: Exception) -> SinkError:
+        reason = getattr(error, "strerror", None) or error
+        return SinkError(
+            f"{self.path}: cannot be written ({reason}); what was written before is kept: make "
+            "room or choose another place"
+        )
+
+
+class PresentationClock:
+    """Turn capture stamps into strictly growing presentation times.
+
+    Where a clock was set back, or forth by more than an hour, time goes on after one more period.
+    """
+
+    def __init__(self) -> None:
+        self._origin_ns = 0
+        self._offset = 0
+        self._last = -1
+        self._period = _FIRST_PERIOD
+
+    def ticks(self, stamp_ns: int) -> int:
+        """Return the presentation time of a frame in 1/90000 s from the first frame's."""
+        if self._last < 0:
+            self._origin_ns = stamp_ns
+            self._last = 0
+            return 0
+        now = ((stamp_ns - self._origin_ns) * _TICKS + _NS // 2) // _NS + self._offset
+        gap = now - self._last
+        if 0 < gap < _LONGEST_GAP:
+            self._period = gap
+        else:
+            self._offset += self._period - gap
+            now = self._last + self._period
+        self._last = now
+        return now
+
+
+def letterbox(image: UInt8Image, height: int, width: int) -> UInt8Image:
+    """Scale an ``HxWx3`` image into a size, with black bars where the shape differs."""
+    rows, columns = image.shape[:2]
+    if (rows, columns) == (height, width):
+        return image
+    scale = min(height / rows, width / columns)
+    new_rows, new_columns = max(1, round(rows * scale)), max(1, round(columns * scale))
+    scaled = cv2.resize(image, (new_columns, new_rows), interpolation=cv2.INTER_AREA)
+    top, left = (height - new_rows) // 2, (width - new_columns) // 2
+    bottom, right = height - new_rows - top, width - new_columns - left
+    return np.asarray(
+        cv2.copyMakeBorder(scaled, top, bottom, left, right, cv2.BORDER_CONSTANT), np.uint8
+    )
+
+
+def _make_even(image: UInt8Image) -> UInt8Image:
+    """Repeat the last row or column where its count is odd, as halved chroma needs."""
+    bottom, right = image.shape[0] % 2, image.shape[1] % 2
+    if not (bottom or right):
+        return image
+    return np.asarray(
+        cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8
+    )

@@ -1,0 +1,35 @@
+"""Fused frames over ZeroMQ."""
+
+from __future__ import annotations
+
+from fusion_core.sink.base import Sink
+from fusion_core.transport.pubsub import Publisher
+from fusion_core.transport.wire import WireImage
+from fusion_core.types import FusedFrame
+
+
+class WireSink(Sink):
+    """Publish fused images to whoever listens.
+
+    Args:
+        url: ``zmq://host:port/topic``; the loopback interface unless a host is named.
+
+    Raises:
+        UsageError: The address is malformed.
+        SinkError: It cannot be bound.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._publisher = Publisher(url)
+
+    def write(self, fused: FusedFrame) -> None:
+        """Send one image; frames are lost to listeners that are too slow."""
+        visible = fused.pair.visible
+        frame_id = visible.frame_id if visible is not None else ""
+        self._publisher.send(
+            WireImage(fused.stamp_ns, "fused", "rgb8", fused.image, fused.frame, frame_id)
+        )
+
+    def close(self) -> None:
+        """Stop publishing."""
+        self._publisher.close()

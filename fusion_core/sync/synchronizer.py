@@ -1,0 +1,290 @@
+"""Pairing of two streams by capture stamp.
+
+The synchroniser is driven by stamps alone: it knows no clock and no thread, so a recording gives
+the same pairs every time, at any speed. Frames may arrive with any delay between the streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from fusion_core.sync.ledger import Ledger
+from fusion_core.sync.settings import SyncConfig
+from fusion_core.sync.stream import Stamped, Stream
+from fusion_core.types import Frame, FramePair, Modality
+
+_BACKWARD_NS: Final = 1_000_000_000
+_FORWARD_NS: Final = 10_000_000_000
+
+
+def _ns(milliseconds: float) -> int:
+    return round(milliseconds * 1e6)
+
+
+class Synchronizer:
+    """Pairs a master stream with a partner stream, and accounts for every frame.
+
+    Every frame of the master stream gives at most one pair, in stamp order. Its partner is the
+    nearest frame within ``slack_ms``; failing that the partner stream's newest frame up to
+    ``reuse_ms`` old; failing that the policy ``on_missing_*`` decides. When the master stream falls
+    silent for ``reuse_ms + wait_ms`` (and two of its own periods), the frames of the partner stream
+    drive the output by the same kind of policy. Policy ``hold`` without a frame to hold gives a
+    one-sided pair.
+
+    A pair leaves as soon as no coming partner can be nearer: the partner stream has reached the
+    master's stamp, or its rate says that the next frame will be farther away. A partner that is
+    late is waited for until a stamp ``wait_ms`` past the master's has been seen on either stream;
+    a stream that has been silent for ``reuse_ms + wait_ms`` is not waited for. Where the offsets
+    move one stream back relative to the other, it is given as much time more.
+
+    Frames read = frames used + frames dropped + frames pending, always. A frame is *used* once, in
+    its first pair; taking it again (``reused``) counts nowhere. Causes of drops:
+
+    * ``no_partner``: policy ``skip`` refused a one-sided pair;
+    * ``unused``: a frame of the partner stream that the master stream had no need of, such as the
+      surplus of the faster camera; no fault;
+    * ``too_old``: arrived after the output had passed its stamp;
+    * ``out_of_order``, ``duplicate``: stamp below, or equal to, the stream's newest;
+    * ``overrun``: the bounded buffer was full;
+    * ``time_jump``: was pending when a stream's stamps jumped back by more than 1 s.
+
+    Stamps that jump forward by more than 10 s past both streams finish what is pending by policy
+    and start afresh. The first pair after either jump carries the health ``time_jump``.
+
+    Not thread-safe: one thread pushes.
+    """
+
+    def __init__(self, config: SyncConfig, capacity: int = 64) -> None:
+        """Start with empty buffers of ``capacity`` frames for each stream."""
+        self._slack = _ns(config.slack_ms)
+        self._reuse = _ns(config.reuse_ms)
+        self._capacity = capacity
+        self._policy: dict[Modality, str] = {
+            "visible": config.on_missing_visible,
+            "thermal": config.on_missing_thermal,
+        }
+        self._streams: dict[Modality, Stream] = {
+            "visible": Stream("visible", _ns(config.visible_offset_ms)),
+            "thermal": Stream("thermal", _ns(config.thermal_offset_ms)),
+        }
+        self._master = self._streams[config.master]
+        self._partner = self._streams["thermal" if config.master == "visible" else "visible"]
+        # Stamps taken on arrival are corrected downwards: such a stream arrives that much later.
+        lag = self._master.offset_ns - self._partner.offset_ns
+        self._wait = _ns(config.wait_ms) + max(0, lag)
+        self._silence = self._reuse + _ns(config.wait_ms) + max(0, -lag)
+        self._ledger = Ledger()
+        self._output: int | None = None  # stamp of the last pair
+        self._mark: int | None = None  # partner's newest stamp when the master last spoke
+        self._jumped = False
+
+    @property
+    def drops(self) -> Mapping[str, int]:
+        """Frames dropped so far, by cause; every cause is present."""
+        return MappingProxyType(dict(self._ledger.drops))
+
+    @property
+    def read(self) -> Mapping[str, int]:
+        """Frames pushed so far, by stream."""
+        return MappingProxyType(dict(self._ledger.read))
+
+    @property
+    def used(self) -> Mapping[str, int]:
+        """Frames that were part of at least one pair, by stream."""
+        return MappingProxyType(dict(self._ledger.used))
+
+    @property
+    def pending(self) -> Mapping[str, int]:
+        """Frames waiting in the buffers, by stream."""
+        return MappingProxyType({name: len(s.waiting) for name, s in self._streams.items()})
+
+    @property
+    def paired(self) -> int:
+        """Pairs given out so far, one-sided ones included."""
+        return self._ledger.paired
+
+    def push(self, frame: Frame) -> list[FramePair]:
+        """Take a frame of either stream; return the pairs that it completes, in stamp order."""
+        stream = self._streams[frame.modality]
+        stamp = frame.stamp_ns + stream.offset_ns
+        self._ledger.read[frame.modality] += 1
+        pairs: list[FramePair] = []
+        if stream.newest is not None and stamp < stream.newest - _BACKWARD_NS:
+            self._restart()
+        elif stream.newest is not None and stamp <= stream.newest:
+            self._ledger.drop("duplicate" if stamp == stream.newest else "out_of_order")
+            return []
+        elif (latest := self._latest()) is not None and stamp > latest + _FORWARD_NS:
+            pairs = self.flush()
+            self._restart()
+        late = self._output is not None and stamp <= self._output
+        stream.accept(Stamped(stamp, frame, late))
+        if stream is self._master:
+            self._mark = self._partner.newest
+            if late:
+                stream.waiting.pop()
+                self._ledger.drop("too_old")
+        if len(stream.waiting) > self._capacity:
+            stream.waiting.popleft()
+            self._ledger.drop("overrun")
+        return pairs + self._settle(final=False) + self._drive()
+
+    def flush(self) -> list[FramePair]:
+        """Finish at the end of the input: decide what is pending; nothing stays pending."""
+        pairs = self._settle(final=True)
+        if self._master.newest is None:
+            pairs += self._drive_waiting()
+        self._discard(self._partner.clear())
+        return pairs
+
+    def _settle(self, *, final: bool) -> list[FramePair]:
+        """Decide pending master frames, oldest first, until one is worth waiting for."""
+        pairs = []
+        while self._master.waiting:
+            if not final and self._worth_waiting(self._master.waiting[0].stamp_ns):
+                break
+            pair = self._decide(self._master.waiting.popleft())
+            if pair is not None:
+                pairs.append(pair)
+        return pairs
+
+    def _worth_waiting(self, stamp: int) -> bool:
+        """Tell whether a partner nearer to ``stamp`` than what is at hand may still come."""
+        partner, latest = self._partner, self._latest()
+        if partner.newest is not None and partner.newest >= stamp:
+            return False
+        if latest is not None and latest - stamp >= self._wait:
+            return False
+        seen = partner.newest if partner.newest is not None else self._master.first
+        if seen is not None and stamp - seen > self._reuse + self._wait:
+            return False
+        nearest = self._nearest(stamp)
+        predicted = partner.predict(stamp)
+        if predicted is None:
+            return nearest is None or nearest is partner.used
+        if nearest is not None:
+            return abs(predicted - stamp) < abs(nearest.stamp_ns - stamp)
+        return abs(predicted - stamp) <= self._slack + self._prediction_error()
+
+    def _prediction_error(self) -> int:
+        """Return how far a predicted stamp may be off: a quarter of the shorter period."""
+        periods = [s.period_ns for s in self._streams.values() if s.period_ns is not None]
+        return min(periods, default=0) // 4
+
+    def _nearest(self, stamp: int) -> Stamped | None:
+        """Return the partner within the slack that is nearest to ``stamp``.
+
+        A frame that was used before wins only if it is nearer by half a period: this keeps equal
+        rates one-to-one under jitter, and lets the pairing fall back into step after a loss.
+        """
+        fresh = min(
+            self._partner.waiting, key=lambda item: abs(item.stamp_ns - stamp), default=None
+        )
+        if fresh is not None and abs(fresh.stamp_ns - stamp) > self._slack:
+            fresh = None
+        used = self._partner.used
+        if used is None or abs(used.stamp_ns - stamp) > self._slack:
+            return fresh
+        if fresh is None:
+            return used
+        gain = abs(fresh.stamp_ns - stamp) - abs(used.stamp_ns - stamp)
+        return used if gain > (self._partner.period_ns or 0) // 2 else fresh
+
+    def _decide(self, master: Stamped) -> FramePair | None:
+        """Give a master frame its partner, or treat it by the policy."""
+        stamp, partner = master.stamp_ns, self._partner
+        choice = self._nearest(stamp)
+        if choice is not None:
+            return self._pair(master, self._master, choice, missing=False)
+        recent = partner.latest_until(stamp)
+        if recent is not None:
+            self._discard(partner.forget_before(recent.stamp_ns))
+            if stamp - recent.stamp_ns <= self._reuse:
+                return self._pair(master, self._master, recent, missing=False)
+        return self._pair_by_policy(master, self._master, recent)
+
+    def _drive(self) -> list[FramePair]:
+        """Let the partner stream drive the output while the master stream is silent.
+
+        Silence is seen twice: no master stamp near the partner's, and no master frame arriving
+        while the partner's stamps went on. A master that merely arrives late is not silent.
+        """
+        partner = self._partner
+        if partner.newest is None or partner.first is None:
+            return []
+        spoken = self._master.newest if self._master.newest is not None else partner.first
+        mark = self._mark if self._mark is not None else partner.first
+        limit = max(self._silence, 2 * (self._master.period_ns or 0))
+        return self._drive_waiting() if partner.newest - max(spoken, mark) > limit else []
+
+    def _drive_waiting(self) -> list[FramePair]:
+        """Give every waiting partner frame that is newer than the output its own pair."""
+        pairs = []
+        for item in self._partner.clear():
+            if self._output is not None and item.stamp_ns <= self._output:
+                self._discard([item])
+                continue
+            pair = self._pair_by_policy(item, self._partner, self._master.used)
+            if pair is not None:
+                pairs.append(pair)
+        return pairs
+
+    def _pair_by_policy(
+        self, lead: Stamped, stream: Stream, last: Stamped | None
+    ) -> FramePair | None:
+        """Pair ``lead`` of ``stream`` with the other stream's ``last`` frame as the policy says."""
+        policy = self._policy[self._other(stream).modality]
+        if policy == "skip":
+            self._ledger.drop("no_partner")
+            return None
+        return self._pair(lead, stream, last if policy == "hold" else None, missing=True)
+
+    def _pair(
+        self, lead: Stamped, stream: Stream, other: Stamped | None, *, missing: bool
+    ) -> FramePair:
+        """Build the pair that carries the stamp of ``lead``, and book both frames as used."""
+        opposite = self._other(stream)
+        reused = other is not None and other is opposite.used
+        if other is not None and not reused:
+            self._discard(opposite.take(other))
+            self._ledger.used[opposite.modality] += 1
+        stream.used = lead
+        self._ledger.used[stream.modality] += 1
+        self._ledger.paired += 1
+        self._output = lead.stamp_ns
+        health: tuple[str, ...] = ("time_jump",) if self._jumped else ()
+        if missing:
+            health += (f"{opposite.modality}_{'held' if other is not None else 'missing'}",)
+        self._jumped = False
+        sides = {stream.modality: lead, opposite.modality: other}
+        visible, thermal = sides["visible"], sides["thermal"]
+        return FramePair(
+            stamp_ns=lead.stamp_ns,
+            visible=visible.frame if visible else None,
+            thermal=thermal.frame if thermal else None,
+            skew_ns=thermal.stamp_ns - visible.stamp_ns if visible and thermal else None,
+            reused=reused,
+            drops=self.drops,
+            health=health,
+        )
+
+    def _other(self, stream: Stream) -> Stream:
+        return self._partner if stream is self._master else self._master
+
+    def _latest(self) -> int | None:
+        """Return the newest stamp of either stream."""
+        return max((s.newest for s in self._streams.values() if s.newest is not None), default=None)
+
+    def _discard(self, items: list[Stamped]) -> None:
+        """Book partner frames that no pair had a use for."""
+        for item in items:
+            self._ledger.drop("too_old" if item.late else "unused")
+
+    def _restart(self) -> None:
+        """Forget both streams' stamps after a jump in time."""
+        for stream in self._streams.values():
+            self._ledger.drop("time_jump", len(stream.restart()))
+        self._output = self._mark = None
+        self._jumped = True

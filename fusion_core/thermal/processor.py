@@ -1,0 +1,129 @@
+"""From a thermal camera's counts to comparable luminance and temperature."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion_core.thermal.decode import read_counts
+from fusion_core.thermal.gain import GainControl
+from fusion_core.thermal.pixels import DeadPixels, Destriper
+from fusion_core.thermal.settings import ThermalConfig
+from fusion_core.thermal.shutter import ShutterWatch
+from fusion_core.types import FloatImage, Frame, ThermalImage
+
+_LOG = logging.getLogger(__name__)
+_ZERO_CELSIUS_K: Final = 273.15
+_LEAST_SPAN_K: Final = 2.0  # a radiometric scene below this contrast is shown as flat
+_LEAST_COUNTS: Final = {1: 16.0, 2: 64.0}  # by bytes per pixel: some ten times the sensor's noise
+_LEAST_SHARE: Final = 2e-3  # of the value itself, for float images of unknown unit
+
+
+class ThermalProcessor:
+    """Turns the frames of one thermal stream into ``ThermalImage``.
+
+    Every frame goes through: closed-shutter watch, dead pixels, temperature, column stripes, gain
+    control. A frame given twice in a row, as when a slower stream is reused, gives the same result
+    again and counts once. A new resolution or encoding starts afresh. Without gain control 8-bit
+    counts are divided by 255, 16-bit ones by 65535, and float ones are clipped to [0, 1].
+
+    Not thread-safe: one stream, one thread. Frames are kept for comparison with the next one and
+    must not be written to afterwards.
+    """
+
+    def __init__(self, config: ThermalConfig) -> None:
+        """Start without a scene."""
+        self._config = config
+        self._gain = GainControl(
+            config.low_percentile,
+            config.high_percentile,
+            config.smoothing_s,
+            plateau=config.agc == "plateau",
+        )
+        self._pixels = DeadPixels()
+        self._stripes = Destriper()
+        self._shutter = ShutterWatch(config.freeze_frames)
+        self._layout: tuple[str, tuple[int, ...]] | None = None
+        self._last: tuple[Frame, ThermalImage] | None = None
+        self._warned = False
+
+    def process(self, frame: Frame) -> ThermalImage:
+        """Return luminance in [0, 1] and, for radiometric cameras, degrees Celsius.
+
+        Raises:
+            EncodingError: The encoding is unknown, or the array does not have its layout.
+        """
+        if self._last is not None and self._last[0] is frame:
+            return self._last[1]
+        counts = read_counts(frame)
+        layout = (frame.encoding, counts.image.shape)
+        if layout != self._layout:
+            self._restart(layout)
+        health: tuple[str, ...] = ()
+        if counts.colour_mapped:
+            health += ("thermal_colour_mapped",)
+            self._warn_once()
+        frozen = self._shutter.closed(counts.image, frame.stamp_ns)
+        if frozen:
+            health += ("thermal_frozen",)
+        image = counts.image
+        if self._config.dead_pixels and not counts.colour_mapped:
+            image = self._pixels.repair(image)
+        temperature = None if counts.colour_mapped else self._temperature(image)
+        if self._config.destripe:
+            image = self._stripes.clean(image.astype(np.float32, copy=False))
+        luminance = self._luminance(image, counts.image.dtype, frame.stamp_ns, hold=frozen)
+        result = ThermalImage(luminance, temperature, health)
+        self._last = (frame, result)
+        return result
+
+    def _restart(self, layout: tuple[str, tuple[int, ...]]) -> None:
+        """Forget the sensor and the scene."""
+        for part in (self._gain, self._pixels, self._stripes, self._shutter):
+            part.reset()
+        self._layout = layout
+
+    def _temperature(self, image: NDArray[Any]) -> FloatImage | None:
+        """Return degrees Celsius, None when the camera is not radiometric."""
+        config = self._config
+        if config.unit == "none":
+            return None
+        zero = config.offset - (_ZERO_CELSIUS_K if config.unit == "kelvin" else 0.0)
+        celsius: FloatImage = np.multiply(image, config.scale, dtype=np.float32)
+        celsius += np.float32(zero)
+        return celsius
+
+    def _luminance(
+        self, image: NDArray[Any], depth: np.dtype[Any], stamp_ns: int, *, hold: bool
+    ) -> FloatImage:
+        """Return ``HxW`` float32 in [0, 1]; ``depth`` is the type the camera sent."""
+        agc = self._config.agc
+        if agc == "off" or (agc == "auto" and depth == np.uint8):
+            full = np.iinfo(depth).max if depth.kind == "u" else 1
+            plain: FloatImage = np.multiply(image, np.float32(1 / full), dtype=np.float32)
+            if image.dtype.kind == "f":
+                plain = np.clip(np.nan_to_num(plain, copy=False), 0, 1)
+            return plain
+        return self._gain.apply(image, stamp_ns, self._least_span(image, depth), hold=hold)
+
+    def _least_span(self, image: NDArray[Any], depth: np.dtype[Any]) -> float:
+        """Return the smallest range of counts that is worth being spread over [0, 1]."""
+        if self._config.unit != "none":
+            return _LEAST_SPAN_K / self._config.scale
+        if depth.kind == "u":
+            return _LEAST_COUNTS[depth.itemsize]
+        middle = image[image.shape[0] // 2 :: 64, ::16]
+        middle = middle[np.isfinite(middle)]
+        return max(1e-6, _LEAST_SHARE * float(np.abs(middle).max(initial=0.0)))
+
+    def _warn_once(self) -> None:
+        """Say once that false colours carry no temperature."""
+        if not self._warned:
+            self._warned = True
+            _LOG.warning(
+                "thermal stream is colour-mapped: its luma is used, which does not grow with "
+                "temperature in every palette; let the camera send mono16 or mono8"
+            )

@@ -1,0 +1,91 @@
+"""Everything a killed run needs to go on bit for bit: tensors in safetensors, scalars as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fusion_core.errors import WeightsError
+from fusion_core.models import Fuser
+from fusion_core.runtime.files import atomic_path
+
+FORMAT = "fusion-training-1"
+
+
+def save_state(
+    path: Path,
+    model: Fuser,
+    average: Fuser,
+    optimiser: torch.optim.Optimizer,
+    scalars: dict[str, Any],
+) -> None:
+    """Write networks, optimiser and scalars; the file is either whole or as it was.
+
+    Args:
+        path: File to write.
+        model: The network in training.
+        average: Its running average.
+        optimiser: Its optimiser.
+        scalars: Plain values: step, memory bank file, recipe, seed.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
+    tensors |= {f"average.{key}": value for key, value in average.state_dict().items()}
+    for index, entries in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{key}": value for key, value in entries.items()}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    metadata = {"format": FORMAT, "scalars": json.dumps(scalars, sort_keys=True)}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load_state(
+    path: Path, model: Fuser, average: Fuser, optimiser: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Load what :func:`save_state` wrote and return its scalars.
+
+    Raises:
+        WeightsError: The file is missing, torn, foreign or of another network.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such checkpoint; start without --resume")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: torn or not a checkpoint ({error})") from None
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(
+            f"{path}: format {metadata.get('format')!r}, expected {FORMAT!r}; start a new run"
+        )
+    try:
+        model.load_state_dict(_below("model.", tensors))
+        average.load_state_dict(_below("average.", tensors))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"{path}: does not fit {model.name!r} ({reason})") from None
+    _load_optimiser(optimiser, _below("optimiser.", tensors))
+    scalars: dict[str, Any] = json.loads(metadata["scalars"])
+    return scalars
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})

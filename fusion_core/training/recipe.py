@@ -1,0 +1,116 @@
+"""Recipes: everything that decides a training run, as checked data."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from fusion_core.errors import ConfigError, UsageError
+from fusion_core.training.augment import Augmentation
+
+RECIPES = Path(__file__).parent / "recipes"
+_STRICT = ConfigDict(extra="forbid")
+_Weight = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the objective's terms.
+
+    Attributes:
+        selected: L1 to the source that the saliency selects (M2PN, L_w).
+        brighter: L1 to the brighter source where the saliency does not select thermal.
+        ssim: Structural dissimilarity to both sources, summed.
+        gradient: L1 to the larger Sobel magnitude.
+        contrast: Contrastive terms between scene vectors (M2PN, L_ctr).
+        k: Threshold of the selection in standard deviations.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    selected: _Weight = 1.0
+    brighter: _Weight = 0.0
+    ssim: _Weight = 15.0
+    gradient: _Weight = 15.0
+    contrast: _Weight = 1.0
+    k: float = 0.1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run.
+
+    Attributes:
+        model: Network to train.
+        steps: Optimiser steps.
+        batch: Crops per step.
+        crop: Edge of a crop in pixels.
+        learning_rate: Peak of the schedule, reached after ``warmup`` steps.
+        final_rate: End of the cosine.
+        warmup: Steps of linear warm-up.
+        weight_decay: Decoupled weight decay of convolutions and linear maps.
+        clip: Largest norm of a step's gradient.
+        ema: Decay of the averaged weights, which are those that ship.
+        momentum: Share of a good scene vector in its memory slot's update.
+        kappa: Good means: score above mean + kappa * std of the judged history.
+        replace_after: An accepted vector takes the slot unused for this many queries.
+        validate_every: Steps between validation sheets.
+        save_every: Steps between checkpoints.
+        loss: Weights of the objective.
+        augmentation: Ranges of the changes to crops.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    model: str
+    steps: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=1)] = 16
+    crop: Annotated[int, Field(ge=16)] = 128
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    final_rate: Annotated[float, Field(gt=0)] = 1e-6
+    warmup: Annotated[int, Field(ge=0)] = 200
+    weight_decay: _Weight = 0.0
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
+    kappa: float = 0.5
+    replace_after: Annotated[int, Field(ge=1)] = 4000
+    validate_every: Annotated[int, Field(ge=1)] = 1000
+    save_every: Annotated[int, Field(ge=1)] = 500
+    loss: LossWeights = field(default_factory=LossWeights)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the nested plain values, fit for YAML and JSON."""
+        return dataclasses.asdict(self)
+
+
+def load_recipe(model: str, **overrides: object) -> Recipe:
+    """Read the recipe that ships for a model.
+
+    Args:
+        model: Name of the model.
+        overrides: Top-level values that win over the file's; None means not given.
+
+    Raises:
+        UsageError: No recipe ships for the model.
+        ConfigError: The recipe or an override is malformed or out of range.
+    """
+    path = RECIPES / f"{model}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
+        raise UsageError(f"model {model!r}: no recipe; known recipes: {known}")
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    data |= {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return TypeAdapter(Recipe).validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        reason = f"{key} = {first['input']!r}: {first['msg'].lower()}"
+        raise ConfigError(f"{path.name}: {reason}") from None

@@ -1,0 +1,1 @@
+"""ROS 2 node around fusion_core: translation only."""

@@ -1,0 +1,162 @@
+"""Play any recorded source as two live cameras: the node's input without a robot."""
+
+from __future__ import annotations
+
+import array
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from fusion_core.errors import FusionError
+from fusion_core.source import Source, open_source
+from fusion_core.types import Frame, Modality
+from fusion_node.conversions import stamp_from_ns
+from fusion_node.process import end_quietly
+
+_BASES: dict[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
+_DEFAULTS: dict[str, str | float | bool | int] = {
+    "bag": "",
+    "visible": "",
+    "thermal": "",
+    "visible_topic": "",
+    "thermal_topic": "",
+    "speed": 1.0,
+    "loop": False,
+    "frames": 0,
+    "wait_for_subscriber": True,
+}
+
+
+class CameraPublisher(Node):
+    """Publish `rgb/*` and `thermal/*` at the pace of the recording, stamped with the present."""
+
+    def __init__(self) -> None:
+        super().__init__("camera_publisher")
+        for name, default in _DEFAULTS.items():
+            self.declare_parameter(name, default)
+        self._images = {
+            modality: self.create_publisher(Image, f"{base}/image_raw", QoSProfile(depth=5))
+            for modality, base in _BASES.items()
+        }
+        self._infos = {
+            modality: self.create_publisher(CameraInfo, f"{base}/camera_info", QoSProfile(depth=5))
+            for modality, base in _BASES.items()
+        }
+        self.published = dict.fromkeys(_BASES, 0)
+
+    def play(self) -> None:
+        """Publish until the source ends, or for ever with `loop`.
+
+        Raises:
+            FusionError: The source cannot be opened or breaks off.
+        """
+        self._await_subscriber()
+        while rclpy.ok():
+            self._play_once()
+            if not self._value("loop"):
+                return
+
+    def _play_once(self) -> None:
+        with closing(self._open()) as source:
+            limit = int(self._value("frames"))
+            for frame in self._paced(source):
+                if limit and self.published[frame.modality] >= limit:
+                    return
+                self._publish(frame)
+
+    def _open(self) -> Source:
+        given = {name: str(self._value(name)) or None for name in list(_DEFAULTS)[:5]}
+        return open_source(
+            given["bag"],
+            visible=given["visible"],
+            thermal=given["thermal"],
+            visible_topic=given["visible_topic"],
+            thermal_topic=given["thermal_topic"],
+        )
+
+    def _paced(self, source: Source) -> Iterator[Frame]:
+        """Give each frame at its time, restamped."""
+        speed = float(self._value("speed"))
+        start_s, first_ns, origin_ns = time.monotonic(), None, self.get_clock().now().nanoseconds
+        for frame in source.frames():
+            first_ns = frame.stamp_ns if first_ns is None else first_ns
+            elapsed_ns = round((frame.stamp_ns - first_ns) / speed)
+            time.sleep(max(0.0, start_s + elapsed_ns / 1e9 - time.monotonic()))
+            yield replace(frame, stamp_ns=origin_ns + elapsed_ns)
+
+    def _publish(self, frame: Frame) -> None:
+        name = frame.frame_id or f"{_BASES[frame.modality]}_optical_frame"
+        header = Header(stamp=stamp_from_ns(frame.stamp_ns), frame_id=name)
+        self._infos[frame.modality].publish(_info_message(frame, header))
+        self._images[frame.modality].publish(_image_message(frame, header))
+        self.published[frame.modality] += 1
+
+    def _await_subscriber(self) -> None:
+        def unheard(publisher: Publisher) -> bool:
+            return publisher.get_subscription_count() == 0
+
+        while self._value("wait_for_subscriber") and any(map(unheard, self._images.values())):
+            rclpy.spin_once(self, timeout_sec=0.1)
+
+    def _value(self, name: str) -> str | float | bool | int:
+        return self.get_parameter(name).value
+
+
+def _image_message(frame: Frame, header: Header) -> Image:
+    pixels = np.ascontiguousarray(frame.image)
+    height, width = pixels.shape[:2]
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding=frame.encoding,
+        is_bigendian=int(sys.byteorder == "big"),
+        step=pixels.strides[0],
+        data=array.array("B", pixels.tobytes()),
+    )
+
+
+def _info_message(frame: Frame, header: Header) -> CameraInfo:
+    """Return the intrinsics; without any only the size, as an uncalibrated camera does."""
+    height, width = frame.image.shape[:2]
+    info = CameraInfo(header=header, height=height, width=width)
+    if frame.camera is not None:
+        info.distortion_model = frame.camera.distortion_model
+        info.d = list(frame.camera.d)
+        info.k = list(frame.camera.k)
+    return info
+
+
+def main(args: list[str] | None = None) -> int:
+    """Play the source that the parameters name; return the exit code."""
+    node: CameraPublisher | None = None
+    code = 0
+    try:
+        rclpy.init(args=args)
+        node = CameraPublisher()
+        node.play()
+        counts = ", ".join(f"{count} {name}" for name, count in node.published.items())
+        node.get_logger().info(f"published {counts} images")
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except FusionError as error:
+        rclpy.logging.get_logger("camera_publisher").error(str(error))
+        code = error.exit_code
+    finally:
+        end_quietly(node)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

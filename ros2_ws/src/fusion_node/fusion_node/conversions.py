@@ -1,0 +1,137 @@
+"""Messages to the core's values and back, without copies where the pixels allow it."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from fusion_core.transport.image_codec import decode_compressed, decode_image, to_modality
+from fusion_core.types import CameraModel, Frame, FramePair, FusedFrame, Modality, UInt8Image
+
+_SECOND_NS = 1_000_000_000
+_JPEG_QUALITY = 90
+
+
+def stamp_to_ns(stamp: Time) -> int:
+    """Return a message's stamp in integer nanoseconds."""
+    return stamp.sec * _SECOND_NS + stamp.nanosec
+
+
+def stamp_from_ns(stamp_ns: int) -> Time:
+    """Return integer nanoseconds as a message's stamp."""
+    seconds, nanoseconds = divmod(stamp_ns, _SECOND_NS)
+    return Time(sec=seconds, nanosec=nanoseconds)
+
+
+def frame_from_message(
+    message: Image | CompressedImage, modality: Modality, camera: CameraModel | None
+) -> Frame:
+    """Return the frame of one camera message; its pixels may share the message's memory.
+
+    Raises:
+        EncodingError: The encoding is unknown, or the data do not fit the size.
+    """
+    if isinstance(message, CompressedImage):
+        image, encoding = decode_compressed(message.format, message.data, modality)
+    else:
+        image, encoding = decode_image(
+            message.height,
+            message.width,
+            message.encoding,
+            message.step,
+            bool(message.is_bigendian),
+            message.data,
+        )
+        image, encoding = to_modality(image, encoding, modality)
+    fits = camera is not None and (camera.height, camera.width) == image.shape[:2]
+    return Frame(
+        stamp_ns=stamp_to_ns(message.header.stamp),
+        modality=modality,
+        image=image,
+        encoding=encoding,
+        frame_id=message.header.frame_id,
+        camera=camera if fits else None,
+    )
+
+
+def camera_from_message(info: CameraInfo) -> CameraModel | None:
+    """Return the intrinsics, None when the camera is not calibrated (zero focal length)."""
+    if not info.k[0]:
+        return None
+    return CameraModel(
+        width=info.width,
+        height=info.height,
+        distortion_model=info.distortion_model,
+        d=tuple(info.d),
+        k=tuple(float(value) for value in info.k),
+    )
+
+
+def source_header(pair: FramePair, offsets_ns: Mapping[Modality, int], frame_id: str) -> Header:
+    """Return the header of a result: the stamp of the image that led the pair, as it came in.
+
+    Args:
+        pair: The pair; its own stamp is the leading image's plus that stream's offset.
+        offsets_ns: Offset of each stream's stamps in nanoseconds.
+        frame_id: Frame to state; empty: that of the camera whose pixel grid the result has.
+    """
+    frames = [frame for frame in (pair.visible, pair.thermal) if frame is not None]
+    stamps = [
+        frame.stamp_ns
+        for frame in frames
+        if frame.stamp_ns + offsets_ns[frame.modality] == pair.stamp_ns
+    ]
+    return Header(stamp=stamp_from_ns(stamps[0]), frame_id=frame_id or frames[0].frame_id)
+
+
+class ImageMessage:
+    """One bgr8 message whose buffer is filled again for every frame.
+
+    Publishing serialises at once, so the buffer is free afterwards; filling a kept
+    ``array.array`` is an order of magnitude faster than giving the message new bytes.
+    """
+
+    def __init__(self) -> None:
+        self._message = Image()
+        self._view: NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
+
+    def fill(self, image: UInt8Image, header: Header) -> Image:
+        """Return the message with an ``HxWx3`` RGB image in it, valid until the next call."""
+        if image.shape != self._view.shape:
+            height, width = image.shape[:2]
+            buffer = array.array("B", bytes(image.size))
+            self._view = np.frombuffer(buffer, np.uint8).reshape(image.shape)
+            self._message = Image(
+                height=height, width=width, encoding="bgr8", step=width * 3, data=buffer
+            )
+        cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=self._view)
+        self._message.header = header
+        return self._message
+
+
+def jpeg_message(image: UInt8Image, header: Header) -> CompressedImage:
+    """Return an ``HxWx3`` RGB image as a JPEG message."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return CompressedImage(
+        header=header, format="bgr8; jpeg compressed bgr8", data=array.array("B", data.tobytes())
+    )
+
+
+def debug_picture(fused: FusedFrame) -> UInt8Image:
+    """Return visible, aligned thermal and fused image side by side; a missing side is black."""
+    aligned = fused.aligned
+    visible = np.zeros_like(fused.image) if aligned.visible is None else aligned.visible
+    if aligned.thermal is None:
+        thermal = np.zeros_like(fused.image)
+    else:
+        grey = np.rint(aligned.thermal * 255).astype(np.uint8)
+        thermal = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    return np.hstack([visible, thermal, fused.image])

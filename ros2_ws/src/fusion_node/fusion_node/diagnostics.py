@@ -1,0 +1,153 @@
+"""The pipeline's status as diagnostics, one status per concern."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from fusion_core.pipeline import PipelineStatus
+
+_STREAM_CONDITIONS = ("visible_", "thermal_", "time_")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """What the node knows beside the pipeline.
+
+    Attributes:
+        state: Lifecycle state.
+        problem: Why the node is not configured, empty when it is.
+        enabled: Whether fusing is switched on.
+        wanted: Whether anybody subscribes to an output.
+        received_hz: Messages per second since the last report, per stream.
+        received: Messages since the node was activated, per stream.
+        mismatches: Topic -> line on an incompatible quality of service seen there.
+        camera_info: Stream -> what is known of its intrinsics.
+    """
+
+    state: str
+    problem: str
+    enabled: bool
+    wanted: bool
+    received_hz: Mapping[str, float]
+    received: Mapping[str, int]
+    mismatches: Mapping[str, str]
+    camera_info: Mapping[str, str]
+
+
+def statuses(
+    name: str, node: NodeStatus, pipeline: PipelineStatus | None
+) -> list[DiagnosticStatus]:
+    """Return all statuses of a node; without a pipeline only those of the node itself."""
+    result = [_node(node), _transport(node)]
+    if pipeline is not None:
+        result += [
+            _input(node, pipeline),
+            _synchronisation(pipeline),
+            _latency(pipeline),
+            _model(pipeline),
+            _memory(pipeline),
+            _calibration(node, pipeline),
+        ]
+    for status in result:
+        status.name = f"{name}: {status.name}"
+        status.hardware_id = name
+    return result
+
+
+def _status(
+    name: str, message: str, values: Iterable[tuple[str, object]], level: bytes
+) -> DiagnosticStatus:
+    pairs = [KeyValue(key=key, value=_text(value)) for key, value in values]
+    return DiagnosticStatus(level=level, name=name, message=message, values=pairs)
+
+
+def _text(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _worse(condition: object) -> bytes:
+    return DiagnosticStatus.WARN if condition else DiagnosticStatus.OK
+
+
+def _node(node: NodeStatus) -> DiagnosticStatus:
+    values = [("state", node.state), ("enabled", node.enabled), ("subscribed", node.wanted)]
+    if node.problem:
+        return _status("node", node.problem, values, DiagnosticStatus.ERROR)
+    if node.state != "active":
+        return _status("node", node.state, values, DiagnosticStatus.WARN)
+    if not node.enabled:
+        return _status("node", "disabled by ~/enable", values, DiagnosticStatus.OK)
+    message = "fusing" if node.wanted else "idle: nobody subscribes to an output"
+    return _status("node", message, values, DiagnosticStatus.OK)
+
+
+def _transport(node: NodeStatus) -> DiagnosticStatus:
+    message = "; ".join(node.mismatches.values()) or "no incompatible quality of service seen"
+    values = [(topic, line) for topic, line in node.mismatches.items()]
+    return _status("transport", message, values, _worse(node.mismatches))
+
+
+def _input(node: NodeStatus, pipeline: PipelineStatus) -> DiagnosticStatus:
+    silent = [name for name, rate in node.received_hz.items() if not rate]
+    values: list[tuple[str, object]] = []
+    for name, rate in node.received_hz.items():
+        values += [
+            (f"{name} received Hz", rate),
+            (f"{name} received", node.received[name]),
+            (f"{name} read", pipeline.read.get(name, 0)),
+        ]
+    message = f"no {' and no '.join(silent)} messages" if silent else "both streams arrive"
+    return _status("input", message, values, _worse(silent))
+
+
+def _synchronisation(pipeline: PipelineStatus) -> DiagnosticStatus:
+    conditions = [entry for entry in pipeline.health if entry.startswith(_STREAM_CONDITIONS)]
+    values: list[tuple[str, object]] = [
+        ("pairs", pipeline.pairs),
+        ("fused", pipeline.fused),
+        ("fused Hz", pipeline.rates_hz.get("fused", 0.0)),
+    ]
+    values += [(f"dropped {cause}", count) for cause, count in sorted(pipeline.drops.items())]
+    values += [(f"skew {rank} ms", value) for rank, value in pipeline.skew_ms.items()]
+    message = ", ".join(conditions) or "pairing"
+    return _status("synchronisation", message, values, _worse(conditions))
+
+
+def _latency(pipeline: PipelineStatus) -> DiagnosticStatus:
+    values = [
+        (f"{stage} {rank} ms", value)
+        for stage, ranks in pipeline.latency_ms.items()
+        for rank, value in ranks.items()
+    ]
+    total = pipeline.latency_ms.get("total", {}).get("p50")
+    message = "no frame fused yet" if total is None else f"{total:.1f} ms per frame (p50)"
+    return _status("latency", message, values, DiagnosticStatus.OK)
+
+
+def _model(pipeline: PipelineStatus) -> DiagnosticStatus:
+    values = [
+        ("model", pipeline.model),
+        ("device", pipeline.device),
+        ("last error", pipeline.last_error),
+    ]
+    failing = "failed" in pipeline.health
+    message = pipeline.last_error if failing else f"{pipeline.model} on {pipeline.device}"
+    return _status("model", message, values, _worse(failing))
+
+
+def _memory(pipeline: PipelineStatus) -> DiagnosticStatus:
+    fresh = "memory_fresh" in pipeline.health
+    message = "snapshot was unusable: started with a fresh bank" if fresh else "in use"
+    # The per-slot statistics are for reports; here they would be hundreds of numbers.
+    values = [entry for entry in pipeline.memory.items() if not isinstance(entry[1], tuple)]
+    return _status("memory", message, values, _worse(fresh))
+
+
+def _calibration(node: NodeStatus, pipeline: PipelineStatus) -> DiagnosticStatus:
+    values = [("rig", pipeline.calibration), *node.camera_info.items()]
+    message = pipeline.calibration or "no rig file: images are taken as registered"
+    wrong = [line for line in node.camera_info.values() if "does not fit" in line]
+    return _status("calibration", "; ".join(wrong) or message, values, _worse(wrong))

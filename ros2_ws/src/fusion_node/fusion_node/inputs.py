@@ -1,0 +1,137 @@
+"""The camera topics: messages in, frames out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fusion_core.errors import EncodingError
+from fusion_core.types import CameraModel, Frame, Modality
+from fusion_node.conversions import camera_from_message, frame_from_message
+from fusion_node.events import MismatchHandler, subscription_events
+
+# Only the newest image matters; a best-effort reader matches every driver.
+_NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+_TOPICS: Mapping[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
+
+
+class FrameTaker(Protocol):
+    """Where frames go: the pipeline."""
+
+    def offer(self, frame: Frame) -> None:
+        """Take one frame."""
+
+    def reject(self, modality: Modality, cause: str) -> None:
+        """Count a message that could not become a frame."""
+
+
+class Inputs:
+    """The subscriptions of one active node.
+
+    Args:
+        node: The node that subscribes.
+        transport: ``raw`` or ``compressed``.
+        taker: Gets the frames.
+        wanted: Asked before each image is decoded; False passes it over.
+        on_mismatch: Called with topic and explanation on an incompatible quality of service.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        transport: str,
+        taker: FrameTaker,
+        wanted: Callable[[], bool],
+        on_mismatch: MismatchHandler,
+    ) -> None:
+        self._node = node
+        self._taker = taker
+        self._wanted = wanted
+        self._on_mismatch = on_mismatch
+        self._infos: dict[Modality, CameraInfo] = {}
+        self._cameras: dict[Modality, CameraModel | None] = {}
+        self._sizes: dict[Modality, tuple[int, int]] = {}
+        self._warned: set[str] = set()
+        self.received: Counter[str] = Counter(dict.fromkeys(_TOPICS, 0))
+        self._subscriptions: list[Subscription] = []
+        kind, suffix = (Image, "") if transport == "raw" else (CompressedImage, "/compressed")
+        for modality, base in _TOPICS.items():
+            self._listen(CameraInfo, f"{base}/camera_info", self._on_info, modality)
+            self._listen(kind, f"{base}/image_raw{suffix}", self._on_image, modality)
+
+    @property
+    def topics(self) -> list[str]:
+        """Resolved names of the topics listened to."""
+        return [subscription.topic_name for subscription in self._subscriptions]
+
+    def info(self, modality: Modality, width: int, height: int) -> CameraInfo | None:
+        """Return the newest camera info of a stream if it describes images of this size."""
+        info = self._infos.get(modality)
+        return info if info and (info.width, info.height) == (width, height) else None
+
+    def camera_states(self) -> dict[str, str]:
+        """Return what is known of each camera's intrinsics, as one line each."""
+        return {modality: self._camera_state(modality) for modality in _TOPICS}
+
+    def destroy(self) -> None:
+        """Stop listening."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+
+    def _listen(
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[[Modality, object], None],
+        modality: Modality,
+    ) -> None:
+        self._subscriptions.append(
+            self._node.create_subscription(
+                kind,
+                topic,
+                lambda message: callback(modality, message),
+                _NEWEST,
+                event_callbacks=subscription_events(topic, self._on_mismatch),
+            )
+        )
+
+    def _on_info(self, modality: Modality, info: CameraInfo) -> None:
+        if info != self._infos.get(modality):
+            self._cameras[modality] = camera_from_message(info)
+        self._infos[modality] = info
+
+    def _on_image(self, modality: Modality, message: Image | CompressedImage) -> None:
+        self.received[modality] += 1
+        if not self._wanted():
+            return
+        try:
+            frame = frame_from_message(message, modality, self._cameras.get(modality))
+        except EncodingError as error:
+            self._reject(modality, "unknown_encoding", str(error))
+        except Exception as error:  # noqa: BLE001 - no message may end the node
+            self._reject(modality, "bad_message", f"{type(error).__name__}: {error}")
+        else:
+            self._sizes[modality] = (frame.image.shape[1], frame.image.shape[0])
+            self._taker.offer(frame)
+
+    def _reject(self, modality: Modality, cause: str, reason: str) -> None:
+        self._taker.reject(modality, cause)
+        if reason not in self._warned:
+            self._warned.add(reason)
+            self._node.get_logger().warning(f"{modality} image dropped: {reason}")
+
+    def _camera_state(self, modality: Modality) -> str:
+        info, size = self._infos.get(modality), self._sizes.get(modality)
+        if info is None:
+            return "no camera info"
+        stated = f"{info.width}x{info.height}"
+        if size is not None and size != (info.width, info.height):
+            return f"camera info for {stated} does not fit {modality} images of {size[0]}x{size[1]}"
+        return stated if self._cameras[modality] else f"{stated}, not calibrated"

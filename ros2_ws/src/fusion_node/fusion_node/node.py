@@ -1,0 +1,254 @@
+"""The lifecycle node: camera topics in, fused topics out."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from std_srvs.srv import SetBool, Trigger
+
+from fusion_core.errors import FusionError
+from fusion_core.pipeline import Pipeline
+from fusion_core.types import FusedFrame, Modality
+from fusion_node.conversions import source_header
+from fusion_node.diagnostics import NodeStatus, statuses
+from fusion_node.inputs import Inputs
+from fusion_node.outputs import Outputs
+from fusion_node.parameters import CoreParameters, Setting, declare
+
+_SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+_TRANSPORTS = ("raw", "compressed")
+_OWN = (
+    Setting(
+        "autostart",
+        True,
+        ParameterDescriptor(
+            description="Configure and activate without a lifecycle manager.", read_only=True
+        ),
+    ),
+    Setting(
+        "image_transport",
+        "raw",
+        ParameterDescriptor(
+            description="How camera images arrive; compressed: on <topic>/compressed."
+            " Takes effect when the node is activated.",
+            additional_constraints="one of: " + ", ".join(_TRANSPORTS),
+        ),
+    ),
+    Setting(
+        "frame_id",
+        "",
+        ParameterDescriptor(
+            description="Frame of the outputs; empty: that of the source image."
+            " Takes effect when the node is configured."
+        ),
+    ),
+)
+
+
+class FusionNode(LifecycleNode):
+    """Fuse `rgb/image_raw` and `thermal/image_raw` into `~/image` and its companions."""
+
+    def __init__(self) -> None:
+        super().__init__("fusion", automatically_declare_parameters_from_overrides=True)
+        for setting in _OWN:
+            declare(self, setting)
+        self._core = CoreParameters(self, [setting.name for setting in _OWN])
+        self.add_on_set_parameters_callback(_check_own)
+        self._pipeline: Pipeline | None = None
+        self._outputs: Outputs | None = None
+        self._inputs: Inputs | None = None
+        self._enabled = True
+        self._problem = ""
+        self._mismatches: dict[str, str] = {}
+        self._reported: Counter[str] = Counter()
+        self._reported_at = time.monotonic()
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        self.create_service(Trigger, "~/refresh_prior", self._on_refresh_prior)
+        self.create_service(Trigger, "~/save_memory", self._on_save_memory)
+        self.create_service(Trigger, "~/reset_memory", self._on_reset_memory)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # On the steady clock: diagnostics go on while simulated time stands still.
+        self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    @property
+    def autostart(self) -> bool:
+        """Whether the node brings itself up."""
+        return bool(self.get_parameter("autostart").value)
+
+    def bring_up(self) -> None:
+        """Configure and activate; a failure leaves the node unconfigured, ready for a new try."""
+        if self.trigger_configure() == _SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model and the memory bank, warm up, and announce the outputs."""
+        try:
+            pipeline = Pipeline(self._core.config(), forgive_memory=True)
+            pipeline.warm_up()
+        except Exception as error:  # noqa: BLE001 - rclpy would swallow it without a word
+            known = isinstance(error, FusionError)
+            self._problem = str(error) if known else f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"cannot be configured: {self._problem}")
+            return _FAILURE
+        self._problem = ""
+        self._core.lock(True)
+        sync = pipeline.config.sync
+        self._offsets_ns: dict[Modality, int] = {
+            "visible": round(sync.visible_offset_ms * 1e6),
+            "thermal": round(sync.thermal_offset_ms * 1e6),
+        }
+        self._frame_id = str(self.get_parameter("frame_id").value)
+        self._pipeline = pipeline
+        self._outputs = Outputs(self, self._on_mismatch)
+        pipeline.start(self._on_fused)
+        status = pipeline.status()
+        self.get_logger().info(f"configured: {status.model} on {status.device}")
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen to the cameras."""
+        transport = str(self.get_parameter("image_transport").value)
+        self._reported.clear()
+        self._inputs = Inputs(self, transport, self._pipeline, self._wanted, self._on_mismatch)
+        self.get_logger().info("listening on " + ", ".join(self._inputs.topics))
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; model and memory stay loaded."""
+        self._stop_listening()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Save the memory bank and free the model."""
+        self._release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Save the memory bank and free everything."""
+        self._release()
+        return super().on_shutdown(state)
+
+    def destroy_node(self) -> None:
+        """Save the memory bank and destroy the node; callable in any state."""
+        self._release()
+        super().destroy_node()
+
+    def _stop_listening(self) -> None:
+        inputs, self._inputs = self._inputs, None
+        if inputs is not None:
+            inputs.destroy()
+
+    def _release(self) -> None:
+        self._stop_listening()
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            try:
+                pipeline.close()
+            except FusionError as error:
+                self.get_logger().error(str(error))
+        outputs, self._outputs = self._outputs, None
+        if outputs is not None:
+            outputs.destroy()
+        self._core.lock(False)
+
+    def _wanted(self) -> bool:
+        return self._enabled and self._outputs is not None and self._outputs.wanted()
+
+    def _on_fused(self, fused: FusedFrame) -> None:
+        """Publish one result; runs in the pipeline's own thread."""
+        inputs, outputs = self._inputs, self._outputs
+        if inputs is None or outputs is None or not self._enabled:
+            return
+        header = source_header(fused.pair, self._offsets_ns, self._frame_id)
+        grid: Modality = "thermal" if fused.pair.visible is None else "visible"
+        height, width = fused.image.shape[:2]
+        try:
+            outputs.publish(fused, header, inputs.info(grid, width, height))
+        except Exception:
+            # Ctrl-C invalidates the publishers before the pipeline has stopped.
+            if self.context.ok():
+                raise
+
+    def _on_mismatch(self, topic: str, explanation: str) -> None:
+        self._mismatches[topic] = explanation
+        self.get_logger().warning(explanation)
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._enabled = request.data
+        response.success = True
+        response.message = "fusing" if request.data else "paused"
+        return response
+
+    def _on_refresh_prior(
+        self, _request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        name = self.get_parameter("prior").value
+        response.success = False
+        response.message = f"prior is '{name}': no provider is configured, nothing to refresh"
+        return response
+
+    def _on_save_memory(
+        self, _request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        if self._pipeline is None:
+            response.message = "not configured"
+            return response
+        try:
+            response.message = f"saved to {self._pipeline.save_memory()}"
+            response.success = True
+        except FusionError as error:
+            response.message = str(error)
+        return response
+
+    def _on_reset_memory(
+        self, _request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        if self._pipeline is None:
+            response.message = "not configured"
+            return response
+        self._pipeline.reset_memory()
+        response.success = True
+        response.message = "the memory bank is as trained again"
+        return response
+
+    def _report(self) -> None:
+        """Publish diagnostics."""
+        now = time.monotonic()
+        elapsed, self._reported_at = max(now - self._reported_at, 1e-9), now
+        received = Counter(self._inputs.received) if self._inputs else Counter()
+        rates = {name: (count - self._reported[name]) / elapsed for name, count in received.items()}
+        self._reported = received
+        status = NodeStatus(
+            state=self._state_label(),
+            problem=self._problem,
+            enabled=self._enabled,
+            wanted=self._outputs is not None and self._outputs.wanted(),
+            received_hz=rates,
+            received=received,
+            mismatches=dict(self._mismatches),
+            camera_info=self._inputs.camera_states() if self._inputs else {},
+        )
+        pipeline = self._pipeline.status() if self._pipeline else None
+        name = self.get_fully_qualified_name()
+        message = DiagnosticArray(status=statuses(name, status, pipeline))
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+    def _state_label(self) -> str:
+        if self._pipeline is None:
+            return "unconfigured"
+        return "inactive" if self._inputs is None else "active"
+
+
+def _check_own(parameters: list[Parameter]) -> SetParametersResult:
+    for entry in parameters:
+        if entry.name == "image_transport" and entry.value not in _TRANSPORTS:
+            reason = f"image_transport = {entry.value!r}: use raw or compressed"
+            return SetParametersResult(successful=False, reason=reason)
+    return SetParametersResult(successful=True)

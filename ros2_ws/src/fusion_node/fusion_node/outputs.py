@@ -1,0 +1,109 @@
+"""What the node publishes; nothing is made for a topic that nobody subscribes to."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from fusion_core.types import Detection, FusedFrame
+from fusion_node.conversions import ImageMessage, debug_picture, jpeg_message
+from fusion_node.events import MismatchHandler, publisher_events
+
+try:
+    from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+except ImportError:
+    Detection2DArray = None
+
+# Reliable publishers serve reliable and best-effort subscribers alike.
+_IMAGES = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+_DETECTIONS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class Outputs:
+    """The publishers of one configured node.
+
+    Args:
+        node: The node that owns the topics.
+        on_mismatch: Called with topic and explanation on an incompatible quality of service.
+    """
+
+    def __init__(self, node: Node, on_mismatch: MismatchHandler) -> None:
+        self._node = node
+        self._on_mismatch = on_mismatch
+        self._image = self._publisher(Image, "~/image", _IMAGES)
+        self._compressed = self._publisher(CompressedImage, "~/image/compressed", _IMAGES)
+        self._info = self._publisher(CameraInfo, "~/camera_info", _IMAGES)
+        self._debug = self._publisher(Image, "~/debug_image", _IMAGES)
+        self._detections: Publisher | None = None
+        if Detection2DArray is None:
+            node.get_logger().warning(
+                "vision_msgs is not installed: ~/detections is not published;"
+                " install ros-$ROS_DISTRO-vision-msgs"
+            )
+        else:
+            self._detections = self._publisher(Detection2DArray, "~/detections", _DETECTIONS)
+        self._image_message = ImageMessage()
+        self._debug_message = ImageMessage()
+
+    def wanted(self) -> bool:
+        """Return whether anybody subscribes to anything."""
+        return any(_wanted(publisher) for publisher in self._all())
+
+    def publish(self, fused: FusedFrame, header: Header, info: CameraInfo | None) -> None:
+        """Publish one result on every topic that has a subscriber.
+
+        Args:
+            fused: The result.
+            header: Stamp and frame of the source image.
+            info: Camera info of the fused image's pixel grid, None when unknown.
+        """
+        if _wanted(self._image):
+            self._image.publish(self._image_message.fill(fused.image, header))
+        if info is not None and _wanted(self._info):
+            info.header = header
+            self._info.publish(info)
+        if self._detections is not None and _wanted(self._detections):
+            self._detections.publish(detections_message(fused.detections, header))
+        if _wanted(self._compressed):
+            self._compressed.publish(jpeg_message(fused.image, header))
+        if _wanted(self._debug):
+            self._debug.publish(self._debug_message.fill(debug_picture(fused), header))
+
+    def destroy(self) -> None:
+        """Withdraw the topics."""
+        for publisher in self._all():
+            self._node.destroy_publisher(publisher)
+
+    def _publisher(self, kind: type, topic: str, qos: QoSProfile) -> Publisher:
+        events = publisher_events(topic, self._on_mismatch)
+        return self._node.create_publisher(kind, topic, qos, event_callbacks=events)
+
+    def _all(self) -> list[Publisher]:
+        publishers = [self._image, self._compressed, self._info, self._debug]
+        return publishers if self._detections is None else [*publishers, self._detections]
+
+
+def _wanted(publisher: Publisher) -> bool:
+    return publisher.get_subscription_count() > 0
+
+
+def detections_message(detections: tuple[Detection, ...], header: Header) -> Detection2DArray:
+    """Return detections as boxes by centre and size, the class name as ``class_id``."""
+    message = Detection2DArray(header=header)
+    for detection in detections:
+        entry = Detection2D(header=header)
+        x, y, width, height = detection.box
+        entry.bbox.center.position.x = x + width / 2
+        entry.bbox.center.position.y = y + height / 2
+        entry.bbox.size_x = float(width)
+        entry.bbox.size_y = float(height)
+        hypothesis = ObjectHypothesisWithPose()
+        hypothesis.hypothesis.class_id = detection.label
+        hypothesis.hypothesis.score = float(detection.score)
+        entry.results = [hypothesis]
+        entry.id = "" if detection.track_id is None else str(detection.track_id)
+        message.detections.append(entry)
+    return message

@@ -1,0 +1,39 @@
+"""Install the node: `colcon build` reads this."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+NAME = "fusion_node"
+
+
+def files(folder: str) -> list[str]:
+    """Return the files of one folder of the package, relative to it."""
+    return sorted(str(path) for path in Path(folder).iterdir() if path.is_file())
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Fuse a thermal and a colour camera into one live stream.",
+    license="Apache-2.0",
+    maintainer="fusion-core maintainers",
+    maintainer_email="maintainers@fusion-core.invalid",
+    packages=[NAME],
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", files("launch")),
+        (f"share/{NAME}/config", files("config")),
+    ],
+    # fusion-core is installed beside it with pip; see docs/ros.md.
+    install_requires=["setuptools"],
+    zip_safe=True,
+    entry_points={
+        "console_scripts": [
+            "fusion_node = fusion_node.main:main",
+            "camera_publisher = fusion_node.camera_publisher:main",
+            "recorder = fusion_node.recorder:main",
+        ]
+    },
+)

@@ -1,0 +1,134 @@
+# Sourced by scripts/test and scripts/demo: prepares the virtual environment .venv beside pyproject.toml and
+# activates it. Nothing outside the repository is changed, except that missing system packages
+# are installed when this runs as root or sudo needs no password.
+#
+# With a sourced ROS 2 installation its rclpy and messages are used; otherwise ROS 2 Jazzy comes
+# from the Python package index. PYTHON chooses the interpreter.
+# shellcheck shell=bash
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+VENV=$ROOT/.venv
+PYTHON=${PYTHON:-python3}
+
+say() { printf '== %s\n' "$*" >&2; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# install_system PACKAGE...: true once the Debian packages are there.
+install_system() {
+  command -v apt-get >/dev/null || return 1
+  [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null || return 1
+  say "installing $* with apt-get"
+  { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive \
+      apt-get install -y -qq --no-install-recommends "$@"; } >&2
+}
+
+system_ros() {
+  [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ] &&
+    "$PYTHON" -c 'import rclpy' 2>/dev/null
+}
+
+check_python() {
+  command -v "$PYTHON" >/dev/null || fail "no '$PYTHON': install Python 3.10 or newer"
+  "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+    fail "$("$PYTHON" --version) is too old: set PYTHON to a Python 3.10 or newer"
+  "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || install_system python3-venv ||
+    fail "the venv module is missing: sudo apt-get install python3-venv"
+}
+
+# The CUDA build of torch is some gigabytes: without an NVIDIA driver take the small one if it can be had.
+torch_index() {
+  command -v nvidia-smi >/dev/null && return
+  local index=https://download.pytorch.org/whl/cpu
+  "$VENV/bin/python" - "$index/torch/" <<'PY' 2>/dev/null && printf -- '--extra-index-url %s' "$index"
+import sys, urllib.request
+urllib.request.urlopen(urllib.request.Request(sys.argv[1], method="HEAD"), timeout=5)
+PY
+}
+
+install_packages() {
+  local constraints=(-c "$ROOT/constraints.txt")
+  local wheels=(-r "$ROOT/scripts/ros-wheels.txt")
+  if system_ros; then
+    # The installation's compiled messages fit only the numpy they were built against.
+    "$PYTHON" -c 'import numpy; print("numpy==" + numpy.__version__)' >"$VENV/numpy.txt"
+    constraints+=(-c "$VENV/numpy.txt")
+    wheels=()
+  elif ! "$VENV/bin/pip" download -q --no-deps -d "$VENV/probe" ros-rclpy==7.1.6 2>/dev/null; then
+    say "no ROS 2 wheels for this platform: going on without ROS"
+    wheels=()
+  fi
+  # shellcheck disable=SC2046
+  "$VENV/bin/pip" install -q --disable-pip-version-check $(torch_index) \
+    "${constraints[@]}" ${wheels[@]+"${wheels[@]}"} -e "$ROOT[dev]" >&2
+}
+
+# The node publishes vision_msgs; the package index has none, so tests/ros/vision_msgs is built.
+build_vision_msgs() {
+  "$VENV/bin/python" -c 'import rclpy' 2>/dev/null || return 0
+  "$VENV/bin/python" -c 'import vision_msgs.msg' 2>/dev/null && return 0
+  if system_ros; then
+    install_system "ros-$ROS_DISTRO-vision-msgs" ||
+      say "no vision_msgs, so no detections: sudo apt-get install ros-$ROS_DISTRO-vision-msgs"
+    return 0
+  fi
+  local include numpy
+  include=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+  numpy=$("$VENV/bin/python" -c 'import numpy; print(numpy.get_include())')
+  if ! command -v c++ >/dev/null || [ ! -e "$include/Python.h" ]; then
+    install_system g++ python3-dev || {
+      say "no vision_msgs, so no detections: sudo apt-get install g++ python3-dev"
+      return 0
+    }
+  fi
+  say "building the messages of tests/ros/vision_msgs"
+  # The wheels name the include paths of the machine they were built on.
+  sed -i -E "s#INTERFACE_INCLUDE_DIRECTORIES \"[^\"]*\"#INTERFACE_INCLUDE_DIRECTORIES \"$include;$numpy\"#" \
+    "$VENV"/share/*/cmake/*rosidl_generator_pyExport.cmake
+  (
+    export AMENT_PREFIX_PATH=$VENV CMAKE_PREFIX_PATH=$VENV PATH=$VENV/bin:$PATH
+    cmake -G Ninja -S "$ROOT/tests/ros/vision_msgs" -B "$VENV/build/vision_msgs" \
+      -DPython3_EXECUTABLE="$VENV/bin/python" -DCMAKE_INSTALL_PREFIX="$VENV" -DBUILD_TESTING=OFF &&
+      ninja -C "$VENV/build/vision_msgs" install
+  ) >"$VENV/vision_msgs.log" 2>&1 || { tail -n 20 "$VENV/vision_msgs.log" >&2; fail "the build of vision_msgs failed"; }
+}
+
+# What the environment was made from; when it changes, the environment is brought up to date.
+wanted_stamp() {
+  {
+    printf '%s\n' "$VENV" "$("$PYTHON" -c 'import sys; print(sys.version, sys.base_prefix)')"
+    if system_ros; then printf '%s\n' "$ROS_DISTRO $AMENT_PREFIX_PATH"; fi
+    find "$ROOT/tests/ros/vision_msgs" -type f -print0 | sort -z | xargs -0 cat \
+      "$ROOT/pyproject.toml" "$ROOT/constraints.txt" "$ROOT/scripts/ros-wheels.txt" "$ROOT/scripts/setup.sh"
+  } | sha256sum
+}
+
+setup() {
+  check_python
+  local stamp
+  stamp=$(wanted_stamp)
+  if [ "$(cat "$VENV/stamp" 2>/dev/null)" != "$stamp" ]; then
+    say "preparing $VENV (once; some minutes, mostly downloads)"
+    if system_ros; then
+      "$PYTHON" -m venv --clear --system-site-packages "$VENV"
+    else
+      "$PYTHON" -m venv "$VENV"
+    fi
+    install_packages
+    build_vision_msgs
+    printf '%s\n' "$stamp" >"$VENV/stamp"
+  fi
+  # shellcheck disable=SC1091
+  source "$VENV/bin/activate"
+  export PYTHONPATH=$ROOT/ros2_ws/src/fusion_node${PYTHONPATH:+:$PYTHONPATH}
+}
+
+# A DDS domain of its own, so that runs beside each other on one machine stay apart.
+private_domain() {
+  export ROS_DOMAIN_ID=$((1 + (RANDOM * 32768 + RANDOM) % 100))
+}
+
+setup

@@ -1,0 +1,77 @@
+import dataclasses
+
+import pytest
+import yaml
+
+from fusion_core.config import Config
+from fusion_core.errors import ConfigError
+
+
+def test_defaults_survive_a_yaml_round_trip(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(Config().to_dict()))
+    assert Config.load(path) == Config()
+
+
+def test_empty_file_means_defaults(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("")
+    assert Config.load(path) == Config()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"modle": "m2pn"}, ["unknown key 'modle'", "model"]),
+        ({"sync": {"slak_ms": 3}}, ["unknown key 'sync.slak_ms'", "slack_ms"]),
+        ({"sync": {"slack_ms": -1}}, ["sync.slack_ms = -1", "greater than or equal to 0"]),
+        ({"sync": {"slack_ms": "soon"}}, ["sync.slack_ms = 'soon'", "number"]),
+        ({"device": "tpu"}, ["device = 'tpu'", "'auto', 'cpu' or 'cuda'"]),
+        ({"sync": 3}, ["sync = 3"]),
+    ],
+)
+def test_wrong_values_are_named_with_what_is_allowed(data, words):
+    with pytest.raises(ConfigError) as caught:
+        Config.from_dict(data)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("text", ["sync: [", "- a\n- b\n", "\x00"])
+def test_malformed_file_is_one_clear_line(tmp_path, text):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"broken\.yaml: ") as caught:
+        Config.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_is_named():
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
+        Config.load("nowhere.yaml")
+
+
+def test_overrides_win_over_the_file_and_none_means_not_given(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("model: m2pn\ndevice: cpu\n")
+    config = Config.load(path, model="m2pn-edge", device=None)
+    assert (config.model, config.device) == ("m2pn-edge", "cpu")
+
+
+def test_a_rig_file_alone_is_a_configuration(tmp_path):
+    path = tmp_path / "rig.yaml"
+    path.write_text("homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]\n")
+    assert Config.load(path) == Config(calibration=str(path))
+
+
+def test_every_field_has_a_description_for_the_ros_parameters():
+    def descriptions(block):
+        for field in dataclasses.fields(block):
+            value = getattr(block, field.name)
+            if dataclasses.is_dataclass(value):
+                yield from descriptions(value)
+            else:
+                yield field.name, "description=" in str(field.type)
+
+    assert all(found for _, found in descriptions(Config()))

@@ -1,0 +1,27 @@
+"""What every room's tests share: where helpers and recordings lie."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+RECORDINGS = Path(
+    os.environ.get("FUSION_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
+)
+
+# A room's tests import the helper modules beside them by name.
+sys.path += [str(folder) for folder in sorted(Path(__file__).parent.iterdir()) if folder.is_dir()]
+
+
+def pytest_report_header() -> str:
+    state = "found" if RECORDINGS.is_dir() else "absent: tests marked `data` are skipped"
+    return f"recordings (FUSION_TEST_DATA): {RECORDINGS} {state}"
+
+
+def pytest_collection_modifyitems(items):
+    if RECORDINGS.is_dir():
+        return
+    for item in items:
+        if item.get_closest_marker("data"):
+            item.add_marker(pytest.mark.skip(reason=f"no recordings at {RECORDINGS}"))

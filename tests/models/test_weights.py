@@ -1,0 +1,146 @@
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from fusion_core.errors import UsageError, WeightsError
+from fusion_core.models import create_model, list_models, load_model, load_weights, save_weights
+
+NAME = "m2pn-edge"
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    model = create_model(NAME, seed=1)
+    save_weights(model, path, {"steps": 10, "seed": 1})
+    return path, model
+
+
+def states_equal(a, b):
+    return all(torch.equal(x, b.state_dict()[key]) for key, x in a.state_dict().items())
+
+
+def rewrite(path, tensors=None, **metadata):
+    """Save a checkpoint again with some tensors or metadata changed."""
+    with safe_open(path, "pt") as file:
+        kept = file.metadata()
+    save_file(tensors or load_file(path), path, kept | metadata)
+
+
+def test_round_trip_restores_every_bit_and_the_metadata(saved):
+    path, model = saved
+    other = create_model(NAME, seed=2)
+    assert not states_equal(model, other)
+    assert load_weights(other, path) == {"steps": 10, "seed": 1}
+    assert states_equal(model, other)
+
+
+def test_file_describes_itself_without_this_program(saved):
+    with safe_open(saved[0], "pt") as file:
+        metadata = file.metadata()
+    assert metadata["model"] == NAME
+    assert metadata["format"] == "fusion-weights"
+    assert json.loads(metadata["config"])["dim"] == 64
+
+
+def test_loaded_model_is_the_saved_one_in_evaluation_mode(saved):
+    path, model = saved
+    loaded = load_model(NAME, weights=path)
+    assert states_equal(model, loaded)
+    assert not loaded.training
+    assert not any(module.training for module in loaded.modules())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.999])
+def test_truncated_file_is_refused_and_the_model_unchanged(saved, share):
+    path, _ = saved
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    model, untouched = create_model(NAME, seed=2), create_model(NAME, seed=2)
+    with pytest.raises(WeightsError, match="torn or not safetensors"):
+        load_weights(model, path)
+    assert states_equal(model, untouched)
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(WeightsError, match="no such weights; train"):
+        load_model(NAME, weights=tmp_path / "none.safetensors")
+
+
+def test_foreign_file_is_refused(tmp_path):
+    path = tmp_path / "foreign.safetensors"
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(WeightsError, match="not weights of this program"):
+        load_model(NAME, weights=path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": "99"}, "version '99'"),
+        ({"model": "m2pn"}, "weights of model 'm2pn', expected 'm2pn-edge'"),
+        ({"config": "{}"}, "other architecture"),
+        ({"training": "{torn"}, "training metadata"),
+    ],
+)
+def test_other_metadata_are_refused_and_the_model_unchanged(saved, change, message):
+    path, _ = saved
+    rewrite(path, **change)
+    model, untouched = create_model(NAME, seed=2), create_model(NAME, seed=2)
+    with pytest.raises(WeightsError, match=message):
+        load_weights(model, path)
+    assert states_equal(model, untouched)
+
+
+@pytest.mark.parametrize("kind", ["missing", "extra", "shape", "not finite"])
+def test_other_tensors_are_refused_and_the_model_unchanged(saved, kind):
+    path, _ = saved
+    tensors = load_file(path)
+    if kind == "missing":
+        del tensors["merge.bias"]
+    elif kind == "extra":
+        tensors["other"] = torch.zeros(2)
+    elif kind == "shape":
+        tensors["merge.bias"] = torch.zeros(3)
+    else:
+        tensors["merge.bias"][0] = torch.nan
+    rewrite(path, tensors)
+    model, untouched = create_model(NAME, seed=2), create_model(NAME, seed=2)
+    with pytest.raises(WeightsError, match="'other'" if kind == "extra" else "'merge.bias'"):
+        load_weights(model, path)
+    assert states_equal(model, untouched)
+
+
+def test_failed_save_leaves_the_old_file(saved):
+    path, model = saved
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        save_weights(model, path, {"unwritable": object()})
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_unknown_name_lists_the_known_ones():
+    with pytest.raises(UsageError, match="'m2pm': unknown; known models: m2pn, m2pn-edge"):
+        load_model("m2pm")
+
+
+def test_list_names_every_model_with_its_true_size():
+    models = {model.name: model for model in list_models()}
+    assert set(models) == {"m2pn", "m2pn-edge"}
+    for name, info in models.items():
+        count = sum(p.numel() for p in create_model(name, seed=0).parameters())
+        assert info.parameters == count
+        assert info.description
+
+
+def test_shipped_weights_load_where_the_list_says_so():
+    for info in list_models():
+        if info.weights_present:
+            assert load_model(info.name).name == info.name
+        else:
+            with pytest.raises(WeightsError, match="no such weights"):
+                load_model(info.name)

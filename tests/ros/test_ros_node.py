@@ -1,0 +1,263 @@
+"""The node as a citizen of a ROS graph: lifecycle, parameters, services, memory, transport."""
+
+import dataclasses
+import signal
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from robot import wait_for
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool, Trigger
+
+from fusion_core.config import Config
+
+MS = 1_000_000
+START = 1_700_000_000_000_000_000
+
+
+def flat(block, prefix=""):
+    """Return a configuration's values by dotted name."""
+    values = {}
+    for entry in dataclasses.fields(block):
+        value = getattr(block, entry.name)
+        if dataclasses.is_dataclass(value):
+            values |= flat(value, f"{prefix}{entry.name}.")
+        else:
+            values[prefix + entry.name] = value
+    return values
+
+
+def state(node):
+    return node.call(GetState, "get_state").current_state.label
+
+
+def change(node, transition):
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return node.call(ChangeState, "change_state", request).success
+
+
+def set_parameter(node, name, value):
+    request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+    return node.call(SetParameters, "set_parameters", request).results[0]
+
+
+def test_the_lifecycle_step_by_step(start):
+    node = start(autostart=False)
+    assert state(node) == "unconfigured"
+    assert change(node, Transition.TRANSITION_CONFIGURE)
+    assert state(node) == "inactive"
+    assert node.robot.node.count_subscribers(node.topic("rgb/image_raw")) == 0
+    images = node.listen(Image, "image")
+    for stamp in (START, START + 5_000 * MS):
+        assert change(node, Transition.TRANSITION_ACTIVATE)
+        assert state(node) == "active"
+        node.fuse_pair(images, stamp, 0)
+        assert change(node, Transition.TRANSITION_DEACTIVATE)
+        topic = node.topic("rgb/image_raw")
+        wait_for(lambda t=topic: node.robot.node.count_subscribers(t) == 0, "no subscription")
+    assert change(node, Transition.TRANSITION_CLEANUP)
+    assert state(node) == "unconfigured"
+    assert change(node, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+    assert state(node) == "finalized"
+
+
+def test_parameters_are_the_configuration(start):
+    node = start(autostart=False)
+    listed = node.call(ListParameters, "list_parameters").result.names
+    expected = flat(Config()) | {"threads": 1, "device": "cpu"}
+    assert set(expected) <= set(listed)
+    answer = node.call(GetParameters, "get_parameters", GetParameters.Request(names=list(expected)))
+    kinds = {
+        ParameterType.PARAMETER_BOOL: "bool_value",
+        ParameterType.PARAMETER_INTEGER: "integer_value",
+        ParameterType.PARAMETER_DOUBLE: "double_value",
+        ParameterType.PARAMETER_STRING: "string_value",
+    }
+    for name, message in zip(expected, answer.values, strict=True):
+        assert getattr(message, kinds[message.type]) == expected[name], name
+    request = DescribeParameters.Request(
+        names=["sync.slack_ms", "threads", "sync.master", "autostart"]
+    )
+    slack, threads, master, autostart = node.call(
+        DescribeParameters, "describe_parameters", request
+    ).descriptors
+    limits = slack.floating_point_range[0]
+    assert (limits.from_value, limits.to_value) == (0.0, 1000.0)
+    assert "milliseconds" in slack.description
+    assert (threads.integer_range[0].from_value, threads.integer_range[0].to_value) == (0, 256)
+    assert master.additional_constraints == "one of: visible, thermal"
+    assert autostart.read_only
+
+
+def test_bad_values_are_refused_and_good_ones_wait_for_configuring(start):
+    node = start(autostart=False)
+    assert not set_parameter(node, "sync.slack_ms", 5000.0).successful
+    refused = set_parameter(node, "sync.master", "sonar")
+    assert not refused.successful
+    assert "'visible' or 'thermal'" in refused.reason
+    assert set_parameter(node, "sync.master", "thermal").successful
+    assert change(node, Transition.TRANSITION_CONFIGURE)
+    locked = set_parameter(node, "sync.master", "visible")
+    assert not locked.successful
+    assert "clean up first" in locked.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("sync.slack_ms", 5000.0, "sync.slack_ms = 5000.0"),
+        ("sync.slak_ms", 5.0, "unknown key 'sync.slak_ms'"),
+        ("model", "m3pn", "m3pn"),
+        ("calibration", "/nowhere/rig.yaml", "/nowhere/rig.yaml"),
+    ],
+)
+def test_a_bad_value_at_start_fails_to_configure_and_says_why(start, name, value, words):
+    node = start(**{name: value})
+    level, message, _ = node.wait_diagnostics("node", lambda level, _m, _v: level == 2)
+    assert words in message, (level, message)
+    assert words in node.log
+    assert state(node) == "unconfigured"
+    if name == "model":
+        assert set_parameter(node, name, Config().model).successful
+        assert change(node, Transition.TRANSITION_CONFIGURE)
+
+
+def test_services(start, tmp_path):
+    file = tmp_path / "bank.safetensors"
+    node = start(**{"memory.file": file})
+    images = node.listen(Image, "image")
+    node.fuse_pair(images, START, 0)
+    saved = node.call(Trigger, "save_memory")
+    assert saved.success
+    assert str(file) in saved.message
+    assert file.stat().st_size > 0
+    node.wait_diagnostics("memory", lambda _l, _m, values: values["queries"] == "1")
+    assert node.call(Trigger, "reset_memory").success
+    node.wait_diagnostics("memory", lambda _l, _m, values: values["queries"] == "0")
+    refresh = node.call(Trigger, "refresh_prior")
+    assert not refresh.success
+    assert "none" in refresh.message
+    assert node.call(SetBool, "enable", SetBool.Request(data=False)).success
+    node.send_pair(START + 100 * MS, 1)
+    node.wait_diagnostics("input", lambda _l, _m, values: values["visible received"] == "2")
+    assert "disabled" in node.diagnostics("node")[1]
+    assert len(images.messages) == 1
+    assert node.call(SetBool, "enable", SetBool.Request(data=True)).success
+    node.fuse_pair(images, START + 200 * MS, 2)
+    assert START + 100 * MS not in images.stamps
+
+
+def test_save_memory_without_a_file_says_what_to_set(start):
+    node = start()
+    node.camera("rgb/image_raw")
+    answer = node.call(Trigger, "save_memory")
+    assert not answer.success
+    assert "memory.file" in answer.message
+
+
+def test_the_memory_bank_outlives_a_killed_node(start, tmp_path):
+    file = tmp_path / "bank.safetensors"
+    node = start(**{"memory.file": file})
+    images = node.listen(Image, "image")
+    for index in range(5):
+        node.fuse_pair(images, START + index * 100 * MS, index)
+    assert node.call(Trigger, "save_memory").success
+    node.kill()
+    again = start(**{"memory.file": file})
+    _, _, values = again.wait_diagnostics("memory", lambda _l, _m, _v: True)
+    assert values["queries"] == "5"
+
+
+def test_a_torn_memory_bank_is_set_aside(start, tmp_path):
+    file = tmp_path / "bank.safetensors"
+    node = start(**{"memory.file": file})
+    node.fuse_pair(node.listen(Image, "image"), START, 0)
+    node.signal(signal.SIGTERM)
+    assert node.wait_exit() == 0, node.log
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    again = start(**{"memory.file": file})
+    images = again.listen(Image, "image")
+    again.fuse_pair(images, START, 0)
+    level, message, values = again.wait_diagnostics("memory", lambda level, _m, _v: level == 1)
+    assert "fresh" in message, level
+    assert values["queries"] == "1"
+    assert (tmp_path / "bank.safetensors.rejected").read_bytes() == whole[: len(whole) // 2]
+    assert "fresh bank" in again.log
+
+
+def test_nothing_is_computed_for_nobody(start):
+    node = start()
+    for index in range(3):
+        node.send_pair(START + index * 100 * MS, index)
+        node.wait_diagnostics(
+            "input",
+            lambda _l, _m, values, count=index + 1: (
+                values["visible received"] == values["thermal received"] == str(count)
+            ),
+        )
+    assert "idle" in node.diagnostics("node")[1]
+    assert node.diagnostics("synchronisation")[2]["pairs"] == "0"
+    images = node.listen(Image, "image")
+    node.wait_diagnostics("node", lambda _l, message, _v: message == "fusing")
+    node.fuse_pair(images, START + 1_000 * MS, 9)
+
+
+def test_an_incompatible_subscriber_is_named_with_the_remedy(start):
+    node = start()
+    node.camera("rgb/image_raw")
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    node.listen(Image, "image", latched)
+    level, message, _ = node.wait_diagnostics("transport", lambda level, _m, _v: level == 1)
+    assert "DURABILITY" in message, level
+    assert "subscribe volatile" in message
+    assert "DURABILITY" in node.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_even_twice_ends_the_node_cleanly(start, tmp_path, number):
+    file = tmp_path / "bank.safetensors"
+    node = start(**{"memory.file": file})
+    images = node.listen(Image, "image")
+    node.fuse_pair(images, START, 0)
+    for index in range(1, 6):
+        node.send_pair(START + index * 100 * MS, index)
+    node.signal(number)
+    node.signal(number)
+    assert node.wait_exit() == 0, node.log
+    assert "Traceback" not in node.log
+    assert file.exists()
+
+
+def test_diagnostics_are_complete(start):
+    node = start()
+    node.camera("rgb/image_raw")
+    node.wait_diagnostics("node", lambda level, _m, _v: level == 0)
+    reports = node.robot.listen(DiagnosticArray, "/diagnostics")
+    prefix = f"{node.namespace}/fusion: "
+
+    def concerns():
+        return {
+            status.name.removeprefix(prefix)
+            for message in list(reports.messages)
+            for status in message.status
+            if status.name.startswith(prefix)
+        }
+
+    wait_for(concerns, "a report")
+    assert concerns() == {
+        "node",
+        "transport",
+        "input",
+        "synchronisation",
+        "latency",
+        "model",
+        "memory",
+        "calibration",
+    }

@@ -1,0 +1,244 @@
+import logging
+
+import cv2
+import numpy as np
+import pytest
+from rosbags.rosbag1 import Writer as Writer1
+from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import Writer as Writer2
+from rosbags.typesys import Stores, get_typestore
+
+from fusion_core.errors import SourceError
+from fusion_core.source import open_source
+from fusion_core.types import CameraModel
+
+IMAGE, COMPRESSED, INFO = (
+    f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo")
+)
+START = 1_700_000_000_000_000_000
+K = (500.0, 0.0, 31.5, 0.0, 510.0, 23.5, 0.0, 0.0, 1.0)
+D = (-0.1, 0.01, 0.001, -0.002, 0.0)
+
+
+class BagMaker:
+    """Writes the messages a test asks for with rosbags itself, as any recorder would."""
+
+    def __init__(self, path, kind):
+        self.ros1 = kind == "ros1"
+        self.store = get_typestore(Stores.ROS1_NOETIC if self.ros1 else Stores.ROS2_HUMBLE)
+        if self.ros1:
+            self.path = path.with_suffix(".bag")
+            self.writer = Writer1(self.path)
+        else:
+            self.path = path
+            plugin = StoragePlugin.MCAP if kind == "mcap" else StoragePlugin.SQLITE3
+            self.writer = Writer2(path, version=9, storage_plugin=plugin)
+        self.writer.open()
+        self.topics = {}
+
+    def header(self, stamp_ns, frame_id):
+        time = self.store.types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
+        counter = [0] if self.ros1 else []
+        return self.store.types["std_msgs/msg/Header"](*counter, time, frame_id)
+
+    def write(self, topic, kind, message, log_ns):
+        if topic not in self.topics:
+            self.topics[topic] = self.writer.add_connection(topic, kind, typestore=self.store)
+        serialize = self.store.serialize_ros1 if self.ros1 else self.store.serialize_cdr
+        self.writer.write(self.topics[topic], log_ns, serialize(message, kind))
+
+    def image(self, topic, stamp_ns, image, encoding, *, frame_id="", delay_ns=0, pad=0):
+        rows = image.reshape(image.shape[0], -1).view(np.uint8)
+        rows = np.pad(rows, ((0, 0), (0, pad)), constant_values=0xEE)
+        message = self.store.types[IMAGE](
+            self.header(stamp_ns, frame_id),
+            *image.shape[:2],
+            encoding,
+            0,
+            rows.shape[1],
+            rows.reshape(-1),
+        )
+        self.write(topic, IMAGE, message, stamp_ns + delay_ns)
+
+    def compressed(self, topic, stamp_ns, image, suffix, name):
+        _, data = cv2.imencode(suffix, image)
+        message = self.store.types[COMPRESSED](self.header(stamp_ns, ""), name, data.reshape(-1))
+        self.write(topic, COMPRESSED, message, stamp_ns)
+
+    def info(self, topic, stamp_ns, k=K):
+        region = self.store.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+        arrays = [np.array(v) for v in (D, k, np.eye(3).reshape(-1), np.zeros(12))]
+        message = self.store.types[INFO](
+            self.header(stamp_ns, ""), 48, 64, "plumb_bob", *arrays, 0, 0, region
+        )
+        self.write(topic, INFO, message, stamp_ns)
+
+    def close(self):
+        self.writer.close()
+        return self.path
+
+
+@pytest.fixture(params=["sqlite3", "mcap", "ros1"])
+def any_bag(request, tmp_path):
+    return BagMaker(tmp_path / "run", request.param)
+
+
+@pytest.fixture
+def bag(tmp_path):
+    return BagMaker(tmp_path / "run", "mcap")
+
+
+def rgb(seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+
+
+def counts(seed=0):
+    return np.random.default_rng(seed).integers(0, 65536, (24, 32)).astype(np.uint16)
+
+
+def fill(maker, frames=5):
+    for n in range(frames):
+        stamp = START + n * 33_333_333
+        maker.image(
+            "/rgb/image_raw", stamp, rgb(n)[..., ::-1].copy(), "bgr8", frame_id="rgb_optical", pad=5
+        )
+        maker.image("/thermal/image_raw", stamp + 1_000_000, counts(n), "16UC1", frame_id="lwir")
+        maker.info("/thermal/camera_info", stamp)
+    return maker.close()
+
+
+def test_every_kind_of_bag_gives_the_same_frames(any_bag):
+    with open_source(fill(any_bag)) as source:
+        assert not source.live
+        assert source.total == 5
+        frames = list(source.frames())
+    assert source.read == {"visible": 5, "thermal": 5}
+    for n in range(5):
+        visible, thermal = frames[2 * n : 2 * n + 2]
+        assert (visible.modality, visible.encoding) == ("visible", "rgb8")
+        assert (thermal.modality, thermal.encoding) == ("thermal", "mono16")
+        assert visible.stamp_ns == START + n * 33_333_333
+        assert thermal.stamp_ns == visible.stamp_ns + 1_000_000
+        assert (visible.frame_id, thermal.frame_id) == ("rgb_optical", "lwir")
+        assert visible.sequence == thermal.sequence == n
+        assert visible.camera is None
+        assert thermal.camera == CameraModel(64, 48, "plumb_bob", D, K)
+        assert visible.image.flags.writeable
+        np.testing.assert_array_equal(visible.image, rgb(n))
+        np.testing.assert_array_equal(thermal.image, counts(n))
+
+
+def test_bare_storage_file_and_folder_without_metadata(bag):
+    path = fill(bag)
+    (file,) = path.glob("*.mcap")
+    with open_source(file) as source:
+        assert len(list(source.frames())) == 10
+    (path / "metadata.yaml").unlink()
+    with open_source(path) as source:
+        assert len(list(source.frames())) == 10
+
+
+def test_convention_capture_stamps_order_frames_not_arrival(bag):
+    for n in range(3):
+        stamp = START + n * 100_000_000
+        bag.image("/thermal/image", stamp, counts(), "mono16", delay_ns=900_000_000)
+        bag.image("/rgb/image", stamp + 40_000_000, rgb(), "rgb8")
+    with open_source(bag.close()) as source:
+        stamps = [frame.stamp_ns - START for frame in source.frames()]
+    assert stamps == [m * 1_000_000 for m in (0, 40, 100, 140, 200, 240)]
+
+
+def test_header_without_stamp_falls_back_to_the_time_of_recording(bag):
+    bag.image("/rgb/image", 0, rgb(), "rgb8", delay_ns=START)
+    bag.image("/ir/image", 0, counts(), "mono16", delay_ns=START + 5)
+    with open_source(bag.close()) as source:
+        assert [frame.stamp_ns for frame in source.frames()] == [START, START + 5]
+
+
+def test_compressed_images_16_bit_png_included(bag):
+    bag.compressed("/rgb/image/compressed", START, rgb()[..., ::-1], ".png", "bgr8; png compressed")
+    bag.compressed("/ir/image/compressed", START, counts(), ".png", "16UC1; png compressed ")
+    with open_source(bag.close()) as source:
+        visible, thermal = source.frames()
+    np.testing.assert_array_equal(visible.image, rgb())
+    assert thermal.encoding == "mono16"
+    np.testing.assert_array_equal(thermal.image, counts())
+
+
+def test_unknown_encoding_in_mid_stream_is_counted_not_fatal(bag, caplog):
+    for n in range(6):
+        encoding = "bayer_grbg8" if n in {2, 3} else "mono8"
+        bag.image("/rgb/image", START + n, rgb()[..., 0].copy(), encoding)
+        bag.image("/ir/image", START + n, counts(), "mono16")
+    with caplog.at_level(logging.WARNING), open_source(bag.close()) as source:
+        frames = list(source.frames())
+    assert source.read == {"visible": 4, "thermal": 6}
+    assert source.skipped == {"unknown_encoding": 2}
+    assert [f.sequence for f in frames if f.modality == "visible"] == [0, 1, 4, 5]
+    assert caplog.text.count("bayer_grbg8") == 1
+
+
+def test_damaged_picture_in_mid_stream_is_counted(bag):
+    for n in range(3):
+        bag.compressed("/rgb/image/compressed", START + n, rgb(), ".jpg", "jpeg")
+        bag.image("/ir/image", START + n, counts(), "mono16")
+    empty = bag.store.types[COMPRESSED](bag.header(START + 9, ""), "jpeg", np.zeros(9, np.uint8))
+    bag.write("/rgb/image/compressed", COMPRESSED, empty, START + 9)
+    with open_source(bag.close()) as source:
+        assert len(list(source.frames())) == 6
+    assert source.skipped == {"corrupt": 1}
+
+
+def test_stream_of_unknown_encoding_only_is_an_error(bag):
+    for n in range(3):
+        bag.image("/rgb/image", START + n, rgb(), "weird8")
+        bag.image("/ir/image", START + n, counts(), "mono16")
+    problem = r"/rgb/image: no frame is usable.*weird8.*known"
+    with open_source(bag.close()) as source, pytest.raises(SourceError, match=problem):
+        list(source.frames())
+    assert source.read == {"thermal": 3}
+
+
+def test_uncalibrated_camera_info_is_no_camera(bag):
+    bag.image("/rgb/image", START, rgb(), "rgb8")
+    bag.image("/ir/image", START, counts(), "mono16")
+    bag.info("/rgb/camera_info", START, k=(0.0,) * 9)
+    with open_source(bag.close()) as source:
+        assert [frame.camera for frame in source.frames()] == [None, None]
+
+
+def test_missing_topic_names_the_bag_and_what_it_holds(bag):
+    bag.image("/left/image", START, rgb(), "rgb8")
+    path = bag.close()
+    with pytest.raises(SourceError, match=rf"{path}: .*thermal.*/left/image \(sensor_msgs/msg/Im"):
+        open_source(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.97])
+def test_cut_off_bag_is_one_clear_line(any_bag, share):
+    path = fill(any_bag, frames=20)
+    file = path if path.is_file() else next(p for p in path.iterdir() if p.suffix != ".yaml")
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
+    with (
+        pytest.raises(SourceError, match=r"run.*(reindex|recover)") as caught,
+        open_source(path) as source,
+    ):
+        list(source.frames())
+    assert "\n" not in str(caught.value)
+
+
+def test_bag_damaged_inside_gives_its_good_frames_first(bag):
+    path = fill(bag, frames=200)
+    (file,) = path.glob("*.mcap")
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40_000] = b"\xff" * 40_000
+    file.write_bytes(data)
+    with open_source(path) as source, pytest.raises(SourceError, match="torn at frame"):
+        list(source.frames())
+    assert 50 < source.read["visible"] < 200
+
+
+def test_folder_that_is_no_bag(tmp_path):
+    with pytest.raises(SourceError, match=r"metadata\.yaml"):
+        open_source(tmp_path)

@@ -1,0 +1,134 @@
+import dataclasses
+import json
+import math
+
+import cv2
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fusion_core.errors import UsageError, WeightsError
+from fusion_core.models import create_model, load_model
+from fusion_core.training import Place, Trainer, load_pairs, load_recipe
+from fusion_core.training.loop import learning_rate, update_average
+
+SMALL = dataclasses.replace(
+    load_recipe("m2pn-edge", steps=6), batch=2, crop=32, warmup=2, save_every=3, validate_every=6
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def pairs(pair_folder):
+    return load_pairs([pair_folder])
+
+
+def place(folder, **changes):
+    return dataclasses.replace(Place(folder, seed=5, hold_out=0.3), **changes)
+
+
+class KilledError(Exception):
+    """Stands for a power cut between two steps."""
+
+
+def kill_after(steps):
+    left = iter(range(steps - 1))
+
+    def on_step():
+        if next(left, None) is None:
+            raise KilledError
+
+    return on_step
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, pairs, precision):
+    Trainer(SMALL, pairs, place(tmp_path / "whole", precision=precision)).run()
+    broken = place(tmp_path / "broken", precision=precision)
+    with pytest.raises(KilledError):
+        Trainer(SMALL, pairs, broken).run(kill_after(5))
+    resumed = Trainer(SMALL, pairs, broken, resume=True)
+    assert resumed.step == 3
+    resumed.run()
+    for name in ("checkpoint.safetensors", "weights.safetensors", "bank-000006.safetensors"):
+        whole, again = (load_file(tmp_path / run / name) for run in ("whole", "broken"))
+        assert whole.keys() == again.keys()
+        for key, value in whole.items():
+            assert torch.equal(value, again[key]), (name, key)
+
+
+def test_weights_load_as_a_model_and_hold_the_bank(tmp_path, pairs):
+    trainer = Trainer(SMALL, pairs, place(tmp_path))
+    trainer.run()
+    model = load_model("m2pn-edge", weights=tmp_path / "weights.safetensors")
+    assert torch.equal(model.bank, trainer.bank.slots)
+    assert trainer.bank.stats().queries == SMALL.steps * SMALL.batch
+
+
+def test_log_and_sheet_tell_of_the_run(tmp_path, pairs):
+    Trainer(SMALL, pairs, place(tmp_path)).run()
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 6
+    assert last["validation"]["total"] > 0
+    sheet = cv2.imread(str(tmp_path / "sheets" / "000006.png"))
+    assert sheet.shape[0] == 2 * (240 + 4)  # two pairs of five are at least 30 %
+    assert json.loads((tmp_path / "recipe.json").read_text())["recipe"]["batch"] == 2
+
+
+def test_training_lowers_the_loss_on_the_pictures_it_sees(tmp_path, pairs):
+    recipe = dataclasses.replace(SMALL, steps=60, save_every=60, validate_every=60)
+    trainer = Trainer(recipe, pairs[:1], place(tmp_path, hold_out=0))
+    losses = [trainer._advance()["total"].item() for _ in range(60)]
+    assert sum(losses[-15:]) < 0.8 * sum(losses[:15])
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path, pairs):
+    Trainer(SMALL, pairs, place(tmp_path)).run()
+    with pytest.raises(UsageError, match="resume"):
+        Trainer(SMALL, pairs, place(tmp_path))
+
+
+def test_resume_refuses_another_recipe(tmp_path, pairs):
+    Trainer(SMALL, pairs, place(tmp_path)).run()
+    other = dataclasses.replace(SMALL, batch=3)
+    with pytest.raises(UsageError, match="recipe"):
+        Trainer(other, pairs, place(tmp_path), resume=True)
+
+
+def test_resume_without_checkpoint(tmp_path, pairs):
+    with pytest.raises(WeightsError, match="without --resume"):
+        Trainer(SMALL, pairs, place(tmp_path), resume=True)
+
+
+@pytest.mark.parametrize("size", [0, 100, 100_000])
+def test_torn_checkpoint_is_refused(tmp_path, pairs, size):
+    Trainer(SMALL, pairs, place(tmp_path)).run()
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(WeightsError, match="torn"):
+        Trainer(SMALL, pairs, place(tmp_path), resume=True)
+
+
+def test_learning_rate_by_hand():
+    recipe = dataclasses.replace(SMALL, steps=102, warmup=2, learning_rate=1e-3, final_rate=1e-6)
+    assert learning_rate(recipe, 0) == pytest.approx(5e-4)
+    assert learning_rate(recipe, 1) == pytest.approx(1e-3)
+    assert learning_rate(recipe, 52) == pytest.approx((1e-3 + 1e-6) / 2)  # half of the cosine
+    assert learning_rate(recipe, 102) == pytest.approx(1e-6)
+
+
+def test_average_is_the_geometric_one():
+    model, average = (create_model("m2pn-edge", seed) for seed in (1, 2))
+    start = next(average.parameters()).detach().clone()
+    goal = next(model.parameters()).detach().clone()
+    for _ in range(3):
+        update_average(average, model, 0.9)
+    expected = goal + (start - goal) * math.pow(0.9, 3)
+    torch.testing.assert_close(next(average.parameters()).detach(), expected)

@@ -1,0 +1,161 @@
+"""Losses against independent computations: scipy, scikit-image, plain loops, hand calculation."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+from skimage.metrics import structural_similarity
+
+from fusion_core.training import losses
+
+
+@pytest.fixture
+def images():
+    rng = np.random.default_rng(3)
+    return [ndimage.gaussian_filter(rng.random((23, 31)), 1.0) for _ in range(3)]
+
+
+def as_tensor(*arrays):
+    return torch.from_numpy(np.stack(arrays))[:, None]
+
+
+def sobel_by_scipy(image):
+    # scipy.ndimage.sobel with mode "nearest" repeats the border pixel.
+    return sum(np.abs(ndimage.sobel(image, axis=axis, mode="nearest")) for axis in (0, 1))
+
+
+def test_sobel_magnitude_is_scipys(images):
+    expected = sobel_by_scipy(images[0])
+    actual = losses.sobel_magnitude(as_tensor(images[0]))[0, 0].numpy()
+    np.testing.assert_allclose(actual, expected, atol=1e-12)
+
+
+def test_gradient_loss_takes_the_larger_gradient(images):
+    fused, thermal, visible = images
+    target = np.maximum(sobel_by_scipy(thermal), sobel_by_scipy(visible))
+    expected = np.abs(sobel_by_scipy(fused) - target).mean()
+    actual = losses.gradient_loss(*(as_tensor(image) for image in images))
+    assert actual.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_ssim_is_scikit_images(images):
+    _, full = structural_similarity(
+        images[0],
+        images[1],
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=1.0,
+        full=True,
+    )
+    expected = full[5:-5, 5:-5].mean()  # the region where the 11x11 window fits
+    actual = losses.ssim(as_tensor(images[0]), as_tensor(images[1]))
+    assert actual.item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_ssim_of_a_batch_is_the_mean_over_its_images(images):
+    a, b, c = images
+    together = losses.ssim(as_tensor(a, b), as_tensor(c, c))
+    apart = [losses.ssim(as_tensor(image), as_tensor(c)).item() for image in (a, b)]
+    assert together.item() == pytest.approx(np.mean(apart), abs=1e-9)
+
+
+def test_saliency_by_loops(images):
+    image = images[0]
+    mean, deviation = image.mean(), image.std() + losses.EPS
+    local_mean = ndimage.uniform_filter(image, 11, mode="nearest")
+    logistic = lambda v: 1 / (1 + np.exp(-v))  # noqa: E731
+    standard = (image - mean) / deviation
+    expected = logistic(standard + (image - local_mean) / deviation) * logistic(standard)
+    actual = losses.saliency(as_tensor(image))[0, 0].numpy()
+    np.testing.assert_allclose(actual, expected, atol=1e-9)
+
+
+def selection_by_loops(thermal, visible, salient, k):
+    """M2PN's energies, written as the paper has them, pixel by pixel."""
+    height, width = thermal.shape
+    p = np.zeros_like(thermal)
+    for y in range(height):
+        for x in range(width):
+            p[y, x] = 1 / (1 + math.exp(visible[y, x] - thermal[y, x]))
+    entropy = -np.mean(p * np.log(p + 1e-6) + (1 - p) * np.log(1 - p + 1e-6))
+    weight = 1 / (1 + math.exp(-entropy))
+    difference = np.zeros_like(thermal)
+    for y in range(height):
+        for x in range(width):
+            factor = 1 + weight * p[y, x]
+            difference[y, x] = factor * (1 - salient[y, x]) - factor * salient[y, x]
+    return difference < k * difference.std()
+
+
+@pytest.mark.parametrize("k", [0.0, 0.1, 0.5])
+def test_selection_by_loops(images, k):
+    thermal, visible, salient = images
+    expected = selection_by_loops(thermal, visible, salient, k)
+    assert 0 < expected.mean() < 1
+    actual = losses.select(*(as_tensor(image) for image in images), k)
+    np.testing.assert_array_equal(actual.thermal[0, 0].numpy().astype(bool), expected)
+    assert torch.equal(actual.visible, 1 - actual.thermal)
+
+
+def test_larger_k_selects_more_thermal(images):
+    tensors = [as_tensor(image) for image in images]
+    shares = [losses.select(*tensors, k).thermal.mean().item() for k in (0.0, 0.1, 0.5)]
+    assert shares == sorted(shares)
+    assert shares[0] < shares[-1]
+
+
+def test_a_hot_target_is_selected_and_the_background_is_not():
+    thermal = np.full((40, 40), 0.2)
+    thermal[15:25, 15:20] = 0.9
+    tensor = as_tensor(thermal)
+    chosen = losses.select(tensor, torch.full_like(tensor, 0.6), losses.saliency(tensor), 0.1)
+    np.testing.assert_array_equal(chosen.thermal[0, 0].numpy() == 1, thermal > 0.5)
+
+
+def test_intensity_losses_by_hand():
+    fused, thermal, visible = (
+        torch.tensor([[[row]]]) for row in ([0.5, 0.5], [1.0, 0.2], [0.3, 0.6])
+    )
+    selection = losses.Selection(torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[[[0.0, 1.0]]]]))
+    # (|1.0 - 0.5| + |0.6 - 0.5|) / 2
+    assert losses.selected_intensity_loss(fused, thermal, visible, selection).item() == (
+        pytest.approx(0.3)
+    )
+    # The first pixel is thermal's alone: (0 + |0.6 - 0.5|) / 2
+    assert losses.brighter_intensity_loss(fused, thermal, visible, selection).item() == (
+        pytest.approx(0.05)
+    )
+
+
+def test_contrastive_terms_by_hand():
+    # Cosines are 1 on the diagonal and 0 off it; (1 + cos) / 2 gives 0.9995 (clamped) and 0.5.
+    basis = torch.eye(2)
+    near, far = -math.log(0.9995), -math.log(0.5)
+    assert losses.attract(basis, basis).item() == pytest.approx(
+        (near + far * math.exp(-0.25)) / 2, rel=1e-5
+    )
+    assert losses.spread(basis).item() == pytest.approx(far)
+    assert losses.spread(basis[:1]).item() == 0
+    assert losses.repel(basis, basis).item() == pytest.approx(
+        (-math.log(1 - 0.9995) + far) / 2, rel=1e-3
+    )
+
+
+@given(angle=st.floats(0.3, 2.8))
+def test_contrastive_terms_turn_vectors_the_right_way(angle):
+    fixed = torch.tensor([[1.0, 0.0]])
+    for loss, sign in ((losses.attract, 1), (losses.repel, -1)):
+        turn = torch.tensor(angle, requires_grad=True)
+        loss(torch.stack([turn.cos(), turn.sin()])[None], fixed).backward()
+        assert turn.grad.item() * sign > 0
+
+
+def test_opposite_vectors_still_have_a_gradient():
+    vector = torch.tensor([[-1.0, 0.5]], requires_grad=True)
+    losses.attract(vector, torch.tensor([[1.0, 0.0]])).backward()
+    assert vector.grad.abs().sum() > 0

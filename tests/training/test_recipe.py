@@ -1,0 +1,58 @@
+import dataclasses
+
+import pytest
+import torch
+
+from fusion_core.errors import ConfigError, UsageError
+from fusion_core.models import FuserOutput, list_models
+from fusion_core.training import load_recipe
+from fusion_core.training.dataset import Batch
+from fusion_core.training.objective import objective
+from fusion_core.training.recipe import LossWeights
+
+
+@pytest.mark.parametrize("name", [info.name for info in list_models()])
+def test_every_model_has_a_recipe(name):
+    assert load_recipe(name).model == name
+
+
+def test_overrides_win_and_none_does_not():
+    recipe = load_recipe("m2pn", steps=7, batch=None)
+    assert recipe.steps == 7
+    assert recipe.batch == load_recipe("m2pn").batch
+
+
+def test_unknown_model_lists_the_known():
+    with pytest.raises(UsageError, match=r"m3pn.*m2pn-edge"):
+        load_recipe("m3pn")
+
+
+def test_out_of_range_value_is_named():
+    with pytest.raises(ConfigError, match=r"steps = 0"):
+        load_recipe("m2pn", steps=0)
+
+
+def test_paper_weights_are_the_defaults():
+    # M2PN: L_w + 15 L_s + L_ctr, where L_s holds both SSIM terms and the gradient.
+    weights = LossWeights()
+    assert (weights.selected, weights.ssim, weights.gradient, weights.contrast) == (1, 15, 15, 1)
+
+
+def test_objective_is_the_weighted_sum_of_its_terms():
+    generator = torch.Generator().manual_seed(0)
+    images = [torch.rand(2, 1, 24, 24, generator=generator) for _ in range(4)]
+    nodes = {
+        name: torch.randn(2, 8, generator=generator)
+        for name in ("thermal", "visible", "fused", "thermal_graph", "visible_graph")
+    }
+    output = FuserOutput(images[0], nodes["fused"], nodes, torch.zeros(2, 4))
+    batch = Batch(*images[1:])
+    one = LossWeights(selected=1, brighter=1, ssim=1, gradient=1, contrast=1)
+    plain = objective(output, batch, one)
+    parts = sum(value.item() for name, value in plain.items() if name != "total")
+    assert plain["total"].item() == pytest.approx(parts, rel=1e-5)
+    for name in ("selected", "brighter", "ssim", "gradient", "contrast"):
+        doubled = objective(output, batch, dataclasses.replace(one, **{name: 2}))
+        assert doubled[name].item() == pytest.approx(2 * plain[name].item(), rel=1e-5)
+        without = objective(output, batch, dataclasses.replace(one, **{name: 0}))
+        assert name not in without

@@ -1,0 +1,199 @@
+import array
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fusion_core.errors import EncodingError
+from fusion_core.transport.image_codec import (
+    KNOWN_ENCODINGS,
+    decode_compressed,
+    decode_image,
+    is_gray,
+    to_modality,
+)
+
+RED = (255, 0, 0)
+
+
+def random_image(shape, dtype=np.uint8, seed=0):
+    return np.random.default_rng(seed).integers(0, 255, shape).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pixel"),
+    [
+        ("rgb8", (255, 0, 0)),
+        ("bgr8", (0, 0, 255)),
+        ("rgba8", (255, 0, 0, 9)),
+        ("bgra8", (0, 0, 255, 9)),
+        ("8UC3", (0, 0, 255)),  # cv_bridge: an unnamed three-channel image is OpenCV's BGR
+    ],
+)
+def test_convention_colour_is_rgb_inside(encoding, pixel):
+    data = bytes(pixel) * 4
+    image, normal = decode_image(2, 2, encoding, 2 * len(pixel), 0, data)
+    assert normal == "rgb8"
+    assert image.shape == (2, 2, 3)
+    assert (image == RED).all()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "quad"),
+    # Saturated red in BT.601 studio range: Y 81, Cb 90, Cr 240 (ITU-R BT.601-7, table 3).
+    [
+        ("yuv422", (90, 81, 240, 81)),
+        ("uyvy", (90, 81, 240, 81)),
+        ("yuv422_yuy2", (81, 90, 81, 240)),
+        ("yuyv", (81, 90, 81, 240)),
+    ],
+)
+def test_yuv_is_decoded_with_the_broadcast_matrix(encoding, quad):
+    image, _ = decode_image(1, 2, encoding, 4, 0, bytes(quad))
+    assert np.abs(image.astype(int) - RED).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("encoding", "dtype", "normal"),
+    [
+        ("mono8", "u1", "mono8"),
+        ("8UC1", "u1", "mono8"),
+        ("mono16", "u2", "mono16"),
+        ("16UC1", "u2", "mono16"),
+        ("32FC1", "f4", "32FC1"),
+    ],
+)
+@pytest.mark.parametrize("big", [False, True])
+def test_one_channel_honours_byte_order_and_padding(encoding, dtype, normal, big):
+    expected = random_image((3, 5)).astype(dtype) * (100 if dtype != "u1" else 1)
+    stored = expected.astype((">" if big else "<") + dtype)
+    rows = [row.tobytes() + b"\xee" * 7 for row in stored]
+    image, name = decode_image(3, 5, encoding, len(rows[0]), big, b"".join(rows))
+    assert name == normal
+    assert image.dtype == np.dtype(dtype)
+    assert image.dtype.isnative
+    np.testing.assert_array_equal(image, expected)
+
+
+def test_matching_layout_is_a_view_of_the_message():
+    data = array.array("B", bytes(range(24)))
+    image, _ = decode_image(2, 4, "rgb8", 12, 0, data)
+    data[0] = 200
+    assert image[0, 0, 0] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((2, 2, "bayer_grbg8", 2, 0, bytes(4)), "bayer_grbg8.*known: rgb8"),
+        ((2, 2, "rgb8", 6, 0, bytes(11)), "11 bytes.*12"),
+        ((2, 2, "mono16", 3, 0, bytes(8)), "step 3"),
+        ((0, 2, "mono8", 2, 0, b""), "0"),
+        ((1, 3, "yuv422", 6, 0, bytes(6)), "even width"),
+    ],
+)
+def test_layout_that_does_not_add_up_is_refused(arguments, words):
+    with pytest.raises(EncodingError, match=words):
+        decode_image(*arguments)
+
+
+@settings(deadline=None)
+@given(
+    size=st.tuples(st.integers(0, 5), st.integers(0, 5)),
+    encoding=st.sampled_from(KNOWN_ENCODINGS),
+    step=st.integers(0, 40),
+    big=st.booleans(),
+    data=st.binary(max_size=120),
+)
+def test_any_message_gives_an_image_of_its_size_or_the_error(size, encoding, step, big, data):
+    try:
+        image, _ = decode_image(*size, encoding, step, big, data)
+    except EncodingError:
+        return
+    assert image.shape[:2] == size
+
+
+def test_convention_compressed_colour_is_rgb():
+    bgr = np.full((8, 8, 3), (0, 0, 255), np.uint8)
+    _, data = cv2.imencode(".png", bgr)
+    image, encoding = decode_compressed("png", data.tobytes(), "visible")
+    assert encoding == "rgb8"
+    assert (image == RED).all()
+
+
+def test_16_bit_png_keeps_its_counts():
+    counts = random_image((6, 7), np.uint16) * 200
+    _, data = cv2.imencode(".png", counts)
+    image, encoding = decode_compressed("16UC1; png compressed ", data, "thermal")
+    assert encoding == "mono16"
+    np.testing.assert_array_equal(image, counts)
+
+
+def test_float_tiff_keeps_its_values():
+    kelvin = random_image((6, 7), np.float32) + 273.15
+    _, data = cv2.imencode(".tif", kelvin)
+    image, encoding = decode_compressed("tif", data, "thermal")
+    assert encoding == "32FC1"
+    np.testing.assert_array_equal(image, kelvin)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_torn_picture_is_refused(suffix, capfd):
+    _, data = cv2.imencode(suffix, random_image((64, 64, 3)))
+    data = data.tobytes()
+    decode_compressed("", data, "visible")
+    for share in (0.1, 0.5, 0.99):
+        with pytest.raises(EncodingError, match="torn"):
+            decode_compressed("", data[: int(len(data) * share)], "visible")
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture"])
+def test_what_is_no_picture_is_refused(data):
+    with pytest.raises(EncodingError, match="not a picture"):
+        decode_compressed("jpeg", data, "visible")
+
+
+def test_compressed_depth_is_named():
+    with pytest.raises(EncodingError, match="compressedDepth"):
+        decode_compressed("16UC1; compressedDepth png", b"\0" * 20, "thermal")
+
+
+def test_visible_gray_is_repeated():
+    gray = random_image((4, 5))
+    image, encoding = to_modality(gray, "mono8", "visible")
+    assert encoding == "rgb8"
+    for channel in range(3):
+        np.testing.assert_array_equal(image[..., channel], gray)
+
+
+def test_visible_16_bit_keeps_the_upper_byte():
+    image, _ = to_modality(np.array([[0x12FF]], np.uint16), "mono16", "visible")
+    assert image.tolist() == [[[0x12, 0x12, 0x12]]]
+
+
+def test_visible_float_is_refused():
+    with pytest.raises(EncodingError, match="swapped"):
+        to_modality(np.zeros((2, 2), np.float32), "32FC1", "visible")
+
+
+def test_gray_in_three_channels_becomes_one_for_thermal():
+    gray = random_image((40, 40))
+    noise = np.random.default_rng(1).integers(-2, 3, (40, 40, 3))
+    tinted = np.clip(gray[..., None].astype(int) + noise + (2, 0, -3), 0, 255).astype(np.uint8)
+    image, encoding = to_modality(tinted, "rgb8", "thermal")
+    assert encoding == "mono8"
+    assert np.abs(image.astype(int) - gray).mean() < 2
+
+
+@pytest.mark.parametrize(
+    "palette", [cv2.COLORMAP_INFERNO, cv2.COLORMAP_JET, cv2.COLORMAP_HOT, cv2.COLORMAP_BONE]
+)
+def test_colour_mapped_thermal_stays_colour(palette):
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (32, 1))
+    mapped = cv2.cvtColor(cv2.applyColorMap(ramp, palette), cv2.COLOR_BGR2RGB)
+    assert not is_gray(mapped)
+    image, encoding = to_modality(mapped, "rgb8", "thermal")
+    assert encoding == "rgb8"
+    assert image is mapped
