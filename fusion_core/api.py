@@ -69,6 +69,6 @@ def _luminance(thermal: NDArray[Any], encoding: str) -> ThermalImage:
 @lru_cache(maxsize=4)
 def _engine(model: str, device: str) -> Engine:
     """Return an engine whose memory bank stays as trained."""
-    network = load_model(model)
+    network = load_model(model, pick_device(device))
     bank = MemoryBank(network.bank, MemoryConfig(mode="frozen"), network.name)
-    return Engine(network, bank, pick_device(device))
+    return Engine(network, bank)

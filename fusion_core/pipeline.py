@@ -90,12 +90,12 @@ class Pipeline:
         if config.threads:
             torch.set_num_threads(config.threads)
         self._device = pick_device(config.device)
-        model = load_model(config.model)
+        model = load_model(config.model, self._device)
         bank = MemoryBank(model.bank, config.memory, model.name)
         snapshot = Path(config.memory.file) if config.memory.file else None
         self._keeper = SnapshotKeeper(bank, snapshot, config.memory.save_every_s)
         self._start_health = self._keeper.restore(forgive=forgive_memory)
-        self._engine = Engine(model, bank, self._device)
+        self._engine = Engine(model, bank)
         self._registrar = Registrar(Rig.load(config.calibration) if config.calibration else None)
         self._thermal = ThermalProcessor(config.thermal)
         self._thermal_seen: tuple[Frame, ThermalImage] | None = None

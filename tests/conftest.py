@@ -25,3 +25,9 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("data"):
             item.add_marker(pytest.mark.skip(reason=f"no recordings at {RECORDINGS}"))
+
+
+@pytest.fixture(scope="session")
+def recordings():
+    """Return the folder of real recordings; for tests marked `data`."""
+    return RECORDINGS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, judge
 from fusion_core.models import Fuser, FuserOutput
+from fusion_core.runtime.allocator import keep_freed_memory
 from fusion_core.types import AlignedPair, FloatImage, Mask, UInt8Image
 
 # Width of the soft seam, in pixels, where the thermal camera's view ends inside the picture.
@@ -54,13 +56,18 @@ class Engine:
 
     The network fuses luma with thermal luminance; the visible chroma is attached again
     (full-range BT.601), so colours stay those of the colour camera.
+
+    Args:
+        model: The network, on its device.
+        bank: Memory bank of the network, on the same device.
     """
 
-    def __init__(self, model: Fuser, bank: MemoryBank, device: torch.device) -> None:
-        self._model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    def __init__(self, model: Fuser, bank: MemoryBank) -> None:
+        keep_freed_memory()
+        self._model = model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._bank = bank
-        self._device = device
-        self._half = device.type == "cuda"
+        self._device = model.bank.device
+        self._half = self._device.type == "cuda"
         self._seam: tuple[Mask, FloatImage] | None = None
 
     @property
@@ -75,7 +82,7 @@ class Engine:
         if pair.thermal is None:
             return EngineResult(pair.visible)
         ycrcb = cv2.cvtColor(pair.visible, cv2.COLOR_RGB2YCrCb)
-        luma = np.ascontiguousarray(ycrcb[..., 0])
+        luma: UInt8Image = np.array(ycrcb[..., 0], np.uint8)
         thermal = pair.thermal
         inside = bool(pair.valid.all())
         if not inside:
@@ -103,7 +110,7 @@ class Engine:
         return output
 
     @torch.inference_mode()
-    def _run(self, thermal: FloatImage, luma: NDArray[np.uint8]) -> EngineResult:
+    def _run(self, thermal: FloatImage, luma: UInt8Image) -> EngineResult:
         """Return the fused luma with the judge's score and the bank's update."""
         ir = torch.from_numpy(thermal).to(self._device)[None, None]
         vi = torch.from_numpy(luma).to(self._device)[None, None].float().mul_(1 / 255)
@@ -131,7 +138,7 @@ def _present(image: FloatImage | None) -> FloatImage:
     return image
 
 
-def _to_uint8(image: FloatImage) -> UInt8Image:
+def _to_uint8(image: NDArray[np.floating[Any]]) -> UInt8Image:
     """Quantise [0, 1] to 0..255, rounding."""
     return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
 

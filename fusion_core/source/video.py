@@ -64,11 +64,19 @@ class VideoStream:
             SourceError: The file is torn; every good frame has been given before.
         """
         decoded = self._decode()
-        first = list(islice(decoded, _PROBE_FRAMES))
+        first: list[av.VideoFrame] = []
+        broken: SourceError | None = None
+        try:
+            # A tear this early must not cost the frames before it: extend keeps them.
+            first.extend(islice(decoded, _PROBE_FRAMES))
+        except SourceError as error:
+            broken = error
         layout = self._layout(first)
         for index, picture in enumerate(chain(first, decoded)):
             image, encoding = self._convert(picture, layout)
             yield Frame(self._stamp(picture, index), self._modality, image, encoding, "", index)
+        if broken is not None:
+            raise broken
 
     def close(self) -> None:
         """Close the file."""
@@ -81,11 +89,7 @@ class VideoStream:
         try:
             for picture in self._container.decode(self._video):
                 if picture.is_corrupt:
-                    if index:
-                        raise self._torn(index, "the picture is damaged")
-                    # A recording that began between key frames: wait for the first one.
-                    self.skipped["corrupt"] += 1
-                    continue
+                    raise self._torn(index, "the picture is damaged")
                 yield picture
                 index += 1
                 end = self._end(picture, index)

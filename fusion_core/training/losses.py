@@ -16,19 +16,22 @@ from torch import Tensor
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 LOCAL_WINDOW = 11
+SURROUND_WINDOW = 63
 EPS = 1e-6
 
 
 class Selection(NamedTuple):
-    """Which source each pixel's intensity should come from; the two maps add up to one.
+    """Which source each pixel's intensity should come from.
 
     Attributes:
         thermal: ``Bx1xHxW`` in {0, 1}, 1 where the thermal intensity is kept.
         visible: Its complement.
+        either: Part of ``visible`` where a brighter thermal intensity is welcome too.
     """
 
     thermal: Tensor
     visible: Tensor
+    either: Tensor
 
 
 def sobel_magnitude(image: Tensor) -> Tensor:
@@ -92,7 +95,32 @@ def saliency(thermal: Tensor) -> Tensor:
     return torch.sigmoid(standard + local) * torch.sigmoid(standard)
 
 
-def select(thermal: Tensor, visible: Tensor, salient: Tensor, k: float) -> Selection:
+def adds_contrast(thermal: Tensor, visible: Tensor) -> Tensor:
+    """Return where thermal stands out from the visible surround at least as much as visible does.
+
+    The surround is the mean of the visible image over 63x63 pixels, or what of them lies inside.
+    False is, for example, a dark person in front of a bright sky, whom a bright thermal intensity
+    would hide, and a tree that would be bleached.
+
+    Returns:
+        ``Bx1xHxW`` bool.
+    """
+    rows, columns = (_box_matrix(length, visible) for length in visible.shape[-2:])
+    surround = rows @ visible @ columns.T
+    return (thermal - surround).abs() >= (visible - surround).abs()
+
+
+def _box_matrix(length: int, like: Tensor) -> Tensor:
+    """Return the moving average of a line over the surround's window, ``length x length``."""
+    offsets = torch.arange(length, device=like.device)
+    inside = (offsets - offsets[:, None]).abs() <= SURROUND_WINDOW // 2
+    weights = inside.to(like.dtype)
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def select(
+    thermal: Tensor, visible: Tensor, salient: Tensor, k: float, *, guard: bool = False
+) -> Selection:
     """Return the binary selection of M2PN from the energy difference of the two sources.
 
     With p = sigmoid(thermal - visible) and lambda_c = sigmoid(its mean binary entropy), the
@@ -105,14 +133,17 @@ def select(thermal: Tensor, visible: Tensor, salient: Tensor, k: float) -> Selec
         salient: ``saliency`` of the thermal image, taken over the whole picture that a crop came
             from, so that a crop without a target does not select its own noise.
         k: Threshold in standard deviations; larger means more thermal.
+        guard: Take thermal only where it :func:`adds_contrast` (not in the paper).
     """
     p = torch.sigmoid(thermal - visible)
     entropy = -(p * torch.log(p + EPS) + (1 - p) * torch.log(1 - p + EPS))
     weight = torch.sigmoid(entropy.mean(dim=(-2, -1), keepdim=True))
     energy = (1 + weight * p) * (1 - 2 * salient)
     deviation = energy.std(dim=(-2, -1), keepdim=True, unbiased=False)
-    chosen = (energy < k * deviation).to(thermal.dtype)
-    return Selection(chosen, 1 - chosen)
+    allowed = adds_contrast(thermal, visible) if guard else torch.ones_like(energy).bool()
+    chosen = (energy < k * deviation) & allowed
+    kept, either = chosen.to(thermal.dtype), (allowed & ~chosen).to(thermal.dtype)
+    return Selection(kept, 1 - kept, either)
 
 
 def selected_intensity_loss(
@@ -126,13 +157,13 @@ def selected_intensity_loss(
 def brighter_intensity_loss(
     fused: Tensor, thermal: Tensor, visible: Tensor, selection: Selection
 ) -> Tensor:
-    """Return the L1 distance to the brighter source where the selection does not name thermal.
+    """Return the L1 distance to the brighter source where the selection is open to either.
 
     Together with :func:`selected_intensity_loss` at equal weight, any value between the visible and
     the brighter source costs the same there, and structure decides; a hot target keeps its thermal
     intensity, also in front of bright smoke.
     """
-    return (selection.visible * (fused - torch.maximum(thermal, visible))).abs().mean()
+    return (selection.either * (fused - torch.maximum(thermal, visible))).abs().mean()
 
 
 def spread(a: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def objective(output: FuserOutput, batch: Batch, weights: LossWeights) -> dict[s
     fused = output.fused.float()
     thermal, visible = batch.thermal, batch.visible
     terms: dict[str, Tensor] = {}
-    selection = select(thermal, visible, batch.salient, weights.k)
+    selection = select(thermal, visible, batch.salient, weights.k, guard=weights.guard)
     if weights.selected:
         loss = selected_intensity_loss(fused, thermal, visible, selection)
         terms["selected"] = weights.selected * loss

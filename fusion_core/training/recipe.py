@@ -24,11 +24,14 @@ class LossWeights:
 
     Attributes:
         selected: L1 to the source that the saliency selects (M2PN, L_w).
-        brighter: L1 to the brighter source where the saliency does not select thermal.
+        brighter: L1 to the brighter source where the saliency does not select thermal, nor the
+            guard forbid it.
         ssim: Structural dissimilarity to both sources, summed.
         gradient: L1 to the larger Sobel magnitude.
         contrast: Contrastive terms between scene vectors (M2PN, L_ctr).
         k: Threshold of the selection in standard deviations.
+        guard: Select thermal only where it stands out from the visible surround at least as much
+            as the visible image itself does.
     """
 
     __pydantic_config__ = _STRICT
@@ -39,6 +42,7 @@ class LossWeights:
     gradient: _Weight = 15.0
     contrast: _Weight = 1.0
     k: float = 0.1
+    guard: bool = False
 
 
 @dataclass(frozen=True)

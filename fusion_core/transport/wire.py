@@ -107,11 +107,11 @@ def decode_message(data: bytes | memoryview) -> WireImage:
     body = start + _FIXED.size + length
     try:
         header = json.loads(bytes(view[start + _FIXED.size : body]))
-        shape = tuple(int(value) for value in header["shape"])
+        shape = tuple(_integer(value) for value in header["shape"])
         kind, encoding, dtype = header["modality"], header["encoding"], header["dtype"]
-        stamp_ns, sequence = int(header["stamp_ns"]), int(header["sequence"])
+        stamp_ns, sequence = _integer(header["stamp_ns"]), _integer(header["sequence"])
         frame_id = str(header["frame_id"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EncodingError(f"image message with a malformed header ({error!r})") from None
     if kind not in _KINDS:
         raise EncodingError(f"image message of modality {kind!r}; known: {', '.join(_KINDS)}")
@@ -135,6 +135,13 @@ def topic_prefix(topic: str) -> bytes:
     if b"\0" in name or len(name) > 4000:
         raise EncodingError(f"topic {topic[:40]!r}: expected up to 4000 bytes without a zero byte")
     return name + b"\0"
+
+
+def _integer(value: object) -> int:
+    """Return a whole number of 64 bits as it is, and raise for anything else."""
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise ValueError(f"{str(value)[:20]!r} is not a 64-bit integer")
+    return value
 
 
 def _check(encoding: object, dtype: object, shape: tuple[int, ...]) -> None:

@@ -14,9 +14,7 @@ from fusion_core.types import AlignedPair
 @pytest.fixture(scope="module")
 def engine():
     model = create_model("m2pn-edge", seed=0)
-    return Engine(
-        model, MemoryBank(model.bank, MemoryConfig(mode="frozen"), model.name), torch.device("cpu")
-    )
+    return Engine(model, MemoryBank(model.bank, MemoryConfig(mode="frozen"), model.name))
 
 
 def colours(height=96, width=128):

@@ -1,6 +1,4 @@
-import os
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import cv2
@@ -87,12 +85,3 @@ def until_error():
         raise AssertionError("the frames ended without an error")
 
     return collect
-
-
-@pytest.fixture
-def recordings():
-    root = Path(__file__).parents[2]
-    folder = Path(os.environ.get("FUSION_TEST_DATA", root.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no recordings at {folder}; set FUSION_TEST_DATA")
-    return folder

@@ -202,7 +202,7 @@ def test_degradations_look_like_their_names(day, smoke):
     assert (day[0].image == 255).all(axis=2).mean() < 0.002
     far = (slice(150, 230), slice(200, 400))
     assert images["haze"][far].std() < 0.5 * day[0].image[far].std()
-    assert smoke[0].image.std() < 0.5 * day[0].image.std()
+    assert smoke[0].image.std() < 0.6 * day[0].image.std()
 
 
 @pytest.mark.parametrize(

@@ -110,10 +110,19 @@ def test_damage_inside_ends_the_video_there(make_video, pictures, until_error):
     assert f"torn at frame {len(frames)}" in message
 
 
+def test_video_torn_among_its_first_frames_gives_those_before(make_video, pictures, until_error):
+    path = make_video("vi.mkv", pictures(60), codec="ffv1")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 12])
+    frames, message = until_error(open_source(visible=path).frames())
+    assert 1 <= len(frames) < 8
+    assert f"torn at frame {len(frames)}" in message
+
+
 def test_recording_that_begins_between_key_frames_starts_at_the_next(tmp_path, pictures):
     path = tmp_path / "vi.ts"
+    every_20 = {"g": "20", "bf": "0", "sc_threshold": "0"}
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30, options={"g": "20", "bf": "0"})
+        stream = container.add_stream("libx264", rate=30, options=every_20)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         packets = []
         for image in pictures(60):

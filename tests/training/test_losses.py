@@ -121,7 +121,9 @@ def test_intensity_losses_by_hand():
     fused, thermal, visible = (
         torch.tensor([[[row]]]) for row in ([0.5, 0.5], [1.0, 0.2], [0.3, 0.6])
     )
-    selection = losses.Selection(torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[[[0.0, 1.0]]]]))
+    selection = losses.Selection(
+        torch.tensor([[[[1.0, 0.0]]]]), *[torch.tensor([[[[0.0, 1.0]]]])] * 2
+    )
     # (|1.0 - 0.5| + |0.6 - 0.5|) / 2
     assert losses.selected_intensity_loss(fused, thermal, visible, selection).item() == (
         pytest.approx(0.3)

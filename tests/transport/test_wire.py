@@ -1,3 +1,4 @@
+import json
 import struct
 from dataclasses import replace
 
@@ -88,6 +89,51 @@ def test_damaged_head_is_refused_or_harmless(position, value):
     except EncodingError:
         return
     assert got.image.nbytes == IMAGES["mono16"].nbytes
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.lists(st.integers(-1, 20), max_size=4),
+    st.just({}),
+)
+
+
+@settings(deadline=None)
+@given(
+    field=st.sampled_from(
+        ["stamp_ns", "modality", "encoding", "shape", "dtype", "sequence", "frame_id"]
+    ),
+    value=VALUES,
+)
+def test_foreign_value_in_the_header_is_refused_or_harmless(field, value):
+    header = {
+        "stamp_ns": 1,
+        "modality": "thermal",
+        "encoding": "mono8",
+        "shape": [4, 5],
+        "dtype": "uint8",
+        "sequence": 0,
+        "frame_id": "",
+    }
+    try:
+        got = decode_message(raw_message(json.dumps({**header, field: value}), bytes(20)))
+    except EncodingError:
+        return
+    assert got.image.size == 20
+
+
+@pytest.mark.parametrize("header", ["[" * 60_000, "[]", "1", "{}", '{"shape": 1e999}', "\xff", ""])
+def test_malformed_header_is_refused(header):
+    with pytest.raises(EncodingError, match="malformed header"):
+        decode_message(raw_message(header, bytes(20)))
+
+
+def raw_message(header, pixels):
+    data = header.encode("latin-1")
+    return b"\0" + struct.pack("<4sBBH", b"FUSE", 1, 0, len(data)) + data + pixels
 
 
 def test_other_version_is_named():

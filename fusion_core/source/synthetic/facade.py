@@ -155,7 +155,7 @@ def _window(rng: np.random.Generator, sheet: _Sheet, middle: float, bottom: floa
         glass = np.broadcast_to(mirror * pattern, (rows, columns, 3))
         if lit:
             folds = 1 + 0.12 * np.sin(np.arange(columns, dtype=np.float32) * 1.9)[None, :, None]
-            glass = 0.45 * glass + 0.55 * folds * np.array([236, 204, 148], np.float32)
+            glass = 0.3 * glass + 0.7 * folds * np.array([240, 188, 112], np.float32)
             sheet.emission[pane] = 0.75
         sheet.rgb[pane] = glass
         sheet.heat[pane] = (5.5 if leaky else 1.6 if lit else -1.8) + 0.8 * fade[..., 0]

@@ -53,14 +53,17 @@ class Weather:
         size = (width // _QUARTER, height // _QUARTER)
         inverse = cv2.resize(canvas.inverse_depth, size, interpolation=cv2.INTER_NEAREST)
         depth = 1.0 / np.maximum(inverse, np.float32(1 / _SKY_M))
-        through = np.exp(np.float32(-0.035 * strength) * np.minimum(depth, 40))
-        colour = (1 - through) * 165
+        through, colour = np.ones_like(depth), np.zeros_like(depth)
+        start = 0.0
         for number, distance in enumerate(_SHEETS_M):
             density, light = self._sheet(canvas, size, distance, number, seconds)
             behind = np.clip((depth - distance) / 1.5 + 0.5, 0, 1)
-            passed = np.exp(np.float32(-1.6 * strength) * density * behind)
+            thickness = 1.5 * density * behind
+            thickness += 0.06 * np.clip(depth - start, 0, distance - start)
+            passed = np.exp(np.float32(-strength) * thickness)
             colour += through * (1 - passed) * (148 + 78 * light)
-            through = through * passed
+            through *= passed
+            start = distance
         layers = cv2.resize(np.dstack((through, colour * dark)), (width, height))
         tint = np.array([1.0, 0.985, 0.955], np.float32)
         return np.asarray(picture * layers[..., :1] + layers[..., 1:] * tint, np.float32)
@@ -86,7 +89,7 @@ class Weather:
         mixed = fields[0] + 0.6 * fields[1]
         height_m = -(places[0, 1] + np.arange(size[1]) * (places[2, 1] - places[0, 1]) / size[1])
         low = np.clip(1.25 - height_m / 9.0, 0.15, 1.25).astype(np.float32)[:, None]
-        density = np.clip(0.50 + 0.55 * mixed[..., 0], 0, 3) * low
+        density = np.clip(0.62 + 0.55 * mixed[..., 0], 0.12, 3) * low
         return np.asarray(density, np.float32), np.asarray(mixed[..., 1], np.float32)
 
     def _rainfall(self, picture: FloatImage, seconds: float, strength: float) -> FloatImage:

@@ -1,0 +1,208 @@
+"""What a report remembers of a run of unknown length, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from fusion_core.types import Frame, FusedFrame, UInt8Image
+
+BUCKETS = 600
+MOMENTS = 8
+_EVENT_MOMENTS = 4
+_PICTURE_WIDTH, _WEBP_QUALITY = 480, 78
+_BINS_PER_DECADE, _LEAST_MS, _DECADES = 20, 0.01, 6
+
+
+@dataclass(slots=True)
+class Bucket:
+    """One stretch of neighbouring frames, summed up.
+
+    Attributes:
+        start_ns: Capture time of its first frame in nanoseconds.
+        frames: Frames in it.
+        stages: Stage -> (sum, maximum) of milliseconds.
+        skews: Number, sum and maximum of the magnitude of the skew in milliseconds.
+        reused: Frames whose slower stream showed a frame again.
+        drops: Frames dropped up to its end, by cause.
+        health: Conditions that held in it.
+        qualities: Number and sum of the judge's scores.
+        slots: Memory slot -> updates.
+    """
+
+    start_ns: int
+    frames: int = 1
+    stages: dict[str, tuple[float, float]] = field(default_factory=dict)
+    skews: tuple[int, float, float] = (0, 0.0, 0.0)
+    reused: int = 0
+    drops: Mapping[str, int] = field(default_factory=dict)
+    health: frozenset[str] = frozenset()
+    qualities: tuple[int, float] = (0, 0.0)
+    slots: Counter[int] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, fused: FusedFrame) -> Bucket:
+        """Return the bucket of a single result."""
+        skew = None if fused.skew_ns is None else abs(fused.skew_ns) / 1e6
+        return cls(
+            fused.stamp_ns,
+            stages={stage: (value, value) for stage, value in fused.timings.items()},
+            skews=(0, 0.0, 0.0) if skew is None else (1, skew, skew),
+            reused=int(fused.pair.reused),
+            drops=dict(fused.drops),
+            health=frozenset(fused.health),
+            qualities=(0, 0.0) if fused.quality is None else (1, float(fused.quality)),
+            slots=Counter() if fused.memory_slot is None else Counter({fused.memory_slot: 1}),
+        )
+
+    def absorb(self, later: Bucket) -> None:
+        """Add the frames of the bucket that follows."""
+        self.frames += later.frames
+        for stage, (total, peak) in later.stages.items():
+            own = self.stages.get(stage, (0.0, 0.0))
+            self.stages[stage] = (own[0] + total, max(own[1], peak))
+        own_skews, other = self.skews, later.skews
+        self.skews = (
+            own_skews[0] + other[0],
+            own_skews[1] + other[1],
+            max(own_skews[2], other[2]),
+        )
+        self.reused += later.reused
+        self.drops = later.drops
+        self.health |= later.health
+        self.qualities = (
+            self.qualities[0] + later.qualities[0],
+            self.qualities[1] + later.qualities[1],
+        )
+        self.slots.update(later.slots)
+
+
+class Timeline:
+    """The whole run in at most ``BUCKETS`` buckets: when they are full, neighbours are joined."""
+
+    def __init__(self) -> None:
+        self.buckets: list[Bucket] = []
+        self.histograms: dict[str, Counter[int]] = {}
+        self._per_bucket = 1
+
+    def add(self, fused: FusedFrame) -> None:
+        """Take in one result."""
+        for stage, value in fused.timings.items():
+            self.histograms.setdefault(stage, Counter())[_bin(value)] += 1
+        bucket = Bucket.of(fused)
+        if self.buckets and self.buckets[-1].frames < self._per_bucket:
+            self.buckets[-1].absorb(bucket)
+            return
+        if len(self.buckets) == BUCKETS:
+            for first, second in zip(self.buckets[::2], self.buckets[1::2], strict=True):
+                first.absorb(second)
+            del self.buckets[1::2]
+            self._per_bucket *= 2
+        self.buckets.append(bucket)
+
+
+def _bin(value_ms: float) -> int:
+    """Return the number of the logarithmic histogram bin of a latency."""
+    place = np.log10(max(value_ms, _LEAST_MS) / _LEAST_MS) * _BINS_PER_DECADE
+    return int(min(place, _DECADES * _BINS_PER_DECADE - 1))
+
+
+def bin_edges() -> Sequence[float]:
+    """Return the edges of the histogram bins in milliseconds."""
+    steps = np.arange(_DECADES * _BINS_PER_DECADE + 1)
+    return [float(edge) for edge in _LEAST_MS * 10 ** (steps / _BINS_PER_DECADE)]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The pictures of one result, encoded.
+
+    Attributes:
+        frame: Number of the result.
+        stamp_ns: Its capture time in nanoseconds.
+        health: Conditions that held.
+        pictures: Caption -> WebP bytes.
+    """
+
+    frame: int
+    stamp_ns: int
+    health: tuple[str, ...]
+    pictures: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, fused: FusedFrame) -> Moment:
+        """Encode sources, registered thermal and result of one frame."""
+        pictures = {}
+        if fused.pair.visible is not None:
+            pictures["visible"] = _webp(fused.pair.visible.image)
+        if fused.pair.thermal is not None:
+            pictures["thermal, stretched"] = _webp(_stretched(fused.pair.thermal))
+        if fused.aligned.thermal is not None:
+            pictures["thermal, registered"] = _webp(_gray(fused.aligned.thermal))
+        pictures["fused"] = _webp(fused.image)
+        return cls(fused.frame, fused.stamp_ns, fused.health, pictures)
+
+
+class Album:
+    """Moments spread over the run, and the first moment of each health condition."""
+
+    def __init__(self) -> None:
+        self._regular: list[Moment] = []
+        self._events: list[Moment] = []
+        self._seen: set[str] = set()
+        self._stride, self._count = 1, 0
+
+    def add(self, fused: FusedFrame) -> None:
+        """Keep the frame's pictures if it is due or the first of a condition."""
+        unseen = set(fused.health) - self._seen
+        due = self._count % self._stride == 0
+        self._count += 1
+        event = bool(unseen) and len(self._events) < _EVENT_MOMENTS
+        self._seen |= unseen
+        if not due and not event:
+            return
+        moment = Moment.of(fused)
+        if event:
+            self._events.append(moment)
+        elif due:
+            self._regular.append(moment)
+            if len(self._regular) >= 2 * MOMENTS:
+                self._regular = self._regular[::2]
+                self._stride *= 2
+
+    def moments(self) -> tuple[Moment, ...]:
+        """Return at most ``MOMENTS`` moments in order of time."""
+        places = MOMENTS - len(self._events)
+        count = min(places, len(self._regular))
+        picks = np.linspace(0, len(self._regular) - 1, count).round().astype(int)
+        chosen = [self._regular[index] for index in picks] + self._events
+        return tuple(sorted(chosen, key=lambda moment: moment.frame))
+
+
+def _webp(image: UInt8Image) -> bytes:
+    """Encode a gray or RGB picture, scaled down to the page's width."""
+    height, width = image.shape[:2]
+    if width > _PICTURE_WIDTH:
+        size = (_PICTURE_WIDTH, max(1, round(height * _PICTURE_WIDTH / width)))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    ordered = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".webp", ordered, [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])
+    return data.tobytes()
+
+
+def _gray(luminance: np.ndarray) -> UInt8Image:
+    """Return [0, 1] luminance as 8-bit gray."""
+    return np.asarray(np.clip(luminance, 0, 1) * 255 + 0.5, np.uint8)
+
+
+def _stretched(frame: Frame) -> UInt8Image:
+    """Return a thermal frame as 8-bit, from its 1st to its 99.5th percentile."""
+    if frame.image.ndim == 3:
+        return np.asarray(frame.image, np.uint8)
+    values = np.nan_to_num(frame.image.astype(np.float32))
+    low, high = np.percentile(values, (1, 99.5))
+    return _gray((values - low) / max(float(high - low), 1e-6))
