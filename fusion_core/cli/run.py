@@ -159,7 +159,7 @@ class _Session:
         try:
             for fused in tqdm(frames, total=total, unit="frame", desc="fusing", dynamic_ncols=True):
                 self._write(fused, pipeline)
-        except SourceError as error:
+        except FusionError as error:
             self.error = error
         except KeyboardInterrupt:
             interrupted = True
@@ -191,11 +191,10 @@ class _Session:
                 f"no frame was fused: read {dict(status.read)}, dropped {dict(status.drops)}; "
                 "check the streams' stamps, or raise sync.slack_ms"
             )
+        self._close_sinks()
         summary: dict[str, Any] = summarise(
             status, pipeline.config, elapsed_s, self.latency, str(self.error or "")
         )
-        for sink in self.sinks:
-            sink.close()
         if self.report:
             self.report.add_memory(status.memory)
             self.report.close(summary)
@@ -205,3 +204,11 @@ class _Session:
         if self.error is not None:
             raise self.error
         return 1 if interrupted and not source.live else 0
+
+    def _close_sinks(self) -> None:
+        """Complete every output, even where one of them fails."""
+        for sink in self.sinks:
+            try:
+                sink.close()
+            except FusionError as error:
+                self.error = self.error or error

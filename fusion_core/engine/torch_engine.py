@@ -140,7 +140,7 @@ def _present(image: FloatImage | None) -> FloatImage:
 
 def _to_uint8(image: NDArray[np.floating[Any]]) -> UInt8Image:
     """Quantise [0, 1] to 0..255, rounding."""
-    return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(image * 255), 0, 255), np.uint8)
 
 
 def _grey_to_rgb(image: UInt8Image) -> UInt8Image:

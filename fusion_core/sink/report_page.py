@@ -8,8 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from fusion_core.sink.report_series import Moment
+import cv2
 
+from fusion_core.sink.report_series import Moment
+from fusion_core.types import UInt8Image
+
+_WEBP_QUALITY = 78
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --paper: #f5f6f8;
   --card: #ffffff; --line: #dde1e7; --accent: #0072b2; --warn: #b54708; }
@@ -110,13 +114,20 @@ def _pictures(moments: Sequence[Moment]) -> Iterator[str]:
         seconds = (moment.stamp_ns - first) / 1e9
         title = f"Frame {moment.frame}, {seconds:.2f} s{badges}"
         yield f'<section class="moment"><h3>{title}</h3><div>'
-        for caption, data in moment.pictures.items():
-            source = f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+        for caption, picture in moment.pictures.items():
+            source = f"data:image/webp;base64,{base64.b64encode(_webp(picture)).decode()}"
             alt = escape(f"{caption}, frame {moment.frame}", quote=True)
             label = escape(caption)
             yield f'<figure><img src="{source}" alt="{alt}">'
             yield f"<figcaption>{label}</figcaption></figure>"
         yield "</div></section>"
+
+
+def _webp(picture: UInt8Image) -> bytes:
+    """Encode a gray or RGB picture."""
+    ordered = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".webp", ordered, [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])
+    return data.tobytes()
 
 
 def _plots(plots: Mapping[str, str]) -> Iterator[str]:

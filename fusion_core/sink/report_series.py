@@ -14,7 +14,7 @@ from fusion_core.types import Frame, FusedFrame, UInt8Image
 BUCKETS = 600
 MOMENTS = 8
 _EVENT_MOMENTS = 4
-_PICTURE_WIDTH, _WEBP_QUALITY = 480, 78
+_PICTURE_WIDTH = 480
 _BINS_PER_DECADE, _LEAST_MS, _DECADES = 20, 0.01, 6
 
 
@@ -119,31 +119,31 @@ def bin_edges() -> Sequence[float]:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The pictures of one result, encoded.
+    """The pictures of one result, scaled down to the page's width.
 
     Attributes:
         frame: Number of the result.
         stamp_ns: Its capture time in nanoseconds.
         health: Conditions that held.
-        pictures: Caption -> WebP bytes.
+        pictures: Caption -> gray or RGB uint8 picture.
     """
 
     frame: int
     stamp_ns: int
     health: tuple[str, ...]
-    pictures: Mapping[str, bytes]
+    pictures: Mapping[str, UInt8Image]
 
     @classmethod
     def of(cls, fused: FusedFrame) -> Moment:
-        """Encode sources, registered thermal and result of one frame."""
+        """Copy sources, registered thermal and result of one frame."""
         pictures = {}
         if fused.pair.visible is not None:
-            pictures["visible"] = _webp(fused.pair.visible.image)
+            pictures["visible"] = _scaled(fused.pair.visible.image)
         if fused.pair.thermal is not None:
-            pictures["thermal, stretched"] = _webp(_stretched(fused.pair.thermal))
+            pictures["thermal, stretched"] = _scaled(_stretched(fused.pair.thermal))
         if fused.aligned.thermal is not None:
-            pictures["thermal, registered"] = _webp(_gray(fused.aligned.thermal))
-        pictures["fused"] = _webp(fused.image)
+            pictures["thermal, registered"] = _scaled(_gray(fused.aligned.thermal))
+        pictures["fused"] = _scaled(fused.image)
         return cls(fused.frame, fused.stamp_ns, fused.health, pictures)
 
 
@@ -183,15 +183,13 @@ class Album:
         return tuple(sorted(chosen, key=lambda moment: moment.frame))
 
 
-def _webp(image: UInt8Image) -> bytes:
-    """Encode a gray or RGB picture, scaled down to the page's width."""
+def _scaled(image: UInt8Image) -> UInt8Image:
+    """Return a copy of a picture, no wider than the page shows it."""
     height, width = image.shape[:2]
-    if width > _PICTURE_WIDTH:
-        size = (_PICTURE_WIDTH, max(1, round(height * _PICTURE_WIDTH / width)))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    ordered = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".webp", ordered, [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])
-    return data.tobytes()
+    if width <= _PICTURE_WIDTH:
+        return np.array(image, np.uint8)
+    size = (_PICTURE_WIDTH, max(1, round(height * _PICTURE_WIDTH / width)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _gray(luminance: np.ndarray) -> UInt8Image:
