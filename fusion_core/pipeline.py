@@ -98,7 +98,6 @@ class Pipeline:
         self._engine = Engine(model, bank)
         self._registrar = Registrar(Rig.load(config.calibration) if config.calibration else None)
         self._thermal = ThermalProcessor(config.thermal)
-        self._thermal_seen: tuple[Frame, ThermalImage] | None = None
         self._sync = Synchronizer(config.sync)
         self._sync_lock = threading.Lock()
         self._pairs = 0
@@ -255,10 +254,7 @@ class Pipeline:
         health = self._start_health + pair.health
         if pair.thermal is None:
             return None, health
-        # A frame used again is not processed again: it must not look like a frozen stream.
-        if self._thermal_seen is None or self._thermal_seen[0] is not pair.thermal:
-            self._thermal_seen = (pair.thermal, self._thermal.process(pair.thermal))
-        thermal = self._thermal_seen[1]
+        thermal = self._thermal.process(pair.thermal)
         health += thermal.health
         policy = self.config.sync.on_missing_thermal
         if "thermal_frozen" not in thermal.health or policy == "hold":

@@ -99,8 +99,8 @@ class FramePair:
         skew_ns: Thermal minus visible stamp after offsets, ``None`` when one side is missing.
         reused: The slower stream's frame was already part of an earlier pair.
         drops: Frames dropped so far, by cause, at the moment of pairing.
-        health: Conditions a user should know of, e.g. ``thermal_missing``, ``thermal_held``,
-            ``time_jump``.
+        health: Conditions a user should know of: ``thermal_missing``, ``thermal_held``,
+            ``visible_missing``, ``visible_held``, ``time_jump``.
     """
 
     stamp_ns: int
