@@ -24,7 +24,8 @@ _STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.alpha": 0.25,
+    "grid.alpha": 0.15,
+    "axes.axisbelow": True,
     "grid.color": _INK,
     "xtick.color": _INK,
     "ytick.color": _INK,
@@ -41,17 +42,15 @@ def draw_plots(timeline: Timeline, memory: Sequence[MemorySample]) -> dict[str, 
         memory: (frames so far, statistics of the memory bank), oldest first.
     """
     buckets = timeline.buckets
-    if not buckets:
-        return {}
-    plots = {
-        "Latency over time": _svg("latency", lambda axes: _latency(axes, buckets)),
-        "Latency histogram": _svg("histogram", lambda axes: _histogram(axes, timeline)),
-    }
+    plots: dict[str, str] = {}
+    if timeline.histograms:
+        plots["Latency over time"] = _svg("latency", lambda axes: _latency(axes, buckets))
+        plots["Latency histogram"] = _svg("histogram", lambda axes: _histogram(axes, timeline))
     if len(buckets) > 1:
         plots["Rate"] = _svg("rate", lambda axes: _rate(axes, buckets))
     if any(bucket.skews[0] for bucket in buckets):
         plots["Skew between the streams"] = _svg("skew", lambda axes: _skew(axes, buckets))
-    if buckets[-1].drops:
+    if buckets and buckets[-1].drops:
         plots["Drops by cause"] = _svg("drops", lambda axes: _drops(axes, buckets))
     if any(bucket.health for bucket in buckets):
         plots["Health"] = _svg("health", lambda axes: _health(axes, buckets))
@@ -60,7 +59,7 @@ def draw_plots(timeline: Timeline, memory: Sequence[MemorySample]) -> dict[str, 
         plots[title] = _svg("quality", lambda axes: _quality(axes, buckets))
     if memory and memory[-1][1].get("updates"):
         plots["Memory slots"] = _svg("slots", lambda axes: _slots(axes, memory[-1][1]))
-    if len(memory) > 1:
+    if sum(stats.get("diversity") is not None for _, stats in memory) > 1:
         plots["Memory over time"] = _svg("memory", lambda axes: _memory(axes, memory))
     return plots
 

@@ -17,6 +17,7 @@ _GAP_S: Final = 2.0  # a pause (plus three time constants) after which the scene
 _BINS: Final = 256
 _LEVELS: Final = 4096
 _PLATEAU: Final = 3.0  # limit of a bin, relative to a flat histogram
+_MAX_GAMMA: Final = 3.0  # strongest darkening of a hot background
 
 
 class GainControl:
@@ -24,15 +25,19 @@ class GainControl:
 
     The limits are percentiles that follow the scene with a time constant, fast outwards and slowly
     inwards, so that a hot object that comes and goes does not pump the picture. Counts above the
-    upper limit are rolled off towards 1 and stay apart, instead of being clipped. With ``plateau``
-    the result is equalised by a histogram whose bins are limited (plateau equalisation), and whose
-    mapping is smoothed in the same way.
+    upper limit are rolled off towards 1 and stay apart, instead of being clipped. A curve follows,
+    smoothed in the same way: a power that keeps the median count at or below ``midtone``, because
+    under a cold sky the limits alone would show the whole ground near white; or, with ``plateau``,
+    equalisation by a histogram whose bins are limited.
     """
 
-    def __init__(self, low: float, high: float, smoothing_s: float, *, plateau: bool) -> None:
-        """Take the two percentiles and the time constant in seconds."""
+    def __init__(
+        self, low: float, high: float, smoothing_s: float, midtone: float, *, plateau: bool
+    ) -> None:
+        """Take the two percentiles, the time constant in seconds and the brightest median."""
         self._percentiles = (low, high)
         self._smoothing = smoothing_s
+        self._midtone = midtone
         self._plateau = plateau
         self.reset()
 
@@ -63,12 +68,9 @@ class GainControl:
         if self._limits is None or (sample.size and not hold):
             self._follow(sample, weights, least_span)
         low, high = self._limits or (0.0, 1.0)
-        shown = _roll_off(counts, low, high)
-        if self._plateau:
-            if self._curve is None or (sample.size and not hold):
-                self._equalise(_roll_off(sample, low, high), weights[1])
-            shown = self._through_curve(shown)
-        return shown
+        if self._curve is None or (sample.size and not hold):
+            self._bend(_roll_off(sample, low, high), weights[1])
+        return self._through_curve(_roll_off(counts, low, high))
 
     def _weights(self, stamp_ns: int) -> tuple[float, float]:
         """Return the weights of a new frame for a widening and for a narrowing range."""
@@ -98,22 +100,35 @@ class GainControl:
             high = low + old_span * (span / old_span) ** weight
         self._limits = (low, high)
 
-    def _equalise(self, shown: FloatImage, weight: float) -> None:
-        """Move the curve towards the cumulative histogram with limited bins."""
-        bins = np.minimum((shown * np.float32(_BINS)).astype(np.intp), _BINS - 1)
-        histogram = np.bincount(bins, minlength=_BINS)
-        limited = np.minimum(histogram, max(1.0, _PLATEAU * shown.size / _BINS))
-        curve = np.concatenate(([0.0], np.cumsum(limited)))
-        curve /= max(curve[-1], 1.0)
+    def _bend(self, shown: FloatImage, weight: float) -> None:
+        """Move the curve towards the one that suits the sample."""
+        curve = _equalised(shown) if self._plateau else self._darkened(shown)
         self._curve = curve if self._curve is None else self._curve + weight * (curve - self._curve)
 
+    def _darkened(self, shown: FloatImage) -> NDArray[np.float64]:
+        """Return the power, at least 1, that brings the median down to the midtone."""
+        grid = np.linspace(0, 1, _BINS + 1)
+        median = float(np.median(shown)) if shown.size else 0.0
+        if not self._midtone < median < 1:
+            return grid
+        return np.asarray(grid ** min(math.log(self._midtone) / math.log(median), _MAX_GAMMA))
+
     def _through_curve(self, shown: FloatImage) -> FloatImage:
-        """Map [0, 1] through the equalisation curve."""
+        """Map [0, 1] through the curve."""
         assert self._curve is not None
         grid = np.linspace(0, 1, _LEVELS)
         table = np.interp(grid, np.linspace(0, 1, _BINS + 1), self._curve).astype(np.float32)
         level = (shown * np.float32(_LEVELS - 1) + np.float32(0.5)).astype(np.uint16)
         return np.asarray(np.take(table, level), dtype=np.float32)
+
+
+def _equalised(shown: FloatImage) -> NDArray[np.float64]:
+    """Return the cumulative histogram with limited bins."""
+    bins = np.minimum((shown * np.float32(_BINS)).astype(np.intp), _BINS - 1)
+    histogram = np.bincount(bins, minlength=_BINS)
+    limited = np.minimum(histogram, max(1.0, _PLATEAU * shown.size / _BINS))
+    curve = np.concatenate(([0.0], np.cumsum(limited)))
+    return np.asarray(curve / max(curve[-1], 1.0))
 
 
 def _sample(counts: NDArray[Any]) -> NDArray[Any]:

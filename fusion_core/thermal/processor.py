@@ -41,6 +41,7 @@ class ThermalProcessor:
             config.low_percentile,
             config.high_percentile,
             config.smoothing_s,
+            config.midtone,
             plateau=config.agc == "plateau",
         )
         self._pixels = DeadPixels()

@@ -30,6 +30,15 @@ class ThermalConfig:
     smoothing_s: Annotated[
         float, Field(ge=0, le=60, description="Time constant of the gain limits, in seconds.")
     ] = 1.0
+    midtone: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="Brightest luminance of the median count: keeps a hot ground under a cold "
+            "sky from being shown white. 1: off. Percentile gain control only.",
+        ),
+    ] = 0.4
     unit: Annotated[
         Literal["none", "celsius", "kelvin"],
         Field(description="Unit of scale * counts + offset; none: not radiometric."),

@@ -246,3 +246,11 @@ def test_wrong_addresses_name_what_is_known(url, words):
         SyntheticScene.from_url(url)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_thermal_camera_sees_all_that_the_visible_camera_sees(day):
+    """Corners of the visible image fall into the thermal image, so registration leaves no gap."""
+    corners = np.array([[[0, 0], [639, 0], [639, 479], [0, 479]]], np.float64)
+    mapped = cv2.perspectiveTransform(corners, day[0].truth.homography)[0]
+    assert (mapped >= 0).all()
+    assert (mapped <= (319, 255)).all()

@@ -11,7 +11,7 @@ from fusion_core.types import Frame
 
 SECOND = 1_000_000_000
 PERIOD = SECOND // 30
-BARE = {"dead_pixels": False, "freeze_frames": 0}
+BARE = {"dead_pixels": False, "freeze_frames": 0, "midtone": 1.0}
 
 
 def frame(image, encoding="mono16", stamp_ns=0):
@@ -267,3 +267,44 @@ def test_a_frame_given_again_counts_once():
     results = [processor.process(again) for _ in range(5)]
     assert all(r is results[0] for r in results)
     assert results[0].health == ()
+
+
+def ground_and_sky(ground, sky=2000, rows=90):
+    """A warm ground with some structure below a cold sky, and a hot person."""
+    image = np.full((120, 160), sky, np.uint16)
+    image[-rows:] = ground + np.arange(160, dtype=np.uint16)
+    image[80:100, 70:80] = ground + 900
+    return image
+
+
+def test_a_hot_ground_under_a_cold_sky_is_not_shown_white():
+    image = ground_and_sky(8000)
+    config = {**BARE, "smoothing_s": 0.0}
+    plain = ThermalProcessor(ThermalConfig(**config)).process(frame(image)).luminance
+    darker = ThermalProcessor(ThermalConfig(**{**config, "midtone": 0.4})).process(frame(image))
+    assert np.median(plain) > 0.8
+    # power 3 at most: 0.85 ** 3 = 0.61 where 0.4 would need more
+    assert np.median(darker.luminance) == pytest.approx(max(0.4, np.median(plain) ** 3), abs=0.01)
+    person, ground = darker.luminance[90, 75], darker.luminance[90, 60]
+    assert person - ground > plain[90, 75] - plain[90, 60]
+
+
+def test_the_midtone_keeps_the_order_of_counts_and_leaves_dark_scenes_alone():
+    ramp = np.tile(np.arange(1000, 2000, dtype=np.uint16), (40, 1))
+    bent = ThermalProcessor(ThermalConfig(**{**BARE, "midtone": 0.3})).process(frame(ramp))
+    assert (np.diff(bent.luminance[0]) >= 0).all()
+    dark = np.full((120, 160), 3000, np.uint16)
+    dark[60:70, 60:70] = 9000
+    shown = [
+        ThermalProcessor(ThermalConfig(**{**BARE, "midtone": m})).process(frame(dark)).luminance
+        for m in (0.4, 1.0)
+    ]
+    np.testing.assert_array_equal(*shown)
+
+
+def test_the_midtone_follows_slowly():
+    """The sky leaves the picture: the first frame moves by 1 - exp(-1/90) of the way at most."""
+    config = ThermalConfig(**{**BARE, "midtone": 0.4, "smoothing_s": 1.0})
+    images = [ground_and_sky(8000, rows=20)] * 5 + [ground_and_sky(8000)] * 2
+    luminance = [result.luminance[115, 20] for result in feed(ThermalProcessor(config), images)]
+    assert abs(luminance[5] - luminance[4]) < 0.02

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion_core.source.synthetic.bodywork import SEDAN, VAN
 from fusion_core.source.synthetic.canvas import Canvas, Texture
 from fusion_core.source.synthetic.ground import CROSSING_M
 from fusion_core.source.synthetic.people import (
@@ -17,7 +18,7 @@ from fusion_core.source.synthetic.people import (
     random_outfit,
     walk_cycle,
 )
-from fusion_core.source.synthetic.vehicles import SEDAN, VAN, Car, build_car
+from fusion_core.source.synthetic.vehicles import Car, build_car
 
 PERIOD_S = 16.0
 _WAIT_S = (6.9, 9.1)

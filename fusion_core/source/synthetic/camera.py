@@ -114,7 +114,7 @@ def default_rig() -> StereoRig:
     transform[:3, :3] = _rotation(0.6, -0.4, 0.3)
     transform[:3, 3] = (-0.06, 0.025, 0.01)
     visible = pinhole(640, 480, 520.0, (1.5, -2.0))
-    return StereoRig(visible, pinhole(320, 256, 262.0, (-1.0, 1.5)), transform)
+    return StereoRig(visible, pinhole(320, 256, 252.0, (-1.0, 1.5)), transform)
 
 
 def registered_rig() -> StereoRig:

@@ -97,16 +97,12 @@ class Canvas:
             heat_gain: Factor on the texture's heat.
             owner: Number of the actor, 0 for things that are not.
         """
-        projected = self.camera.project(corners)
-        if projected[:, 2].min() < _NEAR_M:
-            return 0
         levels = texture.colour if self.modality == "visible" else texture.heat
-        warped = _warp_quad(levels, projected[:, :2], self.owner.shape)
+        warped = self._warped(levels, corners)
         if warped is None:
             return 0
-        patch, region = warped
-        depth = np.float32(1.0 / projected[:, 2].mean())
-        return self.blend(patch, region, depth, heat_gain, owner)
+        patch, region, depth = warped
+        return self.blend(patch, region, np.float32(1.0 / depth), heat_gain, owner)
 
     def blend(
         self,
@@ -138,18 +134,62 @@ class Canvas:
 
     def darken(self, texture: Texture, corners: NDArray[np.float64], strength: float) -> None:
         """Multiply the colour under a quadrilateral by 1 - strength x coverage: a shadow."""
-        projected = self.camera.project(corners)
-        if self.modality != "visible" or strength <= 0.01 or projected[:, 2].min() < _NEAR_M:
+        if self.modality != "visible" or strength <= 0.01:
             return
-        warped = _warp_quad(texture.colour, projected[:, :2], self.owner.shape)
+        warped = self._warped(texture.colour, corners)
         if warped is None:
             return
-        patch, region = warped
+        patch, region, _ = warped
         packed = cv2.extractChannel(patch, 3)
         cover = cv2.add(packed, packed)
         keep = cv2.bitwise_not(cv2.convertScaleAbs(cover, alpha=strength))
         shaded = cv2.multiply(self.colour[region], cv2.merge([keep] * 3), scale=1 / 255)
         self.colour[region] = shaded
+
+    def _warped(
+        self, levels: tuple[Pixels, ...], corners: NDArray[np.float64]
+    ) -> tuple[Pixels, tuple[slice, slice], float] | None:
+        """Return the warped patch, its region and mean depth; None when it is out of view."""
+        projected = self.camera.project(corners)
+        if projected[:, 2].min() < _NEAR_M:
+            cut = _cut_near(levels, corners, projected[:, 2])
+            if cut is None:
+                return None
+            levels, projected = cut[0], self.camera.project(cut[1])
+        warped = _warp_quad(levels, projected[:, :2], self.owner.shape)
+        return None if warped is None else (*warped, float(projected[:, 2].mean()))
+
+
+def _cut_near(
+    levels: tuple[Pixels, ...], corners: NDArray[np.float64], depths: NDArray[np.float64]
+) -> tuple[tuple[Pixels, ...], NDArray[np.float64]] | None:
+    """Cut off the side of a quadrilateral that is too near; None when nothing is left."""
+    for name, near, far in (
+        ("left", [0, 3], [1, 2]),
+        ("right", [1, 2], [0, 3]),
+        ("top", [0, 1], [3, 2]),
+        ("bottom", [3, 2], [0, 1]),
+    ):
+        if depths[far].min() < 1.02 * _NEAR_M:
+            continue
+        share = float(np.max((1.01 * _NEAR_M - depths[near]) / (depths[far] - depths[near])))
+        kept = corners.copy()
+        kept[near] += share * (corners[far] - corners[near])
+        return tuple(_cropped(level, name, share) for level in levels), kept
+    return None
+
+
+def _cropped(level: Pixels, side: str, share: float) -> Pixels:
+    """Return a texture without a share of its rows or columns on one side."""
+    rows, columns = level.shape[:2]
+    x, y = min(round(share * columns), columns - 1), min(round(share * rows), rows - 1)
+    kept = {
+        "left": level[:, x:],
+        "right": level[:, : columns - x],
+        "top": level[y:],
+        "bottom": level[: rows - y],
+    }
+    return np.ascontiguousarray(kept[side])
 
 
 def _warp_quad(

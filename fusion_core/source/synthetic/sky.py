@@ -25,7 +25,7 @@ def build_sky(rng: np.random.Generator) -> Texture:
     cloud = np.clip(0.55 * np.asarray(flat, np.float32) + 0.05, 0, 1) * np.clip(-y * 8, 0, 1)
     bright = 238 - 26 * np.clip(np.asarray(flat, np.float32) - 0.6, 0, 1.5)
     rgb += cloud[..., None] * (bright[..., None] - rgb)
-    heat = -9.0 - 28.0 * rise[..., 0] + 13.0 * cloud
+    heat = -6.0 - 15.0 * rise[..., 0] + 8.0 * cloud
     ridge = 0.045 + 0.012 * fractal_noise(rng, 1, columns, 300, 7)
     hill = np.clip((y + ridge) * _PER_UNIT + 0.5, 0, 1)
     rgb += hill[..., None] * (np.array([120, 138, 142], np.float32) - rgb)

@@ -57,8 +57,8 @@ class Weather:
         start = 0.0
         for number, distance in enumerate(_SHEETS_M):
             density, light = self._sheet(canvas, size, distance, number, seconds)
-            behind = np.clip((depth - distance) / 1.5 + 0.5, 0, 1)
-            thickness = 1.5 * density * behind
+            behind = np.clip((depth - distance) / (0.6 * distance) + 0.5, 0, 1)
+            thickness = 1.6 * density * behind
             thickness += 0.06 * np.clip(depth - start, 0, distance - start)
             passed = np.exp(np.float32(-strength) * thickness)
             colour += through * (1 - passed) * (148 + 78 * light)
@@ -89,7 +89,7 @@ class Weather:
         mixed = fields[0] + 0.6 * fields[1]
         height_m = -(places[0, 1] + np.arange(size[1]) * (places[2, 1] - places[0, 1]) / size[1])
         low = np.clip(1.25 - height_m / 9.0, 0.15, 1.25).astype(np.float32)[:, None]
-        density = np.clip(0.62 + 0.55 * mixed[..., 0], 0.12, 3) * low
+        density = np.clip(0.62 + 0.55 * mixed[..., 0], 0.32, 3) * low
         return np.asarray(density, np.float32), np.asarray(mixed[..., 1], np.float32)
 
     def _rainfall(self, picture: FloatImage, seconds: float, strength: float) -> FloatImage:
@@ -144,7 +144,8 @@ def _billows(rng: np.random.Generator) -> FloatImage:
     bend_y = 26 * fractal_noise(rng, _PUFF, _PUFF, 110, 3)
     y, x = np.mgrid[0:_PUFF, 0:_PUFF].astype(np.float32)
     curled = cv2.remap(plain, x + bend_x, y + bend_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    above = np.roll(cv2.blur(curled, (9, 9), borderType=cv2.BORDER_REFLECT), 14, axis=0)
+    # Wrapped before the blur: the field is laid out in tiles and must not show their seams.
+    above = np.roll(cv2.blur(np.pad(curled, 8, mode="wrap"), (9, 9))[8:-8, 8:-8], 14, axis=0)
     shading = np.clip(0.5 * (curled - above) + 0.25, -1, 1)
     return np.dstack((curled, shading)).astype(np.float32)
 

@@ -1,0 +1,247 @@
+"""The report page: complete, self-contained, and of bounded size."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import importlib.util
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+
+from fusion_core.errors import MissingExtraError, SinkError
+from fusion_core.sink.report import HtmlReport
+from fusion_core.sink.report_series import BUCKETS, MOMENTS, Album, Timeline
+
+_VOID = {"meta", "img", "br"}
+_SUMMARY = {
+    "read": {"visible": 61, "thermal": 50},
+    "pairs": 60,
+    "fused": 59,
+    "drops": {"late": 2, "unpaired": 5},
+    "latency_ms": {
+        "total": {"p50": 31.25, "p95": 40.125, "p99": 47.375},
+        "network": {"p50": 27.0625, "p95": 33.5, "p99": 41.75},
+    },
+    "fps": 28.94,
+    "model": "m2pn-edge <test>",
+    "device": "cpu",
+    "error": "",
+    "versions": {"python": "3.11.7", "numpy": "2.4.1"},
+}
+_MEMORY = {
+    "updates": (3, 0, 2, 1), "uses": (20, 9, 14, 16), "accepted": 6, "rejected": 53,
+    "threshold": 0.61, "diversity": 0.74,
+}  # fmt: skip
+
+
+class _Page(HTMLParser):
+    """Collects tags, their nesting, pictures and text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.references: list[str] = []
+        self.ids: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "src":
+                self.sources.append(value)
+            elif name in {"href", "xlink:href"}:
+                self.references.append(value)
+            elif name == "id":
+                self.ids.append(value)
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in _VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.words += [data.strip()] if data.strip() else []
+
+
+def _results(make_fused, count):
+    """Return results that vary in everything the report shows."""
+    for number in range(count):
+        fused = make_fused(
+            number,
+            timings={"network": 20.0 + number % 7, "total": 25.0 + number % 9},
+            drops={"late": number // 20, "unpaired": number // 10},
+            health=("thermal_held",) if 30 <= number < 35 else (),
+            quality=0.5 + number / 1000,
+            memory_slot=number % 4 if number % 10 == 0 else None,
+        )
+        pair = dataclasses.replace(fused.pair, reused=number % 3 == 0)
+        yield dataclasses.replace(fused, pair=pair)
+
+
+@pytest.fixture
+def page(tmp_path, make_fused):
+    report = HtmlReport(tmp_path / "new" / "report.html")
+    for fused in _results(make_fused, 59):
+        report.write(fused)
+        if fused.frame % 20 == 0:
+            report.add_memory(_MEMORY)
+    report.close(_SUMMARY)
+    return (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
+
+
+def test_page_is_well_formed_and_needs_nothing_from_outside(page):
+    parsed = _Page(page)
+    assert parsed.open == []
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "@import" not in page
+    assert "script" not in parsed.tags
+    assert "link" not in parsed.tags
+    assert all(source.startswith("data:image/") for source in parsed.sources)
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert {reference.removeprefix("#") for reference in parsed.references} <= set(parsed.ids)
+
+
+def test_every_moment_shows_four_pictures_that_decode(page):
+    sources = _Page(page).sources
+    assert len(sources) == 4 * MOMENTS
+    for source in sources:
+        data = np.frombuffer(base64.b64decode(source.partition(",")[2]), np.uint8)
+        assert cv2.imdecode(data, cv2.IMREAD_COLOR).shape == (48, 64, 3)
+
+
+def test_convention_pictures_keep_their_channel_order(tmp_path, make_fused):
+    red = np.zeros((48, 64, 3), np.uint8)
+    red[..., 0] = 220
+    report = HtmlReport(tmp_path / "report.html")
+    report.write(make_fused(0, image=red))
+    report.close(_SUMMARY)
+    sources = _Page((tmp_path / "report.html").read_text(encoding="utf-8")).sources
+    data = np.frombuffer(base64.b64decode(sources[-1].partition(",")[2]), np.uint8)
+    blue, _, shown_red = cv2.imdecode(data, cv2.IMREAD_COLOR).mean(axis=(0, 1))
+    assert shown_red > 200
+    assert blue < 20
+
+
+def test_numbers_are_those_of_the_summary(page):
+    words = _Page(page).words
+    for value in ("61", "60", "59", "28.94", "31.25", "40.125", "47.375", "27.0625", "41.75"):
+        assert value in words
+    assert words[words.index("frames dropped") - 1] == "7"
+    assert words[words.index("drops.late") + 1] == "2"
+    assert words[words.index("drops.unpaired") + 1] == "5"
+    assert words[words.index("latency_ms.network.p95") + 1] == "33.5"
+    assert "m2pn-edge <test> on cpu" in words
+
+
+def test_plots_cover_what_was_measured(page):
+    words = _Page(page).words
+    for title in (
+        "Latency over time", "Latency histogram", "Rate", "Skew between the streams",
+        "Drops by cause", "Health", "Quality score and memory updates", "Memory slots",
+        "Memory over time",
+    ):  # fmt: skip
+        assert title in words
+    assert _Page(page).tags.count("svg") == 9
+    assert "thermal_held" in words
+    assert "currentColor" in page
+
+
+def test_empty_run_still_gives_a_page_that_says_why(tmp_path):
+    report = HtmlReport(tmp_path / "report.html")
+    report.close({"read": {}, "fused": 0, "error": "no frame was fused"})
+    report.close({"error": "a second call changes nothing"})
+    parsed = _Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert parsed.open == []
+    assert "no frame was fused" in parsed.words
+    assert "svg" not in parsed.tags
+
+
+def test_result_without_a_thermal_side_is_shown(tmp_path, make_fused):
+    fused = make_fused(0)
+    pair = dataclasses.replace(fused.pair, thermal=None, skew_ns=None)
+    aligned = dataclasses.replace(fused.aligned, thermal=None)
+    report = HtmlReport(tmp_path / "report.html")
+    report.write(
+        dataclasses.replace(fused, pair=pair, aligned=aligned, health=("thermal_missing",))
+    )
+    report.close(_SUMMARY)
+    parsed = _Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert len(parsed.sources) == 2
+    assert "thermal_missing" in parsed.words
+
+
+def test_timeline_stays_bounded_and_loses_no_frame(make_fused):
+    timeline = Timeline()
+    blank = np.zeros((2, 2, 3), np.uint8)
+    count = 5 * BUCKETS + 17
+    for number in range(count):
+        health = ("time_jump",) if number == 1234 else ()
+        fused = make_fused(number, image=blank, timings={"total": float(number)}, health=health)
+        timeline.add(fused)
+    buckets = timeline.buckets
+    assert len(buckets) <= BUCKETS
+    assert sum(bucket.frames for bucket in buckets) == count
+    assert sum(bucket.stages["total"][0] for bucket in buckets) == count * (count - 1) / 2
+    assert buckets[-1].stages["total"][1] == count - 1
+    assert sum(bool(bucket.health) for bucket in buckets) == 1
+    assert sum(timeline.histograms["total"].values()) == count
+    starts = [bucket.start_ns for bucket in buckets]
+    assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize("count", [1, 5, 8, 9, 500])
+def test_moments_are_spread_over_the_run_and_keep_events(make_fused, count):
+    album = Album()
+    blank = np.zeros((2, 2, 3), np.uint8)
+    for number in range(count):
+        health = ("thermal_frozen",) if number == count // 3 + 1 else ()
+        album.add(make_fused(number, image=blank, health=health))
+    frames = [moment.frame for moment in album.moments()]
+    assert frames == sorted(set(frames))
+    assert len(frames) == min(count, MOMENTS)
+    assert frames[0] == 0
+    if count > 2:
+        assert count // 3 + 1 in frames
+    if count > MOMENTS:
+        assert max(np.diff([*frames, count])) <= count / 3
+
+
+def test_long_run_gives_a_page_of_moderate_size(tmp_path, make_fused):
+    """Noise at 640x480 is the worst case for the pictures; the limit is 5 MB."""
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    report = HtmlReport(tmp_path / "report.html")
+    fused = make_fused(0, image=noise, timings={"total": 30.0})
+    for number in range(3000):
+        report.write(dataclasses.replace(fused, frame=number, stamp_ns=number * 33_000_000))
+    report.close(_SUMMARY)
+    assert (tmp_path / "report.html").stat().st_size < 5_000_000
+
+
+def test_missing_matplotlib_is_told_before_work_starts(tmp_path, monkeypatch):
+    found = importlib.util.find_spec
+
+    def without_matplotlib(name, package=None):
+        return None if name == "matplotlib" else found(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without_matplotlib)
+    with pytest.raises(MissingExtraError, match=r"pip install fusion-core\[report\]"):
+        HtmlReport(tmp_path / "report.html")
+
+
+def test_folder_as_target_is_refused(tmp_path):
+    with pytest.raises(SinkError, match="is a folder"):
+        HtmlReport(tmp_path)
