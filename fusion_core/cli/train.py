@@ -33,6 +33,8 @@ class Train:
     """Seed of weights, crops and validation split."""
     threads: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """CPU threads; 0: all cores."""
+    ablation: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
+    """Take one part out: no-memory, no-graph, no-prompts, ...; a wrong name lists all."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto: cuda when present."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -57,7 +59,7 @@ class Train:
         precision = (
             fast_precision(device) if self.precision == "auto" else getattr(torch, self.precision)
         )
-        recipe = load_recipe(self.model, steps=self.steps)
+        recipe = load_recipe(self.model, self.ablation, steps=self.steps)
         place = Place(self.out, self.seed, device, precision, self.compile)
         trainer = Trainer(recipe, load_pairs(self.data), place, resume=self.resume)
         with tqdm(total=recipe.steps, initial=trainer.step, unit="step", desc=self.model) as bar:

@@ -19,6 +19,9 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
+MS = 1_000_000
+START_NS = 1_700_000_000_000_000_000
+_RESOLVED = ("fused", "dropped busy", "dropped frozen", "dropped failed")
 # Generous: a loaded machine is slow, and a condition that holds ends the wait at once.
 TIMEOUT_S = 60.0
 
@@ -31,6 +34,23 @@ def wait_for(condition, what, timeout_s=TIMEOUT_S):
             raise AssertionError(f"waited {timeout_s:.0f} s in vain for {what}")
         time.sleep(0.01)
     return result
+
+
+def repeat_until(action, condition, what, period_s=0.5):
+    """Act again and again until it shows: the first messages of a new connection may be lost."""
+    end = time.monotonic() + TIMEOUT_S
+    while True:
+        action()
+        try:
+            return wait_for(condition, what, period_s)
+        except AssertionError:
+            if time.monotonic() > end:
+                raise
+
+
+def number(values, key):
+    """Return a counter of a diagnostic status; one that is not listed is zero."""
+    return int(values.get(key, 0))
 
 
 def picture(size, index, channels=3):
@@ -111,22 +131,28 @@ class Robot:
 
 
 class Listener:
-    """What arrived on one topic."""
+    """What arrived on one topic, in order of arrival."""
 
     def __init__(self, node, kind, topic, qos):
-        self.messages = []
+        self._arrived = []
+        self._after_ns = -1
         self._node = node
-        self._topic = topic
-        self._subscription = node.create_subscription(kind, topic, self.messages.append, qos)
+        self._subscription = node.create_subscription(kind, topic, self._arrived.append, qos)
+
+    @property
+    def messages(self):
+        return [message for message in list(self._arrived) if stamp_ns(message) > self._after_ns]
 
     @property
     def stamps(self):
-        return [stamp_ns(message) for message in list(self.messages)]
+        return [stamp_ns(message) for message in self.messages]
 
-    def wait_connected(self):
-        wait_for(
-            lambda: self._node.count_publishers(self._topic) > 0, f"a publisher of {self._topic}"
-        )
+    def ignore_until(self, stamp):
+        """Leave out messages stamped up to then, also those that are still to come."""
+        self._after_ns = stamp
+
+    def forget(self):
+        self._arrived.clear()
 
     def close(self):
         self._node.destroy_subscription(self._subscription)
@@ -140,6 +166,9 @@ class NodeProcess:
         self.namespace = namespace
         self._log = Path(log)
         self._publishers = {}
+        self._start_ns = START_NS
+        self._baseline = {}
+        self._diagnostics = robot.listen(DiagnosticArray, "/diagnostics", 100)
         arguments = ["-r", f"__ns:={namespace}"]
         for name, value in ({"threads": 1, "device": "cpu"} | parameters).items():
             arguments += ["-p", f"{name}:={value}"]
@@ -151,7 +180,6 @@ class NodeProcess:
                 env=dict(os.environ),
                 start_new_session=True,
             )
-        self._diagnostics = robot.listen(DiagnosticArray, "/diagnostics", 100)
 
     @property
     def log(self):
@@ -181,27 +209,74 @@ class NodeProcess:
             assert self._process.poll() is None, self.log
         return self._publishers[topic]
 
-    def send_visible(self, stamp, pixels, encoding="rgb8", frame_id="rgb_optical"):
-        self.camera("rgb/image_raw").publish(image_message(pixels, encoding, stamp, frame_id))
+    def connect(self):
+        """Subscribe to the fused image, and send pairs until one has gone all the way.
 
-    def send_thermal(self, stamp, pixels, encoding="mono8", frame_id="thermal_optical"):
-        self.camera("thermal/image_raw").publish(image_message(pixels, encoding, stamp, frame_id))
+        What these pairs leave behind is not seen by the listener, nor counted by `counters`.
+        """
+        images = self.listen(Image, "image")
+        stamps = itertools.count(START_NS, 100 * MS)
 
-    def send_pair(self, stamp, index, size=(160, 128)):
+        def send():
+            self._start_ns = next(stamps)
+            self.send_pair(0, 0)
+
+        repeat_until(send, lambda: images.messages, f"a first fused image: {self.log}")
+        images.ignore_until(self._start_ns)
+        self._start_ns += 100 * MS
+        self._baseline = self._quiet_counters()
+        return images
+
+    def at(self, ms):
+        """Return the stamp so many milliseconds after the begin of the test."""
+        return self._start_ns + round(ms * MS)
+
+    def send_visible(self, ms, pixels, encoding="rgb8"):
+        message = image_message(pixels, encoding, self.at(ms), "rgb_optical")
+        self.camera("rgb/image_raw").publish(message)
+
+    def send_thermal(self, ms, pixels, encoding="mono8"):
+        message = image_message(pixels, encoding, self.at(ms), "thermal_optical")
+        self.camera("thermal/image_raw").publish(message)
+
+    def send_pair(self, ms, index, size=(160, 128)):
         self.camera("thermal/image_raw"), self.camera("rgb/image_raw")
-        self.send_thermal(stamp, picture(size, index, 1))
-        self.send_visible(stamp, picture(size, index))
+        self.send_thermal(ms, picture(size, index, 1))
+        self.send_visible(ms, picture(size, index))
 
-    def fuse_pair(self, images, stamp, index, size=(160, 128)):
+    def fuse_pair(self, images, ms, index, size=(160, 128)):
         """Send a pair and wait for its fused image."""
-        self.send_pair(stamp, index, size)
-        wait_for(lambda: stamp in images.stamps, f"the fused image of stamp {stamp}: {self.log}")
+        self.send_pair(ms, index, size)
+        stamp = self.at(ms)
+        wait_for(lambda: stamp in images.stamps, f"the fused image at {ms} ms: {self.log}")
         return next(message for message in images.messages if stamp_ns(message) == stamp)
+
+    def counters(self):
+        """Wait until everything sent is dealt with; return what was counted since `connect`."""
+        counters = self._quiet_counters()
+        return {key: value - self._baseline.get(key, 0) for key, value in counters.items()}
+
+    def _quiet_counters(self):
+        self._diagnostics.forget()
+
+        def counters():
+            status_input, pairing = self.diagnostics("input"), self.diagnostics("synchronisation")
+            if status_input is None or pairing is None:
+                return None
+            values = status_input[2] | pairing[2]
+            silent = all(
+                float(values[f"{name} received Hz"]) == 0 for name in ("visible", "thermal")
+            )
+            resolved = sum(number(values, key) for key in _RESOLVED) == number(values, "pairs")
+            return values if silent and resolved else None
+
+        values = wait_for(counters, f"quiet, last seen: {self.diagnostics('synchronisation')}")
+        return {key: int(value) for key, value in values.items() if value.isdecimal()}
 
     def diagnostics(self, concern):
         """Return the newest status of one concern as (level, message, values), or None."""
-        for array_message in reversed(list(self._diagnostics.messages)):
-            for status in array_message.status:
+        for report in reversed(self._diagnostics.messages):
+            for status in report.status:
                 if status.name == f"{self.namespace}/fusion: {concern}":
                     values = {entry.key: entry.value for entry in status.values}
                     return int.from_bytes(status.level, "little"), status.message, values
@@ -209,14 +284,11 @@ class NodeProcess:
 
     def wait_diagnostics(self, concern, condition):
         """Wait until the status of a concern fulfils a condition, and return it."""
-        return wait_for(
-            lambda: (status := self.diagnostics(concern)) and condition(*status) and status,
+        wait_for(
+            lambda: (status := self.diagnostics(concern)) and condition(*status),
             f"diagnostics '{concern}', last seen: {self.diagnostics(concern)}",
         )
-
-    def forget_diagnostics(self):
-        """Make the next wait look at newer diagnostics only."""
-        self._diagnostics.messages.clear()
+        return self.diagnostics(concern)
 
     def signal(self, number):
         """Signal the whole process group, as a terminal does."""

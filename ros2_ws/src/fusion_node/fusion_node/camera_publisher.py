@@ -25,6 +25,7 @@ from fusion_node.conversions import stamp_from_ns
 from fusion_node.process import end_quietly
 
 _BASES: dict[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
+_SETTLE_S = 1.0
 _DEFAULTS: dict[str, str | float | bool | int] = {
     "bag": "",
     "visible": "",
@@ -108,6 +109,8 @@ class CameraPublisher(Node):
 
         while self._value("wait_for_subscriber") and any(map(unheard, self._images.values())):
             rclpy.spin_once(self, timeout_sec=0.1)
+        # Who listens to the node needs a moment, too, before nothing is lost.
+        time.sleep(_SETTLE_S)
 
     def _value(self, name: str) -> str | float | bool | int:
         return self.get_parameter(name).value
@@ -116,15 +119,11 @@ class CameraPublisher(Node):
 def _image_message(frame: Frame, header: Header) -> Image:
     pixels = np.ascontiguousarray(frame.image)
     height, width = pixels.shape[:2]
-    return Image(
-        header=header,
-        height=height,
-        width=width,
-        encoding=frame.encoding,
-        is_bigendian=int(sys.byteorder == "big"),
-        step=pixels.strides[0],
-        data=array.array("B", pixels.tobytes()),
-    )
+    message = Image(header=header, height=height, width=width, encoding=frame.encoding)
+    message.is_bigendian = int(sys.byteorder == "big")
+    message.step = pixels.strides[0]
+    message.data = array.array("B", pixels.tobytes())
+    return message
 
 
 def _info_message(frame: Frame, header: Header) -> CameraInfo:

@@ -106,11 +106,10 @@ class ImageMessage:
         """Return the message with an ``HxWx3`` RGB image in it, valid until the next call."""
         if image.shape != self._view.shape:
             height, width = image.shape[:2]
-            buffer = array.array("B", bytes(image.size))
-            self._view = np.frombuffer(buffer, np.uint8).reshape(image.shape)
-            self._message = Image(
-                height=height, width=width, encoding="bgr8", step=width * 3, data=buffer
-            )
+            self._message = Image(height=height, width=width, encoding="bgr8", step=width * 3)
+            self._message.data = array.array("B", bytes(image.size))
+            # What the message keeps may be a copy of what it was given, so its own array it is.
+            self._view = np.frombuffer(self._message.data, np.uint8).reshape(image.shape)
         cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=self._view)
         self._message.header = header
         return self._message

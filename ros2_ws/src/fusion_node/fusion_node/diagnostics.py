@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from fusion_core.pipeline import PipelineStatus
 
@@ -55,6 +56,38 @@ def statuses(
         status.name = f"{name}: {status.name}"
         status.hardware_id = name
     return result
+
+
+def summary_from_report(report: DiagnosticArray, name: str) -> dict[str, Any]:
+    """Return the counters and latencies of a node's report, named as in a run's `run.json`."""
+    found = {
+        status.name.removeprefix(f"{name}: "): {entry.key: entry.value for entry in status.values}
+        for status in report.status
+        if status.name.startswith(f"{name}: ")
+    }
+    if "model" not in found:
+        return {}
+    pairing, latency = found["synchronisation"], dict[str, dict[str, float]]()
+    for key, value in found["latency"].items():
+        stage, rank, _ = key.rsplit(" ", 2)
+        latency.setdefault(stage, {})[rank] = float(value)
+    return {
+        "read": {
+            key.removesuffix(" read"): int(value)
+            for key, value in found["input"].items()
+            if key.endswith(" read")
+        },
+        "pairs": int(pairing["pairs"]),
+        "fused": int(pairing["fused"]),
+        "drops": {
+            key.removeprefix("dropped "): int(value)
+            for key, value in pairing.items()
+            if key.startswith("dropped ")
+        },
+        "latency_ms": latency,
+        "model": found["model"]["model"],
+        "device": found["model"]["device"],
+    }
 
 
 def _status(

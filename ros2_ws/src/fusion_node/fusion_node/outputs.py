@@ -107,3 +107,20 @@ def detections_message(detections: tuple[Detection, ...], header: Header) -> Det
         entry.id = "" if detection.track_id is None else str(detection.track_id)
         message.detections.append(entry)
     return message
+
+
+def detections_from_message(message: Detection2DArray) -> tuple[Detection, ...]:
+    """Return boxes by centre and size as detections; the inverse of ``detections_message``."""
+    return tuple(_detection(entry) for entry in message.detections)
+
+
+def _detection(entry: Detection2D) -> Detection:
+    box, best = entry.bbox, entry.results[0].hypothesis
+    left = box.center.position.x - box.size_x / 2
+    top = box.center.position.y - box.size_y / 2
+    return Detection(
+        label=best.class_id,
+        score=best.score,
+        box=(left, top, box.size_x, box.size_y),
+        track_id=int(entry.id) if entry.id else None,
+    )

@@ -1,0 +1,223 @@
+"""Two cameras, the fusion node and a recorder, each a process of its own, over a real DDS."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import yaml
+from tqdm import tqdm
+
+from fusion_core.config import Config
+from fusion_core.errors import FusionError
+from fusion_core.pipeline import Pipeline
+from fusion_core.sink.bag import BagRecorder
+from fusion_core.source import open_source
+from fusion_core.source.synthetic import SyntheticScene
+
+ROOT = Path(__file__).resolve().parents[1]
+PROFILE = ROOT / "ros2_ws" / "src" / "fusion_node" / "config" / "fastdds.xml"
+STREET = "synthetic://street?rgb_hz=10&thermal_hz=9"
+PRODUCTS = (
+    "fused.mp4",
+    "fused.jsonl",
+    "report.html",
+    "run.json",
+    "rig.yaml",
+    "logs",
+    "bag",
+    "cameras",
+)
+END_S = 60.0
+# Frames timed to choose the playing speed, and room left beside the fusing for the transport, the
+# cameras and the recorder.
+SAMPLES, RESERVE = 12, 2.0
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("--bag", help="a ROS 1 or ROS 2 bag to play instead of the street")
+    parser.add_argument("--visible", help="a video or folder of colour images to play instead")
+    parser.add_argument("--thermal", help="a video or folder of thermal images to play instead")
+    parser.add_argument("--calibration", default="", help="rig file of your cameras")
+    parser.add_argument("--model", default="m2pn-edge", help="fusion model")
+    parser.add_argument("--seconds", type=float, default=12.0, help="length of the street")
+    parser.add_argument(
+        "--speed", type=float, help="playing speed; by default 1 or what this machine keeps up with"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "demo_out", help="folder for the results"
+    )
+    given = parser.parse_args()
+    if bool(given.visible) != bool(given.thermal) or (given.bag and given.visible):
+        parser.error("give --bag, or --visible and --thermal together, or none of them")
+    return given
+
+
+def prepare(out: Path) -> None:
+    """Make the folder and remove what an earlier demo left in it."""
+    (out / "logs").mkdir(parents=True, exist_ok=True)
+    for name in PRODUCTS:
+        place = out / name
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
+    (out / "logs").mkdir()
+
+
+def film_street(out: Path, seconds: float) -> tuple[dict[str, str], str]:
+    """Render the street into a bag; return what to play and the rig file."""
+    print("filming a street in fog, smoke and darkness ...", flush=True)
+    scene = SyntheticScene.from_url(f"{STREET}&seconds={seconds}")
+    rig = out / "rig.yaml"
+    rig.write_text(yaml.safe_dump(scene.rig(), sort_keys=False), encoding="utf-8")
+    total = round(seconds * (scene.rgb_hz + scene.thermal_hz))
+    with BagRecorder(out / "cameras") as bag:
+        # On a terminal only: a log has no use for the bar.
+        progress = tqdm(scene.frames(), total=total, unit="image", disable=None)
+        for frame in progress:
+            bag.write_frame(frame)
+    return {"bag": str(out / "cameras")}, str(rig)
+
+
+def affordable_speed(played: dict[str, str], config: Config) -> float:
+    """Return the playing speed, at most 1, that this machine keeps up with."""
+    bag = played.get("bag")
+    files = {name: path for name, path in played.items() if name != "bag"}
+    with open_source(bag, **files) as source, Pipeline(config) as pipeline:
+        results = list(itertools.islice(pipeline.stream(source), SAMPLES))
+    if len(results) < SAMPLES:
+        return 1.0
+    period_ms = (results[-1].stamp_ns - results[0].stamp_ns) / (len(results) - 1) / 1e6
+    median_ms = statistics.median(fused.timings["total"] for fused in results)
+    return min(1.0, period_ms / (RESERVE * median_ms))
+
+
+def start(name: str, module: str, out: Path, *parameters: str) -> subprocess.Popen[bytes]:
+    """Start one ROS process, its output in a log file."""
+    command = [sys.executable, "-m", module, "--ros-args"]
+    for parameter in parameters:
+        command += ["-p", parameter]
+    environment = dict(os.environ, FASTRTPS_DEFAULT_PROFILES_FILE=str(PROFILE))
+    with (out / "logs" / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, wait, and insist if need be."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def fuse(out: Path, config: Config, played: dict[str, str], speed: float) -> None:
+    """Run the three processes until the recording is over.
+
+    Raises:
+        FusionError: A process ended early or nothing was fused.
+    """
+    outputs = [str(out / "fused.mp4"), f"bag:{out / 'bag'}", str(out / "fused.jsonl")]
+    with ExitStack() as stack:
+        recorder = start(
+            "recorder",
+            "fusion_node.recorder",
+            out,
+            f"out:={json.dumps(outputs)}",
+            f"report:={out / 'report.html'}",
+        )
+        stack.callback(end, recorder)
+        node = start(
+            "node",
+            "fusion_node",
+            out,
+            f"model:={config.model}",
+            f"calibration:='{config.calibration}'",
+        )
+        stack.callback(end, node)
+        sources = [f"{name}:='{value}'" for name, value in played.items()]
+        cameras = start(
+            "cameras", "fusion_node.camera_publisher", out, f"speed:={speed:.3f}", *sources
+        )
+        stack.callback(end, cameras)
+        while cameras.poll() is None:
+            for name, process in (("recorder", recorder), ("node", node)):
+                if process.poll() is not None:
+                    raise FusionError(f"the {name} ended early: see {out / 'logs'}")
+            time.sleep(0.2)
+        if cameras.returncode:
+            raise FusionError(f"the cameras failed: see {out / 'logs' / 'cameras.log'}")
+        time.sleep(2.5)  # two more reports of the node, with the last frames in them
+
+
+def tell(out: Path) -> None:
+    """Print what came of it and where it lies."""
+    summary = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    if not summary["recorded"]:
+        raise FusionError(f"nothing was fused: see {out / 'logs'}")
+    read = ", ".join(f"{count} {name}" for name, count in summary["read"].items())
+    drops = ", ".join(f"{count} {cause}" for cause, count in summary["drops"].items()) or "none"
+    print(f"\nread      {read} images over DDS")
+    print(
+        f"fused     {summary['fused']} of {summary['pairs']} pairs, {summary['recorded']} recorded"
+    )
+    print(f"dropped   {drops}")
+    print(f"model     {summary['model']} on {summary['device']}")
+    for stage, ranks in summary["latency_ms"].items():
+        values = "  ".join(f"{rank} {value:7.1f}" for rank, value in ranks.items())
+        print(f"  {stage:<14s}{values}  ms")
+    for title, name in (
+        ("video", "fused.mp4"),
+        ("report", "report.html"),
+        ("bag", "bag"),
+        ("lines", "fused.jsonl"),
+        ("counters", "run.json"),
+    ):
+        print(f"{title:<10s}{out / name}")
+
+
+def main() -> int:
+    """Run the demo; return the exit code."""
+    given = arguments()
+    out = given.out.resolve()
+    try:
+        prepare(out)
+        if given.bag:
+            played, rig = {"bag": given.bag}, given.calibration
+        elif given.visible:
+            played = {"visible": given.visible, "thermal": given.thermal}
+            rig = given.calibration
+        else:
+            played, rig = film_street(out, given.seconds)
+        config = Config(model=given.model, calibration=rig)
+        speed = given.speed or affordable_speed(played, config)
+        print(f"fusing live over ROS 2 at {speed:.2f} times the recorded speed ...", flush=True)
+        fuse(out, config, played, speed)
+        tell(out)
+    except FusionError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
