@@ -64,6 +64,59 @@ def test_a_thermal_gap_degrades_by_policy_and_recovers():
     assert "thermal_missing" not in results[-1].health
 
 
+def accounted(pipeline):
+    """Frames used in a first pair plus frames dropped, by the synchroniser's own books."""
+    sync = pipeline._sync
+    return sum(sync.used.values()) + sum(sync.drops.values())
+
+
+def test_jitter_and_loss_are_accounted_for():
+    rng = np.random.default_rng(7)
+
+    def arrive(frames):
+        """40 ms of delivery jitter and 5 % loss; capture stamps stay true."""
+        kept = [frame for frame in frames if rng.random() > 0.05]
+        return sorted((f.stamp_ns + rng.integers(0, 40_000_000), f.sequence, f) for f in kept)
+
+    arrivals = sorted(
+        (*arrive(stream(visible, 30, 4)), *arrive(stream(thermal, 30, 4))), key=lambda a: a[:2]
+    )
+    pipeline = make()
+    results = []
+    with pipeline:
+        for *_, frame in arrivals:
+            results.extend(pipeline._fuse_all(pipeline._push(frame)))
+        results.extend(pipeline._fuse_all(pipeline._flush()))
+    status = pipeline.status()
+    assert sum(status.read.values()) == len(arrivals) == accounted(pipeline)
+    assert status.fused == status.pairs == len(results) > 90
+    stamps = [fused.stamp_ns for fused in results]
+    assert stamps == sorted(set(stamps))
+    two_sided = [fused for fused in results if fused.skew_ns is not None]
+    assert len(two_sided) > 90
+    for fused in two_sided:
+        assert abs(fused.skew_ns) <= (150e6 if fused.pair.reused else 25e6)
+
+
+def test_a_jump_back_in_time_starts_afresh():
+    later = stream(visible, 10, 1, 100 * SECOND), stream(thermal, 10, 1, 100 * SECOND)
+    earlier = stream(visible, 10, 1), stream(thermal, 10, 1)
+    pipeline = make()
+    results = []
+    with pipeline:
+        for run_of_frames in (later, earlier):
+            for pair in zip(*run_of_frames, strict=True):
+                for frame in pair:
+                    results.extend(pipeline._fuse_all(pipeline._push(frame)))
+    assert [fused.stamp_ns for fused in results[9:12]] == [
+        100 * SECOND + 9 * SECOND // 10,
+        SECOND,
+        SECOND + SECOND // 10,
+    ]
+    assert "time_jump" in results[10].health
+    assert "time_jump" not in results[11].health
+
+
 def test_a_resolution_change_in_mid_stream_goes_on():
     changed = [
         make_frame(f.stamp_ns, f.sequence, height=64, width=80) if f.sequence >= 5 else f
