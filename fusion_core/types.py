@@ -75,6 +75,8 @@ class Frame:
         camera: Intrinsics when the source knows them.
         name: Stem of the file the frame came from, empty for streams.
         truth: Ground truth, for synthetic scenes only.
+        predicted: Decoded from a codec that predicts pictures from earlier ones, and so repeats
+            a picture exactly where little changes.
     """
 
     stamp_ns: int
@@ -86,6 +88,7 @@ class Frame:
     camera: CameraModel | None = None
     name: str = ""
     truth: SceneTruth | None = None
+    predicted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

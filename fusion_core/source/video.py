@@ -72,9 +72,18 @@ class VideoStream:
         except SourceError as error:
             broken = error
         layout = self._layout(first)
+        codec = self._video.codec_context.codec
+        predicted = codec.lossy and not codec.intra_only
         for index, picture in enumerate(chain(first, decoded)):
             image, encoding = self._convert(picture, layout)
-            yield Frame(self._stamp(picture, index), self._modality, image, encoding, "", index)
+            yield Frame(
+                self._stamp(picture, index),
+                self._modality,
+                image,
+                encoding,
+                sequence=index,
+                predicted=predicted,
+            )
         if broken is not None:
             raise broken
 

@@ -67,7 +67,8 @@ class ThermalProcessor:
         if counts.colour_mapped:
             health += ("thermal_colour_mapped",)
             self._warn_once()
-        frozen = self._shutter.closed(counts.image, frame.stamp_ns)
+        # A video codec repeats pictures of a still scene exactly: that is no closed shutter.
+        frozen = not frame.predicted and self._shutter.closed(counts.image, frame.stamp_ns)
         if frozen:
             health += ("thermal_frozen",)
         image = counts.image

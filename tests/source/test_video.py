@@ -75,6 +75,21 @@ def test_16_bit_thermal_video_keeps_its_counts(make_video):
     np.testing.assert_array_equal([frame.image for frame in frames], counts)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "predicted"),
+    [
+        ("h264.mkv", {}, True),
+        ("intra.mkv", {"codec": "mjpeg", "pixel_format": "yuvj420p"}, False),
+        ("lossless.mkv", {"codec": "ffv1"}, False),
+    ],
+)
+def test_only_predicting_codecs_may_repeat_a_picture(
+    make_video, pictures, name, options, predicted
+):
+    with open_source(thermal=make_video(name, pictures(3), **options)) as source:
+        assert [frame.predicted for frame in source.frames()] == [predicted] * 3
+
+
 def test_video_with_its_head_at_the_end_cut_off(make_video, pictures, tmp_path):
     path = make_video("vi.mp4", pictures(30))
     path.write_bytes(path.read_bytes()[:-2000])

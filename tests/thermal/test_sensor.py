@@ -128,6 +128,13 @@ def test_identical_frames_mean_a_closed_shutter(limit):
     assert marks == [limit <= i <= 6 for i in range(8)]
 
 
+def test_a_still_scene_in_a_predicting_codec_is_not_frozen():
+    processor = ThermalProcessor(ThermalConfig())
+    still = scene(0)
+    frames = [Frame(i * PERIOD, "thermal", still, "mono16", predicted=True) for i in range(10)]
+    assert not any(frozen([processor.process(frame) for frame in frames]))
+
+
 def test_frames_that_differ_in_one_pixel_are_not_frozen():
     images = [scene(0) for _ in range(8)]
     for i, image in enumerate(images):
