@@ -1,6 +1,7 @@
 """Whole recordings through the whole pipeline."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,6 +53,15 @@ def test_a_scene_through_a_bag_gives_the_same_pixels(tmp_path):
     assert replayed == direct
     assert replayed_status.read == direct_status.read
     assert replayed_status.drops == direct_status.drops
+
+
+def test_the_shipped_rig_is_that_of_the_synthetic_scenes():
+    from fusion_core.registration import Rig
+    from fusion_core.source.synthetic import SyntheticScene
+
+    shipped = Rig.load(Path(__file__).parents[2] / "calibration" / "synthetic.yaml")
+    scene = Rig.from_mapping(SyntheticScene.from_url("synthetic://street").rig())
+    assert shipped.to_mapping() == scene.to_mapping()
 
 
 @pytest.mark.data
