@@ -4,12 +4,11 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.conditions import LaunchConfigurationNotEquals
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchContext, LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 
 SHARE = Path(get_package_share_directory("fusion_node"))
 TOPICS = (
@@ -84,7 +83,7 @@ ARGUMENTS = [
 ]
 
 
-def node(context: LaunchContext) -> list[Node]:
+def node(context: LaunchContext) -> list[Action]:
     """Return the node; an empty argument leaves the parameter file's value."""
 
     def value(name: str) -> str:
@@ -104,7 +103,9 @@ def node(context: LaunchContext) -> list[Node]:
             for name, default in TOPICS
             if default.endswith("image_raw")
         ]
+    profile = value("rmw_profile")
     return [
+        *([SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile)] if profile else []),
         Node(
             package="fusion_node",
             executable="fusion_node",
@@ -117,15 +118,10 @@ def node(context: LaunchContext) -> list[Node]:
             # The memory bank is saved on the way out.
             sigterm_timeout="15",
             sigkill_timeout="15",
-        )
+        ),
     ]
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Return the arguments, the transport profile and the node."""
-    profile = SetEnvironmentVariable(
-        "FASTRTPS_DEFAULT_PROFILES_FILE",
-        LaunchConfiguration("rmw_profile"),
-        condition=LaunchConfigurationNotEquals("rmw_profile", ""),
-    )
-    return LaunchDescription([*ARGUMENTS, profile, OpaqueFunction(function=node)])
+    """Return the arguments, and the node with its transport profile."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=node)])

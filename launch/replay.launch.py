@@ -16,32 +16,39 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchContext, LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 
 FUSE = Path(get_package_share_directory("fusion_node")) / "launch" / "fuse.launch.py"
-TEXTS = ("bag", "visible", "thermal", "visible_topic", "thermal_topic")
+# Argument and parameter of the player.
+TEXTS = {
+    "bag": "bag",
+    "visible": "visible",
+    "thermal": "thermal",
+    "bag_visible_topic": "visible_topic",
+    "bag_thermal_topic": "thermal_topic",
+}
 ARGUMENTS = [
     DeclareLaunchArgument(name, default_value=default, description=description)
     for name, default, description in (
         ("bag", "", "A ROS 1 or ROS 2 bag with both streams, or synthetic://SCENE."),
         ("visible", "", "Instead of a bag: video file or folder of colour images."),
         ("thermal", "", "Instead of a bag: video file or folder of thermal images."),
-        ("visible_topic", "", "Colour topic in the bag. Empty: found by type and name."),
-        ("thermal_topic", "", "Thermal topic in the bag. Empty: found by type and name."),
+        ("bag_visible_topic", "", "Colour topic in the bag. Empty: found by type and name."),
+        ("bag_thermal_topic", "", "Thermal topic in the bag. Empty: found by type and name."),
         ("speed", "1.0", "Playing speed, 1 is the recording's own."),
         ("loop", "false", "Begin again at the end."),
     )
 ]
 
 
-def player(context: LaunchContext) -> list[object]:
+def player(context: LaunchContext) -> list[Action]:
     """Return the player; when it ends, everything does."""
 
     def value(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
     parameters: dict[str, object] = {
-        name: ParameterValue(value(name), value_type=str) for name in TEXTS
+        parameter: ParameterValue(value(name), value_type=str) for name, parameter in TEXTS.items()
     }
     parameters |= {"speed": float(value("speed")), "loop": value("loop") == "true"}
     publisher = Node(

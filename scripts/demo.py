@@ -41,7 +41,9 @@ PRODUCTS = (
 END_S = 60.0
 # Frames timed to choose the playing speed, and room left beside the fusing for the transport, the
 # cameras and the recorder.
-SAMPLES, RESERVE = 12, 2.0
+SAMPLES, RESERVE, SLOWEST = 12, 2.0, 0.2
+# One core is left to the cameras, the recorder and the transport.
+THREADS = max(1, (os.cpu_count() or 2) - 1)
 
 
 def arguments() -> argparse.Namespace:
@@ -93,7 +95,10 @@ def film_street(out: Path, seconds: float) -> tuple[dict[str, str], str]:
 
 
 def affordable_speed(played: dict[str, str], config: Config) -> float:
-    """Return the playing speed, at most 1, that this machine keeps up with."""
+    """Return the playing speed, at most 1, that this machine keeps up with.
+
+    A machine that is too slow for all of it drops frames, which the summary then counts.
+    """
     bag = played.get("bag")
     files = {name: path for name, path in played.items() if name != "bag"}
     with open_source(bag, **files) as source, Pipeline(config) as pipeline:
@@ -102,7 +107,7 @@ def affordable_speed(played: dict[str, str], config: Config) -> float:
         return 1.0
     period_ms = (results[-1].stamp_ns - results[0].stamp_ns) / (len(results) - 1) / 1e6
     median_ms = statistics.median(fused.timings["total"] for fused in results)
-    return min(1.0, period_ms / (RESERVE * median_ms))
+    return min(1.0, max(SLOWEST, period_ms / (RESERVE * median_ms)))
 
 
 def start(name: str, module: str, out: Path, *parameters: str) -> subprocess.Popen[bytes]:
@@ -149,6 +154,7 @@ def fuse(out: Path, config: Config, played: dict[str, str], speed: float) -> Non
             "fusion_node",
             out,
             f"model:={config.model}",
+            f"threads:={config.threads}",
             f"calibration:='{config.calibration}'",
         )
         stack.callback(end, node)
@@ -206,7 +212,7 @@ def main() -> int:
             rig = given.calibration
         else:
             played, rig = film_street(out, given.seconds)
-        config = Config(model=given.model, calibration=rig)
+        config = Config(model=given.model, calibration=rig, threads=THREADS)
         speed = given.speed or affordable_speed(played, config)
         print(f"fusing live over ROS 2 at {speed:.2f} times the recorded speed ...", flush=True)
         fuse(out, config, played, speed)

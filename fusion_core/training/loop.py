@@ -17,7 +17,8 @@ from torch import Tensor
 
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig, judge
-from fusion_core.models import Fuser, FuserOutput, create_model, save_weights
+from fusion_core.models import Fuser, FuserOutput, save_weights
+from fusion_core.training.ablation import build_network
 from fusion_core.training.checkpoint import load_state, save_state
 from fusion_core.training.dataset import Batch, Pair, make_batch, split_by_scene
 from fusion_core.training.objective import objective
@@ -72,7 +73,9 @@ class Trainer:
         self.recipe, self.place = recipe, place
         self.training, self.held_out = split_by_scene(pairs, place.hold_out, place.seed)
         self.step, self.seconds = 0, 0.0
-        self.model = _prepare(create_model(recipe.model, place.seed), place.device)
+        self.model = _prepare(
+            build_network(recipe.model, recipe.ablation, place.seed), place.device
+        )
         self.fuse = torch.compile(self.model.fuse) if place.compile else self.model.fuse
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay

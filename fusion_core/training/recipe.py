@@ -11,6 +11,7 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from fusion_core.errors import ConfigError, UsageError
+from fusion_core.training.ablation import find_ablation
 from fusion_core.training.augment import Augmentation
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -51,6 +52,7 @@ class Recipe:
 
     Attributes:
         model: Network to train.
+        ablation: Part that is taken out; empty is the full system.
         steps: Optimiser steps.
         batch: Crops per step.
         crop: Edge of a crop in pixels.
@@ -86,6 +88,7 @@ class Recipe:
     replace_after: Annotated[int, Field(ge=1)] = 4000
     validate_every: Annotated[int, Field(ge=1)] = 1000
     save_every: Annotated[int, Field(ge=1)] = 500
+    ablation: str = ""
     loss: LossWeights = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -94,15 +97,16 @@ class Recipe:
         return dataclasses.asdict(self)
 
 
-def load_recipe(model: str, **overrides: object) -> Recipe:
+def load_recipe(model: str, ablation: str = "", **overrides: object) -> Recipe:
     """Read the recipe that ships for a model.
 
     Args:
         model: Name of the model.
+        ablation: One of ``ABLATIONS``; empty is the full system.
         overrides: Top-level values that win over the file's; None means not given.
 
     Raises:
-        UsageError: No recipe ships for the model.
+        UsageError: No recipe ships for the model, or there is no such ablation.
         ConfigError: The recipe or an override is malformed or out of range.
     """
     path = RECIPES / f"{model}.yaml"
@@ -110,6 +114,9 @@ def load_recipe(model: str, **overrides: object) -> Recipe:
         known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
         raise UsageError(f"model {model!r}: no recipe; known recipes: {known}")
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    change = find_ablation(ablation)
+    data |= {"ablation": ablation, **change.recipe}
+    data["loss"] |= change.loss
     data |= {key: value for key, value in overrides.items() if value is not None}
     try:
         return TypeAdapter(Recipe).validate_python(data)

@@ -82,6 +82,13 @@ def test_log_and_sheet_tell_of_the_run(tmp_path, pairs):
     assert json.loads((tmp_path / "recipe.json").read_text())["recipe"]["batch"] == 2
 
 
+@pytest.mark.parametrize("name", ["no-context", "no-graph", "no-memory", "no-prompts"])
+def test_ablated_networks_train(tmp_path, pairs, name):
+    recipe = dataclasses.replace(SMALL, ablation=name, steps=2)
+    Trainer(recipe, pairs, place(tmp_path)).run()
+    assert (tmp_path / "weights.safetensors").exists()
+
+
 def test_training_lowers_the_loss_on_the_pictures_it_sees(tmp_path, pairs):
     recipe = dataclasses.replace(SMALL, steps=60, save_every=60, validate_every=60)
     trainer = Trainer(recipe, pairs[:1], place(tmp_path, hold_out=0))

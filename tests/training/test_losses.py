@@ -161,3 +161,27 @@ def test_opposite_vectors_still_have_a_gradient():
     vector = torch.tensor([[-1.0, 0.5]], requires_grad=True)
     losses.attract(vector, torch.tensor([[1.0, 0.0]])).backward()
     assert vector.grad.abs().sum() > 0
+
+
+def test_contrast_guard_by_loops():
+    rng = np.random.default_rng(5)
+    thermal, visible = (ndimage.gaussian_filter(rng.random((50, 80)), 2) for _ in range(2))
+    expected = np.zeros((50, 80), bool)
+    for y in range(50):
+        for x in range(80):
+            inside = visible[max(0, y - 31) : y + 32, max(0, x - 31) : x + 32].mean()
+            expected[y, x] = abs(thermal[y, x] - inside) >= abs(visible[y, x] - inside)
+    actual = losses.adds_contrast(as_tensor(thermal), as_tensor(visible))
+    assert 0.1 < expected.mean() < 0.9
+    np.testing.assert_array_equal(actual[0, 0].numpy(), expected)
+
+
+def test_guard_keeps_a_dark_silhouette_in_front_of_a_bright_sky():
+    thermal, visible = np.full((80, 80), 0.1), np.full((80, 80), 0.9)
+    thermal[30:50, 35:45], visible[30:50, 35:45] = 0.85, 0.1
+    ir, vi = as_tensor(thermal), as_tensor(visible)
+    person = torch.from_numpy(thermal > 0.5)
+    for guard, expected in ((False, 1.0), (True, 0.0)):
+        chosen = losses.select(ir, vi, losses.saliency(ir), 0.1, guard=guard)
+        assert chosen.thermal[0, 0][person].mean() == expected
+        assert chosen.either[0, 0][person].mean() == 0

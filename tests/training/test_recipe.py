@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from fusion_core.errors import ConfigError, UsageError
-from fusion_core.models import FuserOutput, list_models
+from fusion_core.models import FuserOutput, create_model, list_models
 from fusion_core.training import load_recipe
+from fusion_core.training.ablation import ABLATIONS, build_network
 from fusion_core.training.dataset import Batch
 from fusion_core.training.objective import objective
 from fusion_core.training.recipe import LossWeights
@@ -25,6 +26,30 @@ def test_overrides_win_and_none_does_not():
 def test_unknown_model_lists_the_known():
     with pytest.raises(UsageError, match=r"m3pn.*m2pn-edge"):
         load_recipe("m3pn")
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_ablation_differs_from_the_full_system_in_its_part_only(name):
+    full, ablated = load_recipe("m2pn-edge"), load_recipe("m2pn-edge", name)
+    change = ABLATIONS[name]
+    back = dataclasses.replace(
+        ablated,
+        ablation="",
+        **{key: getattr(full, key) for key in change.recipe},
+        loss=dataclasses.replace(
+            ablated.loss, **{key: getattr(full.loss, key) for key in change.loss}
+        ),
+    )
+    assert ablated != full
+    assert back == full
+    network = build_network("m2pn-edge", name, seed=0)
+    config = create_model("m2pn-edge", seed=0).config
+    assert network.config == dataclasses.replace(config, **change.network)
+
+
+def test_unknown_ablation_lists_the_known():
+    with pytest.raises(UsageError, match=r"no-sense.*no-memory"):
+        load_recipe("m2pn", "no-sense")
 
 
 def test_out_of_range_value_is_named():

@@ -1,0 +1,77 @@
+"""Ablations by name: the same run with one part taken out (M2PN, section "ablation study").
+
+The paper's case 2 puts a discriminator in the judge's place; there is none here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from fusion_core.errors import UsageError
+from fusion_core.models import Fuser, create_model
+from fusion_core.models.m2pn import M2PN
+
+_NEVER = -1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """What one case changes.
+
+    Attributes:
+        case: Number of the case in the paper.
+        network: Fields of ``M2PNConfig``.
+        loss: Fields of ``LossWeights``.
+        recipe: Fields of ``Recipe``.
+    """
+
+    case: int
+    network: Mapping[str, bool] = field(default_factory=dict)
+    loss: Mapping[str, float] = field(default_factory=dict)
+    recipe: Mapping[str, float] = field(default_factory=dict)
+
+
+ABLATIONS: Mapping[str, Ablation] = {
+    "no-context": Ablation(1, network={"context_nodes": False}),
+    "no-judge": Ablation(3, recipe={"kappa": _NEVER}),
+    "no-graph": Ablation(4, network={"graph": False}),
+    "no-memory": Ablation(5, network={"memory": False}),
+    "no-structure": Ablation(6, loss={"ssim": 0, "gradient": 0}),
+    "no-selection": Ablation(7, loss={"selected": 0, "brighter": 10, "k": _NEVER, "guard": False}),
+    "no-contrast": Ablation(8, loss={"contrast": 0}),
+    "no-prompts": Ablation(9, network={"prompts": False}),
+}
+
+
+def find_ablation(name: str) -> Ablation:
+    """Return an ablation; the empty name is the full system.
+
+    Raises:
+        UsageError: No such ablation.
+    """
+    if not name:
+        return Ablation(0)
+    if name not in ABLATIONS:
+        raise UsageError(f"ablation {name!r}: unknown; known ablations: {', '.join(ABLATIONS)}")
+    return ABLATIONS[name]
+
+
+def build_network(model: str, ablation: str, seed: int) -> Fuser:
+    """Build the untrained network of a run.
+
+    Raises:
+        UsageError: No such model or ablation.
+    """
+    full = create_model(model, seed)
+    changes: dict[str, Any] = dict(find_ablation(ablation).network)
+    if not changes:
+        return full
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        assert isinstance(full, M2PN), "ablations are of M2PN networks"
+        return M2PN(model, dataclasses.replace(full.config, **changes))
