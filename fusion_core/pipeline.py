@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from fusion_core.errors import FusionError, SourceError, UsageError
 from fusion_core.memory import MemoryBank, SnapshotKeeper
 from fusion_core.models import load_model
 from fusion_core.registration import Registrar, Rig
+from fusion_core.runtime.closing import Closing
 from fusion_core.runtime.latest import LatestSlot
 from fusion_core.runtime.meters import LatencyMeter, RateMeter, StageTimer
 from fusion_core.source import Source
@@ -67,7 +67,7 @@ class PipelineStatus:
     last_error: str
 
 
-class Pipeline:
+class Pipeline(Closing):
     """Turn two camera streams into one fused stream.
 
     Recorded input: iterate ``stream(source)``; it waits for the network and loses nothing.
@@ -111,17 +111,6 @@ class Pipeline:
         self._last_error = ""
         self._slot: LatestSlot[tuple[FramePair, float]] = LatestSlot()
         self._worker: threading.Thread | None = None
-
-    def __enter__(self) -> Pipeline:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def step(self, pair: FramePair) -> FusedFrame | None:
         """Fuse one pair; None when the policy skips it (closed thermal shutter).

@@ -81,7 +81,7 @@ def prepare(out: Path) -> None:
 
 def film_street(out: Path, seconds: float) -> tuple[dict[str, str], str]:
     """Render the street into a bag; return what to play and the rig file."""
-    print("filming a street in fog, smoke and darkness ...", flush=True)
+    print("filming a street by day, by night, in smoke, haze and glare ...", flush=True)
     scene = SyntheticScene.from_url(f"{STREET}&seconds={seconds}")
     rig = out / "rig.yaml"
     rig.write_text(yaml.safe_dump(scene.rig(), sort_keys=False), encoding="utf-8")

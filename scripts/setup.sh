@@ -3,12 +3,14 @@
 # are installed when this runs as root or sudo needs no password.
 #
 # With a sourced ROS 2 installation its rclpy and messages are used; otherwise ROS 2 Jazzy comes
-# from the Python package index. PYTHON chooses the interpreter.
+# from the Python package index. PYTHON chooses the interpreter, EXTRA the extra of pyproject.toml:
+# dev, or one that dev contains.
 # shellcheck shell=bash
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=$ROOT/.venv
 PYTHON=${PYTHON:-python3}
+EXTRA=${EXTRA:-dev}
 
 say() { printf '== %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -63,7 +65,7 @@ install_packages() {
   fi
   # shellcheck disable=SC2046
   "$VENV/bin/pip" install -q --disable-pip-version-check $(torch_index) \
-    "${constraints[@]}" ${wheels[@]+"${wheels[@]}"} -e "$ROOT[dev]" >&2
+    "${constraints[@]}" ${wheels[@]+"${wheels[@]}"} -e "$ROOT[$EXTRA]" >&2
 }
 
 # The node publishes vision_msgs; the package index has none, so tests/ros/vision_msgs is built.
@@ -96,10 +98,11 @@ build_vision_msgs() {
   ) >"$VENV/vision_msgs.log" 2>&1 || { tail -n 20 "$VENV/vision_msgs.log" >&2; fail "the build of vision_msgs failed"; }
 }
 
-# What the environment was made from; when it changes, the environment is brought up to date.
+# wanted_stamp EXTRA: what the environment is made from; when it changes, the environment is
+# brought up to date.
 wanted_stamp() {
   {
-    printf '%s\n' "$VENV" "$("$PYTHON" -c 'import sys; print(sys.version, sys.base_prefix)')"
+    printf '%s\n' "$1" "$VENV" "$("$PYTHON" -c 'import sys; print(sys.version, sys.base_prefix)')"
     if system_ros; then printf '%s\n' "$ROS_DISTRO $AMENT_PREFIX_PATH"; fi
     find "$ROOT/tests/ros/vision_msgs" -type f -print0 | sort -z | xargs -0 cat \
       "$ROOT/pyproject.toml" "$ROOT/constraints.txt" "$ROOT/scripts/ros-wheels.txt" "$ROOT/scripts/setup.sh"
@@ -108,9 +111,9 @@ wanted_stamp() {
 
 setup() {
   check_python
-  local stamp
-  stamp=$(wanted_stamp)
-  if [ "$(cat "$VENV/stamp" 2>/dev/null)" != "$stamp" ]; then
+  local found
+  found=$(cat "$VENV/stamp" 2>/dev/null || true)
+  if [ "$found" != "$(wanted_stamp "$EXTRA")" ] && [ "$found" != "$(wanted_stamp dev)" ]; then
     say "preparing $VENV (once; some minutes, mostly downloads)"
     if system_ros; then
       "$PYTHON" -m venv --clear --system-site-packages "$VENV"
@@ -119,7 +122,7 @@ setup() {
     fi
     install_packages
     build_vision_msgs
-    printf '%s\n' "$stamp" >"$VENV/stamp"
+    wanted_stamp "$EXTRA" >"$VENV/stamp"
   fi
   # shellcheck disable=SC1091
   source "$VENV/bin/activate"

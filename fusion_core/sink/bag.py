@@ -14,6 +14,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from fusion_core.errors import SinkError
+from fusion_core.runtime.closing import Closing
 from fusion_core.sink.base import Sink, make_folder
 from fusion_core.types import CameraModel, Detection, Frame, FusedFrame
 
@@ -43,7 +44,7 @@ _VISION_MSGS = {
 }
 
 
-class BagRecorder:
+class BagRecorder(Closing):
     """Write images, camera models and detections to a new rosbag2 folder.
 
     Args:
@@ -109,12 +110,6 @@ class BagRecorder:
         writer, self._writer = self._writer, None
         if writer is not None:
             self._guarded(writer.close)
-
-    def __enter__(self) -> BagRecorder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _write(self, topic: str, kind: str, header: _Message, message: _Message) -> None:
         writer = self._writer

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
-from types import TracebackType
 
 from fusion_core.errors import SinkError
+from fusion_core.runtime.closing import Closing
 from fusion_core.types import FusedFrame
 
 
-class Sink(ABC):
+class Sink(Closing):
     """One output; a context manager that closes itself.
 
     Attributes:
@@ -30,17 +30,6 @@ class Sink(ABC):
     @abstractmethod
     def close(self) -> None:
         """Finish the output; may be called twice."""
-
-    def __enter__(self) -> Sink:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def make_folder(folder: Path) -> None:

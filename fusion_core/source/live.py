@@ -7,10 +7,10 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Protocol
 
 from fusion_core.errors import FusionError, SourceError
+from fusion_core.runtime.closing import Closing
 from fusion_core.types import Frame, Modality
 
 _log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class FrameReader(Protocol):
         ...
 
 
-class LiveSource:
+class LiveSource(Closing):
     """Cameras and sockets; see ``Source``.
 
     When one stream ends the other goes on; the error is raised when none is left, or when all
@@ -105,17 +105,6 @@ class LiveSource:
         if not self._threads:
             for reader in self._readers:
                 reader.close()
-
-    def __enter__(self) -> LiveSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _start(self) -> None:
         """Start the threads, unless the source has been closed before."""

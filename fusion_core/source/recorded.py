@@ -5,16 +5,16 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
 
 from fusion_core.errors import SourceError
+from fusion_core.runtime.closing import Closing
 from fusion_core.source.base import Stream
 from fusion_core.types import Frame, Modality
 
 _JUMP_BACK_NS = 1_000_000_000
 
 
-class RecordedSource:
+class RecordedSource(Closing):
     """Files read as fast as the reader takes them; see ``Source``.
 
     A torn stream ends like a short one; its error is raised when all others have ended too.
@@ -62,17 +62,6 @@ class RecordedSource:
         self._closed = True
         for stream in self._streams:
             stream.close()
-
-    def __enter__(self) -> RecordedSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _keyed(self, stream: Stream) -> Iterator[tuple[int, Frame]]:
         """Yield frames with a sort key that keeps growing where a clock was set back.
