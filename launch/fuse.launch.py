@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
+from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
-
-from launch import Action, LaunchContext, LaunchDescription
 
 SHARE = Path(get_package_share_directory("fusion_node"))
 TOPICS = (
