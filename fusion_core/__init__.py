@@ -5,8 +5,13 @@ The names below are loaded when first used, so that importing the package stays 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# Read by OpenMP when torch is loaded. By default its threads spin while they wait for each other;
+# on cores shared with cameras and other nodes that makes a frame take ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from fusion_core.api import fuse as fuse

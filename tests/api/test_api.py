@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -59,6 +60,18 @@ def test_sizes_that_differ_are_refused():
 def test_importing_the_package_does_not_import_torch():
     code = "import fusion_core, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
+)
+def test_network_threads_wait_without_spinning_unless_told_otherwise(given, expected):
+    code = "import fusion_core, os; print(os.environ['OMP_WAIT_POLICY'])"
+    bare = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    output = subprocess.run(
+        [sys.executable, "-c", code], env=bare | given, capture_output=True, text=True, check=True
+    )
+    assert output.stdout.strip() == expected
 
 
 def test_unknown_name_is_an_attribute_error():
