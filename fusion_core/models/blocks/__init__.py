@@ -3,7 +3,7 @@
 from fusion_core.models.blocks.attention import CrossAttention
 from fusion_core.models.blocks.encoder import DenseEncoder
 from fusion_core.models.blocks.graph import GraphAttention
-from fusion_core.models.blocks.heads import BlendHead, DirectHead
+from fusion_core.models.blocks.heads import BlendHead
 from fusion_core.models.blocks.modulation import ChannelModulation
 from fusion_core.models.blocks.padding import PadToMultiple
 
@@ -12,7 +12,6 @@ __all__ = [
     "ChannelModulation",
     "CrossAttention",
     "DenseEncoder",
-    "DirectHead",
     "GraphAttention",
     "PadToMultiple",
 ]

@@ -7,22 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class DirectHead(nn.Module):
-    """Predict the fused picture itself: ``(tanh(conv(x)) + 1) / 2``.
-
-    Args:
-        channels: Channels of the feature maps.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, 1, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``Bx1xHxW`` in [0, 1] from ``BxCxHxW``."""
-        return (torch.tanh(self.conv(x).float()) + 1) / 2
-
-
 class BlendHead(nn.Module):
     """Blend the sources at full resolution under maps predicted on a coarser grid.
 
@@ -67,6 +51,7 @@ def shuffle(x: Tensor, factor: int) -> Tensor:
 
 def smooth(x: Tensor) -> Tensor:
     """Filter ``BxCxHxW`` with the binomial ``[1 2 1] / 4`` in both directions, border repeated."""
-    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    # The backward of replicate padding disagrees with torch.compile about channels-last inputs.
+    x = F.pad(x.contiguous(), (1, 1, 1, 1), mode="replicate")
     x = (x[..., :-2] + x[..., 2:]).add_(x[..., 1:-1], alpha=2)
     return (x[..., :-2, :] + x[..., 2:, :]).add_(x[..., 1:-1, :], alpha=2).mul_(1 / 16)
