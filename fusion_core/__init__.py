@@ -9,9 +9,9 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Read by OpenMP when torch is loaded. By default its threads spin while they wait for each other;
-# on cores shared with cameras and other nodes that makes a frame take ten times as long.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read by GNU OpenMP when torch is loaded. By default its threads spin for some 10 ms when they wait
+# for each other: on cores shared with cameras and other nodes a frame then takes ten times as long.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 if TYPE_CHECKING:
     from fusion_core.api import fuse as fuse

@@ -82,7 +82,7 @@ class Engine:
         if pair.thermal is None:
             return EngineResult(pair.visible)
         ycrcb = cv2.cvtColor(pair.visible, cv2.COLOR_RGB2YCrCb)
-        luma: UInt8Image = np.array(ycrcb[..., 0], np.uint8)
+        luma: UInt8Image = np.asarray(cv2.extractChannel(ycrcb, 0), np.uint8)
         thermal = pair.thermal
         inside = bool(pair.valid.all())
         if not inside:
@@ -93,7 +93,7 @@ class Engine:
         if not inside:
             weight = self._seam_weight(pair.valid)
             fused = _to_uint8((weight * fused + (1 - weight) * luma) / 255)
-        ycrcb[..., 0] = fused
+        cv2.insertChannel(fused, ycrcb, 0)
         image = np.asarray(cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB), np.uint8)
         return replace(result, image=image)
 
@@ -122,7 +122,8 @@ class Engine:
         fused = output.fused.float()
         score = judge(fused)
         slot = self._bank.update(output.query.float(), score)
-        pixels = fused[0, 0].mul(255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+        # rounds and saturates in one pass
+        pixels = np.asarray(cv2.convertScaleAbs(fused[0, 0].cpu().numpy(), alpha=255), np.uint8)
         return EngineResult(pixels, float(score[0]), slot, network_ms)
 
     def _seam_weight(self, valid: Mask) -> FloatImage:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Of every eight rows three neighbouring ones are looked at.
-_ROWS, _PERIOD = 3, 8
+# Of every sixteen rows three neighbouring ones are looked at.
+_ROWS, _PERIOD = 3, 16
 _TILE = 16
 # Share of the tiles that are taken to be flat, so that only noise moves them.
 _FLAT_SHARE = 0.1
@@ -57,7 +57,7 @@ def judge(luma: Tensor) -> Tensor:
 
 
 def _sample_rows(luma: Tensor) -> Tensor:
-    """Return ``BxKx3xW``: three neighbouring rows out of every eight."""
+    """Return ``BxKx3xW``: three neighbouring rows out of every sixteen."""
     bottom, right = max(0, _PERIOD - luma.shape[2]), max(0, _TILE + 2 - luma.shape[3])
     if bottom or right:
         luma = F.pad(luma, (0, right, 0, bottom), mode="replicate")

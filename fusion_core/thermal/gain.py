@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fusion_core.types import FloatImage
 
-_SAMPLES: Final = 20_000  # pixels that the statistics are taken from
+_SAMPLES: Final = 8_000  # pixels that the statistics are taken from
 _KNEE: Final = 0.9  # share of the range below which the mapping is linear
 _RELEASE: Final = 3.0  # the range narrows this many times slower than it widens
 _GAP_S: Final = 2.0  # a pause (plus three time constants) after which the scene is a new one
@@ -70,6 +70,12 @@ class GainControl:
         low, high = self._limits or (0.0, 1.0)
         if self._curve is None or (sample.size and not hold):
             self._bend(_roll_off(sample, low, high), weights[1])
+        if counts.dtype == np.uint16:
+            # Far fewer counts occur than there are pixels.
+            coldest, hottest = counts.min(), counts.max()
+            occurring = np.arange(coldest, int(hottest) + 1)
+            table = self._through_curve(_roll_off(occurring, low, high))
+            return np.asarray(np.take(table, counts - coldest), np.float32)
         return self._through_curve(_roll_off(counts, low, high))
 
     def _weights(self, stamp_ns: int) -> tuple[float, float]:

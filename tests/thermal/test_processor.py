@@ -308,3 +308,14 @@ def test_the_midtone_follows_slowly():
     images = [ground_and_sky(8000, rows=20)] * 5 + [ground_and_sky(8000)] * 2
     luminance = [result.luminance[115, 20] for result in feed(ThermalProcessor(config), images)]
     assert abs(luminance[5] - luminance[4]) < 0.02
+
+
+@pytest.mark.parametrize("agc", ["percentile", "plateau"])
+def test_sixteen_bit_and_float_counts_give_the_same_luminance(agc):
+    image = ground_and_sky(8000)
+    config = ThermalConfig(**{**BARE, "midtone": 0.4, "agc": agc})
+    whole, real = (
+        ThermalProcessor(config).process(frame(counts, encoding)).luminance
+        for counts, encoding in ((image, "mono16"), (image.astype(np.float32), "32FC1"))
+    )
+    np.testing.assert_allclose(whole, real, atol=1e-6)
