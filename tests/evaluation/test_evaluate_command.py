@@ -10,7 +10,6 @@ import tyro
 from fusion_core.cli.evaluate import Evaluate
 from fusion_core.errors import UsageError
 from fusion_core.metrics import METRICS
-from fusion_core.models.registry import shipped_weights
 
 
 @pytest.fixture
@@ -59,7 +58,6 @@ def test_an_unknown_model_is_a_usage_error(data):
         run("--data", data / "set", "--out", data / "scores.json", "--model", "nope")
 
 
-@pytest.mark.skipif(not shipped_weights("m2pn-edge").is_file(), reason="no m2pn-edge weights")
 def test_a_shipped_model(data):
     out = data / "scores.json"
     assert run("--data", data / "set", "--out", out, "--model", "m2pn-edge") == 0
