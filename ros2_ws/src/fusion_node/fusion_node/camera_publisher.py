@@ -22,7 +22,7 @@ from fusion_core.errors import FusionError
 from fusion_core.source import Source, open_source
 from fusion_core.types import Frame, Modality
 from fusion_node.conversions import stamp_from_ns
-from fusion_node.process import end_quietly
+from fusion_node.process import end_quietly, until_shut_down
 
 _BASES: dict[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
 _SETTLE_S = 1.0
@@ -144,7 +144,8 @@ def main(args: list[str] | None = None) -> int:
     try:
         rclpy.init(args=args)
         node = CameraPublisher()
-        node.play()
+        with until_shut_down(node):
+            node.play()
         counts = ", ".join(f"{count} {name}" for name, count in node.published.items())
         node.get_logger().info(f"published {counts} images")
     except (KeyboardInterrupt, ExternalShutdownException):

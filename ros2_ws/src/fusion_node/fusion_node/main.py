@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-from fusion_node.process import end_quietly
+from fusion_node.process import end_quietly, until_shut_down
 
 if TYPE_CHECKING:
     from fusion_node.node import FusionNode
@@ -28,7 +28,8 @@ def main(args: list[str] | None = None) -> int:
             node.bring_up()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
+        with until_shut_down(node):
+            executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:

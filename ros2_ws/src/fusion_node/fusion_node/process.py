@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import rclpy
 from rclpy.node import Node
+
+from fusion_core.errors import FusionError
+
+
+@contextmanager
+def until_shut_down(node: Node) -> Iterator[None]:
+    """Pass over what ROS raises once it is shut down.
+
+    A signal shuts ROS down under a running callback, whose next call then fails. That is the end of
+    the process, not a fault of it.
+    """
+    try:
+        yield
+    except FusionError:
+        raise
+    except Exception:
+        if node.context.ok():
+            raise
 
 
 def end_quietly(node: Node | None) -> None:

@@ -27,7 +27,7 @@ from fusion_core.types import AlignedPair, Frame, FramePair, FusedFrame
 from fusion_node.conversions import frame_from_message, stamp_to_ns
 from fusion_node.diagnostics import summary_from_report
 from fusion_node.outputs import Detection2DArray, detections_from_message
-from fusion_node.process import end_quietly
+from fusion_node.process import end_quietly, until_shut_down
 
 _NODE = "fusion"
 _KEPT = 50
@@ -145,7 +145,8 @@ def main(args: list[str] | None = None) -> int:
         node = Recorder()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
+        with until_shut_down(node):
+            executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except FusionError as error:
