@@ -3,7 +3,6 @@
 Each room has its own block, defined in the room itself. Every field carries its description and
 range, from which the ROS node declares its parameters; names and defaults are therefore the same
 everywhere.
-
 """
 
 from __future__ import annotations

@@ -11,18 +11,16 @@ from dataclasses import replace
 
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from fusion_core.errors import FusionError
 from fusion_core.source import Source, open_source
 from fusion_core.types import Frame, Modality
 from fusion_node.conversions import stamp_from_ns
-from fusion_node.process import end_quietly, until_shut_down
+from fusion_node.process import run_tool
 
 _BASES: dict[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
 _SETTLE_S = 1.0
@@ -137,25 +135,15 @@ def _info_message(frame: Frame, header: Header) -> CameraInfo:
     return info
 
 
+def _play(node: CameraPublisher) -> None:
+    node.play()
+    counts = ", ".join(f"{count} {name}" for name, count in node.published.items())
+    node.get_logger().info(f"published {counts} images")
+
+
 def main(args: list[str] | None = None) -> int:
     """Play the source that the parameters name; return the exit code."""
-    node: CameraPublisher | None = None
-    code = 0
-    try:
-        rclpy.init(args=args)
-        node = CameraPublisher()
-        with until_shut_down(node):
-            node.play()
-        counts = ", ".join(f"{count} {name}" for name, count in node.published.items())
-        node.get_logger().info(f"published {counts} images")
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except FusionError as error:
-        rclpy.logging.get_logger("camera_publisher").error(str(error))
-        code = error.exit_code
-    finally:
-        end_quietly(node)
-    return code
+    return run_tool("camera_publisher", CameraPublisher, _play, args)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 
-from fusion_node.process import end_quietly, until_shut_down
+from fusion_node.process import end_quietly, spin
 
 if TYPE_CHECKING:
     from fusion_node.node import FusionNode
@@ -26,10 +26,7 @@ def main(args: list[str] | None = None) -> int:
         logging.getLogger("fusion_core").addHandler(_RosLog(node))
         if node.autostart:
             node.bring_up()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        with until_shut_down(node):
-            executor.spin()
+        spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:

@@ -1,15 +1,47 @@
-"""The end of a ROS process."""
+"""The life of a ROS process: spinning, and ending cleanly."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from fusion_core.errors import FusionError
+
+NodeT = TypeVar("NodeT", bound=Node)
+
+
+def run_tool(
+    name: str, make: Callable[[], NodeT], work: Callable[[NodeT], None], args: list[str] | None
+) -> int:
+    """Make a node and let it work until it is done or told to stop; return the exit code."""
+    node: NodeT | None = None
+    try:
+        rclpy.init(args=args)
+        node = make()
+        with until_shut_down(node):
+            work(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except FusionError as error:
+        rclpy.logging.get_logger(name).error(str(error))
+        return error.exit_code
+    finally:
+        end_quietly(node)
+    return 0
+
+
+def spin(node: Node) -> None:
+    """Serve the node's callbacks, one at a time, until it is told to stop."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    with until_shut_down(node):
+        executor.spin()
 
 
 @contextmanager

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
-from fusion_core.errors import FusionError, UsageError
+from fusion_core.errors import UsageError
 from fusion_core.runtime.files import atomic_path
 from fusion_core.sink import Sink, open_sink
 from fusion_core.sink.report import HtmlReport
@@ -27,7 +25,7 @@ from fusion_core.types import AlignedPair, Frame, FramePair, FusedFrame
 from fusion_node.conversions import frame_from_message, stamp_to_ns
 from fusion_node.diagnostics import summary_from_report
 from fusion_node.outputs import Detection2DArray, detections_from_message
-from fusion_node.process import end_quietly, until_shut_down
+from fusion_node.process import run_tool, spin
 
 _NODE = "fusion"
 _KEPT = 50
@@ -138,23 +136,7 @@ class Recorder(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Record until told to stop; return the exit code."""
-    node: Recorder | None = None
-    code = 0
-    try:
-        rclpy.init(args=args)
-        node = Recorder()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        with until_shut_down(node):
-            executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except FusionError as error:
-        rclpy.logging.get_logger("recorder").error(str(error))
-        code = error.exit_code
-    finally:
-        end_quietly(node)
-    return code
+    return run_tool("recorder", Recorder, spin, args)
 
 
 if __name__ == "__main__":
