@@ -38,6 +38,10 @@ class WeightsError(FusionError):
     """A weight file is missing, torn, foreign or does not fit the model."""
 
 
+class DetectorError(FusionError):
+    """A detector's file is missing, broken or of an unknown form, or it fails on a picture."""
+
+
 class MemoryBankError(FusionError):
     """A memory-bank snapshot is torn, foreign or does not fit the model."""
 

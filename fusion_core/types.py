@@ -5,7 +5,9 @@ Conventions, the same everywhere:
 * stamps are capture times in integer nanoseconds; durations carry their unit in the name;
 * colour images are ``HxWx3`` uint8 in **RGB** order; single-channel images are ``HxW``;
 * pixel coordinates are ``(x, y)`` with ``(0, 0)`` at the *centre* of the top-left pixel;
-* boxes are ``(x, y, width, height)`` in pixels, ``x, y`` the top-left corner.
+* boxes are ``(x, y, width, height)`` in pixels, ``x, y`` the top-left corner, counted from the
+  outer corner of the top-left pixel as in COCO: the pixel in column i and row j is the box
+  ``(i, j, 1, 1)``.
 """
 
 from __future__ import annotations
