@@ -22,7 +22,7 @@ COPY fusion_core fusion_core
 # ROS's compiled messages fit the system's numpy only, so that is the one to keep.
 RUN python3 -m venv --system-site-packages venv \
     && python3 -c 'import numpy; print("numpy==" + numpy.__version__)' > numpy.txt \
-    && pip install -c constraints.txt -c numpy.txt ".[onnx]"
+    && pip install -c constraints.txt -c numpy.txt .
 
 COPY launch launch
 COPY ros2_ws/src ros2_ws/src

@@ -1,0 +1,199 @@
+"""A detector: pictures in, objects out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion_core.detection.boxes import Candidates, strongest
+from fusion_core.detection.card import class_names, read_card
+from fusion_core.detection.forms import FORMS, Form, Outputs, class_count, recognise
+from fusion_core.detection.network import Network
+from fusion_core.detection.placement import PADDING, Placement
+from fusion_core.errors import DetectorError, UsageError
+from fusion_core.types import AlignedPair, Detection, UInt8Image
+
+_log = logging.getLogger(__name__)
+_MUCH_REDUCED = 0.75
+_WEIGHTS = Path(__file__).parent / "weights"
+
+
+def resolve(name: str) -> Path:
+    """Return the file of a detector: that of the shipped one for ``default``, else the path given.
+
+    Raises:
+        UsageError: No detector is shipped, or the name is no ONNX file's.
+    """
+    if name == "default":
+        shipped = sorted(_WEIGHTS.glob("*.onnx"))
+        if not shipped:
+            raise UsageError("detector 'default': none is shipped; give a FILE.onnx or 'none'")
+        return shipped[0]
+    if not name.endswith(".onnx"):
+        raise UsageError(f"detector {name!r}: expected 'default', 'none' or the path of a .onnx")
+    return Path(name)
+
+
+class Detector:
+    """One network, the form of its outputs, and the names of its classes.
+
+    The network is run once on a gray picture: that tells the form and warms it up.
+
+    Args:
+        name: ``default`` or the path of an ONNX file.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: CPU threads; 0: all cores.
+        decoder: Form of the outputs; ``auto``: as the model's card says, or recognised.
+
+    Raises:
+        UsageError: The name is neither ``default`` nor an ONNX file's.
+        DetectorError: The file is missing or broken, or of no form that is known.
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+
+    def __init__(
+        self, name: str, *, device: str = "auto", threads: int = 0, decoder: str = "auto"
+    ) -> None:
+        self.path = resolve(name)
+        self._network = Network(self.path, device, threads)
+        self.card = read_card(self.path, self._network.metadata)
+        if self.takes_pair != (self._network.channels == 4):
+            raise DetectorError(
+                f"{self.path}: {self._network.channels} input channels, but its metadata say "
+                f"input = {self.card.input!r}; a pair has 4 (red, green, blue, thermal), a fused "
+                "picture 3"
+            )
+        width, height = self._network.size
+        blank = np.full((height, width, self._network.channels), PADDING, np.uint8)
+        self.form = decoder if decoder != "auto" else self.card.decoder
+        outputs = self._network.run(_blob(blank, FORMS.get(self.form, FORMS["yolov8"])))
+        if self.form == "auto":
+            self.form = self._recognised(outputs)
+        self._form = FORMS[self.form]
+        self._decode(outputs)
+        self._names = class_names(self.card, class_count(self.form, outputs) or 0)
+        if not self._names:
+            _log.warning(
+                "%s names no classes: labels are numbers; list `names` in %s",
+                self.path,
+                self.path.with_suffix(".yaml"),
+            )
+
+    @property
+    def takes_pair(self) -> bool:
+        """Whether it looks at visible and thermal together instead of the fused picture."""
+        return self.card.input == "pair"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of its classes, empty when it does not say."""
+        return tuple(self._names.values())
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """File, input, form and execution provider, for reports."""
+        width, height = self._network.size
+        return {
+            "file": str(self.path),
+            "input": f"{self.card.input} {width}x{height}",
+            "form": self.form,
+            "provider": self._network.provider,
+        }
+
+    def detect(
+        self, image: UInt8Image, aligned: AlignedPair, *, score: float = 0.0, iou: float = 0.0
+    ) -> tuple[Detection, ...]:
+        """Return the objects in a picture, best first, at most 300.
+
+        Args:
+            image: ``HxWx3`` uint8 RGB.
+            aligned: The pair that the picture was fused from; what a detector for pairs looks at.
+            score: Least score; 0: the model's own.
+            iou: Overlap above which boxes of a class are one; 0: the model's own.
+
+        Raises:
+            DetectorError: The network fails.
+        """
+        picture = pair_planes(aligned) if self.takes_pair else image
+        height, width = picture.shape[:2]
+        placement = Placement.of((width, height), self._network.size, self._form.fit)
+        # Networks for pairs are trained here, on pictures that are much reduced without aliasing.
+        reduced = self.takes_pair and placement.placed[0] < _MUCH_REDUCED * width
+        painted = placement.paint(picture, cv2.INTER_AREA if reduced else cv2.INTER_LINEAR)
+        outputs = self._network.run(_blob(painted, self._form))
+        found = strongest(
+            self._decode(outputs),
+            score or self.card.conf,
+            (iou or self.card.iou) if self._form.suppress else None,
+        )
+        return self._named(found, placement)
+
+    def _recognised(self, outputs: Outputs) -> str:
+        """Return the form of the outputs."""
+        form = recognise(outputs, self._network.size, len(self.card.names) or None)
+        if form is None:
+            shapes = ", ".join(f"{name} {list(out.shape)}" for name, out in outputs.items())
+            raise DetectorError(
+                f"{self.path}: outputs {shapes} are of no known form; name one in "
+                f"detection.decoder: {', '.join(FORMS)}"
+            )
+        return form
+
+    def _decode(self, outputs: Outputs) -> Candidates:
+        try:
+            return self._form.decode(outputs, self._network.size)
+        except (ValueError, IndexError, StopIteration, KeyError) as error:
+            shapes = ", ".join(f"{name} {list(out.shape)}" for name, out in outputs.items())
+            raise DetectorError(
+                f"{self.path}: outputs {shapes} are not of form {self.form!r} ({error}); name "
+                f"another in detection.decoder: auto, {', '.join(FORMS)}"
+            ) from None
+
+    def _named(self, found: Candidates, placement: Placement) -> tuple[Detection, ...]:
+        """Return candidates as detections in the picture.
+
+        Left out is what lies outside it, and, where classes have names, what has none: the
+        background that some networks list beside their classes.
+        """
+        corners = placement.to_picture(found.boxes)
+        rows = zip(corners, found.scores, found.classes, strict=True)
+        return tuple(
+            Detection(
+                label=self._names.get(int(number), str(number)),
+                score=float(min(score, 1.0)),
+                box=(float(x0), float(y0), float(x1 - x0), float(y1 - y0)),
+            )
+            for (x0, y0, x1, y1), score, number in rows
+            if x1 > x0 and y1 > y0 and (not self._names or int(number) in self._names)
+        )
+
+
+def pair_planes(aligned: AlignedPair) -> UInt8Image:
+    """Return a pair as ``HxWx4`` uint8: red, green, blue, thermal; what is not seen is gray 114."""
+    height, width = aligned.valid.shape
+    visible, thermal = aligned.visible, np.full((height, width), PADDING, np.uint8)
+    if visible is None:
+        visible = np.full((height, width, 3), PADDING, np.uint8)
+    if aligned.thermal is not None:
+        seen = cv2.convertScaleAbs(aligned.thermal, alpha=255)  # rounds and saturates
+        np.copyto(thermal, seen, where=aligned.valid)
+    return np.asarray(cv2.merge([visible, thermal]), np.uint8)
+
+
+def _blob(painted: UInt8Image, form: Form) -> NDArray[np.float32]:
+    """Return ``HxWxC`` uint8 as the ``1xCxHxW`` float32 that a form wants."""
+    planes = cv2.split(painted)
+    if form.bgr:
+        planes = planes[::-1]
+    blob = np.empty((1, len(planes), *painted.shape[:2]), np.float32)
+    means, stds = (np.resize(values, len(planes)) for values in (form.mean, form.std))
+    for target, plane, mean, std in zip(blob[0], planes, means, stds, strict=True):
+        np.multiply(plane, np.float32(form.scale / std), out=target)
+        if mean:
+            np.subtract(target, np.float32(mean / std), out=target)
+    return blob

@@ -1,0 +1,140 @@
+"""An ONNX file executed by ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion_core.detection.placement import Size
+from fusion_core.errors import DetectorError, MissingExtraError
+
+_log = logging.getLogger(__name__)
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_ANY_SIZE = (640, 640)
+_FATAL_ONLY = 4
+
+
+class Network:
+    """One network with an image input and any outputs.
+
+    A second input is taken as that of RT-DETR and D-FINE: the size that boxes are wanted in.
+
+    Args:
+        path: ONNX file.
+        device: ``auto``, ``cpu`` or ``cuda``; without a usable CUDA provider the CPU does it.
+        threads: CPU threads; 0: all cores.
+
+    Raises:
+        DetectorError: The file is missing or broken, or its inputs are not those of a detector.
+        MissingExtraError: ONNX Runtime is not installed.
+
+    Attributes:
+        size: Width and height of the image input.
+        channels: Its channels, 3 or 4.
+        provider: Execution provider in use: ``CUDA`` or ``CPU``.
+        metadata: The file's ``metadata_props``.
+    """
+
+    def __init__(self, path: Path, device: str, threads: int) -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise MissingExtraError(
+                f"{path}: a detector needs ONNX Runtime; run: pip install onnxruntime"
+            ) from None
+        if not path.is_file():
+            raise DetectorError(f"{path}: no such file; give an ONNX file of a detector")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        # Waiting threads would spin on cores that cameras and the fusion network need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = _FATAL_ONLY
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=_providers(onnxruntime, device)
+            )
+        except Exception as error:  # noqa: BLE001 - its errors have no common class
+            raise DetectorError(f"{path}: ONNX Runtime cannot load it ({_line(error)})") from None
+        self.provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+        if device == "cuda" and self.provider != "CUDA":
+            _log.warning(
+                "%s: runs on the CPU, this ONNX Runtime cannot use CUDA; install onnxruntime-gpu "
+                "in place of onnxruntime",
+                path,
+            )
+        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self._path = path
+        self._read_inputs()
+
+    def _read_inputs(self) -> None:
+        image, *others = self._session.get_inputs()
+        shape = image.shape
+        if image.type not in _TYPES or len(shape) != 4 or len(others) > 1:
+            raise DetectorError(
+                f"{self._path}: input {image.name!r} is {image.type} {shape} beside {len(others)} "
+                "others; expected float 1 x 3 or 4 x height x width and at most one more"
+            )
+        if shape[1] not in {3, 4}:
+            raise DetectorError(
+                f"{self._path}: input {image.name!r} has {shape[1]} channels; expected 3 (fused "
+                "picture) or 4 (visible and thermal)"
+            )
+        # Inputs of any size carry names in place of numbers.
+        chosen = self._chosen_size()
+        height, width = (
+            edge if isinstance(edge, int) else other
+            for edge, other in zip(shape[2:], chosen, strict=True)
+        )
+        self._image, self._type = image.name, _TYPES[image.type]
+        self._extra = others[0].name if others else None
+        self.channels: int = shape[1]
+        self.size: Size = (width, height)
+
+    def _chosen_size(self) -> tuple[int, int]:
+        """Return the height and width that Ultralytics exports state for inputs of any size."""
+        text = self.metadata.get("imgsz", "")
+        if not text:
+            return _ANY_SIZE
+        try:
+            height, width = (int(edge) for edge in json.loads(text))
+        except (ValueError, TypeError):
+            raise DetectorError(
+                f"{self._path}: imgsz = {text!r}; expected [height, width]"
+            ) from None
+        return height, width
+
+    def run(self, blob: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Return name -> output for a ``1xCxHxW`` input.
+
+        Raises:
+            DetectorError: The network cannot be executed.
+        """
+        feeds: dict[str, NDArray[Any]] = {self._image: blob.astype(self._type, copy=False)}
+        if self._extra is not None:
+            feeds[self._extra] = np.array([self.size], np.int64)
+        try:
+            results = self._session.run(None, feeds)
+        except Exception as error:  # noqa: BLE001 - its errors have no common class
+            raise DetectorError(f"{self._path}: cannot be executed ({_line(error)})") from None
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(zip(names, results, strict=True))
+
+
+def _providers(runtime: Any, device: str) -> list[str]:  # noqa: ANN401 - the imported module
+    """Return execution providers in order of preference."""
+    cuda = "CUDAExecutionProvider"
+    if device == "cpu" or cuda not in runtime.get_available_providers():
+        return ["CPUExecutionProvider"]
+    runtime.preload_dlls()  # finds the CUDA libraries that torch brought
+    return [cuda, "CPUExecutionProvider"]
+
+
+def _line(error: Exception) -> str:
+    """Return an error's message as one line of bounded length."""
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,110 @@
+"""Identities on motions that are known."""
+
+import pytest
+
+from fusion_core.detection.tracking import Tracker
+from fusion_core.types import Detection
+
+SECOND = 1_000_000_000
+
+
+def seen(x, y=100.0, score=0.9, label="person", size=(40.0, 80.0)):
+    return Detection(label, score, (x, y, *size))
+
+
+def ids(detections):
+    return [detection.track_id for detection in detections]
+
+
+def follow(tracker, frames):
+    """Feed (seconds, detections) and return the identities of each frame."""
+    return [ids(tracker.update(round(at * SECOND), found)) for at, found in frames]
+
+
+@pytest.fixture
+def tracker():
+    return Tracker(threshold=0.5, keep_s=1.0)
+
+
+def test_an_identity_comes_with_the_second_sighting(tracker):
+    assert follow(tracker, [(i / 10, [seen(10 + i)]) for i in range(4)]) == [[None], [1], [1], [1]]
+
+
+def test_a_single_false_alarm_gets_none(tracker):
+    frames = [(0.0, [seen(10)]), (0.1, []), (0.2, [seen(10)]), (0.3, [seen(10)])]
+    assert follow(tracker, frames) == [[None], [], [None], [1]]
+
+
+def test_two_that_cross_keep_theirs(tracker):
+    """They pass each other at 150 px/s each; only their motion tells them apart in the middle."""
+    frames = [(i / 15, [seen(100 + 10 * i, 100.0), seen(400 - 10 * i, 130.0)]) for i in range(30)]
+    assert follow(tracker, frames)[2:] == [[1, 2]] * 28
+
+
+def test_prediction_follows_stamps_across_dropped_frames(tracker):
+    """300 px/s, 40 px wide: after 0.5 s without frames the old box is 150 px away, far from any
+    overlap; a filter that counted frames would have moved it by 10 px only."""
+    frames = [(i / 30, [seen(10 * i)]) for i in range(15)]
+    frames += [(14 / 30 + 0.5, [seen(140 + 150)])]
+    assert follow(tracker, frames)[-1] == [1]
+
+
+def test_the_same_motion_at_any_frame_rate(tracker):
+    """Frames at 5 to 60 Hz, mixed: 120 px/s."""
+    at, frames = 0.0, []
+    for i in range(40):
+        frames.append((at, [seen(120 * at)]))
+        at += (1 / 60, 1 / 5, 1 / 30)[i % 3]
+    assert {tuple(found) for found in follow(tracker, frames)[2:]} == {(1,)}
+
+
+def test_an_object_that_fades_keeps_its_identity(tracker):
+    scores = [0.9, 0.9, 0.9, 0.3, 0.28, 0.9]
+    frames = [(i / 10, [seen(10 + i, score=score)]) for i, score in enumerate(scores)]
+    assert follow(tracker, frames) == [[None], [1], [1], [1], [1], [1]]
+
+
+def test_unsure_detections_of_nothing_known_are_left_out(tracker):
+    assert follow(tracker, [(i / 10, [seen(10, score=0.3)]) for i in range(4)]) == [[]] * 4
+
+
+def test_far_too_unsure_ones_prolong_nothing(tracker):
+    """Half the threshold, 0.25, is the limit."""
+    frames = [(i / 10, [seen(10)]) for i in range(3)] + [(0.3, [seen(10, score=0.24)])]
+    assert follow(tracker, frames)[-1] == []
+
+
+@pytest.mark.parametrize(("gap", "identity"), [(0.9, 1), (1.1, None)])
+def test_an_unseen_object_is_remembered_for_a_second(gap, identity, tracker):
+    frames = [(i / 10, [seen(10)]) for i in range(3)]
+    frames += [(0.2 + gap / 2, []), (0.2 + gap, [seen(10)])]
+    assert follow(tracker, frames)[-1] == [identity]
+
+
+def test_identities_are_never_given_again(tracker):
+    frames = [(i / 10, [seen(10)]) for i in range(3)]
+    frames += [(5 + i / 10, [seen(10)]) for i in range(3)]
+    assert follow(tracker, frames)[-1] == [2]
+    assert tracker.objects == {"person": 2}
+
+
+def test_labels_do_not_mix(tracker):
+    frames = [(i / 10, [seen(10), seen(10, label="cycle")]) for i in range(3)]
+    frames += [(0.3, [seen(10, label="cycle"), seen(10)])]
+    assert follow(tracker, frames)[-1] == [2, 1]
+    assert tracker.objects == {"person": 1, "cycle": 1}
+
+
+def test_time_that_goes_back_ends_all_tracks(tracker):
+    frames = [(9 + i / 10, [seen(10)]) for i in range(3)] + [(0.0, [seen(10)]), (0.1, [seen(10)])]
+    assert follow(tracker, frames)[-2:] == [[None], [2]]
+
+
+def test_two_results_of_one_stamp(tracker):
+    assert follow(tracker, [(1.0, [seen(10)]), (1.0, [seen(10)]), (1.0, [])]) == [[None], [1], []]
+
+
+def test_boxes_and_scores_stay_those_of_the_detector(tracker):
+    tracker.update(0, [seen(10)])
+    (found,) = tracker.update(SECOND // 10, [seen(13.5, score=0.77)])
+    assert (found.box, found.score) == ((13.5, 100.0, 40.0, 80.0), 0.77)
