@@ -1,0 +1,149 @@
+"""BLIP-2 as a provider, as MdaIF uses it: ask about the picture, take what the model thinks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_core.errors import WeightsError
+from fusion_core.priors.hub import load, normalisation, to_pixels
+from fusion_core.priors.kinds import kinds_of
+from fusion_core.priors.prompts import IS_GOOD, QUESTIONS, question
+from fusion_core.priors.provider import Assessment
+from fusion_core.types import FloatImage, Modality, UInt8Image
+
+DEFAULT = "Salesforce/blip2-opt-2.7b"
+
+
+class Blip2Provider:
+    """Ask BLIP-2 (Li et al. 2023) with a decoder-only language model.
+
+    Tokens are the language model's last hidden state over the picture's queries and the question
+    (S = queries + words), of the visible picture, or the thermal one when it is missing. The
+    probability of a kind is that of "yes" against "no" as the answer to its question; the quality
+    likewise. Not calibrated. Half precision on a GPU.
+
+    Args:
+        weights: Folder or hub name; the default when empty.
+        device: ``cpu`` or ``cuda``.
+        asked: The question behind the tokens; MdaIF's purpose in our words when empty.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        WeightsError: The weights are not on this machine, or not of such a model.
+    """
+
+    name = "blip2"
+
+    def __init__(self, weights: str = "", device: str = "cpu", asked: str = "") -> None:
+        weights = weights or DEFAULT
+        self._dtype = torch.float16 if device == "cuda" else torch.float32
+        model, self._tokenizer, self._scaling = load(
+            self.name, weights, lambda: _parts(weights, self._dtype)
+        )
+        if not model.config.use_decoder_only_language_model:
+            raise WeightsError(
+                f"prior 'blip2': {weights!r} has an encoder-decoder language model; "
+                f"give one with a decoder only, such as {DEFAULT}"
+            )
+        self._model: Any = model.to(device).eval().requires_grad_(False)
+        self._tokenizer.padding_side = "right"
+        self._device = device
+        self._asked = asked or QUESTIONS[0]
+        self._answers = [
+            self._tokenizer(word, add_special_tokens=False).input_ids[0] for word in (" yes", " no")
+        ]
+
+    @property
+    def dim(self) -> int:
+        """Width of the tokens."""
+        return int(self._model.config.text_config.hidden_size)
+
+    @torch.inference_mode()
+    def assess(self, visible: UInt8Image | None, thermal: FloatImage | None) -> Assessment:
+        """Assess one pair."""
+        tokens = np.zeros((0, self.dim), np.float32)
+        found: dict[Modality, dict[str, float]] = {"visible": {}, "thermal": {}}
+        qualities = []
+        pictures: tuple[tuple[Modality, UInt8Image | FloatImage | None], ...] = (
+            ("visible", visible),
+            ("thermal", thermal),
+        )
+        for modality, picture in pictures:
+            if picture is None:
+                continue
+            seen = self._see(picture)
+            kinds = kinds_of(modality)
+            *scores, good = self._yes(seen, [question(kind) for kind in kinds] + [IS_GOOD])
+            found[modality] = dict(zip(kinds, scores, strict=True))
+            qualities.append(good)
+            if not len(tokens):
+                tokens = self._think(seen, self._asked)
+        quality = float(np.mean(qualities)) if qualities else 0.0
+        return Assessment(found["visible"], found["thermal"], tokens, quality)
+
+    @torch.inference_mode()
+    def sweep(
+        self, picture: UInt8Image | FloatImage, questions: Sequence[str] = QUESTIONS
+    ) -> dict[str, FloatImage]:
+        """Return the tokens per question, to see how much the wording matters."""
+        seen = self._see(picture)
+        return {asked: self._think(seen, asked) for asked in questions}
+
+    def _see(self, picture: UInt8Image | FloatImage) -> Tensor:
+        """Return a picture as ``1xQxC`` inputs of the language model."""
+        model = self._model
+        size = int(model.config.vision_config.image_size)
+        pixels = to_pixels(picture, size, self._scaling).to(self._device, self._dtype)
+        patches = model.vision_model(pixel_values=pixels).last_hidden_state
+        queries = model.qformer(
+            query_embeds=model.query_tokens,
+            encoder_hidden_states=patches,
+            encoder_attention_mask=torch.ones_like(patches[..., 0], dtype=torch.long),
+        ).last_hidden_state
+        projected: Tensor = model.language_projection(queries.to(self._dtype))
+        return projected
+
+    def _answer(self, seen: Tensor, questions: Sequence[str]) -> tuple[Any, Tensor]:
+        """Run the language model on a picture and questions; return its output and the mask."""
+        texts = [f"Question: {asked} Answer:" for asked in questions]
+        tokens = self._tokenizer(texts, padding=True, return_tensors="pt").to(self._device)
+        words = self._model.get_input_embeddings()(tokens.input_ids)
+        picture = seen.expand(len(texts), -1, -1).to(words.dtype)
+        mask = torch.cat(
+            (torch.ones_like(picture[..., 0], dtype=torch.long), tokens.attention_mask), 1
+        )
+        output = self._model.language_model(
+            inputs_embeds=torch.cat((picture, words), 1),
+            attention_mask=mask,
+            output_hidden_states=True,
+        )
+        return output, mask
+
+    def _think(self, seen: Tensor, asked: str) -> FloatImage:
+        """Return the last hidden state, ``SxC``."""
+        output, _ = self._answer(seen, [asked])
+        return np.asarray(output.hidden_states[-1][0].float().cpu().numpy(), np.float32)
+
+    def _yes(self, seen: Tensor, questions: Sequence[str]) -> list[float]:
+        """Return the probability of yes, against no, per question."""
+        output, mask = self._answer(seen, questions)
+        last = mask.sum(1) - 1
+        logits = output.logits[torch.arange(len(questions)), last][:, self._answers].float()
+        found: list[float] = torch.softmax(logits, 1)[:, 0].tolist()
+        return found
+
+
+def _parts(weights: str, dtype: torch.dtype) -> tuple[Any, Any, tuple[list[float], list[float]]]:
+    """Load model, tokenizer and the scaling of its pictures."""
+    from transformers import AutoTokenizer, Blip2ForConditionalGeneration
+
+    model = Blip2ForConditionalGeneration.from_pretrained(
+        weights, local_files_only=True, dtype=dtype
+    )
+    tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True)
+    return model, tokenizer, normalisation(weights)
