@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ Size = tuple[int, int]
 
 _CAMERA_KEYS = ("visible", "thermal", "T_thermal_rgb", "reference_depth_m")
 _HOMOGRAPHY_KEYS = ("homography", "visible_size", "thermal_size")
+_OPTIONAL_KEYS = ("thermal_offset_ms", "calibration")
 _LARGEST_BASELINE_M = 5.0
+_LARGEST_OFFSET_MS = 5000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,9 @@ class Rig:
         t_thermal_rgb: 4x4 rigid transform that maps a point in the visible camera's optical frame
             into the thermal camera's optical frame, in metres; None with a homography.
         reference_depth_m: Distance along the visible camera's axis at which both images agree.
+        thermal_offset_ms: Added to thermal stamps in milliseconds, it brings them to the visible
+            camera's clock; on top of ``sync.thermal_offset_ms``.
+        calibration: How the values came about: plain nested values for readers of the file.
     """
 
     visible_size: Size
@@ -56,6 +61,8 @@ class Rig:
     thermal: CameraModel | None = None
     t_thermal_rgb: Matrix | None = None
     reference_depth_m: float | None = None
+    thermal_offset_ms: float = 0.0
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: str | Path) -> Rig:
@@ -86,13 +93,14 @@ class Rig:
         if not isinstance(data, Mapping):
             raise CalibrationError(f"rig: expected a mapping of keys, got {type(data).__name__}")
         if "homography" in data:
-            check_keys(data, _HOMOGRAPHY_KEYS, (), "rig with a homography")
+            check_keys(data, _HOMOGRAPHY_KEYS, _OPTIONAL_KEYS, "rig with a homography")
             return cls(
                 visible_size=read_size(data, "visible_size"),
                 thermal_size=read_size(data, "thermal_size"),
                 homography=_read_homography(data),
+                **_read_optional(data),
             )
-        check_keys(data, _CAMERA_KEYS, (), "rig")
+        check_keys(data, _CAMERA_KEYS, _OPTIONAL_KEYS, "rig")
         visible = camera_from_mapping(data["visible"], "visible")
         thermal = camera_from_mapping(data["thermal"], "thermal")
         return cls(
@@ -102,15 +110,22 @@ class Rig:
             thermal=thermal,
             t_thermal_rgb=_read_transform(data),
             reference_depth_m=read_positive(data, "reference_depth_m"),
+            **_read_optional(data),
         )
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain nested values that ``from_mapping`` accepts."""
+        optional: dict[str, Any] = {}
+        if self.thermal_offset_ms:
+            optional["thermal_offset_ms"] = self.thermal_offset_ms
+        if self.calibration:
+            optional["calibration"] = dict(self.calibration)
         if self.homography is not None:
             return {
                 "homography": self.homography.tolist(),
                 "visible_size": list(self.visible_size),
                 "thermal_size": list(self.thermal_size),
+                **optional,
             }
         assert self.visible is not None
         assert self.thermal is not None
@@ -120,6 +135,7 @@ class Rig:
             "thermal": camera_to_mapping(self.thermal),
             "T_thermal_rgb": self.t_thermal_rgb.tolist(),
             "reference_depth_m": self.reference_depth_m,
+            **optional,
         }
 
     def save(self, path: str | Path) -> None:
@@ -134,6 +150,21 @@ class Rig:
                 partial.write_text(text, encoding="utf-8")
         except OSError as error:
             raise CalibrationError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _read_optional(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys that any rig file may have, or raise when they are wrong."""
+    key = "thermal_offset_ms"
+    offset = data.get(key, 0.0)
+    number = isinstance(offset, int | float) and not isinstance(offset, bool)
+    if not number or not abs(offset) <= _LARGEST_OFFSET_MS:
+        raise CalibrationError(
+            f"{key}: expected milliseconds within {_LARGEST_OFFSET_MS:g} of 0, got {offset!r}"
+        )
+    record = data.get("calibration", {})
+    if not isinstance(record, Mapping):
+        raise CalibrationError(f"calibration: expected a mapping, got {type(record).__name__}")
+    return {key: float(offset), "calibration": record}
 
 
 def _read_homography(data: Mapping[str, Any]) -> Matrix:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.errors import CalibrationError
+from fusion_core.registration.projective import scaling
 from fusion_core.registration.rig import Rig, Size
 from fusion_core.types import CameraModel, FloatImage, Mask
 
@@ -40,23 +42,28 @@ class Warp:
                 look at a common part of the scene.
         """
         points = map_pixels(rig, pixel_grid(visible_size), visible_size, thermal_size)
-        limit = np.array(thermal_size, dtype=np.float64)
-        inside = np.logical_and(points >= -0.5, points <= limit - 0.5)
-        seen: Mask = np.logical_and(inside[:, 0], inside[:, 1])
-        if not seen.any():
+        warp = cls.through(points.reshape(visible_size[1], visible_size[0], 2), thermal_size)
+        if not warp.valid.any():
             raise CalibrationError(
                 "rig: the thermal camera sees nothing of the visible image; the homography or "
                 "T_thermal_rgb may be inverted (visible to thermal is expected)"
             )
+        return warp
+
+    @classmethod
+    def through(cls, points: NDArray[np.floating[Any]], thermal_size: Size) -> Warp:
+        """Return the map that takes each pixel from the thermal pixel ``HxWx2`` given for it."""
+        limit = np.array(thermal_size, dtype=points.dtype)
+        inside = np.logical_and(points >= -0.5, points <= limit - 0.5)
+        seen: Mask = np.logical_and(inside[..., 0], inside[..., 1])
         # The outer half pixel belongs to the sensor: it takes the border pixel's value.
-        points = np.where(seen[:, None], np.clip(points, 0, limit - 1), _OUTSIDE)
-        x, y = points.T.reshape(2, visible_size[1], visible_size[0]).astype(np.float32)
-        linear = cv2.convertMaps(x, y, cv2.CV_16SC2)
-        nearest = np.rint(np.stack((x, y), axis=2)).astype(np.int16)
+        points = np.where(seen[..., None], np.clip(points, 0, limit - 1), _OUTSIDE)
+        points = points.astype(np.float32)
+        linear = cv2.convertMaps(points[..., 0], points[..., 1], cv2.CV_16SC2)
         return cls(
-            valid=seen.reshape(visible_size[1], visible_size[0]),
+            valid=seen,
             _linear=(np.asarray(linear[0], dtype=np.int16), np.asarray(linear[1], dtype=np.uint16)),
-            _nearest=nearest,
+            _nearest=np.rint(points).astype(np.int16),
         )
 
     def apply(self, luminance: FloatImage) -> FloatImage:
@@ -97,7 +104,7 @@ def map_pixels(rig: Rig, pixels: Points, visible_size: Size, thermal_size: Size)
     visible_scale = _scale(rig.visible_size, visible_size, "visible")
     thermal_scale = _scale(rig.thermal_size, thermal_size, "thermal")
     if rig.homography is not None:
-        matrix = _scaling(thermal_scale) @ rig.homography @ np.linalg.inv(_scaling(visible_scale))
+        matrix = scaling(*thermal_scale) @ rig.homography @ np.linalg.inv(scaling(*visible_scale))
         return _apply_homography(matrix, pixels)
     assert rig.visible is not None
     assert rig.thermal is not None
@@ -111,7 +118,7 @@ def map_pixels(rig: Rig, pixels: Points, visible_size: Size, thermal_size: Size)
 
 def scale_camera(camera: CameraModel, scale: tuple[float, float]) -> CameraModel:
     """Return the intrinsics of the image resized by ``scale``; pixel areas, not centres, scale."""
-    matrix = _scaling(scale) @ np.array(camera.k).reshape(3, 3)
+    matrix = scaling(*scale) @ np.array(camera.k).reshape(3, 3)
     size = round(camera.width * scale[0]), round(camera.height * scale[1])
     return replace(camera, width=size[0], height=size[1], k=tuple(matrix.ravel().tolist()))
 
@@ -181,12 +188,6 @@ def _apply_homography(matrix: Points, pixels: Points) -> Points:
     side = np.sign(np.median(mapped[:, 2])) or 1.0
     depth = np.where(mapped[:, 2] * side > 1e-9, mapped[:, 2], np.nan)
     return np.asarray(mapped[:, :2] / depth[:, None])
-
-
-def _scaling(scale: tuple[float, float]) -> Points:
-    """Return the 3x3 that maps pixel centres of an image to those of its resized form."""
-    sx, sy = scale
-    return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
 
 
 def _scale(calibrated: Size, given: Size, name: str) -> tuple[float, float]:

@@ -60,6 +60,17 @@ def test_save_and_load_give_the_same_rig(tmp_path, data):
     assert [p.name for p in tmp_path.iterdir()] == ["rig.yaml"]
 
 
+@pytest.mark.parametrize("data", [CAMERAS, HOMOGRAPHY])
+def test_time_offset_and_record_survive_and_may_be_left_out(data):
+    more = {**data, "thermal_offset_ms": -37, "calibration": {"date": "2026-01-02"}}
+    rig = Rig.from_mapping(more)
+    assert rig.thermal_offset_ms == -37.0
+    assert Rig.from_mapping(rig.to_mapping()).to_mapping() == rig.to_mapping()
+    assert rig.to_mapping()["calibration"] == {"date": "2026-01-02"}
+    assert Rig.from_mapping(data).thermal_offset_ms == 0.0
+    assert "thermal_offset_ms" not in Rig.from_mapping(data).to_mapping()
+
+
 def test_a_camera_info_file_fits_in_unchanged():
     # The layout that camera_calibration_parsers of ROS writes.
     text = """
@@ -120,6 +131,9 @@ TRANSPOSED[3, 0] = 0.1
         (put("reference_depth_m", -1), ["reference_depth_m", "-1"]),
         (put("reference_depth_m", True), ["reference_depth_m", "True"]),
         (put("thermal", 7), ["thermal", "int"]),
+        (put("thermal_offset_ms", "37 ms"), ["thermal_offset_ms", "'37 ms'"]),
+        (put("thermal_offset_ms", 37e6), ["thermal_offset_ms", "5000"]),
+        (put("calibration", "by hand"), ["calibration", "str"]),
     ],
 )
 def test_errors_name_the_key(change, words):

@@ -1,0 +1,46 @@
+"""From similarity volumes to pulls: which way each block wants to move, and how surely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusion_core.registration.volumes import Vectors, Volumes
+
+_SHARPNESS = 12.0  # log-likelihood per unit of correlation
+
+
+@dataclass(frozen=True, eq=False)
+class Pull:
+    """Quadratic model of the log-likelihood around the present displacements.
+
+    Attributes:
+        gradient: ``Nx2``, per pixel.
+        precision: ``Nx2x2`` positive semidefinite, per pixel squared: nothing for a flat block,
+            and along a straight edge nothing in the edge's direction.
+    """
+
+    gradient: Vectors
+    precision: Vectors
+
+
+def pull(volumes: Volumes, at: Vectors, spread: float) -> Pull:
+    """Return gradient and curvature of ``log sum_d exp(k score(d) - |d - at|^2 / 2 spread^2)``.
+
+    The sum over displacements smooths the likelihood over ``spread`` pixels, so that blocks find
+    their place from as far away; its derivatives follow from mean and covariance of the
+    displacement under the weights in the sum.
+    """
+    offset = volumes.shifts[None] - at[:, None]
+    weight = _SHARPNESS * volumes.scores - (offset**2).sum(axis=2) / (2 * spread**2)
+    weight = np.exp(weight - weight.max(axis=1, keepdims=True))
+    weight /= weight.sum(axis=1, keepdims=True)
+    mean = np.einsum("nm,nmi->ni", weight, offset)
+    second = np.einsum("nm,nmi,nmj->nij", weight, offset, offset)
+    covariance = second - mean[:, :, None] * mean[:, None]
+    precision = (np.eye(2) - covariance / spread**2) / spread**2
+    values, vectors = np.linalg.eigh(precision)
+    values = np.clip(values, 0, None) * volumes.seen[:, None]
+    precision = np.einsum("nij,nj,nkj->nik", vectors, values, vectors)
+    return Pull(mean / spread**2 * volumes.seen[:, None], precision)

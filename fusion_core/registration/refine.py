@@ -1,0 +1,159 @@
+"""Correction of a calibration from the pictures, measured now and then and followed smoothly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from fusion_core.registration.measure import Evidence, search
+from fusion_core.registration.parametric import Scene
+from fusion_core.registration.projective import (
+    corner_distance,
+    corners,
+    mapped,
+    rescaled,
+    to_matrix,
+    to_parameters,
+)
+from fusion_core.registration.pyramid import reduced, work_factor
+from fusion_core.registration.rig import Matrix, Size
+from fusion_core.registration.settings import RegistrationConfig
+from fusion_core.types import AlignedPair
+
+_STEP_PX = 0.35  # largest change of the correction from one frame to the next
+_NOISE_PX = 3.0  # a measurement further off than this is a bump, and believed when it is seen twice
+_GAIN = 0.5  # share of a trusted measurement in the correction
+_PATIENCE = 4  # measurements without trust from one wider search to the next
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """What the refinement has found so far.
+
+    Attributes:
+        matrix: 3x3 on the visible grid; the thermal picture belongs at ``rig(matrix @ pixel)``.
+        confidence: Trust in it in [0, 1].
+        residual_px: Misalignment of the last measured pictures, a mean over the corners; None
+            before the first measurement that could be trusted.
+        size_px: How far the correction moves the corners, in pixels, on average.
+        measured: Measurements so far.
+        trusted: Those that could be trusted.
+    """
+
+    matrix: Matrix
+    confidence: float = 1.0
+    residual_px: float | None = None
+    size_px: float = 0.0
+    measured: int = 0
+    trusted: int = 0
+
+
+class Refinement:
+    """Follows the misalignment of a pair of cameras from one aligned pair to the next.
+
+    Not safe for use from several threads at once. The same pairs give the same corrections.
+    """
+
+    def __init__(self, config: RegistrationConfig) -> None:
+        self._config = config
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: sizes, rig or time have changed."""
+        self._target: Matrix = np.eye(3)
+        self._bump: Matrix | None = None
+        self._doubts = 0
+        self._evidence = Evidence()
+        self._stamp_ns: int | None = None
+        self._due_ns: int | None = None
+        self.correction = Correction(np.eye(3))
+
+    def update(self, pair: AlignedPair, applied: Matrix) -> Correction:
+        """Take in one pair that was aligned with the correction ``applied``."""
+        if self._stamp_ns is not None and pair.stamp_ns < self._stamp_ns:
+            self.reset()
+        elapsed_s = 0.0 if self._stamp_ns is None else (pair.stamp_ns - self._stamp_ns) / 1e9
+        self._stamp_ns = pair.stamp_ns
+        if self._due_ns is None or pair.stamp_ns >= self._due_ns:
+            self._due_ns = pair.stamp_ns + round(self._config.period_s * 1e9)
+            self._measure(pair, applied)
+        self._follow(pair, elapsed_s)
+        return self.correction
+
+    def _measure(self, pair: AlignedPair, applied: Matrix) -> None:
+        """Estimate the whole correction from one pair."""
+        scene, factor = _scene(pair)
+        if scene is None:
+            return
+        start = rescaled(applied, 1 / factor)
+        found = self._evidence.measure(scene, start)
+        low = self._config.min_confidence
+        if found.confidence < low and self._doubts % _PATIENCE == _PATIENCE - 1:
+            wider = search(scene, start)
+            if wider.confidence >= low:
+                found, self._evidence = wider, Evidence()
+        confidence, whole = found.confidence, _size(pair)
+        total = rescaled(found.matrix, factor)
+        if corner_distance(total, np.eye(3), whole) > self._config.range_px:
+            confidence = 0.0
+        before = self.correction
+        good = confidence >= low
+        self._doubts = 0 if good else self._doubts + 1
+        share = _GAIN if before.measured else 1.0
+        residual = before.residual_px
+        if good:
+            residual = corner_distance(total, applied, whole)
+            self._believe(total, whole)
+        self.correction = Correction(
+            before.matrix,
+            before.confidence + share * (confidence - before.confidence),
+            residual,
+            before.size_px,
+            before.measured + 1,
+            before.trusted + good,
+        )
+
+    def _believe(self, total: Matrix, size: Size) -> None:
+        """Move the target towards a trusted measurement."""
+        if corner_distance(total, self._target, size) > _NOISE_PX:
+            known = self._bump is not None and corner_distance(total, self._bump, size) < _NOISE_PX
+            self._target, self._bump = (total, None) if known else (self._target, total)
+            return
+        self._bump = None
+        old, new = to_parameters(self._target, size), to_parameters(total, size)
+        self._target = to_matrix(old + _GAIN * (new - old), size)
+
+    def _follow(self, pair: AlignedPair, elapsed_s: float) -> None:
+        """Move the correction towards the target, no faster than allowed."""
+        before, size = self.correction, _size(pair)
+        now, target = mapped(before.matrix, corners(size)), mapped(self._target, corners(size))
+        way = float(np.linalg.norm(target - now, axis=1).max())
+        allowed = min(_STEP_PX, self._config.rate_px_s * elapsed_s)
+        if way < 1e-3 or allowed <= 0:
+            return
+        old, new = to_parameters(before.matrix, size), to_parameters(self._target, size)
+        matrix = to_matrix(old + min(1.0, allowed / way) * (new - old), size)
+        self.correction = Correction(
+            matrix,
+            before.confidence,
+            before.residual_px,
+            corner_distance(matrix, np.eye(3), size),
+            before.measured,
+            before.trusted,
+        )
+
+
+def _size(pair: AlignedPair) -> Size:
+    return pair.valid.shape[1], pair.valid.shape[0]
+
+
+def _scene(pair: AlignedPair) -> tuple[Scene | None, int]:
+    """Return the pictures at working size and the factor of the reduction."""
+    factor = work_factor(_size(pair))
+    if pair.visible is None or pair.thermal is None:
+        return None, factor
+    luma = np.asarray(cv2.cvtColor(pair.visible, cv2.COLOR_RGB2GRAY), np.float32)
+    valid = reduced(pair.valid.astype(np.float32), factor) > 0.99
+    return Scene(reduced(luma, factor), reduced(pair.thermal, factor) * 255, valid), factor

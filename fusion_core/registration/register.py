@@ -1,0 +1,166 @@
+"""Registration of one pair of images, without a calibration or from a rough one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion_core.errors import EncodingError, UsageError
+from fusion_core.registration.confidence import trust
+from fusion_core.registration.dense import refine_dense
+from fusion_core.registration.parametric import THOROUGH, Scene, estimate
+from fusion_core.registration.projective import normalised, rescaled, scaling
+from fusion_core.registration.pyramid import reduced, work_factor
+from fusion_core.registration.rig import Matrix, Size
+from fusion_core.types import FloatImage, Mask, UInt8Image
+
+# Expected of unregistered pairs: shift, linear and projective part, relative to half the width.
+_EXPECTED = np.array([100, 100, 0.06, 0.06, 0.06, 0.06, 0.006, 0.006])
+_LOW, _HIGH = 0.5, 99.5
+_SMALLEST = 48
+
+
+@dataclass(frozen=True, eq=False)
+class Registration:
+    """Where the pixels of a visible image are in the thermal image.
+
+    Attributes:
+        displacement: ``HxWx2`` float32 ``(x, y)`` in pixels on the visible grid:
+            ``aligned_thermal(p) = thermal(p + displacement(p))``.
+        homography: 3x3, ``thermal_pixel ~ homography @ visible_pixel``; None for a dense field.
+        confidence: Trust in the result in [0, 1].
+    """
+
+    displacement: FloatImage
+    homography: Matrix | None
+    confidence: float
+
+
+def register(
+    thermal: NDArray[Any],
+    visible: UInt8Image,
+    mode: Literal["homography", "dense"] = "homography",
+    initial: Matrix | None = None,
+) -> Registration:
+    """Find where the pixels of a visible image are in a thermal image.
+
+    Pixel ``(0, 0)`` is the centre of the top-left pixel.
+
+    Args:
+        thermal: ``HxW`` uint8, uint16 or float; black (0) or NaN up to the border counts as no
+            picture.
+        visible: ``HxWx3`` uint8 RGB; the size may differ.
+        mode: ``homography``, or ``dense`` for a smooth field on top of one.
+        initial: 3x3 map from visible to thermal pixels to begin with, such as a calibration's;
+            the images' sizes decide when None.
+
+    Raises:
+        EncodingError: An array has the wrong type or shape.
+        UsageError: Unknown mode, or ``initial`` is no 3x3 that can be inverted.
+    """
+    _check(thermal, visible, mode)
+    height, width = visible.shape[:2]
+    size = (width, height)
+    begin = _begin(initial, size, (thermal.shape[1], thermal.shape[0]))
+    factor = work_factor(size)
+    scene = _scene(thermal, visible, begin, factor)
+    found = estimate(scene, np.eye(3), THOROUGH, _EXPECTED, vote=True)
+    confidence = trust(scene, found)
+    homography = normalised(begin @ rescaled(found, factor))
+    if mode == "homography":
+        return Registration(_displacement(homography, size), homography, confidence)
+    field = refine_dense(scene, _displacement(found, scene.size))
+    field = np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_CUBIC), np.float32)
+    return Registration(_through(begin, field * factor), None, confidence)
+
+
+def _check(thermal: NDArray[Any], visible: UInt8Image, mode: str) -> None:
+    if mode not in {"homography", "dense"}:
+        raise UsageError(f"mode {mode!r}: is not one of homography, dense")
+    if thermal.ndim != 2 or thermal.dtype.kind not in "uf":
+        raise EncodingError(
+            f"thermal: {thermal.dtype} array of shape {thermal.shape}; "
+            "give HxW uint8, uint16 or float"
+        )
+    if visible.dtype != np.uint8 or visible.ndim != 3 or visible.shape[2] != 3:
+        raise EncodingError(
+            f"visible: {visible.dtype} array of shape {visible.shape}; give HxWx3 uint8 RGB"
+        )
+    if min(*thermal.shape, *visible.shape[:2]) < _SMALLEST:
+        raise EncodingError(
+            f"thermal {thermal.shape}, visible {visible.shape[:2]}: registration needs at least "
+            f"{_SMALLEST} pixels a side"
+        )
+
+
+def _begin(initial: Matrix | None, visible: Size, thermal: Size) -> Matrix:
+    """Return the map from visible to thermal pixels to begin with."""
+    if initial is None:
+        return scaling(thermal[0] / visible[0], thermal[1] / visible[1])
+    matrix = np.asarray(initial, np.float64)
+    if (
+        matrix.shape != (3, 3)
+        or not np.isfinite(matrix).all()
+        or abs(np.linalg.det(matrix)) < 1e-12
+    ):
+        raise UsageError(
+            f"initial: {matrix.tolist()} is no invertible 3x3; give a map from visible to thermal"
+        )
+    return matrix
+
+
+def _scene(thermal: NDArray[Any], visible: UInt8Image, begin: Matrix, factor: int) -> Scene:
+    """Return both pictures on the visible grid at working size."""
+    size = (visible.shape[1], visible.shape[0])
+    seen = _picture(thermal)
+    gray = _gray(thermal, seen)
+    # Where many thermal pixels fall on one, their mean is wanted, not one of them.
+    shrink = np.sqrt(abs(np.linalg.det(begin[:2, :2])))
+    if shrink > 1.5:
+        gray = np.asarray(cv2.GaussianBlur(gray, (0, 0), 0.4 * shrink), np.float32)
+    flags = cv2.WARP_INVERSE_MAP
+    there = cv2.warpPerspective(
+        seen.astype(np.float32), begin, size, flags=flags | cv2.INTER_LINEAR
+    )
+    warped = cv2.warpPerspective(gray, begin, size, flags=flags | cv2.INTER_LINEAR)
+    luma = np.asarray(cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY), np.float32)
+    share = np.asarray(there, np.float32)
+    gray = np.asarray(warped, np.float32)
+    return Scene(reduced(luma, factor), reduced(gray, factor), reduced(share, factor) > 0.99)
+
+
+def _picture(thermal: NDArray[Any]) -> Mask:
+    """Return True except in areas of 0 or NaN that touch the border, as a warp leaves them."""
+    empty = (~np.isfinite(thermal) | (thermal == 0)).astype(np.uint8)
+    _, labels = cv2.connectedComponents(empty, connectivity=4)
+    border = np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1]))
+    return np.asarray(~np.isin(labels, border[border > 0]))
+
+
+def _gray(thermal: NDArray[Any], seen: Mask) -> FloatImage:
+    """Return 8-bit images as they are, others stretched to 0 to 255."""
+    values = np.nan_to_num(thermal.astype(np.float32))
+    if thermal.dtype == np.uint8 or not seen.any():
+        return values
+    low, high = np.percentile(values[seen], (_LOW, _HIGH))
+    return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 255, np.float32)
+
+
+def _displacement(matrix: Matrix, size: Size) -> FloatImage:
+    """Return where a homography moves each pixel of an image."""
+    x, y = np.meshgrid(np.arange(size[0], dtype=np.float64), np.arange(size[1]))
+    pixels = np.stack((x, y, np.ones_like(x)), axis=2)
+    moved = pixels @ matrix.T
+    return np.asarray(moved[..., :2] / moved[..., 2:] - pixels[..., :2], np.float32)
+
+
+def _through(matrix: Matrix, field: FloatImage) -> FloatImage:
+    """Return the displacement by ``field`` and then ``matrix``."""
+    x, y = np.meshgrid(np.arange(field.shape[1]), np.arange(field.shape[0]))
+    pixels = np.stack((x, y), axis=2).astype(np.float64)
+    places = np.concatenate((pixels + field, np.ones_like(pixels[..., :1])), axis=2) @ matrix.T
+    return np.asarray(places[..., :2] / places[..., 2:] - pixels, np.float32)

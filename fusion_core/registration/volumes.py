@@ -1,0 +1,110 @@
+"""How well each block of the visible image fits the thermal image, for every small displacement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion_core.registration.features import Features
+from fusion_core.types import FloatImage
+
+Vectors = NDArray[np.float64]
+
+_NOISE = 0.02  # descriptor energy per pixel that counts as noise
+_LEAST_COVER = 0.25  # share of a block that both images must show
+
+
+@dataclass(frozen=True, eq=False)
+class Volumes:
+    """Similarity of blocks over displacements.
+
+    Attributes:
+        centres: ``Nx2`` block centres ``(x, y)`` in pixels, row by row.
+        grid: Rows and columns of blocks, ``N = rows * columns``.
+        shifts: ``Mx2`` displacements ``(x, y)`` in pixels.
+        scores: ``NxM`` float32 in [-1, 1], the normalised correlation of the descriptors; 0 for
+            blocks that are not seen.
+        seen: ``N`` bool, blocks that both images show.
+    """
+
+    centres: Vectors
+    grid: tuple[int, int]
+    shifts: Vectors
+    scores: FloatImage
+    seen: NDArray[np.bool_]
+
+
+def correlate(visible: Features, thermal: Features, reach: int, cell: int) -> Volumes:
+    """Correlate blocks with their surroundings within ``reach`` pixels.
+
+    A block is a window of 3x3 cells, its middle one weighing most; block centres are one cell
+    apart.
+    """
+    height, width = visible.energy.shape
+    rows, columns = height // cell, width // cell
+    # cells lie centred in the picture
+    top, left = (height - rows * cell) // 2, (width - columns * cell) // 2
+    box = slice(top, top + rows * cell), slice(left, left + columns * cell)
+    own, own_energy, own_valid = visible.channels[box], visible.energy[box], visible.valid[box]
+    around = ((reach, reach), (reach, reach))
+    other = np.pad(thermal.channels, (*around, (0, 0)))
+    energy, valid = np.pad(thermal.energy, around), np.pad(thermal.valid, around)
+    side = np.arange(-reach, reach + 1)
+    shifts = np.stack(np.meshgrid(side, side), axis=2).reshape(-1, 2)
+    scores = np.empty((rows * columns, len(shifts)), np.float32)
+    cover = np.empty_like(scores)
+    for index, (dx, dy) in enumerate(shifts):
+        y, x = top + reach + dy, left + reach + dx
+        there = slice(y, y + rows * cell), slice(x, x + columns * cell)
+        dot = np.einsum("hwc,hwc->hw", own, other[there])
+        sums = np.stack(
+            [
+                _windows(part, cell)
+                for part in (
+                    dot,
+                    own_energy * valid[there],
+                    energy[there] * own_valid,
+                    valid[there] * own_valid,
+                )
+            ]
+        )
+        noise = _NOISE * sums[3] + 1e-3
+        scores[:, index] = (sums[0] / np.sqrt((sums[1] + noise) * (sums[2] + noise))).ravel()
+        cover[:, index] = sums[3].ravel()
+    seen = cover.min(axis=1) > _LEAST_COVER * cell * cell
+    scores[~seen] = 0
+    y, x = np.mgrid[:rows, :columns]
+    centres = np.stack((x.ravel() * cell + left, y.ravel() * cell + top), axis=1) + (cell - 1) / 2
+    return Volumes(centres, (rows, columns), shifts.astype(np.float64), scores, seen)
+
+
+def _windows(image: FloatImage, cell: int) -> FloatImage:
+    """Return sums over cells, blurred with 1-2-1 in both directions to a mean of one cell."""
+    rows, columns = image.shape[0] // cell, image.shape[1] // cell
+    cells = image.reshape(rows, cell, columns, cell).sum(axis=(1, 3))
+    padded = np.pad(cells, 1)
+    down = padded[:-2] + 2 * padded[1:-1] + padded[2:]
+    return np.asarray((down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:]) / 16, np.float32)
+
+
+def moved(volumes: Volumes, by: Vectors) -> FloatImage:
+    """Return the scores with each block's displacements counted from ``by``, ``Nx2`` pixels.
+
+    ``result[block, shift] = scores[block, shift + by]``, linearly interpolated; displacements
+    beyond those compared take the value of the outermost.
+    """
+    side = round(len(volumes.shifts) ** 0.5)
+    reach = side // 2
+    whole = np.floor(by)
+    part = (by - whole).astype(np.float32)
+    place = (volumes.shifts[None] + whole[:, None] + reach).astype(int)
+    result = np.zeros_like(volumes.scores)
+    for right in (0, 1):
+        for down in (0, 1):
+            x = np.clip(place[..., 0] + right, 0, side - 1)
+            y = np.clip(place[..., 1] + down, 0, side - 1)
+            weight = np.abs(1 - right - part[:, :1]) * np.abs(1 - down - part[:, 1:])
+            result += weight * np.take_along_axis(volumes.scores, y * side + x, axis=1)
+    return result

@@ -1,0 +1,124 @@
+"""Small homographies, corrected maps and similarity volumes, against OpenCV and by hand."""
+
+import cv2
+import numpy as np
+from pictures import H, W, scene_pair, thermal_through
+
+from fusion_core.registration import Rig
+from fusion_core.registration.evidence import pull
+from fusion_core.registration.features import describe
+from fusion_core.registration.field import Field
+from fusion_core.registration.projective import (
+    corners,
+    jacobian,
+    mapped,
+    rescaled,
+    to_matrix,
+    to_parameters,
+)
+from fusion_core.registration.volumes import Volumes, correlate, moved
+from fusion_core.registration.warp import map_pixels, pixel_grid
+
+SIZE = (W, H)
+SMALL = np.array([0.02, -0.03, 0.01, 0.004, -0.006, -0.02, 0.003, -0.002])
+
+
+def test_parameters_and_matrix_are_the_same_map():
+    np.testing.assert_allclose(to_parameters(to_matrix(SMALL, SIZE), SIZE), SMALL, atol=1e-12)
+    np.testing.assert_allclose(to_matrix(np.zeros(8), SIZE), np.eye(3), atol=1e-12)
+    # by hand: 0.02 of half the longer side (160 px) to the right
+    shift = to_matrix(np.array([0.02, 0, 0, 0, 0, 0, 0, 0]), SIZE)
+    np.testing.assert_allclose(shift, [[1, 0, 3.2], [0, 1, 0], [0, 0, 1]], atol=1e-12)
+
+
+def test_jacobian_agrees_with_differences():
+    points = np.array([[0.0, 0], [319, 0], [12, 200], [159.5, 119.5]])
+    numeric = np.stack(
+        [
+            (mapped(to_matrix(step, SIZE), points) - mapped(to_matrix(-step, SIZE), points)) / 2e-6
+            for step in 1e-6 * np.eye(8)
+        ],
+        axis=2,
+    )
+    np.testing.assert_allclose(jacobian(points, SIZE), numeric, atol=1e-4)
+
+
+def test_convention_rescaled_maps_resized_pictures_centre_to_centre():
+    matrix = to_matrix(SMALL, SIZE)
+    half = rescaled(matrix, 0.5)
+    points = corners(SIZE)
+    # pixel areas halve: centre x goes to (x + 0.5) / 2 - 0.5
+    halved = (points + 0.5) / 2 - 0.5
+    expected = (mapped(matrix, points) + 0.5) / 2 - 0.5
+    np.testing.assert_allclose(mapped(half, halved), expected, atol=1e-9)
+
+
+def test_a_corrected_map_is_the_rig_after_the_correction():
+    camera = {
+        "image_width": 320,
+        "image_height": 240,
+        "distortion_model": "plumb_bob",
+        "distortion_coefficients": [-0.2, 0.05, 0, 0, 0],
+        "camera_matrix": [300, 0, 160, 0, 300, 120, 0, 0, 1],
+    }
+    transform = np.eye(4)
+    transform[0, 3] = 0.05
+    rig = Rig.from_mapping(
+        {
+            "visible": camera,
+            "thermal": camera,
+            "T_thermal_rgb": transform.tolist(),
+            "reference_depth_m": 8,
+        }
+    )
+    matrix = to_matrix(SMALL, SIZE)
+    y, x = np.mgrid[:H, :W].astype(np.float32)
+    warp = Field(rig, SIZE, SIZE, 30).corrected(matrix)
+    # pictures of x and y say where each pixel was taken from
+    found = np.stack((warp.apply(x), warp.apply(y)), axis=2)
+    points = map_pixels(rig, mapped(matrix, pixel_grid(SIZE)), SIZE, SIZE).reshape(H, W, 2)
+    inside = cv2.erode(warp.valid.astype(np.uint8), np.ones((5, 5))) > 0
+    assert inside.mean() > 0.8
+    assert np.abs(found - points)[inside].max() < 0.05
+
+
+def test_blocks_fit_best_where_the_picture_has_moved_to():
+    visible, thermal = scene_pair()
+    # thermal content 3 px right and 2 px down
+    thermal = thermal_through(thermal, np.broadcast_to((-3.0, -2.0), (H, W, 2)))
+    gray = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    everywhere = np.ones((H, W), bool)
+    volumes = correlate(
+        describe(gray, everywhere), describe(thermal.astype(np.float32), everywhere), 5, 16
+    )
+    best = volumes.shifts[volumes.scores.argmax(axis=1)]
+    assert volumes.seen.all()
+    assert (np.linalg.norm(best - (3, 2), axis=1) <= 1).mean() > 0.8
+    assert np.abs(volumes.scores).max() <= 1
+
+
+def make_volumes(scores, reach):
+    side = np.arange(-reach, reach + 1)
+    shifts = np.stack(np.meshgrid(side, side), axis=2).reshape(-1, 2).astype(float)
+    count = len(scores)
+    flat = np.asarray(scores, np.float32).reshape(count, -1)
+    return Volumes(np.zeros((count, 2)), (1, count), shifts, flat, np.ones(count, bool))
+
+
+def test_scores_are_counted_from_another_displacement():
+    scores = np.zeros((2, 5, 5))
+    scores[0, 2, 3] = 1  # best one to the right
+    scores[1, 3, 2] = 1  # best one down
+    result = moved(make_volumes(scores, 2), np.array([[1.0, 0], [0, 0.5]])).reshape(2, 5, 5)
+    assert result[0, 2, 2] == 1
+    np.testing.assert_allclose(result[1, 2:4, 2], (0.5, 0.5))
+
+
+def test_an_edge_pulls_across_and_not_along():
+    x = np.arange(-4, 5)
+    edge = np.broadcast_to(np.exp(-((x - 2) ** 2) / 2), (9, 9))  # best at x = 2, any y
+    found = pull(make_volumes([edge, np.zeros((9, 9))], 4), np.zeros((2, 2)), 1.5)
+    assert found.gradient[0, 0] > 0.3
+    assert abs(found.gradient[0, 1]) < 1e-6
+    assert found.precision[0, 1, 1] < 0.1 * found.precision[0, 0, 0]
+    assert np.abs(found.precision[1]).max() < 0.1 * found.precision[0, 0, 0]  # a flat block
