@@ -1,14 +1,17 @@
-"""``fusion train``: train a fusion network from scratch by its recipe."""
+"""``fusion train``: train a fusion network, or the detector, by its recipe."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from fusion_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from fusion_core.training import Place
 
 
 @dataclass(frozen=True)
@@ -16,17 +19,22 @@ class Train:
     """Train a network on registered pairs; a killed run goes on with --resume.
 
     OUT receives weights.safetensors (averaged weights, loadable at any time), log.jsonl,
-    recipe.json, sheets/ with pictures of held-out scenes, and the checkpoint.
+    recipe.json, sheets/ with pictures of held-out scenes, and the checkpoint. The detector
+    pair-nano needs labels/ beside vi/ and ir/; OUT then receives pair-nano.onnx, log.jsonl,
+    the rendered scenes it also learns from, and the checkpoint.
     """
 
     model: Annotated[str, tyro.conf.arg(metavar="NAME")]
-    """Network to train, one of `fusion models`; its recipe ships with the package."""
+    """Network to train: one of `fusion models`, pair-nano (the detector) or prior (the embedded
+    provider of scene priors); its recipe ships with it."""
     data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR [DIR ...]")]
     """Folders with vi/ and ir/ of equal stems, or folders of clips that hold them."""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder of the run."""
     resume: bool = False
     """Go on from the checkpoint in the folder of the run."""
+    init: Annotated[Path | None, tyro.conf.arg(metavar="FILE.safetensors")] = None
+    """Start from these weights of the same network (fine-tuning); default: from scratch."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Optimiser steps; default: the recipe's."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
@@ -45,24 +53,65 @@ class Train:
     def run(self) -> int:
         """Train to the end of the recipe."""
         import torch
-        from tqdm import tqdm
 
-        from fusion_core.training import Place, Trainer, fast_precision, load_pairs, load_recipe
+        from fusion_core.training import Place, fast_precision
 
         if self.threads < 0:
             raise UsageError(f"--threads {self.threads}: must be at least 0")
         if self.threads:
             torch.set_num_threads(self.threads)
+        if self.model == "prior":
+            return self._train_prior()
         device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         precision = (
             fast_precision(device) if self.precision == "auto" else getattr(torch, self.precision)
         )
-        recipe = load_recipe(self.model, self.ablation, steps=self.steps)
         place = Place(self.out, self.seed, device, precision, self.compile)
+        if self.model == "pair-nano":
+            return self._train_detector(place)
+        return self._train_fuser(place)
+
+    def _train_fuser(self, place: Place) -> int:
+        from tqdm import tqdm
+
+        from fusion_core.training import Trainer, load_pairs, load_recipe
+
+        recipe = load_recipe(
+            self.model, self.ablation, steps=self.steps, init=str(self.init) if self.init else None
+        )
         trainer = Trainer(recipe, load_pairs(self.data), place, resume=self.resume)
         with tqdm(total=recipe.steps, initial=trainer.step, unit="step", desc=self.model) as bar:
             trainer.run(bar.update)
         print(f"{self.out / 'weights.safetensors'}: {trainer.step} steps, {trainer.seconds:.0f} s")
+        return 0
+
+    def _train_detector(self, place: Place) -> int:
+        from tqdm import tqdm
+
+        from fusion_core.training.detector import DetectorRecipe, DetectorTrainer, load_pool
+
+        for option in ("ablation", "init"):
+            if given := getattr(self, option):
+                raise UsageError(f"--{option} {given}: not for the detector; leave it out")
+        recipe = DetectorRecipe() if self.steps is None else DetectorRecipe(steps=self.steps)
+        pool = load_pool(self.data, self.out / "rendered", recipe.rendered_seeds)
+        trainer = DetectorTrainer(recipe, pool, place, resume=self.resume)
+        with tqdm(total=recipe.steps, initial=trainer.step, unit="step", desc=self.model) as bar:
+            trainer.run(bar.update)
+        written = trainer.export()
+        print(f"{written}: {trainer.step} steps, {trainer.seconds:.0f} s")
+        return 0
+
+    def _train_prior(self) -> int:
+        """Train the embedded provider in one go, on the CPU."""
+        from fusion_core.training.priors import PriorRecipe, train_prior
+
+        if self.resume or self.ablation or self.init or self.compile:
+            raise UsageError(
+                "--model prior: trains in one go, without --resume, --ablation, --init, --compile"
+            )
+        recipe = PriorRecipe() if self.steps is None else PriorRecipe(steps=self.steps)
+        print(train_prior(self.data, self.out, recipe, self.seed))
         return 0

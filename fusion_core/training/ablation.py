@@ -1,7 +1,4 @@
-"""Ablations by name: the same run with one part taken out (M2PN, section "ablation study").
-
-The paper's case 2 puts a discriminator in the judge's place; there is none here.
-"""
+"""Ablations by name: the same run with one part taken out (M2PN, section "ablation study")."""
 
 from __future__ import annotations
 
@@ -33,11 +30,12 @@ class Ablation:
     case: int
     network: Mapping[str, bool] = field(default_factory=dict)
     loss: Mapping[str, float] = field(default_factory=dict)
-    recipe: Mapping[str, float] = field(default_factory=dict)
+    recipe: Mapping[str, float | str] = field(default_factory=dict)
 
 
 ABLATIONS: Mapping[str, Ablation] = {
     "no-context": Ablation(1, network={"context_nodes": False}),
+    "discriminator": Ablation(2, recipe={"judge": "discriminator"}),
     "no-judge": Ablation(3, recipe={"kappa": _NEVER}),
     "no-graph": Ablation(4, network={"graph": False}),
     "no-memory": Ablation(5, network={"memory": False}),

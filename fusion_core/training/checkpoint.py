@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from fusion_core.errors import WeightsError
-from fusion_core.models import Fuser
 from fusion_core.runtime.files import atomic_path
 
 FORMAT = "fusion-training-1"
@@ -20,8 +20,7 @@ FORMAT = "fusion-training-1"
 
 def save_state(
     path: Path,
-    model: Fuser,
-    average: Fuser,
+    networks: Mapping[str, nn.Module],
     optimiser: torch.optim.Optimizer,
     scalars: dict[str, Any],
 ) -> None:
@@ -29,16 +28,16 @@ def save_state(
 
     Args:
         path: File to write.
-        model: The network in training.
-        average: Its running average.
-        optimiser: Its optimiser.
+        networks: All networks of the run by name: the one in training, its running average, ...
+        optimiser: The optimiser.
         scalars: Plain values: step, memory bank file, recipe, seed.
 
     Raises:
         OSError: The file cannot be written.
     """
-    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
-    tensors |= {f"average.{key}": value for key, value in average.state_dict().items()}
+    tensors: dict[str, Tensor] = {}
+    for name, network in networks.items():
+        tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
     for index, entries in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{key}": value for key, value in entries.items()}
     tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
@@ -48,7 +47,7 @@ def save_state(
 
 
 def load_state(
-    path: Path, model: Fuser, average: Fuser, optimiser: torch.optim.Optimizer
+    path: Path, networks: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer
 ) -> dict[str, Any]:
     """Load what :func:`save_state` wrote and return its scalars.
 
@@ -68,11 +67,11 @@ def load_state(
             f"{path}: format {metadata.get('format')!r}, expected {FORMAT!r}; start a new run"
         )
     try:
-        model.load_state_dict(_below("model.", tensors))
-        average.load_state_dict(_below("average.", tensors))
+        for name, network in networks.items():
+            network.load_state_dict(_below(f"{name}.", tensors))
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise WeightsError(f"{path}: does not fit {model.name!r} ({reason})") from None
+        raise WeightsError(f"{path}: does not fit the networks of this run ({reason})") from None
     _load_optimiser(optimiser, _below("optimiser.", tensors))
     scalars: dict[str, Any] = json.loads(metadata["scalars"])
     return scalars

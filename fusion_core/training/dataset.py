@@ -64,10 +64,10 @@ def load_pairs(folders: Sequence[Path]) -> list[Pair]:
     pairs: list[Pair] = []
     for folder in folders:
         if (folder / "vi").is_dir():
-            found = [_load_pair(f"{folder}/{stem}", *files) for stem, *files in _stems(folder)]
+            found = [_load_pair(f"{folder}/{stem}", *files) for stem, *files in pair_files(folder)]
         else:
             clips = [clip for clip in sorted(folder.glob("*/")) if (clip / "vi").is_dir()]
-            found = [_load_pair(str(c), *files) for c in clips for _, *files in _stems(c)]
+            found = [_load_pair(str(c), *files) for c in clips for _, *files in pair_files(c)]
         if not found:
             raise SourceError(
                 f"{folder}: no pairs; expected ir/ and vi/ of equal stems, there or one level down"
@@ -126,7 +126,7 @@ def whole_pair(pair: Pair) -> Batch:
     return Batch(*(plane.contiguous() for plane in tensor.chunk(3, dim=1)))
 
 
-def _stems(folder: Path) -> list[tuple[str, Path, Path]]:
+def pair_files(folder: Path) -> list[tuple[str, Path, Path]]:
     """Return stem, thermal and visible file of every pair of a folder, sorted."""
     visible, thermal = _by_stem(folder / "vi"), _by_stem(folder / "ir")
     lonely = sorted(visible.keys() ^ thermal.keys())

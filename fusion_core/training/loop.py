@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig, judge
-from fusion_core.models import Fuser, FuserOutput, save_weights
+from fusion_core.models import Fuser, FuserOutput, load_weights, save_weights
 from fusion_core.training.ablation import build_network
 from fusion_core.training.checkpoint import load_state, save_state
 from fusion_core.training.dataset import Batch, Pair, make_batch, split_by_scene
+from fusion_core.training.discriminator import Discriminator
 from fusion_core.training.objective import objective
 from fusion_core.training.recipe import Recipe
+from fusion_core.training.runlog import RunLog
 from fusion_core.training.validation import validate
 
 _LOG_EVERY = 50
@@ -34,7 +36,7 @@ class Place:
 
     Attributes:
         out: Folder of the run: ``weights.safetensors``, ``checkpoint.safetensors``, ``log.jsonl``,
-            ``recipe.json``, ``sheets/``.
+            ``tensorboard/``, ``recipe.json``, ``sheets/``.
         seed: Seed of weights, crops and split.
         device: Torch device.
         precision: Type that the network computes in; losses and weights are float32.
@@ -80,6 +82,9 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
+        self.judge: Discriminator | None = None
+        if recipe.judge == "discriminator":
+            self.judge = Discriminator(place.seed).to(place.device)
         if not resume:
             self._start()
         self.average = copy.deepcopy(self.model).eval().requires_grad_(requires_grad=False)
@@ -96,20 +101,20 @@ class Trainer:
     def run(self, on_step: Callable[[], object] = lambda: None) -> None:
         """Train to the end of the recipe; call ``on_step`` after every step."""
         (self.place.out / "recipe.json").write_text(json.dumps(self._describe(), indent=2) + "\n")
-        with (self.place.out / "log.jsonl").open("a", encoding="utf-8") as log:
+        with RunLog(self.place.out, self.step) as log:
             while self.step < self.recipe.steps:
                 started = time.monotonic()
                 entry = self._advance()
                 self.seconds += time.monotonic() - started
                 if self.step % _LOG_EVERY == 0:
-                    log.write(json.dumps(self._entry(entry)) + "\n")
-                    log.flush()
+                    log.add(self._entry(entry))
                 last = self.step == self.recipe.steps
                 if last or self.step % self.recipe.save_every == 0:
                     self.save()
                 if last or self.step % self.recipe.validate_every == 0:
                     terms = validate(self.average, self.held_out, self.recipe.loss, self._sheet())
-                    log.write(json.dumps({"step": self.step, "validation": terms}) + "\n")
+                    log.add({"step": self.step, "validation": terms})
+                    log.add_sheet(self.step, self._sheet())
                 on_step()
 
     def save(self) -> None:
@@ -118,9 +123,7 @@ class Trainer:
         self.bank.save(out / bank)
         self.average.bank.copy_(self.bank.slots)
         scalars = {**self._describe(), "step": self.step, "seconds": self.seconds, "bank": bank}
-        save_state(
-            out / "checkpoint.safetensors", self.model, self.average, self.optimiser, scalars
-        )
+        save_state(out / "checkpoint.safetensors", self._networks(), self.optimiser, scalars)
         for old in out.glob("bank-*.safetensors"):
             if old.name != bank:
                 old.unlink()
@@ -141,8 +144,7 @@ class Trainer:
         self.optimiser.step()
         decay = min(recipe.ema, (1 + self.step) / (10 + self.step))
         update_average(self.average, self.model, decay)
-        fused = output.fused.detach().float()
-        self.bank.update(output.query, judge(fused))
+        self.bank.update(output.query, self._score(output.fused.detach().float(), batch))
         self.step += 1
         return {**terms, "gradient_norm": norm}
 
@@ -165,12 +167,29 @@ class Trainer:
             output: FuserOutput = self.fuse(batch.thermal, batch.visible, slots)
         return output
 
+    def _score(self, fused: Tensor, batch: Batch) -> Tensor:
+        """Return the judge's scores of the fused crops."""
+        if self.judge is None:
+            return judge(fused)
+        return self.judge.judge(fused, batch.thermal, batch.visible)
+
+    def _networks(self) -> dict[str, nn.Module]:
+        networks: dict[str, nn.Module] = {"model": self.model, "average": self.average}
+        return networks if self.judge is None else {**networks, "judge": self.judge}
+
     def _start(self) -> None:
-        """Make the folder, and bring the random slots to the length of the first scene vectors."""
+        """Make the folder and the initial weights.
+
+        Without trained weights to start from, the random slots are brought to the length of the
+        first scene vectors.
+        """
         checkpoint = self.place.out / "checkpoint.safetensors"
         if checkpoint.exists():
             raise UsageError(f"{checkpoint}: a run lies here; resume it or choose another folder")
         self.place.out.mkdir(parents=True, exist_ok=True)
+        if self.recipe.init:
+            load_weights(self.model, self.recipe.init)
+            return
         with torch.no_grad():
             query = self._forward(self._batch(), self.model.bank).query.float()
             self.model.bank.mul_(query.norm(dim=1).mean())
@@ -178,7 +197,7 @@ class Trainer:
     def _load(self) -> dict[str, Any]:
         """Load the checkpoint; refuse one of another recipe, seed or data."""
         path = self.place.out / "checkpoint.safetensors"
-        scalars = load_state(path, self.model, self.average, self.optimiser)
+        scalars = load_state(path, self._networks(), self.optimiser)
         for key, value in self._describe().items():
             if scalars[key] != value:
                 raise UsageError(

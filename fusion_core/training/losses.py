@@ -18,6 +18,7 @@ SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 LOCAL_WINDOW = 11
 SURROUND_WINDOW = 63
 EPS = 1e-6
+FLAT = 1e-5
 
 
 class Selection(NamedTuple):
@@ -48,6 +49,24 @@ def gradient_loss(fused: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
     """Return the mean distance of the fused Sobel magnitude to the larger one of the sources."""
     target = torch.maximum(sobel_magnitude(thermal), sobel_magnitude(visible))
     return (sobel_magnitude(fused) - target).abs().mean()
+
+
+def complement_loss(fused: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
+    """Return 2 - corr(fused - visible, thermal) - corr(fused - thermal, visible), mean over crops.
+
+    What the fused picture has beyond one source shall be what the other source shows: the sum of
+    the correlations of differences (Aslantas, Bendes 2015), as a loss.
+    """
+    from_thermal = _correlation(fused - visible, thermal)
+    return 2 - (from_thermal + _correlation(fused - thermal, visible)).mean()
+
+
+def _correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Return Pearson's correlation per picture, ``Bx1``, near 0 where one of them is flat."""
+    a = a - a.mean(dim=(-2, -1), keepdim=True)
+    b = b - b.mean(dim=(-2, -1), keepdim=True)
+    variances = (a.square().mean(dim=(-2, -1)) + FLAT) * (b.square().mean(dim=(-2, -1)) + FLAT)
+    return (a * b).mean(dim=(-2, -1)) / variances.sqrt()
 
 
 def _blur_matrix(length: int, like: Tensor) -> Tensor:

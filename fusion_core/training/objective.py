@@ -12,6 +12,7 @@ from fusion_core.training.dataset import Batch
 from fusion_core.training.losses import (
     attract,
     brighter_intensity_loss,
+    complement_loss,
     gradient_loss,
     repel,
     select,
@@ -44,6 +45,8 @@ def objective(output: FuserOutput, batch: Batch, weights: LossWeights) -> dict[s
         terms["ssim"] = weights.ssim * (2 - ssim(fused, thermal) - ssim(fused, visible))
     if weights.gradient:
         terms["gradient"] = weights.gradient * gradient_loss(fused, thermal, visible)
+    if weights.complement:
+        terms["complement"] = weights.complement * complement_loss(fused, thermal, visible)
     if weights.contrast and "thermal_graph" in output.nodes:
         terms["contrast"] = weights.contrast * contrast_loss(output.nodes)
     terms["total"] = torch.stack(list(terms.values())).sum()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -29,6 +29,7 @@ class LossWeights:
             guard forbid it.
         ssim: Structural dissimilarity to both sources, summed.
         gradient: L1 to the larger Sobel magnitude.
+        complement: What fused adds to one source correlates with the other source.
         contrast: Contrastive terms between scene vectors (M2PN, L_ctr).
         k: Threshold of the selection in standard deviations.
         guard: Select thermal only where it stands out from the visible surround at least as much
@@ -41,6 +42,7 @@ class LossWeights:
     brighter: _Weight = 0.0
     ssim: _Weight = 15.0
     gradient: _Weight = 15.0
+    complement: _Weight = 0.0
     contrast: _Weight = 1.0
     k: float = 0.1
     guard: bool = False
@@ -53,6 +55,8 @@ class Recipe:
     Attributes:
         model: Network to train.
         ablation: Part that is taken out; empty is the full system.
+        init: Weights file to start from; empty starts from random weights.
+        judge: What scores the fused crops for the memory: ``handcrafted`` or ``discriminator``.
         steps: Optimiser steps.
         batch: Crops per step.
         crop: Edge of a crop in pixels.
@@ -89,6 +93,8 @@ class Recipe:
     validate_every: Annotated[int, Field(ge=1)] = 1000
     save_every: Annotated[int, Field(ge=1)] = 500
     ablation: str = ""
+    init: str = ""
+    judge: Literal["handcrafted", "discriminator"] = "handcrafted"
     loss: LossWeights = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)
 

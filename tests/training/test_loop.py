@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from fusion_core.errors import UsageError, WeightsError
-from fusion_core.models import create_model, load_model
+from fusion_core.models import create_model, load_model, save_weights
 from fusion_core.training import Place, Trainer, load_pairs, load_recipe
+from fusion_core.training.discriminator import Discriminator
 from fusion_core.training.loop import learning_rate, update_average
 
 SMALL = dataclasses.replace(
@@ -48,13 +49,21 @@ def kill_after(steps):
     return on_step
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, pairs, precision):
-    Trainer(SMALL, pairs, place(tmp_path / "whole", precision=precision)).run()
+@pytest.mark.parametrize(
+    ("precision", "judge"),
+    [
+        (torch.float32, "handcrafted"),
+        (torch.bfloat16, "handcrafted"),
+        (torch.float32, "discriminator"),
+    ],
+)
+def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, pairs, precision, judge):
+    recipe = dataclasses.replace(SMALL, judge=judge)
+    Trainer(recipe, pairs, place(tmp_path / "whole", precision=precision)).run()
     broken = place(tmp_path / "broken", precision=precision)
     with pytest.raises(KilledError):
-        Trainer(SMALL, pairs, broken).run(kill_after(5))
-    resumed = Trainer(SMALL, pairs, broken, resume=True)
+        Trainer(recipe, pairs, broken).run(kill_after(5))
+    resumed = Trainer(recipe, pairs, broken, resume=True)
     assert resumed.step == 3
     resumed.run()
     for name in ("checkpoint.safetensors", "weights.safetensors", "bank-000006.safetensors"):
@@ -80,6 +89,47 @@ def test_log_and_sheet_tell_of_the_run(tmp_path, pairs):
     sheet = cv2.imread(str(tmp_path / "sheets" / "000006.png"))
     assert sheet.shape[0] == 2 * (240 + 4)  # two pairs of five are at least 30 %
     assert json.loads((tmp_path / "recipe.json").read_text())["recipe"]["batch"] == 2
+
+
+def test_tensorboard_shows_what_the_log_holds(tmp_path, pairs):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    recipe = dataclasses.replace(SMALL, steps=50, batch=1, save_every=50, validate_every=50)
+    Trainer(recipe, pairs, place(tmp_path)).run()
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    board = events.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    (total,) = board.Scalars("total")
+    assert (total.step, total.value) == (50, pytest.approx(entries[0]["total"]))
+    (held_out,) = board.Scalars("validation/total")
+    assert held_out.value == pytest.approx(entries[1]["validation"]["total"])
+    assert [image.step for image in board.Images("held out")] == [50]
+
+
+def test_fine_tuning_starts_from_the_weights_given(tmp_path, pairs):
+    Trainer(SMALL, pairs, place(tmp_path / "first")).run()
+    weights = tmp_path / "first" / "weights.safetensors"
+    recipe = dataclasses.replace(SMALL, init=str(weights))
+    tuned = Trainer(recipe, pairs, place(tmp_path / "second"))
+    for key, value in load_file(weights).items():
+        assert torch.equal(tuned.model.state_dict()[key], value), key
+
+
+def test_fine_tuning_refuses_weights_of_another_network(tmp_path, pairs):
+    save_weights(create_model("m2pn"), tmp_path / "other.safetensors")
+    recipe = dataclasses.replace(SMALL, init=str(tmp_path / "other.safetensors"))
+    with pytest.raises(WeightsError, match="expected 'm2pn-edge'"):
+        Trainer(recipe, pairs, place(tmp_path / "run"))
+
+
+def test_discriminator_learns_to_tell_fused_pictures_from_sources():
+    generator = torch.Generator().manual_seed(1)
+    judge = Discriminator(seed=0)
+    sources = torch.rand(4, 1, 32, 32, generator=generator)
+    blurred = torch.nn.functional.avg_pool2d(sources, 5, stride=1, padding=2)
+    first = judge.judge(blurred, sources, sources).mean()
+    for _ in range(60):
+        last = judge.judge(blurred, sources, sources).mean()
+    assert last < first - 0.1
+    assert judge(sources).min() > judge(blurred).max()
 
 
 @pytest.mark.parametrize("name", ["no-context", "no-graph", "no-memory", "no-prompts"])

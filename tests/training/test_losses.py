@@ -134,6 +134,25 @@ def test_intensity_losses_by_hand():
     )
 
 
+def test_complement_loss_is_numpys_sum_of_correlations_of_differences(images):
+    fused, thermal, visible = images
+    expected = 2.0 - sum(
+        np.corrcoef((fused - one).ravel(), other.ravel())[0, 1]
+        for one, other in ((visible, thermal), (thermal, visible))
+    )
+    actual = losses.complement_loss(*(as_tensor(i) for i in images)).item()
+    # The floor under the variances lets flat crops give 0 instead of nan; here it is small.
+    assert actual == pytest.approx(expected, abs=2e-3)
+
+
+def test_complement_loss_of_a_flat_crop_is_finite():
+    flat = torch.full((1, 1, 16, 16), 0.4, requires_grad=True)
+    loss = losses.complement_loss(flat, flat.detach(), flat.detach())
+    loss.backward()
+    assert loss.item() == pytest.approx(2.0)
+    assert flat.grad.isfinite().all()
+
+
 def test_contrastive_terms_by_hand():
     # Cosines are 1 on the diagonal and 0 off it; (1 + cos) / 2 gives 0.9995 (clamped) and 0.5.
     basis = torch.eye(2)

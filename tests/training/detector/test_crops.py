@@ -1,0 +1,109 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from fusion_core.training.detector.assign import Objects
+from fusion_core.training.detector.crops import Sampling, draw_picture, make_batch, to_objects
+from fusion_core.training.detector.data import LabelledPair
+from fusion_core.training.detector.degrade import THERMAL, VISIBLE, degrade
+from fusion_core.training.detector.labels import IGNORE, Labels
+from fusion_core.training.detector.pool import Pool
+
+PLAIN = Sampling(size=128, input=(128, 160), scale=(0.5, 1.6), mosaic=0, shift=0, blind=0)
+
+
+def bright_boxes(pair_count=3):
+    """Pairs that are black but for one white rectangle, which is the object."""
+    pairs = []
+    for index in range(pair_count):
+        planes = np.zeros((128, 160, 4), np.uint8)
+        left, top, right, bottom = 30 + 20 * index, 20 + 10 * index, 80 + 20 * index, 90
+        planes[top:bottom, left:right] = 255
+        boxes = np.array([[left, top, right, bottom]], np.float32)
+        pairs.append(LabelledPair(str(index), planes, Labels(boxes, np.array([0]))))
+    return Pool(pairs)
+
+
+@pytest.mark.parametrize("mosaic", [0.0, 1.0])
+def test_boxes_follow_their_objects_through_scale_flip_and_mosaic(mosaic):
+    """What is bright in either modality is exactly what the boxes say, to a pixel at each edge."""
+    sampling = dataclasses.replace(PLAIN, mosaic=mosaic)
+    rng = np.random.default_rng(0)
+    seen = 0
+    for _ in range(30):
+        picture, labels = draw_picture(bright_boxes(), sampling, rng)
+        inside, near = np.zeros((2, 128, 128), bool)
+        for box in labels.boxes:
+            left, top, right, bottom = box
+            x0, y0 = np.floor([left - 1, top - 1]).clip(0).astype(int)
+            x1, y1 = np.ceil([right + 1, bottom + 1]).astype(int)
+            near[y0:y1, x0:x1] = True
+            x0, y0 = np.ceil([left + 1, top + 1]).astype(int)
+            x1, y1 = np.floor([right - 1, bottom - 1]).astype(int)
+            inside[y0:y1, x0:x1] = True
+            seen += 1
+        for plane in (picture[..., 0], picture[..., 3]):
+            assert plane[inside].min(initial=255) > 200
+            assert plane[~near].max(initial=0) <= 114
+    assert seen > 10
+
+
+def test_what_is_left_of_an_object_cut_by_the_border_is_ignored():
+    planes = np.zeros((128, 160, 4), np.uint8)
+    boxes = np.array([[0, 40, 160, 50]], np.float32)
+    pool = Pool([LabelledPair("wide", planes, Labels(boxes, np.array([1])))])
+    sampling = dataclasses.replace(PLAIN, size=32, scale=(1.0, 1.0), centred=1.0)
+    classes = {
+        int(number)
+        for seed in range(20)
+        for number in draw_picture(pool, sampling, np.random.default_rng(seed))[1].classes
+    }
+    assert classes == {IGNORE}
+
+
+def test_ignored_regions_are_kept_apart():
+    boxes = np.array([[0, 0, 4, 8], [10, 10, 20, 30]], np.float32)
+    objects = to_objects(Labels(boxes, np.array([IGNORE, 2])))
+    assert isinstance(objects, Objects)
+    assert objects.boxes.tolist() == [[15, 20, 10, 20]]
+    assert objects.classes.tolist() == [2]
+    assert objects.ignore.tolist() == [[2, 4, 4, 8]]
+
+
+def test_batches_depend_on_seed_and_step_only(pool):
+    sampling = Sampling(size=96, input=(128, 160))
+    first, boxes = make_batch(pool, sampling, count=3, seed=1, step=5)
+    again, same = make_batch(pool, sampling, count=3, seed=1, step=5)
+    other, _ = make_batch(pool, sampling, count=3, seed=1, step=6)
+    assert torch.equal(first, again)
+    assert all(torch.equal(a.boxes, b.boxes) for a, b in zip(boxes, same, strict=True))
+    assert not torch.equal(first, other)
+    assert first.dtype == torch.float32
+    assert 0 <= first.min() <= first.max() <= 1
+
+
+def test_a_blind_camera_shows_nothing_of_the_scene_and_the_other_is_kept(pool):
+    """Never both: the labels must be seen in one of them."""
+    sampling = Sampling(size=96, input=(128, 160), blind=1.0, centred=1.0, mosaic=0)
+    for seed in range(25):
+        pictures, objects = make_batch(pool, sampling, count=1, seed=seed, step=0)
+        if not len(objects[0].boxes):
+            continue
+        spread = [pictures[0, :3].std().item(), pictures[0, 3].std().item()]
+        assert max(spread) > 0.01
+
+
+@pytest.mark.parametrize("kind", ["visible", "thermal"])
+def test_every_degradation_keeps_shape_range_and_type(kind):
+    rng = np.random.default_rng(0)
+    image = rng.random((40, 50, 3) if kind == "visible" else (40, 50)).astype(np.float32)
+    for _, change in VISIBLE if kind == "visible" else THERMAL:
+        before = image.copy()
+        changed = degrade(image, ((1.0, change),), rng)
+        assert changed.shape == image.shape
+        assert changed.dtype == np.float32
+        assert 0 <= changed.min() <= changed.max() <= 1
+        assert not np.array_equal(changed, before)
+        assert np.array_equal(image, before)

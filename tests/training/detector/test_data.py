@@ -1,0 +1,73 @@
+import cv2
+import numpy as np
+import pytest
+
+from fusion_core.errors import SourceError
+from fusion_core.source.synthetic import SyntheticScene
+from fusion_core.training.detector.data import load_labelled
+from fusion_core.training.detector.labels import IGNORE, read_labels
+from fusion_core.training.detector.rendered import render_scene
+
+
+def test_convention_labels_are_left_top_width_height_and_three_classes(tmp_path, write_labels):
+    rows = [("truck", 10, 20, 30, 5), ("motorcycle", 1, 2, 3, 4), ("ignore", 0, 0, 9, 9)]
+    write_labels(tmp_path / "a.csv", rows)
+    labels = read_labels(tmp_path / "a.csv")
+    assert labels.boxes.tolist() == [[10, 20, 40, 25], [1, 2, 4, 6], [0, 0, 9, 9]]
+    assert labels.classes.tolist() == [1, 2, IGNORE]
+
+
+@pytest.mark.parametrize("row", [("tree", 1, 1, 1, 1), ("car", 1, 1, 1), ("car", "x", 1, 1, 1)])
+def test_malformed_rows_are_named(tmp_path, row, write_labels):
+    write_labels(tmp_path / "a.csv", [row])
+    with pytest.raises(SourceError, match=row[0]):
+        read_labels(tmp_path / "a.csv")
+
+
+def test_a_picture_without_objects_is_a_picture(tmp_path, labelled_folder, write_labels):
+    write_labels(labelled_folder / "labels" / "scene_1.csv", [])
+    pairs = load_labelled([labelled_folder])
+    assert [len(pair.labels.boxes) for pair in pairs] == [1, 0, 1, 2]
+
+
+def test_convention_planes_are_red_green_blue_thermal(labelled_folder, scenes):
+    """The people are written as blue, green, red = 40, 60, 180, thermal 230."""
+    (pair, *_) = load_labelled([labelled_folder])
+    x, y, w, h = scenes[0][0]
+    assert pair.planes[y + h // 2, x + w // 2].tolist() == [180, 60, 40, 230]
+
+
+def test_a_label_without_its_image_and_an_empty_folder_are_errors(tmp_path, labelled_folder):
+    (labelled_folder / "ir" / "scene_2.png").unlink()
+    with pytest.raises(SourceError, match="scene_2"):
+        load_labelled([labelled_folder])
+    with pytest.raises(SourceError, match="no labelled pairs"):
+        load_labelled([tmp_path / "nothing"])
+
+
+def test_frames_of_videos_are_found_by_their_number(tmp_path, write_labels):
+    """Every frame is of one gray, 20 times its number."""
+    for name in ("vi", "ir"):
+        fourcc = cv2.VideoWriter_fourcc(*"mp4v")
+        writer = cv2.VideoWriter(str(tmp_path / f"{name}.mp4"), fourcc, 10, (64, 48))
+        for number in range(8):
+            writer.write(np.full((48, 64, 3), 20 * number, np.uint8))
+        writer.release()
+    for number in (2, 5):
+        write_labels(tmp_path / "labels" / f"{number:04d}.csv", [("person", 1, 1, 9, 9)])
+    pairs = load_labelled([tmp_path])
+    means = [pair.planes.mean() for pair in pairs]
+    assert means == pytest.approx([40, 100], abs=4)
+
+
+def test_rendered_people_are_warm_where_their_labels_say(tmp_path):
+    """At night people are the warmest things of the street."""
+    for name in ("vi", "ir", "labels"):
+        (tmp_path / name).mkdir()
+    render_scene(tmp_path, SyntheticScene("night", 1000, 1.0, 1, 1, registered=True))
+    (pair,) = load_labelled([tmp_path])
+    people = pair.labels.boxes[pair.labels.classes == 0].astype(int)
+    assert len(people) >= 2
+    median = np.median(pair.planes[..., 3])
+    for left, top, right, bottom in people:
+        assert pair.planes[top:bottom, left:right, 3].max() > median + 50

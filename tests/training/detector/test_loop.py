@@ -1,0 +1,136 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from fusion_core.errors import UsageError
+from fusion_core.training.detector import DetectorRecipe, DetectorTrainer
+from fusion_core.training.detector.assign import Objects
+from fusion_core.training.detector.boxes import corners, pairwise_iou
+from fusion_core.training.detector.crops import Sampling, make_batch
+from fusion_core.training.detector.export import export_onnx, folded
+from fusion_core.training.detector.loop import learning_rate
+from fusion_core.training.detector.loss import detection_loss
+from fusion_core.training.detector.network import PairNano
+from fusion_core.training.loop import Place
+
+SMALL = DetectorRecipe(
+    steps=4,
+    batch=2,
+    warmup=1,
+    save_every=2,
+    rendered_seeds=0,
+    sampling=Sampling(size=64, input=(128, 160)),
+)
+
+
+def content(folder):
+    """Tensors by name, and the scalars; the order of keys in the file is the format's own."""
+    with safe_open(folder / "checkpoint.safetensors", "pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+
+
+def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, pool, monkeypatch):
+    class Clock:  # the seconds that a run took are part of its checkpoint
+        @staticmethod
+        def monotonic():
+            return 0.0
+
+    monkeypatch.setattr("fusion_core.training.detector.loop.time", Clock)
+    DetectorTrainer(SMALL, pool, Place(tmp_path / "whole")).run()
+    broken = DetectorTrainer(SMALL, pool, Place(tmp_path / "broken"))
+    left = iter(range(2))
+
+    def stop():
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(stop)
+    resumed = DetectorTrainer(SMALL, pool, Place(tmp_path / "broken"), resume=True)
+    assert resumed.step == 2
+    resumed.run()
+    whole, scalars = content(tmp_path / "whole")
+    again, same = content(tmp_path / "broken")
+    assert scalars == same
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in whole.items())
+
+
+def test_a_run_is_not_overwritten_and_steps_may_change_until_the_decay(tmp_path, pool):
+    place = Place(tmp_path / "run")
+    recipe = dataclasses.replace(SMALL, steps=2)
+    DetectorTrainer(dataclasses.replace(recipe, decay=0.0), pool, place).run()
+    with pytest.raises(UsageError, match="resume"):
+        DetectorTrainer(recipe, pool, place)
+    with pytest.raises(UsageError, match="recipe"):
+        DetectorTrainer(dataclasses.replace(recipe, batch=3), pool, place, resume=True)
+    longer = dataclasses.replace(recipe, decay=0.0, steps=9)
+    assert DetectorTrainer(longer, pool, place, resume=True).step == 2
+    begun = Place(tmp_path / "begun")
+    DetectorTrainer(recipe, pool, begun).run()
+    with pytest.raises(UsageError, match="steps"):
+        DetectorTrainer(dataclasses.replace(recipe, steps=9), pool, begun, resume=True)
+
+
+def test_learning_rate_rises_stays_and_falls():
+    recipe = DetectorRecipe(steps=100, warmup=10, decay=0.4, learning_rate=1.0)
+    rates = [learning_rate(recipe, step) for step in (0, 4, 9, 30, 60, 80, 99)]
+    assert rates == pytest.approx([0.1, 0.5, 1.0, 1.0, 1.0, 0.5, 0.025])
+
+
+def test_four_pictures_are_learned_by_heart(pool):
+    sampling = Sampling(size=96, input=(128, 160), scale=(1.0, 1.0), mosaic=0, blind=0, shift=0)
+    images, objects = make_batch(pool, sampling, count=4, seed=0, step=1)
+    assert sum(len(o.boxes) for o in objects) >= 3
+    torch.manual_seed(0)
+    model = PairNano().train()
+    optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
+    for _ in range(45):
+        predictions = model.predict(model.features(images))
+        loss = detection_loss(predictions, objects)["total"]
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10)
+        optimiser.step()
+    with torch.no_grad():
+        predictions = model.predict(model.features(images))
+    for logits, boxes, truth in zip(*predictions[:2], objects, strict=True):
+        for box, number in zip(truth.boxes, truth.classes, strict=True):
+            overlap = pairwise_iou(corners(boxes), corners(box[None]))[:, 0]
+            best = logits.sigmoid()[:, number] * (overlap > 0.6)
+            assert best.max() > 0.4
+
+
+def test_export_equals_torch_and_says_what_it_is(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(1)
+    model = PairNano()
+    with torch.no_grad():
+        for _ in range(3):  # statistics that are not those of a new network
+            model.train().features(torch.rand(2, 4, 64, 96))
+        model.eval()
+        images = torch.rand(1, 4, 64, 96)
+        expected = model(images).numpy()
+        assert np.allclose(folded(model)(images).numpy(), expected, rtol=1e-3, atol=1e-3)
+    export_onnx(model, (64, 96), tmp_path / "detector.onnx", {"steps": 3})
+    session = onnxruntime.InferenceSession(
+        tmp_path / "detector.onnx", providers=["CPUExecutionProvider"]
+    )
+    (found,) = session.run(["output0"], {"images": images.numpy()})
+    assert np.allclose(found, expected, rtol=1e-3, atol=1e-3)
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert metadata["names"] == "{0: 'person', 1: 'vehicle', 2: 'cycle'}"
+    assert metadata["input"] == "pair"
+    assert 0 < float(metadata["conf"]) < 1
+    assert 0 < float(metadata["iou"]) < 1
+    assert json.loads(metadata["training"]) == {"steps": 3}
+
+
+def test_objects_move_to_a_device():
+    objects = Objects(torch.zeros(1, 4), torch.zeros(1).long(), torch.zeros(0, 4)).to("cpu")
+    assert objects.boxes.device.type == "cpu"
