@@ -1,5 +1,6 @@
 """Scoring of fusion methods on folders of registered pairs."""
 
+from fusion_core.evaluation.detecting import DetectionScores, judge_by_detection
 from fusion_core.evaluation.html import write_html
 from fusion_core.evaluation.methods import (
     BaselineMethod,
@@ -23,10 +24,12 @@ from fusion_core.evaluation.scoring import (
     evaluate,
     write_json,
 )
+from fusion_core.evaluation.streams import StreamScores, evaluate_stream, stream_dict
 
 __all__ = [
     "DEFAULT_METRICS",
     "BaselineMethod",
+    "DetectionScores",
     "Evaluation",
     "FolderMethod",
     "ImagePair",
@@ -35,11 +38,15 @@ __all__ = [
     "MethodScores",
     "ModelMethod",
     "PairPaths",
+    "StreamScores",
     "baseline_methods",
     "dataset_name",
     "evaluate",
+    "evaluate_stream",
+    "judge_by_detection",
     "list_pairs",
     "read_pair",
+    "stream_dict",
     "write_html",
     "write_json",
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fusion_core.evaluation.detecting import DetectionScores
 from fusion_core.evaluation.methods import Method
 from fusion_core.evaluation.pairs import PairPaths, read_pair
 from fusion_core.evaluation.scoring import Evaluation, MethodScores
@@ -54,7 +55,11 @@ for (const button of document.querySelectorAll('th button')) {
 
 
 def write_html(
-    path: Path, evaluation: Evaluation, pairs: Sequence[PairPaths], methods: Sequence[Method]
+    path: Path,
+    evaluation: Evaluation,
+    pairs: Sequence[PairPaths],
+    methods: Sequence[Method],
+    detection: DetectionScores | None = None,
 ) -> None:
     """Write the page: a sortable table, and where the first method does best and worst.
 
@@ -63,6 +68,7 @@ def write_html(
         evaluation: Scores of these methods on these pairs.
         pairs: The pairs, in the order of the scores.
         methods: The methods, in the order of the scores; they fuse the pictures shown again.
+        detection: What a detector finds in the pictures, where one has judged.
     """
     first = escape(evaluation.methods[0].method)
     order = picture_order(evaluation)
@@ -77,6 +83,7 @@ def write_html(
         "better side. Mean rank over " + ", ".join(HEADLINE) + " as far as computed, 1 is best. "
         "Press a heading to sort.</p>",
         _table(evaluation),
+        "" if detection is None else _detection_table(detection),
         _gallery(f"Where {first} does best", best, pairs, methods),
         _gallery(f"Where {first} does worst", worst, pairs, methods),
         f"<script>{_SCRIPT}</script></body></html>\n",
@@ -125,6 +132,32 @@ def _table(evaluation: Evaluation) -> str:
         rows.append("<tr>" + "".join(cells) + "</tr>")
     table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f"<div class='wide'><table>{table}</table></div>"
+
+
+def _detection_table(detection: DetectionScores) -> str:
+    """Return how the detector does on sources and methods, one row each."""
+    first = next(iter(detection.inputs.values()))
+    labels = [name for name, scores in first.items() if scores.objects]
+    heads = ["picture", "mAP50 ↑"]
+    for name in labels:
+        heads += [f"{name} {column} ↑" for column in ("AP50", "recall", "precision", "recall@1")]
+    head = "".join(f"<th scope='col'><button>{escape(text)}</button></th>" for text in heads)
+    rows = []
+    for name, classes in detection.inputs.items():
+        label = escape(name)
+        cells = [f"<td data-value='{label}'>{label}</td>", _cell(detection.mean_ap50(name), "")]
+        for scores in (classes[label] for label in labels):
+            cells += [_cell(scores.ap50, ""), _cell(scores.recall, "")]
+            cells += [_cell(scores.precision, ""), _cell(scores.recall_at_one, "")]
+        rows.append("<tr>" + "".join(cells) + "</tr>")
+    objects = ", ".join(f"{first[name].objects} {name}" for name in labels)
+    return (
+        f"<h2>Objects found by {escape(Path(detection.detector).name)}</h2><p>{objects} in "
+        f"{detection.pictures} pictures. IoU 0.5; recall and precision at a score of "
+        f"{detection.threshold:g}; recall@1: at one false detection per picture.</p>"
+        f"<div class='wide'><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
 
 
 def _cell(value: float, attributes: str) -> str:

@@ -87,7 +87,7 @@ class Evaluation:
             return {**head, **_plain(self.methods[0])}
         ranks = self.mean_ranks()
         entries = [
-            {**head, **_plain(scores), "mean_rank": _finite(ranks[scores.method])}
+            {**head, **_plain(scores), "mean_rank": finite(ranks[scores.method])}
             for scores in self.methods
         ]
         return {**head, "methods": entries}
@@ -131,9 +131,9 @@ def evaluate(
     return Evaluation(dataset, tuple(_summed_up(k, tuple(v)) for k, v in collected.items()))
 
 
-def write_json(path: Path, evaluation: Evaluation) -> None:
-    """Write the evaluation as JSON, whole or not at all; undefined values become null."""
-    text = json.dumps(evaluation.as_dict(), indent=1, allow_nan=False)
+def write_json(path: Path, scores: Mapping[str, Any]) -> None:
+    """Write plain scores as JSON, whole or not at all."""
+    text = json.dumps(scores, indent=1, allow_nan=False)
     with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
@@ -202,13 +202,14 @@ def _ranks(merits: Sequence[float]) -> list[float]:
 def _plain(scores: MethodScores) -> dict[str, Any]:
     return {
         "method": scores.method,
-        "metrics": {name: _finite(value) for name, value in scores.metrics.items()},
+        "metrics": {name: finite(value) for name, value in scores.metrics.items()},
         "per_image": [
-            {"image": s.image, **{name: _finite(value) for name, value in s.metrics.items()}}
+            {"image": s.image, **{name: finite(value) for name, value in s.metrics.items()}}
             for s in scores.per_image
         ],
     }
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """Return a value as JSON can hold it: None for nan and infinities."""
     return value if math.isfinite(value) else None

@@ -94,7 +94,8 @@ def test_alpha_is_left_out(tmp_path, data):
 
 def test_one_method_is_written_flat(tmp_path, data, fused):
     target = tmp_path / "out" / "scores.json"
-    write_json(target, evaluate("night", list_pairs([data]), [FolderMethod.parse(str(fused))]))
+    result = evaluate("night", list_pairs([data]), [FolderMethod.parse(str(fused))])
+    write_json(target, result.as_dict())
     written = json.loads(target.read_text())
     assert written["dataset"] == "night"
     assert written["pairs"] == 3
@@ -106,7 +107,7 @@ def test_one_method_is_written_flat(tmp_path, data, fused):
 def test_several_methods_are_written_as_a_list_with_ranks(tmp_path, data, fused):
     methods = [FolderMethod.parse(f"net={fused}"), *baseline_methods()]
     target = tmp_path / "scores.json"
-    write_json(target, evaluate("night", list_pairs([data]), methods, workers=2))
+    write_json(target, evaluate("night", list_pairs([data]), methods, workers=2).as_dict())
     written = json.loads(target.read_text())
     assert [m["method"] for m in written["methods"]] == [
         "net",
@@ -131,7 +132,7 @@ def test_undefined_values_are_left_out_of_means_and_written_as_null(tmp_path, da
     values = [s.metrics["SCD"] for s in scores.per_image]
     assert math.isnan(values[0])
     assert scores.metrics["SCD"] == pytest.approx(np.mean(values[1:]))
-    write_json(tmp_path / "s.json", result)
+    write_json(tmp_path / "s.json", result.as_dict())
     assert json.loads((tmp_path / "s.json").read_text())["per_image"][0]["SCD"] is None
 
 

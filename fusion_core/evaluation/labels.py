@@ -1,0 +1,121 @@
+"""Labelled objects of a picture: ``DIR/labels/STEM.csv`` or ``.txt`` beside ``DIR/vi``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fusion_core.detection.boxes import FloatArray
+from fusion_core.errors import SourceError
+from fusion_core.evaluation.pairs import PairPaths
+
+CLASSES = ("person", "vehicle", "cycle")
+"""What a detector is judged by."""
+
+CLASS_OF: Mapping[str, str] = {
+    "person": "person",
+    "people": "person",
+    "pedestrian": "person",
+    "vehicle": "vehicle",
+    "car": "vehicle",
+    "van": "vehicle",
+    "truck": "vehicle",
+    "bus": "vehicle",
+    "cycle": "cycle",
+    "bicycle": "cycle",
+    "bike": "cycle",
+    "motorcycle": "cycle",
+    "motorbike": "cycle",
+}
+"""Label of a data set or a detector, in small letters -> class; others are passed over."""
+
+M3FD_LABELS = ("people", "car", "bus", "lamp", "motorcycle", "truck")
+"""Classes of M3FD (Liu et al., CVPR 2022): what YOLO files without a ``classes.txt`` mean."""
+
+_IGNORE = "ignore"
+_COLUMNS = ["label", "x", "y", "w", "h"]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What one picture shows; boxes are ``Nx4`` left, top, right, bottom in pixels.
+
+    Attributes:
+        objects: Class -> boxes, for each of ``CLASSES``.
+        ignore: Regions that could not be judged.
+    """
+
+    objects: Mapping[str, FloatArray]
+    ignore: FloatArray
+
+
+def read_labels(paths: PairPaths, height: int, width: int) -> Labels:
+    """Return the labels of a pair.
+
+    Args:
+        paths: The pair; its labels are in the folder ``labels`` beside ``vi``. A CSV file has the
+            columns label, x, y, w, h in pixels, a YOLO file class number, centre and size in parts
+            of the picture, with the names in ``labels/classes.txt`` (default: those of M3FD).
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
+
+    Raises:
+        SourceError: There is no label file, or a line of it cannot be understood.
+    """
+    folder = paths.visible.parent.parent / "labels"
+    table, yolo = folder / f"{paths.stem}.csv", folder / f"{paths.stem}.txt"
+    if table.is_file():
+        rows = _read_csv(table)
+    elif yolo.is_file():
+        rows = _read_yolo(yolo, height, width)
+    else:
+        raise SourceError(
+            f"{folder}: no {paths.stem}.csv or {paths.stem}.txt; a detector is judged on labelled "
+            "pictures, an empty file means no object"
+        )
+    groups: dict[str, list[list[float]]] = {name: [] for name in (*CLASSES, _IGNORE)}
+    for label, (x, y, w, h) in rows:
+        group = _IGNORE if label == _IGNORE else CLASS_OF.get(label, "")
+        if group in groups:
+            groups[group].append([x, y, x + w, y + h])
+    arrays = {name: np.array(boxes, np.float64).reshape(-1, 4) for name, boxes in groups.items()}
+    return Labels({name: arrays[name] for name in CLASSES}, arrays[_IGNORE])
+
+
+_Row = tuple[str, tuple[float, ...]]
+
+
+def _read_csv(path: Path) -> list[_Row]:
+    lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    if lines and lines[0] != _COLUMNS:
+        raise SourceError(f"{path}: header {','.join(lines[0])!r}; expected {','.join(_COLUMNS)!r}")
+    return [_row(path, line[0].lower(), line[1:]) for line in lines[1:] if line]
+
+
+def _read_yolo(path: Path, height: int, width: int) -> list[_Row]:
+    listed = path.parent / "classes.txt"
+    names = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else M3FD_LABELS
+    rows: list[_Row] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        number, *values = line.split()
+        if not number.isdecimal() or int(number) >= len(names):
+            raise SourceError(
+                f"{path}: class {number!r}; expected a number below {len(names)}, list the names "
+                f"in {listed}"
+            )
+        _, (x, y, w, h) = _row(path, "", values)
+        box = ((x - w / 2) * width, (y - h / 2) * height, w * width, h * height)
+        rows.append((names[int(number)].strip().lower(), box))
+    return rows
+
+
+def _row(path: Path, label: str, values: list[str]) -> _Row:
+    try:
+        x, y, w, h = (float(value) for value in values)
+    except ValueError:
+        raise SourceError(f"{path}: box {' '.join(values)!r}; expected four numbers") from None
+    return label, (x, y, w, h)
