@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fusion_core.engine.stabiliser import Stabiliser
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, judge
 from fusion_core.models import Fuser, FuserOutput
@@ -60,14 +61,17 @@ class Engine:
     Args:
         model: The network, on its device.
         bank: Memory bank of the network, on the same device.
+        stability: Share of the previous picture that is kept where nothing moves, in [0, 1); 0
+            lets every pair stand alone.
     """
 
-    def __init__(self, model: Fuser, bank: MemoryBank) -> None:
+    def __init__(self, model: Fuser, bank: MemoryBank, stability: float = 0.0) -> None:
         keep_freed_memory()
         self._model = model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._bank = bank
         self._device = model.bank.device
         self._half = self._device.type == "cuda"
+        self._stabiliser = Stabiliser(stability) if stability else None
         self._seam: tuple[Mask, FloatImage] | None = None
 
     @property
@@ -88,7 +92,7 @@ class Engine:
         if not inside:
             # Outside the thermal view both inputs show the same, so no false edge enters.
             thermal = np.where(pair.valid, thermal, luma.astype(np.float32) / 255)
-        result = self._run(thermal, luma)
+        result = self._run(thermal, luma, pair.stamp_ns)
         fused = result.image
         if not inside:
             weight = self._seam_weight(pair.valid)
@@ -110,7 +114,7 @@ class Engine:
         return output
 
     @torch.inference_mode()
-    def _run(self, thermal: FloatImage, luma: UInt8Image) -> EngineResult:
+    def _run(self, thermal: FloatImage, luma: UInt8Image, stamp_ns: int) -> EngineResult:
         """Return the fused luma with the judge's score and the bank's update."""
         ir = torch.from_numpy(thermal).to(self._device)[None, None]
         vi = torch.from_numpy(luma).to(self._device)[None, None].float().mul_(1 / 255)
@@ -122,8 +126,11 @@ class Engine:
         fused = output.fused.float()
         score = judge(fused)
         slot = self._bank.update(output.query.float(), score)
+        picture = fused[0, 0].cpu().numpy()
+        if self._stabiliser:
+            picture = self._stabiliser.smooth(picture, stamp_ns)
         # rounds and saturates in one pass
-        pixels = np.asarray(cv2.convertScaleAbs(fused[0, 0].cpu().numpy(), alpha=255), np.uint8)
+        pixels = np.asarray(cv2.convertScaleAbs(picture, alpha=255), np.uint8)
         return EngineResult(pixels, float(score[0]), slot, network_ms)
 
     def _seam_weight(self, valid: Mask) -> FloatImage:
