@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fusion_core.config import Config as Config
     from fusion_core.models import load_model as load_model
     from fusion_core.pipeline import Pipeline as Pipeline
+    from fusion_core.registration import Registration as Registration
+    from fusion_core.registration import register as register
     from fusion_core.source import open_source as open_source
 
 __version__ = "0.1.0"
@@ -25,11 +27,22 @@ __version__ = "0.1.0"
 _WHERE = {
     "Config": "fusion_core.config",
     "Pipeline": "fusion_core.pipeline",
+    "Registration": "fusion_core.registration",
     "fuse": "fusion_core.api",
     "load_model": "fusion_core.models",
     "open_source": "fusion_core.source",
+    "register": "fusion_core.registration",
 }
-__all__ = ["Config", "Pipeline", "__version__", "fuse", "load_model", "open_source"]
+__all__ = [
+    "Config",
+    "Pipeline",
+    "Registration",
+    "__version__",
+    "fuse",
+    "load_model",
+    "open_source",
+    "register",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is the exported object's own

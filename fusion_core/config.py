@@ -15,8 +15,11 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from fusion_core.detection.settings import DetectionConfig
 from fusion_core.errors import ConfigError
 from fusion_core.memory.settings import MemoryConfig
+from fusion_core.priors.settings import PriorsConfig
+from fusion_core.registration.settings import RegistrationConfig
 from fusion_core.sync.settings import SyncConfig
 from fusion_core.thermal.settings import ThermalConfig
 
@@ -38,16 +41,30 @@ class Config:
     threads: Annotated[
         int, Field(ge=0, le=256, description="CPU threads of the network; 0: all cores.")
     ] = 0
-    prior: Annotated[Literal["none"], Field(description="Provider of scene priors.")] = "none"
+    stability: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Share of the previous picture kept where nothing moves; 0: none.",
+        ),
+    ] = 0.7
+    prior: Annotated[
+        Literal["embedded", "clip", "blip2", "none"],
+        Field(description="Provider of scene priors; clip and blip2 need the extra vlm."),
+    ] = "embedded"
     detector: Annotated[
-        Literal["none"], Field(description="Object detector on the fused stream.")
+        str, Field(description="Object detector: none, default (the shipped one) or FILE.onnx.")
     ] = "none"
     calibration: Annotated[
         str, Field(description="Rig file; empty: the images are already registered.")
     ] = ""
     sync: SyncConfig = field(default_factory=SyncConfig)
     thermal: ThermalConfig = field(default_factory=ThermalConfig)
+    registration: RegistrationConfig = field(default_factory=RegistrationConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    priors: PriorsConfig = field(default_factory=PriorsConfig)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], origin: str = "configuration") -> Config:

@@ -7,25 +7,36 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fusion_core.config import Config
+from fusion_core.detection import DetectionStage, Detector
 from fusion_core.engine import Engine, pick_device
 from fusion_core.errors import FusionError, SourceError, UsageError
 from fusion_core.memory import MemoryBank, SnapshotKeeper
 from fusion_core.models import load_model
+from fusion_core.priors import PriorKeeper, open_provider
 from fusion_core.registration import Registrar, Rig
 from fusion_core.runtime.closing import Closing
 from fusion_core.runtime.latest import LatestSlot
 from fusion_core.runtime.meters import LatencyMeter, RateMeter, StageTimer
 from fusion_core.source import Source
-from fusion_core.sync import Synchronizer
+from fusion_core.sync import SyncConfig, Synchronizer
 from fusion_core.thermal import ThermalProcessor
-from fusion_core.types import Frame, FramePair, FusedFrame, Modality, ThermalImage
+from fusion_core.types import (
+    AlignedPair,
+    Detection,
+    Frame,
+    FramePair,
+    FusedFrame,
+    Modality,
+    ScenePrior,
+    ThermalImage,
+)
 
 _log = logging.getLogger(__name__)
 _JOIN_S = 10.0
@@ -47,7 +58,11 @@ class PipelineStatus:
         model: Name of the model.
         device: Where the network runs.
         calibration: Rig file, empty without one.
+        registration: Refinement of the calibration, empty where it is off: ``confidence``,
+            ``residual_px``, ``correction_px``, ``measured``, ``trusted``.
         memory: Statistics of the memory bank.
+        detector: What the detector is, and its counters; empty without one.
+        prior: What the provider of scene priors does and says; empty without one.
         health: Conditions of the newest result.
         last_error: Newest error survived, empty when there was none.
     """
@@ -62,7 +77,10 @@ class PipelineStatus:
     model: str
     device: str
     calibration: str
+    registration: Mapping[str, Any]
     memory: Mapping[str, Any]
+    detector: Mapping[str, Any]
+    prior: Mapping[str, Any]
     health: tuple[str, ...]
     last_error: str
 
@@ -80,9 +98,11 @@ class Pipeline(Closing):
 
     Raises:
         UsageError: Unknown model or device.
-        WeightsError: The model's weights are missing or torn.
+        WeightsError: The model's or the provider's weights are missing or torn.
+        MissingExtraError: The provider needs a package that is not installed.
         CalibrationError: The rig file is malformed.
         MemoryBankError: The snapshot is torn or foreign, and not forgiven.
+        DetectorError: The detector's file is missing, broken or of an unknown form.
     """
 
     def __init__(self, config: Config | None = None, *, forgive_memory: bool = False) -> None:
@@ -95,10 +115,17 @@ class Pipeline(Closing):
         snapshot = Path(config.memory.file) if config.memory.file else None
         self._keeper = SnapshotKeeper(bank, snapshot, config.memory.save_every_s)
         self._start_health = self._keeper.restore(forgive=forgive_memory)
-        self._engine = Engine(model, bank)
-        self._registrar = Registrar(Rig.load(config.calibration) if config.calibration else None)
+        self._engine = Engine(model, bank, config.stability)
+        rig = Rig.load(config.calibration) if config.calibration else None
+        self._registrar = Registrar(rig, config.registration)
+        self._detection = _detection_stage(config, self._device)
         self._thermal = ThermalProcessor(config.thermal)
-        self._sync = Synchronizer(config.sync)
+        self._live = False
+        self._priors: PriorKeeper | None = None
+        if config.prior != "none":
+            provider = open_provider(config.prior, config.priors, self._device.type)
+            self._priors = PriorKeeper(provider, config.priors)
+        self._sync = Synchronizer(_with_offset(config.sync, rig))
         self._sync_lock = threading.Lock()
         self._pairs = 0
         self._fused = 0
@@ -127,8 +154,18 @@ class Pipeline(Closing):
                 return None
             with timer("registration"):
                 aligned = self._registrar.align(pair.stamp_ns, pair.visible, thermal)
+            if aligned.confidence < self.config.registration.min_confidence:
+                health += ("registration_low",)
+            with timer("prior"):
+                prior, prior_health = self._prior(aligned)
             with timer("fusion"):
                 result = self._engine.fuse(aligned)
+            detections: tuple[Detection, ...] = ()
+            if self._detection is not None:
+                with timer("detection"):
+                    detections, conditions = self._detection.run(result.image, aligned)
+                health += conditions
+        health += prior_health
         timer.timings["network"] = result.network_ms
         self._keeper.tick()
         self._note(timer.timings, pair, health)
@@ -138,6 +175,8 @@ class Pipeline(Closing):
             image=result.image,
             pair=pair,
             aligned=aligned,
+            detections=detections,
+            prior=prior,
             timings=timer.timings,
             drops=self.drops,
             health=health,
@@ -159,6 +198,8 @@ class Pipeline(Closing):
         """Start the worker that fuses offered frames and calls ``on_fused`` in its own thread."""
         if self._worker is not None:
             raise UsageError("the pipeline is already running: close it before starting again")
+        self._live = True
+        self._registrar.start()
         self._worker = threading.Thread(
             target=self._work, args=(on_fused,), name="fusion", daemon=True
         )
@@ -179,6 +220,11 @@ class Pipeline(Closing):
         """Run the network once, so that the first real frame is as quick as the next."""
         self._engine.warm_up(height, width)
 
+    def detect(self, wanted: bool) -> None:
+        """Switch the detector, where there is one, off while nobody wants what it finds."""
+        if self._detection is not None:
+            self._detection.active = wanted
+
     @property
     def drops(self) -> dict[str, int]:
         """What was dropped so far, by cause."""
@@ -198,7 +244,10 @@ class Pipeline(Closing):
             model=self.config.model,
             device=self._device.type,
             calibration=self.config.calibration,
+            registration=self._registrar.report(),
             memory=asdict(self._engine.bank.stats()),
+            detector=self._detection.status() if self._detection else {},
+            prior=self._priors.status() if self._priors else {},
             health=self._health,
             last_error=self._last_error,
         )
@@ -215,12 +264,25 @@ class Pipeline(Closing):
         """Return the memory bank to its trained state."""
         self._engine.bank.reset()
 
+    def refresh_prior(self) -> None:
+        """Ask the provider about the next pair; returns at once.
+
+        Raises:
+            UsageError: No provider is configured.
+        """
+        if self._priors is None:
+            raise UsageError("prior is 'none': no provider is configured, nothing to refresh")
+        self._priors.request()
+
     def close(self) -> None:
-        """Stop the worker and save the memory bank where a file is configured."""
+        """Stop the workers and save the memory bank where a file is configured."""
         self._slot.close()
         if self._worker is not None:
             self._worker.join(_JOIN_S)
             self._worker = None
+        if self._priors is not None:
+            self._priors.close()
+        self._registrar.close()
         self._keeper.close()
 
     def _push(self, frame: Frame) -> list[FramePair]:
@@ -249,6 +311,13 @@ class Pipeline(Closing):
         if "thermal_frozen" not in thermal.health or policy == "hold":
             return thermal, health
         return None, health
+
+    def _prior(self, aligned: AlignedPair) -> tuple[ScenePrior | None, tuple[str, ...]]:
+        """Return the prior in force and what is wrong with it."""
+        if self._priors is None:
+            return None, ()
+        prior = self._priors.update(aligned, wait=not self._live)
+        return prior, self._priors.health()
 
     def _count_drops(self, causes: Mapping[str, int]) -> None:
         with self._drops_lock:
@@ -289,6 +358,7 @@ class Pipeline(Closing):
 
     def _stream_live(self, source: Source) -> Iterator[FusedFrame]:
         broken: list[SourceError] = []
+        self._live = True
 
         def read() -> None:
             try:
@@ -299,6 +369,7 @@ class Pipeline(Closing):
             finally:
                 self._slot.close()
 
+        self._registrar.start()
         reader = threading.Thread(target=read, name="reader", daemon=True)
         reader.start()
         try:
@@ -340,3 +411,22 @@ class Pipeline(Closing):
         self._last_error = message
         self._count_drops({"failed": 1})
         self._health = (*self._health, "failed")
+
+
+def _detection_stage(config: Config, device: torch.device) -> DetectionStage | None:
+    """Return the detector and what follows it, None without one."""
+    if config.detector == "none":
+        return None
+    detector = Detector(
+        config.detector,
+        device=device.type,
+        threads=config.threads,
+        decoder=config.detection.decoder,
+    )
+    return DetectionStage(detector, config.detection)
+
+
+def _with_offset(sync: SyncConfig, rig: Rig | None) -> SyncConfig:
+    """Return the settings with the rig's time offset on top of their own."""
+    offset_ms = rig.thermal_offset_ms if rig else 0.0
+    return replace(sync, thermal_offset_ms=sync.thermal_offset_ms + offset_ms)

@@ -10,6 +10,7 @@ from typing import Any
 import tyro
 
 from fusion_core.cli.bench import Bench
+from fusion_core.cli.calibrate import Calibrate
 from fusion_core.cli.evaluate import Evaluate
 from fusion_core.cli.models import Models
 from fusion_core.cli.run import Run
@@ -20,6 +21,7 @@ _VERBS: dict[str, Callable[..., Any]] = {
     "run": Run,
     "train": Train,
     "evaluate": Evaluate,
+    "calibrate": Calibrate,
     "models": Models,
     "bench": Bench,
 }

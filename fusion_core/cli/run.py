@@ -50,10 +50,12 @@ class Run:
     """Topic of the thermal images in the bag; found by type and name when not given."""
     model: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Fusion model, one of `fusion models`."""
-    prior: Literal["none"] | None = None
+    prior: Literal["embedded", "clip", "blip2", "none"] | None = None
     """Provider of scene priors."""
-    detector: Literal["none"] | None = None
-    """Object detector."""
+    detector: Annotated[str | None, tyro.conf.arg(metavar="default|none|FILE.onnx")] = None
+    """Object detector on the fused stream; default: the one that ships with the package."""
+    overlay: bool = False
+    """Draw what the detector found into videos."""
     calibration: Annotated[str | None, tyro.conf.arg(metavar="RIG.yaml")] = None
     """Rig file; without one the images must already be registered."""
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.yaml")] = None
@@ -144,7 +146,8 @@ class _Session:
 
                 self.report = HtmlReport(options.report)
             self.sinks = [
-                stack.enter_context(open_sink(destination)) for destination in options.out
+                stack.enter_context(open_sink(destination, overlay=options.overlay))
+                for destination in options.out
             ]
             yield source, pipeline
 

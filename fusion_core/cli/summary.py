@@ -33,9 +33,12 @@ def summarise(
         "elapsed_s": round(elapsed_s, 3),
         "model": status.model,
         "prior": config.prior,
+        "priors": dict(status.prior),
         "detector": config.detector,
+        "detection": dict(status.detector),
         "device": status.device,
         "calibration": status.calibration,
+        "registration": dict(status.registration),
         "memory": dict(status.memory),
         "error": error,
         "config": config.to_dict(),
@@ -64,7 +67,22 @@ def print_summary(summary: dict[str, Any], outputs: list[str]) -> None:
     print(f"fused    {summary['fused']} of {summary['pairs']} pairs at {summary['fps']} fps")
     print(f"dropped  {drops}")
     print(f"model    {summary['model']} on {summary['device']}")
+    if found := summary["detection"]:
+        print(f"detector {found['file']} ({found['form']}, {found['provider']})")
+        print(f"found    {_found(found)}")
     for stage, ranks in summary["latency_ms"].items():
         values = "  ".join(f"{rank} {value:7.2f}" for rank, value in ranks.items())
         print(f"  {stage:<13s}{values}  ms")
     print("written  " + "\n         ".join(outputs))
+
+
+def _found(detection: dict[str, Any]) -> str:
+    """Return detections and tracked objects by class, and failures, as one line."""
+    objects = detection["objects"]
+    parts = [
+        f"{count} {label}" + (f" ({objects[label]} tracked)" if label in objects else "")
+        for label, count in detection["detections"].items()
+    ]
+    if detection["failures"]:
+        parts.append(f"failed on {detection['failures']} frames: {detection['last_error']}")
+    return ", ".join(parts) or "nothing"

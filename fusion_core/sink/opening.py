@@ -14,12 +14,13 @@ _FORMS = (
 _BAG = "bag:"
 
 
-def open_sink(dst: str) -> Sink:
+def open_sink(dst: str, *, overlay: bool = False) -> Sink:
     """Open one output; videos and JSON lines replace an old file, bags refuse to.
 
     Args:
         dst: ``*.mp4``, ``*.mkv``, ``*.jsonl``, a folder ending in ``/``, ``bag:DIR`` or
             ``zmq://host:port/topic``.
+        overlay: Whether videos show what the detector found.
 
     Returns:
         A sink; use it as a context manager.
@@ -44,7 +45,7 @@ def open_sink(dst: str) -> Sink:
     if path.suffix in {".mp4", ".mkv"}:
         from fusion_core.sink.video import VideoSink
 
-        return VideoSink(path)
+        return VideoSink(path, overlay=overlay)
     if path.suffix == ".jsonl":
         from fusion_core.sink.jsonl import JsonlSink
 

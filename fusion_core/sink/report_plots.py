@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from fusion_core.sink.report_series import Bucket, Timeline, bin_edges
 
 _INK = "#010203"  # replaced by the page's own text colour, light or dark
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -44,27 +45,31 @@ def draw_plots(timeline: Timeline, memory: Sequence[MemorySample]) -> dict[str, 
     buckets = timeline.buckets
     plots: dict[str, str] = {}
     if timeline.histograms:
-        plots["Latency over time"] = _svg("latency", lambda axes: _latency(axes, buckets))
-        plots["Latency histogram"] = _svg("histogram", lambda axes: _histogram(axes, timeline))
+        plots["Latency over time"] = svg_plot("latency", lambda axes: _latency(axes, buckets))
+        plots["Latency histogram"] = svg_plot("histogram", lambda axes: _histogram(axes, timeline))
     if len(buckets) > 1:
-        plots["Rate"] = _svg("rate", lambda axes: _rate(axes, buckets))
+        plots["Rate"] = svg_plot("rate", lambda axes: _rate(axes, buckets))
     if any(bucket.skews[0] for bucket in buckets):
-        plots["Skew between the streams"] = _svg("skew", lambda axes: _skew(axes, buckets))
+        plots["Skew between the streams"] = svg_plot("skew", lambda axes: _skew(axes, buckets))
     if buckets and buckets[-1].drops:
-        plots["Drops by cause"] = _svg("drops", lambda axes: _drops(axes, buckets))
+        plots["Drops by cause"] = svg_plot("drops", lambda axes: _drops(axes, buckets))
     if any(bucket.health for bucket in buckets):
-        plots["Health"] = _svg("health", lambda axes: _health(axes, buckets))
+        plots["Health"] = svg_plot("health", lambda axes: _health(axes, buckets))
+    if any(bucket.detections for bucket in buckets):
+        plots["Objects found"] = svg_plot("objects", lambda axes: _objects(axes, buckets))
+    if any(bucket.residuals[0] for bucket in buckets):
+        plots["Registration"] = svg_plot("registration", lambda axes: _registration(axes, buckets))
     if any(bucket.qualities[0] for bucket in buckets):
         title = "Quality score and memory updates"
-        plots[title] = _svg("quality", lambda axes: _quality(axes, buckets))
+        plots[title] = svg_plot("quality", lambda axes: _quality(axes, buckets))
     if memory and memory[-1][1].get("updates"):
-        plots["Memory slots"] = _svg("slots", lambda axes: _slots(axes, memory[-1][1]))
+        plots["Memory slots"] = svg_plot("slots", lambda axes: _slots(axes, memory[-1][1]))
     if sum(stats.get("diversity") is not None for _, stats in memory) > 1:
-        plots["Memory over time"] = _svg("memory", lambda axes: _memory(axes, memory))
+        plots["Memory over time"] = svg_plot("memory", lambda axes: _memory(axes, memory))
     return plots
 
 
-def _svg(name: str, draw: Callable[[Any], None]) -> str:
+def svg_plot(name: str, draw: Callable[[Any], None]) -> str:
     """Draw one plot and return it as an SVG element that needs nothing from outside."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -89,9 +94,10 @@ def _svg(name: str, draw: Callable[[Any], None]) -> str:
     return svg.replace(_INK, "currentColor")
 
 
-def _seconds(buckets: Sequence[Bucket]) -> list[float]:
-    """Return the start of each bucket in seconds since the first."""
-    return [(bucket.start_ns - buckets[0].start_ns) / 1e9 for bucket in buckets]
+def _seconds(buckets: Sequence[Bucket], first: Bucket | None = None) -> list[float]:
+    """Return the start of each bucket in seconds since that of ``first``, by default their own."""
+    origin = first or buckets[0]
+    return [(bucket.start_ns - origin.start_ns) / 1e9 for bucket in buckets]
 
 
 def _stages(buckets: Sequence[Bucket]) -> list[str]:
@@ -104,15 +110,15 @@ def _latency(axes: Any, buckets: Sequence[Bucket]) -> None:  # noqa: ANN401
     """Draw the mean per stage, and the slowest frame of each stretch for the total."""
     for number, stage in enumerate(_stages(buckets)):
         having = [bucket for bucket in buckets if stage in bucket.stages]
-        times = [(bucket.start_ns - buckets[0].start_ns) / 1e9 for bucket in having]
+        times = _seconds(having, buckets[0])
         means = [bucket.stages[stage][0] / bucket.frames for bucket in having]
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         if stage == "total" and having[0].frames > 1:
             peaks = [bucket.stages[stage][1] for bucket in having]
             axes.plot(times, peaks, color=colour, alpha=0.4, linewidth=0.8, label="total, slowest")
         axes.plot(times, means, color=colour, linewidth=1.2, label=stage)
     axes.set_yscale("log")
-    _labels(axes, "time (s)", "latency (ms)")
+    label_axes(axes, "time (s)", "latency (ms)")
 
 
 def _histogram(axes: Any, timeline: Timeline) -> None:  # noqa: ANN401
@@ -124,9 +130,9 @@ def _histogram(axes: Any, timeline: Timeline) -> None:  # noqa: ANN401
         counts = timeline.histograms[stage]
         heights = [counts.get(index, 0) for index in range(len(edges) - 1)][window]
         shown = edges[window.start : window.start + len(heights) + 1]
-        axes.stairs(heights, shown, color=_COLOURS[number % len(_COLOURS)], label=stage)
+        axes.stairs(heights, shown, color=COLOURS[number % len(COLOURS)], label=stage)
     axes.set_xscale("log")
-    _labels(axes, "latency (ms)", "frames")
+    label_axes(axes, "latency (ms)", "frames")
 
 
 def _rate(axes: Any, buckets: Sequence[Bucket]) -> None:  # noqa: ANN401
@@ -141,32 +147,32 @@ def _rate(axes: Any, buckets: Sequence[Bucket]) -> None:  # noqa: ANN401
     start = [span[0] for span in spans]
     fused = [sum(bucket.frames for bucket in span[2]) / span[1] for span in spans]
     fresh = [sum(bucket.frames - bucket.reused for bucket in span[2]) / span[1] for span in spans]
-    axes.step(start, fused, where="post", color=_COLOURS[0], label="fused")
-    axes.step(start, fresh, where="post", color=_COLOURS[1], label="both frames new")
+    axes.step(start, fused, where="post", color=COLOURS[0], label="fused")
+    axes.step(start, fresh, where="post", color=COLOURS[1], label="both frames new")
     axes.set_ylim(bottom=0)
-    _labels(axes, "time (s)", "rate (Hz)")
+    label_axes(axes, "time (s)", "rate (Hz)")
 
 
 def _skew(axes: Any, buckets: Sequence[Bucket]) -> None:  # noqa: ANN401
     """Draw the magnitude of the skew: mean and largest of each stretch."""
     having = [bucket for bucket in buckets if bucket.skews[0]]
-    times = [(bucket.start_ns - buckets[0].start_ns) / 1e9 for bucket in having]
+    times = _seconds(having, buckets[0])
     means = [bucket.skews[1] / bucket.skews[0] for bucket in having]
     peaks = [bucket.skews[2] for bucket in having]
-    axes.fill_between(times, means, peaks, color=_COLOURS[0], alpha=0.25, linewidth=0)
-    axes.plot(times, means, color=_COLOURS[0], linewidth=1.0, label="mean, up to the largest")
+    axes.fill_between(times, means, peaks, color=COLOURS[0], alpha=0.25, linewidth=0)
+    axes.plot(times, means, color=COLOURS[0], linewidth=1.0, label="mean, up to the largest")
     axes.set_ylim(bottom=0)
-    _labels(axes, "time (s)", "|skew| (ms)")
+    label_axes(axes, "time (s)", "|skew| (ms)")
 
 
 def _drops(axes: Any, buckets: Sequence[Bucket]) -> None:  # noqa: ANN401
     """Draw the growing count of drops by cause."""
     for number, cause in enumerate(sorted(buckets[-1].drops)):
         counts = [bucket.drops.get(cause, 0) for bucket in buckets]
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         axes.step(_seconds(buckets), counts, where="post", color=colour, label=cause)
     axes.set_ylim(bottom=0)
-    _labels(axes, "time (s)", "frames dropped")
+    label_axes(axes, "time (s)", "frames dropped")
 
 
 def _health(axes: Any, buckets: Sequence[Bucket]) -> None:  # noqa: ANN401
@@ -182,18 +188,40 @@ def _health(axes: Any, buckets: Sequence[Bucket]) -> None:  # noqa: ANN401
             )
             if condition in bucket.health
         ]
-        axes.broken_barh(bars, (row - 0.35, 0.7), color=_COLOURS[(row + 1) % len(_COLOURS)])
+        axes.broken_barh(bars, (row - 0.35, 0.7), color=COLOURS[(row + 1) % len(COLOURS)])
     axes.set_yticks(range(len(conditions)), conditions)
     axes.set_xlim(0, times[-1] + step)
     axes.set_xlabel("time (s)")
 
 
+def _objects(axes: Any, buckets: Sequence[Bucket]) -> None:  # noqa: ANN401
+    """Draw detections per frame of the labels found most."""
+    total = sum((bucket.detections for bucket in buckets), Counter[str]())
+    for number, (label, _) in enumerate(total.most_common(len(COLOURS))):
+        counts = [bucket.detections[label] / bucket.frames for bucket in buckets]
+        axes.step(_seconds(buckets), counts, where="post", color=COLOURS[number], label=label)
+    axes.set_ylim(bottom=0)
+    label_axes(axes, "time (s)", "per frame")
+
+
+def _registration(axes: Any, buckets: Sequence[Bucket]) -> None:  # noqa: ANN401
+    """Draw the measured misalignment, and the trust in the registration."""
+    having = [bucket for bucket in buckets if bucket.residuals[0]]
+    times = _seconds(having, buckets[0])
+    means = [bucket.residuals[1] / bucket.residuals[0] for bucket in having]
+    axes.plot(times, means, color=COLOURS[0], linewidth=1.0, label="misalignment (px)")
+    trust = [bucket.confidence / bucket.frames for bucket in buckets]
+    axes.plot(_seconds(buckets), trust, color=COLOURS[1], linewidth=1.0, label="confidence")
+    axes.set_ylim(bottom=0)
+    label_axes(axes, "time (s)", "pixels, share")
+
+
 def _quality(axes: Any, buckets: Sequence[Bucket]) -> None:  # noqa: ANN401
     """Draw the judge's score, and where a scene was accepted into the memory bank."""
     having = [bucket for bucket in buckets if bucket.qualities[0]]
-    times = [(bucket.start_ns - buckets[0].start_ns) / 1e9 for bucket in having]
+    times = _seconds(having, buckets[0])
     scores = [bucket.qualities[1] / bucket.qualities[0] for bucket in having]
-    axes.plot(times, scores, color=_COLOURS[0], linewidth=1.0, label="quality")
+    axes.plot(times, scores, color=COLOURS[0], linewidth=1.0, label="quality")
     marks = [
         (time, score, slot, count)
         for time, score, bucket in zip(times, scores, having, strict=True)
@@ -204,11 +232,11 @@ def _quality(axes: Any, buckets: Sequence[Bucket]) -> None:  # noqa: ANN401
             [mark[0] for mark in marks],
             [mark[1] for mark in marks],
             s=[12 + 6 * np.log2(mark[3]) for mark in marks],
-            c=[_COLOURS[1 + mark[2] % (len(_COLOURS) - 1)] for mark in marks],
+            c=[COLOURS[1 + mark[2] % (len(COLOURS) - 1)] for mark in marks],
             zorder=3,
             label="slot updated",
         )
-    _labels(axes, "time (s)", "score")
+    label_axes(axes, "time (s)", "score")
 
 
 def _slots(axes: Any, stats: Mapping[str, Any]) -> None:  # noqa: ANN401
@@ -217,10 +245,10 @@ def _slots(axes: Any, stats: Mapping[str, Any]) -> None:  # noqa: ANN401
     uses = list(stats.get("uses", ()))
     places = np.arange(len(updates))
     if uses:
-        axes.bar(places - 0.2, uses, 0.4, color=_COLOURS[0], label="nearest to a frame")
-    axes.bar(places + 0.2, updates, 0.4, color=_COLOURS[1], label="updated")
+        axes.bar(places - 0.2, uses, 0.4, color=COLOURS[0], label="nearest to a frame")
+    axes.bar(places + 0.2, updates, 0.4, color=COLOURS[1], label="updated")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    _labels(axes, "slot", "frames")
+    label_axes(axes, "slot", "frames")
 
 
 def _memory(axes: Any, memory: Sequence[MemorySample]) -> None:  # noqa: ANN401
@@ -229,11 +257,11 @@ def _memory(axes: Any, memory: Sequence[MemorySample]) -> None:  # noqa: ANN401
         known = [(frames, stats[key]) for frames, stats in memory if stats.get(key) is not None]
         if known:
             places, values = zip(*known, strict=True)
-            axes.plot(places, values, color=_COLOURS[number], marker=".", label=key)
-    _labels(axes, "frames fused", "value")
+            axes.plot(places, values, color=COLOURS[number], marker=".", label=key)
+    label_axes(axes, "frames fused", "value")
 
 
-def _labels(axes: Any, x: str, y: str) -> None:  # noqa: ANN401
+def label_axes(axes: Any, x: str, y: str) -> None:  # noqa: ANN401
     """Name the axes and show the legend beside the plot."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)

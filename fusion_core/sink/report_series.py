@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from fusion_core.drawing import draw_detections
 from fusion_core.types import Frame, FusedFrame, UInt8Image
 
 BUCKETS = 600
@@ -32,6 +33,9 @@ class Bucket:
         health: Conditions that held in it.
         qualities: Number and sum of the judge's scores.
         slots: Memory slot -> updates.
+        detections: Label -> detections.
+        residuals: Number and sum of the measured misalignments in pixels.
+        confidence: Sum of the trust in the registration.
     """
 
     start_ns: int
@@ -43,11 +47,15 @@ class Bucket:
     health: frozenset[str] = frozenset()
     qualities: tuple[int, float] = (0, 0.0)
     slots: Counter[int] = field(default_factory=Counter)
+    detections: Counter[str] = field(default_factory=Counter)
+    residuals: tuple[int, float] = (0, 0.0)
+    confidence: float = 0.0
 
     @classmethod
     def of(cls, fused: FusedFrame) -> Bucket:
         """Return the bucket of a single result."""
         skew = None if fused.skew_ns is None else abs(fused.skew_ns) / 1e6
+        residual = fused.aligned.residual_px
         return cls(
             fused.stamp_ns,
             stages={stage: (value, value) for stage, value in fused.timings.items()},
@@ -57,6 +65,9 @@ class Bucket:
             health=frozenset(fused.health),
             qualities=(0, 0.0) if fused.quality is None else (1, float(fused.quality)),
             slots=Counter() if fused.memory_slot is None else Counter({fused.memory_slot: 1}),
+            detections=Counter(found.label for found in fused.detections),
+            residuals=(0, 0.0) if residual is None else (1, float(residual)),
+            confidence=float(fused.aligned.confidence),
         )
 
     def absorb(self, later: Bucket) -> None:
@@ -79,6 +90,10 @@ class Bucket:
             self.qualities[1] + later.qualities[1],
         )
         self.slots.update(later.slots)
+        self.detections.update(later.detections)
+        own, more = self.residuals, later.residuals
+        self.residuals = (own[0] + more[0], own[1] + more[1])
+        self.confidence += later.confidence
 
 
 class Timeline:
@@ -143,7 +158,7 @@ class Moment:
             pictures["thermal, stretched"] = _scaled(_stretched(fused.pair.thermal))
         if fused.aligned.thermal is not None:
             pictures["thermal, registered"] = _scaled(_gray(fused.aligned.thermal))
-        pictures["fused"] = _scaled(fused.image)
+        pictures["fused"] = _scaled(draw_detections(fused.image, fused.detections))
         return cls(fused.frame, fused.stamp_ns, fused.health, pictures)
 
 

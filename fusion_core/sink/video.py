@@ -13,6 +13,7 @@ import numpy as np
 from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace
 
+from fusion_core.drawing import draw_detections
 from fusion_core.errors import SinkError
 from fusion_core.sink.base import Sink, make_folder
 from fusion_core.types import FusedFrame, UInt8Image
@@ -33,12 +34,13 @@ class VideoSink(Sink):
 
     Args:
         path: ``.mp4`` or ``.mkv`` file; an old one is replaced.
+        overlay: Whether to draw the detections.
 
     Raises:
         SinkError: It cannot be created.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, overlay: bool = False) -> None:
         self.path: Path = path
         make_folder(path.parent)
         options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
@@ -48,6 +50,7 @@ class VideoSink(Sink):
             self._container = av.open(str(path), "w", options=options)
         except (FFmpegError, OSError) as error:
             raise self._failed(error) from None
+        self._overlay = overlay
         self._stream: av.VideoStream | None = None
         self._size = (0, 0)
         self._clock = PresentationClock()
@@ -57,7 +60,8 @@ class VideoSink(Sink):
 
     def write(self, fused: FusedFrame) -> None:
         """Encode one frame."""
-        height, width = fused.image.shape[:2]
+        image = draw_detections(fused.image, fused.detections) if self._overlay else fused.image
+        height, width = image.shape[:2]
         if self._stream is None:
             self._size = (height, width)
             self._stream = self._add_stream(height, width)
@@ -70,7 +74,7 @@ class VideoSink(Sink):
                 width,
                 height,
             )
-        picture = av.VideoFrame.from_ndarray(_make_even(letterbox(fused.image, *self._size)))
+        picture = av.VideoFrame.from_ndarray(_make_even(letterbox(image, *self._size)))
         picture.pts = self._clock.ticks(fused.stamp_ns)
         picture.time_base = Fraction(1, _TICKS)
         # rgb24 from numpy carries no matrix; name it, or players of HD guess another one.

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -293,3 +294,44 @@ class TestLive:
         with make() as pipeline:
             pipeline.reject("thermal", "unknown_encoding")
             assert pipeline.status().drops == {"unknown_encoding": 1}
+
+
+class TestRegistration:
+    """Both streams show the same scene, the thermal one three pixels off."""
+
+    def streams(self):
+        rng = np.random.default_rng(0)
+        small = rng.integers(0, 256, (24, 32), np.uint8)
+        scene = np.kron(small, np.ones((8, 8), np.uint8))
+        rgb = np.repeat(scene[..., None], 3, axis=2)
+        heat = np.roll(255 - scene, 3, axis=1)
+        return [
+            [replace(frame, image=image) for frame in stream(make_frame, 10, 2)]
+            for make_frame, image in ((visible, rgb), (thermal, heat))
+        ]
+
+    def pipeline(self):
+        # identical frames are what a closed shutter gives
+        return make(registration={"refine": "on"}, thermal={"freeze_frames": 0})
+
+    def test_the_correction_is_reported_and_repeats(self):
+        runs = []
+        for _ in range(2):
+            pipeline = self.pipeline()
+            runs.append((run(pipeline, *self.streams()), pipeline.status().registration))
+        (first, status), (second, _) = runs
+        assert status["correction_px"] == pytest.approx(3, abs=0.5)
+        assert status["confidence"] == first[-1].aligned.confidence > 0.5
+        assert first[-1].aligned.residual_px < 0.6
+        assert all(np.array_equal(a.image, b.image) for a, b in zip(first, second, strict=True))
+
+    def test_pictures_that_do_not_agree_are_named_in_health(self):
+        pipeline = make(registration={"refine": "on"})
+        results = run(pipeline, stream(visible, 10, 2), stream(thermal, 10, 2))
+        assert "registration_low" in results[-1].health
+
+    def test_without_a_rig_nothing_is_measured_unless_asked_for(self):
+        pipeline = make()
+        results = run(pipeline, stream(visible, 10, 1), stream(thermal, 10, 1))
+        assert pipeline.status().registration == {}
+        assert results[-1].aligned.residual_px is None

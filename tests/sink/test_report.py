@@ -14,6 +14,7 @@ import pytest
 from fusion_core.errors import MissingExtraError, SinkError
 from fusion_core.sink.report import HtmlReport
 from fusion_core.sink.report_series import BUCKETS, MOMENTS, Album, Timeline
+from fusion_core.types import Detection
 
 _VOID = {"meta", "img", "br"}
 _SUMMARY = {
@@ -245,3 +246,33 @@ def test_missing_matplotlib_is_told_before_work_starts(tmp_path, monkeypatch):
 def test_folder_as_target_is_refused(tmp_path):
     with pytest.raises(SinkError, match="is a folder"):
         HtmlReport(tmp_path)
+
+
+def test_objects_found_are_drawn_plotted_and_counted(tmp_path, make_fused):
+    """Boxes in the last picture of the last moment, a plot of their number, and a table."""
+    report = HtmlReport(tmp_path / "report.html")
+    gray = np.full((480, 480, 3), 90, np.uint8)
+    found = (Detection("cycle", 0.9, (100, 200, 200, 200)), Detection("dog", 0.4, (10, 20, 9, 9)))
+    for number in range(3):
+        report.write(make_fused(number, image=gray, detections=found[: number + 1]))
+    counts = {"detections": {"cycle": 3, "dog": 2}, "objects": {"cycle": 1}}
+    report.close({**_SUMMARY, "detection": counts})
+    page = _Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    data = np.frombuffer(base64.b64decode(page.sources[-1].partition(",")[2]), np.uint8)
+    shown = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(int)
+    assert np.ptp(shown[250:350, 100], axis=1).min() > 40  # the left edge is coloured
+    assert abs(shown[300, 200] - 90).max() < 10  # the inside is not
+    table = page.words[page.words.index("Objects found", page.words.index("class") - 1) :]
+    assert table[: 4 + 6] == [
+        "Objects found", "class", "detections", "objects followed",
+        "cycle", "3", "1", "dog", "2", "0",
+    ]  # fmt: skip
+    assert page.words.count("Objects found") == 2
+
+
+def test_timeline_counts_objects_of_joined_stretches(make_fused):
+    timeline = Timeline()
+    found = (Detection("person", 0.9, (0, 0, 9, 9)),) * 2
+    for number in range(BUCKETS + 1):
+        timeline.add(make_fused(number, detections=found))
+    assert sum(bucket.detections["person"] for bucket in timeline.buckets) == 2 * (BUCKETS + 1)
