@@ -20,6 +20,7 @@ TOPICS = (
 TEXTS = {
     "model": "model",
     "prior": "prior",
+    "detector": "detector",
     "device": "device",
     "calibration": "calibration",
     "memory_file": "memory.file",
@@ -51,6 +52,11 @@ ARGUMENTS = [
     ),
     argument("model", "", "Fusion model. Empty: as the parameter file says."),
     argument("prior", "", "Provider of scene priors. Empty: as the parameter file says."),
+    argument(
+        "detector",
+        "",
+        "Object detector: none, default or FILE.onnx. Empty: as the parameter file says.",
+    ),
     argument(
         "device",
         "",

@@ -14,8 +14,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from robot import repeat_until, wait_for
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
+from vision_msgs.msg import Classification
 
 from fusion_core.config import Config
+from fusion_core.priors import THERMAL_KINDS, VISIBLE_KINDS
 
 
 def flat(block, prefix=""):
@@ -135,9 +137,6 @@ def test_services(start, tmp_path):
     node.wait_diagnostics("memory", lambda _l, _m, values: int(values["queries"]) > 0)
     assert node.call(Trigger, "reset_memory").success
     node.wait_diagnostics("memory", lambda _l, _m, values: values["queries"] == "0")
-    refresh = node.call(Trigger, "refresh_prior")
-    assert not refresh.success
-    assert "none" in refresh.message
     assert node.call(SetBool, "enable", SetBool.Request(data=False)).success
     node.send_pair(100, 1)
     node.wait_diagnostics("node", lambda _l, message, _v: "disabled" in message)
@@ -147,6 +146,36 @@ def test_services(start, tmp_path):
     assert node.call(SetBool, "enable", SetBool.Request(data=True)).success
     node.fuse_pair(images, 200, 2)
     assert images.stamps == [node.at(200)]
+
+
+def test_the_prior_is_told_when_refreshed_and_on_request(start):
+    node = start()
+    priors = node.listen(Classification, "degradation")
+    node.connect()
+    offsets = iter(range(1000, 1_000_000, 100))
+    repeat_until(lambda: node.send_pair(next(offsets), 1), lambda: priors.messages, "a prior")
+    first = priors.messages[0]
+    found = {entry.class_id: entry.score for entry in first.results}
+    assert set(found) == {*VISIBLE_KINDS, *(f"thermal/{kind}" for kind in THERMAL_KINDS)}
+    assert all(0 <= score <= 1 for score in found.values())
+    scores = [entry.score for entry in first.results]
+    assert scores == sorted(scores, reverse=True)
+    priors.forget()
+    assert node.call(Trigger, "refresh_prior").success
+    asked_at = next(offsets)
+    repeat_until(lambda: node.send_pair(next(offsets), 1), lambda: priors.messages, "another")
+    assert priors.stamps[0] > node.at(asked_at)
+    _, message, values = node.wait_diagnostics("prior", lambda _l, _m, v: int(v["refreshes"]) > 1)
+    assert values["provider"] == "embedded"
+    assert "visible" in message or "thermal" in message
+
+
+def test_refresh_without_a_provider_says_so(start):
+    node = start(prior="none")
+    node.camera("rgb/image_raw")
+    answer = node.call(Trigger, "refresh_prior")
+    assert not answer.success
+    assert "none" in answer.message
 
 
 def test_save_memory_without_a_file_says_what_to_set(start):
@@ -253,6 +282,9 @@ def test_diagnostics_are_complete(start):
         "synchronisation",
         "latency",
         "model",
+        "detector",
         "memory",
+        "prior",
         "calibration",
+        "registration",
     }

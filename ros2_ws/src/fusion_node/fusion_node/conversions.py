@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from fusion_core.drawing import draw_detections
 from fusion_core.transport.image_codec import decode_compressed, decode_image, to_modality
 from fusion_core.types import CameraModel, Frame, FramePair, FusedFrame, Modality, UInt8Image
 
@@ -125,7 +126,10 @@ def jpeg_message(image: UInt8Image, header: Header) -> CompressedImage:
 
 
 def debug_picture(fused: FusedFrame) -> UInt8Image:
-    """Return visible, aligned thermal and fused image side by side; a missing side is black."""
+    """Return visible, aligned thermal and fused image side by side, boxes on the fused one.
+
+    A missing side is black.
+    """
     aligned = fused.aligned
     visible = np.zeros_like(fused.image) if aligned.visible is None else aligned.visible
     if aligned.thermal is None:
@@ -133,4 +137,4 @@ def debug_picture(fused: FusedFrame) -> UInt8Image:
     else:
         grey = np.rint(aligned.thermal * 255).astype(np.uint8)
         thermal = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
-    return np.hstack([visible, thermal, fused.image])
+    return np.hstack([visible, thermal, draw_detections(fused.image, fused.detections)])

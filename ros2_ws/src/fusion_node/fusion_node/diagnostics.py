@@ -10,6 +10,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from fusion_core.pipeline import PipelineStatus
 
+# Degradations that are at least this probable are named.
+_LIKELY = 0.5
 _STREAM_CONDITIONS = ("visible_", "thermal_", "time_")
 
 
@@ -49,8 +51,11 @@ def statuses(
             _synchronisation(pipeline),
             _latency(pipeline),
             _model(pipeline),
+            _detector(pipeline),
             _memory(pipeline),
+            _prior(pipeline),
             _calibration(node, pipeline),
+            _registration(pipeline),
         ]
     for status in result:
         status.name = f"{name}: {status.name}"
@@ -87,6 +92,19 @@ def summary_from_report(report: DiagnosticArray, name: str) -> dict[str, Any]:
         "latency_ms": latency,
         "model": found["model"]["model"],
         "device": found["model"]["device"],
+        "detection": _detection(found.get("detector", {})),
+    }
+
+
+def _detection(values: Mapping[str, str]) -> dict[str, Any]:
+    """Return a detector's counters by label, from its status."""
+    return {
+        kind: {
+            key.removesuffix(f" {kind}"): int(value)
+            for key, value in values.items()
+            if key.endswith(f" {kind}")
+        }
+        for kind in ("detections", "objects")
     }
 
 
@@ -171,6 +189,20 @@ def _model(pipeline: PipelineStatus) -> DiagnosticStatus:
     return _status("model", message, values, _worse(failing))
 
 
+def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:
+    detector = pipeline.detector
+    if not detector:
+        return _status("detector", "none", [], DiagnosticStatus.OK)
+    values = [(key, entry) for key, entry in detector.items() if not isinstance(entry, Mapping)]
+    for kind in ("detections", "objects"):
+        values += [(f"{label} {kind}", count) for label, count in detector[kind].items()]
+    failing = "detector_failed" in pipeline.health
+    message = f"{detector['form']} on {detector['provider']}"
+    return _status(
+        "detector", detector["last_error"] if failing else message, values, _worse(failing)
+    )
+
+
 def _memory(pipeline: PipelineStatus) -> DiagnosticStatus:
     fresh = "memory_fresh" in pipeline.health
     message = "snapshot was unusable: started with a fresh bank" if fresh else "in use"
@@ -179,8 +211,38 @@ def _memory(pipeline: PipelineStatus) -> DiagnosticStatus:
     return _status("memory", message, values, _worse(fresh))
 
 
+def _prior(pipeline: PipelineStatus) -> DiagnosticStatus:
+    found = pipeline.prior
+    if not found:
+        return _status("prior", "no provider is configured", [], DiagnosticStatus.OK)
+    conditions = [entry for entry in pipeline.health if entry.startswith("prior_")]
+    likely = [
+        f"{modality} {kind} {score:.2f}"
+        for modality in ("visible", "thermal")
+        for kind, score in found[modality].items()
+        if score >= _LIKELY
+    ]
+    message = ", ".join(likely) or "nothing assessed yet"
+    if found["problem"] or conditions:
+        message = ": ".join(filter(None, (", ".join(conditions), found["problem"])))
+    values = [(key, value) for key, value in found.items() if not isinstance(value, Mapping)]
+    return _status("prior", message, values, _worse(found["problem"] or conditions))
+
+
 def _calibration(node: NodeStatus, pipeline: PipelineStatus) -> DiagnosticStatus:
     values = [("rig", pipeline.calibration), *node.camera_info.items()]
     message = pipeline.calibration or "no rig file: images are taken as registered"
     wrong = [line for line in node.camera_info.values() if "does not fit" in line]
     return _status("calibration", "; ".join(wrong) or message, values, _worse(wrong))
+
+
+def _registration(pipeline: PipelineStatus) -> DiagnosticStatus:
+    found = pipeline.registration
+    low = "registration_low" in pipeline.health
+    if not found:
+        message = "not refined: the calibration is used as it is"
+    elif low:
+        message = "not trusted: the pictures do not agree with any alignment"
+    else:
+        message = f"corrected by {found['correction_px']:.1f} px"
+    return _status("registration", message, found.items(), _worse(low))

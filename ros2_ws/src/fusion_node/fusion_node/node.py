@@ -158,7 +158,12 @@ class FusionNode(LifecycleNode):
         self._core.lock(False)
 
     def _wanted(self) -> bool:
-        return self._enabled and self._outputs is not None and self._outputs.wanted()
+        """Return whether anybody wants results; the detector rests while nobody wants its own."""
+        outputs, pipeline = self._outputs, self._pipeline
+        if outputs is None or pipeline is None or not self._enabled:
+            return False
+        pipeline.detect(outputs.wants_detections())
+        return outputs.wanted()
 
     def _on_fused(self, fused: FusedFrame) -> None:
         """Publish one result; runs in the pipeline's own thread."""
@@ -188,9 +193,15 @@ class FusionNode(LifecycleNode):
     def _on_refresh_prior(
         self, _request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        name = self.get_parameter("prior").value
-        response.success = False
-        response.message = f"prior is '{name}': no provider is configured, nothing to refresh"
+        if self._pipeline is None:
+            response.message = "not configured"
+            return response
+        try:
+            self._pipeline.refresh_prior()
+            response.message = "the next pair is assessed"
+            response.success = True
+        except FusionError as error:
+            response.message = str(error)
         return response
 
     def _on_save_memory(

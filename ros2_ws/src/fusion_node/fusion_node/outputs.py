@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from fusion_core.types import Detection, FusedFrame
-from fusion_node.conversions import ImageMessage, debug_picture, jpeg_message
+from fusion_core.types import Detection, FusedFrame, ScenePrior
+from fusion_node.conversions import ImageMessage, debug_picture, jpeg_message, stamp_from_ns
 from fusion_node.events import MismatchHandler, publisher_events
 
 try:
-    from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+    from vision_msgs.msg import (
+        Classification,
+        Detection2D,
+        Detection2DArray,
+        ObjectHypothesis,
+        ObjectHypothesisWithPose,
+    )
 except ImportError:
     Detection2DArray = None
 
 # Reliable publishers serve reliable and best-effort subscribers alike.
 _IMAGES = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 _DETECTIONS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+# Priors are rare: who comes late and asks for it gets the last one.
+_PRIORS = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
 
 
 class Outputs:
@@ -38,19 +50,26 @@ class Outputs:
         self._info = self._publisher(CameraInfo, "~/camera_info", _IMAGES)
         self._debug = self._publisher(Image, "~/debug_image", _IMAGES)
         self._detections: Publisher | None = None
+        self._degradation: Publisher | None = None
+        self._told: ScenePrior | None = None
         if Detection2DArray is None:
             node.get_logger().warning(
-                "vision_msgs is not installed: ~/detections is not published;"
+                "vision_msgs is not installed: ~/detections and ~/degradation are not published;"
                 " install ros-$ROS_DISTRO-vision-msgs"
             )
         else:
             self._detections = self._publisher(Detection2DArray, "~/detections", _DETECTIONS)
+            self._degradation = self._publisher(Classification, "~/degradation", _PRIORS)
         self._image_message = ImageMessage()
         self._debug_message = ImageMessage()
 
     def wanted(self) -> bool:
         """Return whether anybody subscribes to anything."""
         return any(_wanted(publisher) for publisher in self._all())
+
+    def wants_detections(self) -> bool:
+        """Return whether anybody subscribes to an output that shows detections."""
+        return _wanted(self._debug) or (self._detections is not None and _wanted(self._detections))
 
     def publish(self, fused: FusedFrame, header: Header, info: CameraInfo | None) -> None:
         """Publish one result on every topic that has a subscriber.
@@ -67,6 +86,10 @@ class Outputs:
             self._info.publish(info)
         if self._detections is not None and _wanted(self._detections):
             self._detections.publish(detections_message(fused.detections, header))
+        if self._degradation is not None and fused.prior is not self._told:
+            self._told = fused.prior
+            if fused.prior is not None:
+                self._degradation.publish(degradation_message(fused.prior, header))
         if _wanted(self._compressed):
             self._compressed.publish(jpeg_message(fused.image, header))
         if _wanted(self._debug):
@@ -83,7 +106,9 @@ class Outputs:
 
     def _all(self) -> list[Publisher]:
         publishers = [self._image, self._compressed, self._info, self._debug]
-        return publishers if self._detections is None else [*publishers, self._detections]
+        if self._detections is not None and self._degradation is not None:
+            publishers += [self._detections, self._degradation]
+        return publishers
 
 
 def _wanted(publisher: Publisher) -> bool:
@@ -106,6 +131,24 @@ def detections_message(detections: tuple[Detection, ...], header: Header) -> Det
         entry.results = [hypothesis]
         entry.id = "" if detection.track_id is None else str(detection.track_id)
         message.detections.append(entry)
+    return message
+
+
+def degradation_message(prior: ScenePrior, header: Header) -> Classification:
+    """Return a scene prior, likeliest first; kinds of the thermal image as ``thermal/KIND``.
+
+    Args:
+        prior: The prior; the message is stamped as the pair that it was computed on.
+        header: Header of a source image, for the frame.
+    """
+    scores = dict(prior.visible)
+    scores |= {f"thermal/{kind}": score for kind, score in prior.thermal.items()}
+    message = Classification(header=Header(frame_id=header.frame_id))
+    message.header.stamp = stamp_from_ns(prior.stamp_ns)
+    message.results = [
+        ObjectHypothesis(class_id=kind, score=float(score))
+        for kind, score in sorted(scores.items(), key=lambda entry: -entry[1])
+    ]
     return message
 
 
