@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import array
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
-import rclpy
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -20,10 +20,11 @@ from std_msgs.msg import Header
 from fusion_core.source import Source, open_source
 from fusion_core.types import Frame, Modality
 from fusion_node.conversions import stamp_from_ns
-from fusion_node.process import run_tool
+from fusion_node.process import run_process
 
 _BASES: dict[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
 _SETTLE_S = 1.0
+_POLL_S = 0.1
 _DEFAULTS: dict[str, str | float | bool | int] = {
     "bag": "",
     "visible": "",
@@ -54,22 +55,22 @@ class CameraPublisher(Node):
         }
         self.published = dict.fromkeys(_BASES, 0)
 
-    def play(self) -> None:
-        """Publish until the source ends, or for ever with `loop`.
+    def play(self, stop: threading.Event) -> None:
+        """Publish until the source ends, or with `loop` again and again, or until told to stop.
 
         Raises:
             FusionError: The source cannot be opened or breaks off.
         """
-        self._await_subscriber()
-        while rclpy.ok():
-            self._play_once()
+        self._await_subscriber(stop)
+        while not stop.is_set():
+            self._play_once(stop)
             if not self._value("loop"):
                 return
 
-    def _play_once(self) -> None:
+    def _play_once(self, stop: threading.Event) -> None:
         with closing(self._open()) as source:
             limit = int(self._value("frames"))
-            for frame in self._paced(source):
+            for frame in self._paced(source, stop):
                 if limit and self.published[frame.modality] >= limit:
                     return
                 self._publish(frame)
@@ -84,14 +85,15 @@ class CameraPublisher(Node):
             thermal_topic=given["thermal_topic"],
         )
 
-    def _paced(self, source: Source) -> Iterator[Frame]:
-        """Give each frame at its time, restamped."""
+    def _paced(self, source: Source, stop: threading.Event) -> Iterator[Frame]:
+        """Give each frame at its time, restamped, until told to stop."""
         speed = float(self._value("speed"))
         start_s, first_ns, origin_ns = time.monotonic(), None, self.get_clock().now().nanoseconds
         for frame in source.frames():
             first_ns = frame.stamp_ns if first_ns is None else first_ns
             elapsed_ns = round((frame.stamp_ns - first_ns) / speed)
-            time.sleep(max(0.0, start_s + elapsed_ns / 1e9 - time.monotonic()))
+            if stop.wait(max(0.0, start_s + elapsed_ns / 1e9 - time.monotonic())):
+                return
             yield replace(frame, stamp_ns=origin_ns + elapsed_ns)
 
     def _publish(self, frame: Frame) -> None:
@@ -101,14 +103,15 @@ class CameraPublisher(Node):
         self._images[frame.modality].publish(_image_message(frame, header))
         self.published[frame.modality] += 1
 
-    def _await_subscriber(self) -> None:
+    def _await_subscriber(self, stop: threading.Event) -> None:
         def unheard(publisher: Publisher) -> bool:
             return publisher.get_subscription_count() == 0
 
         while self._value("wait_for_subscriber") and any(map(unheard, self._images.values())):
-            rclpy.spin_once(self, timeout_sec=0.1)
+            if stop.wait(_POLL_S):
+                return
         # Who listens to the node needs a moment, too, before nothing is lost.
-        time.sleep(_SETTLE_S)
+        stop.wait(_SETTLE_S)
 
     def _value(self, name: str) -> str | float | bool | int:
         return self.get_parameter(name).value
@@ -135,15 +138,15 @@ def _info_message(frame: Frame, header: Header) -> CameraInfo:
     return info
 
 
-def _play(node: CameraPublisher) -> None:
-    node.play()
+def _play(node: CameraPublisher, stop: threading.Event) -> None:
+    node.play(stop)
     counts = ", ".join(f"{count} {name}" for name, count in node.published.items())
     node.get_logger().info(f"published {counts} images")
 
 
 def main(args: list[str] | None = None) -> int:
     """Play the source that the parameters name; return the exit code."""
-    return run_tool("camera_publisher", CameraPublisher, _play, args)
+    return run_process("camera_publisher", CameraPublisher, _play, args)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING
 
-import rclpy
-from rclpy.executors import ExternalShutdownException
-
-from fusion_node.process import end_quietly, spin
+from fusion_node.process import run_process, spin
 
 if TYPE_CHECKING:
     from fusion_node.node import FusionNode
@@ -16,22 +14,21 @@ if TYPE_CHECKING:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is told to stop; return the exit code."""
-    node: FusionNode | None = None
-    try:
-        rclpy.init(args=args)
-        # Imported only now, so that Ctrl-C while the network library loads ends quietly, too.
-        from fusion_node.node import FusionNode
+    return run_process("fusion", _make, _serve, args)
 
-        node = FusionNode()
-        logging.getLogger("fusion_core").addHandler(_RosLog(node))
-        if node.autostart:
-            node.bring_up()
-        spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        end_quietly(node)
-    return 0
+
+def _make() -> FusionNode:
+    # Imported only now: signals are already heeded while the network library loads.
+    from fusion_node.node import FusionNode
+
+    return FusionNode()
+
+
+def _serve(node: FusionNode, stop: threading.Event) -> None:
+    logging.getLogger("fusion_core").addHandler(_RosLog(node))
+    if node.autostart and not stop.is_set():
+        node.bring_up()
+    spin(node, stop)
 
 
 class _RosLog(logging.Handler):

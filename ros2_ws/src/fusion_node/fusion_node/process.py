@@ -1,73 +1,66 @@
-"""The life of a ROS process: spinning, and ending cleanly."""
+"""The life of a ROS process: one node, at work until it is done or told to stop.
+
+Signals only set an event here, which the work looks at. Python's KeyboardInterrupt and rclpy's own
+handlers act wherever the process happens to be: the first inside the conversion of a message, which
+leaves its memory corrupt, the second under a running callback.
+"""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable
 from typing import TypeVar
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from fusion_core.errors import FusionError
 
 NodeT = TypeVar("NodeT", bound=Node)
+# How late a signal may be noticed while nothing happens.
+_LATE_S = 0.2
 
 
-def run_tool(
-    name: str, make: Callable[[], NodeT], work: Callable[[NodeT], None], args: list[str] | None
+def run_process(
+    name: str,
+    make: Callable[[], NodeT],
+    work: Callable[[NodeT, threading.Event], None],
+    args: list[str] | None,
 ) -> int:
-    """Make a node and let it work until it is done or told to stop; return the exit code."""
+    """Make a node, let it work, and destroy it in order; return the exit code.
+
+    Args:
+        name: Name to report errors by.
+        make: Makes the node.
+        work: Returns when it is done, or soon after SIGINT or SIGTERM have set the event.
+        args: Command line with ROS arguments; None takes the process's own.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node: NodeT | None = None
     try:
-        rclpy.init(args=args)
         node = make()
-        with until_shut_down(node):
-            work(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        work(node, stop)
     except FusionError as error:
         rclpy.logging.get_logger(name).error(str(error))
         return error.exit_code
     finally:
-        end_quietly(node)
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
     return 0
 
 
-def spin(node: Node) -> None:
+def spin(node: Node, stop: threading.Event) -> None:
     """Serve the node's callbacks, one at a time, until it is told to stop."""
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    with until_shut_down(node):
-        executor.spin()
-
-
-@contextmanager
-def until_shut_down(node: Node) -> Iterator[None]:
-    """Pass over what ROS raises once it is shut down.
-
-    A signal shuts ROS down under a running callback, whose next call then fails. That is the end of
-    the process, not a fault of it.
-    """
-    try:
-        yield
-    except FusionError:
-        raise
-    except Exception:
-        if node.context.ok():
-            raise
-
-
-def end_quietly(node: Node | None) -> None:
-    """Destroy the node and leave ROS, whatever state a signal left them in.
-
-    A signal may come twice, from the terminal and from launch; the second one must not interrupt
-    what is being saved.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if node is not None:
-        node.destroy_node()
-    rclpy.try_shutdown()
+    while not stop.is_set():
+        executor.spin_once(timeout_sec=_LATE_S)
+    executor.remove_node(node)
+    executor.shutdown()

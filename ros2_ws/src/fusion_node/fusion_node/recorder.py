@@ -25,7 +25,7 @@ from fusion_core.types import AlignedPair, Frame, FramePair, FusedFrame
 from fusion_node.conversions import frame_from_message, stamp_to_ns
 from fusion_node.diagnostics import summary_from_report
 from fusion_node.outputs import Detection2DArray, detections_from_message
-from fusion_node.process import run_tool, spin
+from fusion_node.process import run_process, spin
 
 _NODE = "fusion"
 _KEPT = 50
@@ -136,7 +136,7 @@ class Recorder(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Record until told to stop; return the exit code."""
-    return run_tool("recorder", Recorder, spin, args)
+    return run_process("recorder", Recorder, spin, args)
 
 
 if __name__ == "__main__":
