@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.engine import Engine, pick_device
+from fusion_core.engine import Engine, open_bank, pick_device
 from fusion_core.errors import EncodingError
-from fusion_core.memory import MemoryBank, MemoryConfig
+from fusion_core.memory import MemoryConfig
 from fusion_core.models import load_model
 from fusion_core.registration import Registrar
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
@@ -70,5 +70,4 @@ def _luminance(thermal: NDArray[Any], encoding: str) -> ThermalImage:
 def _engine(model: str, device: str) -> Engine:
     """Return an engine whose memory bank stays as trained."""
     network = load_model(model, pick_device(device))
-    bank = MemoryBank(network.bank, MemoryConfig(mode="frozen"), network.name)
-    return Engine(network, bank)
+    return Engine(network, open_bank(network, MemoryConfig(mode="frozen")))

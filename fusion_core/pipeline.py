@@ -15,9 +15,9 @@ import torch
 
 from fusion_core.config import Config
 from fusion_core.detection import DetectionStage, Detector
-from fusion_core.engine import Engine, pick_device
+from fusion_core.engine import Engine, open_bank, pick_device
 from fusion_core.errors import FusionError, SourceError, UsageError
-from fusion_core.memory import MemoryBank, SnapshotKeeper
+from fusion_core.memory import SnapshotKeeper
 from fusion_core.models import load_model
 from fusion_core.priors import PriorKeeper, open_provider
 from fusion_core.registration import Registrar, Rig
@@ -60,7 +60,7 @@ class PipelineStatus:
         calibration: Rig file, empty without one.
         registration: Refinement of the calibration, empty where it is off: ``confidence``,
             ``residual_px``, ``correction_px``, ``measured``, ``trusted``.
-        memory: Statistics of the memory bank.
+        memory: Statistics of the memory bank; empty for a model without one.
         detector: What the detector is, and its counters; empty without one.
         prior: What the provider of scene priors does and says; empty without one.
         health: Conditions of the newest result.
@@ -111,7 +111,7 @@ class Pipeline(Closing):
             torch.set_num_threads(config.threads)
         self._device = pick_device(config.device)
         model = load_model(config.model, self._device)
-        bank = MemoryBank(model.bank, config.memory, model.name)
+        bank = open_bank(model, config.memory)
         snapshot = Path(config.memory.file) if config.memory.file else None
         self._keeper = SnapshotKeeper(bank, snapshot, config.memory.save_every_s)
         self._start_health = self._keeper.restore(forgive=forgive_memory)
@@ -159,7 +159,7 @@ class Pipeline(Closing):
             with timer("prior"):
                 prior, prior_health = self._prior(aligned)
             with timer("fusion"):
-                result = self._engine.fuse(aligned)
+                result = self._engine.fuse(aligned, prior)
             detections: tuple[Detection, ...] = ()
             if self._detection is not None:
                 with timer("detection"):
@@ -245,7 +245,7 @@ class Pipeline(Closing):
             device=self._device.type,
             calibration=self.config.calibration,
             registration=self._registrar.report(),
-            memory=asdict(self._engine.bank.stats()),
+            memory=asdict(bank.stats()) if (bank := self._engine.bank) else {},
             detector=self._detection.status() if self._detection else {},
             prior=self._priors.status() if self._priors else {},
             health=self._health,
@@ -261,8 +261,9 @@ class Pipeline(Closing):
         return self._keeper.save()
 
     def reset_memory(self) -> None:
-        """Return the memory bank to its trained state."""
-        self._engine.bank.reset()
+        """Return the memory bank, where the model has one, to its trained state."""
+        if self._engine.bank:
+            self._engine.bank.reset()
 
     def refresh_prior(self) -> None:
         """Ask the provider about the next pair; returns at once.

@@ -20,13 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
-import torch
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from torch import Tensor
 
-from fusion_core.models import Fuser, FuserOutput
+from fusion_core.models import Cues, Fuser, FuserOutput
 
 PROFILE = Path(__file__).resolve().parents[1] / "ros2_ws/src/fusion_node/config/fastdds.xml"
 EXCLUDED = "network excluded"
@@ -42,12 +41,10 @@ class Mean(Fuser):
     """The mean of both images: no network worth speaking of."""
 
     def __init__(self) -> None:
-        super().__init__("mean", MeanConfig(), torch.eye(8))
+        super().__init__("mean", MeanConfig())
 
-    def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor) -> FuserOutput:
-        query = visible.mean(dim=(2, 3)).expand(-1, self.dim)
-        attention = query.new_zeros(len(query), len(slots))
-        return FuserOutput((thermal + visible) / 2, query, {}, attention)
+    def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> FuserOutput:  # noqa: ARG002
+        return FuserOutput((thermal + visible) / 2)
 
 
 def run_node(name: str) -> int:

@@ -1,5 +1,5 @@
 """How a network is executed on an aligned pair."""
 
-from fusion_core.engine.torch_engine import Engine, EngineResult, pick_device
+from fusion_core.engine.torch_engine import Engine, EngineResult, open_bank, pick_device
 
-__all__ = ["Engine", "EngineResult", "pick_device"]
+__all__ = ["Engine", "EngineResult", "open_bank", "pick_device"]

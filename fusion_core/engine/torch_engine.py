@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from fusion_core.engine.stabiliser import Stabiliser
 from fusion_core.errors import UsageError
-from fusion_core.memory import MemoryBank, judge
-from fusion_core.models import Fuser, FuserOutput
+from fusion_core.memory import MemoryBank, MemoryConfig, judge
+from fusion_core.models import Cues, Fuser, FuserOutput
 from fusion_core.runtime.allocator import keep_freed_memory
-from fusion_core.types import AlignedPair, FloatImage, Mask, UInt8Image
+from fusion_core.types import AlignedPair, FloatImage, Mask, ScenePrior, UInt8Image
 
 # Width of the soft seam, in pixels, where the thermal camera's view ends inside the picture.
 _SEAM_PX = 15
@@ -39,6 +39,16 @@ class EngineResult:
     network_ms: float = 0.0
 
 
+class _Made(NamedTuple):
+    """What the network made: luma, chroma (``HxWx2`` Cb and Cr) if it gives one, and the rest."""
+
+    luma: UInt8Image
+    chroma: UInt8Image | None
+    quality: float
+    memory_slot: int | None
+    network_ms: float
+
+
 def pick_device(name: str) -> torch.device:
     """Return the device for ``auto``, ``cpu`` or ``cuda``.
 
@@ -52,20 +62,25 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def open_bank(model: Fuser, config: MemoryConfig) -> MemoryBank | None:
+    """Return the trained memory bank of a network, None for one without memory."""
+    return MemoryBank(model.bank, config, model.name) if model.features.uses_memory else None
+
+
 class Engine:
     """Fuse aligned pairs with one network and the memory bank beside it.
 
-    The network fuses luma with thermal luminance; the visible chroma is attached again
-    (full-range BT.601), so colours stay those of the colour camera.
+    The network fuses luma with thermal luminance; the chroma it gives, or else the visible one,
+    is attached again (full-range BT.601).
 
     Args:
         model: The network, on its device.
-        bank: Memory bank of the network, on the same device.
+        bank: Memory bank on the same device, for a network that uses one.
         stability: Share of the previous picture that is kept where nothing moves, in [0, 1); 0
             lets every pair stand alone.
     """
 
-    def __init__(self, model: Fuser, bank: MemoryBank, stability: float = 0.0) -> None:
+    def __init__(self, model: Fuser, bank: MemoryBank | None, stability: float = 0.0) -> None:
         keep_freed_memory()
         self._model = model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._bank = bank
@@ -75,63 +90,92 @@ class Engine:
         self._seam: tuple[Mask, FloatImage] | None = None
 
     @property
-    def bank(self) -> MemoryBank:
+    def bank(self) -> MemoryBank | None:
         """The memory bank that the network reads and that good frames update."""
         return self._bank
 
-    def fuse(self, pair: AlignedPair) -> EngineResult:
-        """Fuse one pair; with one side missing the other is passed through unchanged."""
+    def fuse(
+        self, pair: AlignedPair, prior: ScenePrior | None = None, mask: FloatImage | None = None
+    ) -> EngineResult:
+        """Fuse one pair; with one side missing the other is passed through unchanged.
+
+        Args:
+            pair: The pair.
+            prior: What is known of the scene, for networks that use it.
+            mask: ``HxW`` float32 in [0, 1], 1 marks what matters, for networks that use it.
+        """
         if pair.visible is None:
             return EngineResult(_grey_to_rgb(_to_uint8(_present(pair.thermal))))
         if pair.thermal is None:
             return EngineResult(pair.visible)
-        ycrcb = cv2.cvtColor(pair.visible, cv2.COLOR_RGB2YCrCb)
+        ycrcb = np.asarray(cv2.cvtColor(pair.visible, cv2.COLOR_RGB2YCrCb), np.uint8)
         luma: UInt8Image = np.asarray(cv2.extractChannel(ycrcb, 0), np.uint8)
         thermal = pair.thermal
         inside = bool(pair.valid.all())
         if not inside:
             # Outside the thermal view both inputs show the same, so no false edge enters.
             thermal = np.where(pair.valid, thermal, luma.astype(np.float32) / 255)
-        result = self._run(thermal, luma, pair.stamp_ns)
-        fused = result.image
+        made = self._run(thermal, luma, self._cues(ycrcb, prior, mask), pair.stamp_ns)
+        fused, chroma = made.luma, made.chroma
         if not inside:
             weight = self._seam_weight(pair.valid)
             fused = _to_uint8((weight * fused + (1 - weight) * luma) / 255)
+        if chroma is not None:
+            cv2.mixChannels([chroma], [ycrcb], [0, 2, 1, 1])
         cv2.insertChannel(fused, ycrcb, 0)
         image = np.asarray(cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB), np.uint8)
-        return replace(result, image=image)
+        return EngineResult(image, made.quality, made.memory_slot, made.network_ms)
 
     @torch.inference_mode()
     def warm_up(self, height: int, width: int) -> None:
         """Run the network on an empty picture of this size; the bank is not touched."""
         empty = torch.zeros(1, 1, height, width, device=self._device)
+        grey = np.full((height, width, 3), 128, np.uint8)
         for _ in range(2):
-            self._forward(empty, empty)
+            self._forward(empty, empty, self._cues(grey, None, None))
 
-    def _forward(self, thermal: torch.Tensor, luma: torch.Tensor) -> FuserOutput:
+    def _cues(self, ycrcb: UInt8Image, prior: ScenePrior | None, mask: FloatImage | None) -> Cues:
+        """Return what the network uses of what is known, on its device."""
+        uses = self._model.features
+        chroma = tokens = prompt = None
+        if uses.uses_chroma:
+            swapped = torch.from_numpy(ycrcb[..., 2:0:-1].copy()).to(self._device)
+            chroma = swapped.permute(2, 0, 1)[None].float().mul_(1 / 255)
+        if uses.uses_prior and prior is not None:
+            tokens = torch.from_numpy(prior.tokens).to(self._device)[None]
+        if uses.uses_mask and mask is not None:
+            prompt = torch.from_numpy(mask).to(self._device)[None, None]
+        return Cues(chroma, tokens, prompt)
+
+    def _forward(self, thermal: torch.Tensor, luma: torch.Tensor, cues: Cues) -> FuserOutput:
+        slots = self._model.bank if self._bank is None else self._bank.slots
         with torch.autocast(self._device.type, torch.float16, enabled=self._half):
-            output: FuserOutput = self._model(thermal, luma, self._bank.slots)
+            output: FuserOutput = self._model(thermal, luma, slots, cues)
         return output
 
     @torch.inference_mode()
-    def _run(self, thermal: FloatImage, luma: UInt8Image, stamp_ns: int) -> EngineResult:
-        """Return the fused luma with the judge's score and the bank's update."""
+    def _run(self, thermal: FloatImage, luma: UInt8Image, cues: Cues, stamp_ns: int) -> _Made:
+        """Return the fused picture with the judge's score and the bank's update."""
         ir = torch.from_numpy(thermal).to(self._device)[None, None]
         vi = torch.from_numpy(luma).to(self._device)[None, None].float().mul_(1 / 255)
         start = time.perf_counter()
-        output = self._forward(ir, vi)
+        output = self._forward(ir, vi, cues)
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         network_ms = (time.perf_counter() - start) * 1e3
         fused = output.fused.float()
         score = judge(fused)
-        slot = self._bank.update(output.query.float(), score)
+        slot = self._bank.update(output.query.float(), score) if self._bank else None
         picture = fused[0, 0].cpu().numpy()
         if self._stabiliser:
             picture = self._stabiliser.smooth(picture, stamp_ns)
         # rounds and saturates in one pass
         pixels = np.asarray(cv2.convertScaleAbs(picture, alpha=255), np.uint8)
-        return EngineResult(pixels, float(score[0]), slot, network_ms)
+        chroma = None
+        if output.chroma is not None:
+            planes = output.chroma[0].float().permute(1, 2, 0).contiguous().cpu().numpy()
+            chroma = np.asarray(cv2.convertScaleAbs(planes, alpha=255), np.uint8)
+        return _Made(pixels, chroma, float(score[0]), slot, network_ms)
 
     def _seam_weight(self, valid: Mask) -> FloatImage:
         """Return weights that rise from 0 at the border of ``valid`` to 1 inside."""

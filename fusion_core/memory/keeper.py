@@ -17,14 +17,14 @@ class SnapshotKeeper:
     """Restore a bank at start, save it now and then and at the end.
 
     Args:
-        bank: The bank to keep.
+        bank: The bank to keep; None for a network without one, and then nothing is kept.
         path: Snapshot file, or None to keep nothing.
         period_s: Seconds between snapshots; 0 saves at the end only.
     """
 
-    def __init__(self, bank: MemoryBank, path: Path | None, period_s: float) -> None:
+    def __init__(self, bank: MemoryBank | None, path: Path | None, period_s: float) -> None:
         self._bank = bank
-        self._path = path
+        self._path = path if bank else None
         self._period_s = period_s
         self._saved_at = time.monotonic()
         self._writer: threading.Thread | None = None
@@ -38,7 +38,7 @@ class SnapshotKeeper:
         Raises:
             MemoryBankError: The snapshot is unusable and not forgiven.
         """
-        if self._path is None or not self._path.exists():
+        if self._bank is None or self._path is None or not self._path.exists():
             return ()
         try:
             self._bank.restore(self._path)
@@ -68,6 +68,8 @@ class SnapshotKeeper:
         Raises:
             MemoryBankError: No file is configured, or it cannot be written.
         """
+        if self._bank is None:
+            raise MemoryBankError("the model has no memory bank: choose one that has, as m2pn-edge")
         if self._path is None:
             raise MemoryBankError("memory.file is empty: set it to say where to save the bank")
         try:

@@ -1,10 +1,12 @@
 """Fusion networks behind one interface."""
 
-from fusion_core.models.base import Features, Fuser, FuserOutput
+from fusion_core.models.base import NO_CUES, Cues, Features, Fuser, FuserOutput
 from fusion_core.models.checkpoint import load_weights, save_weights
 from fusion_core.models.registry import ModelInfo, create_model, list_models, load_model
 
 __all__ = [
+    "NO_CUES",
+    "Cues",
     "Features",
     "Fuser",
     "FuserOutput",

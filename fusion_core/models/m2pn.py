@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_core.memory.bank import random_slots, retrieve
-from fusion_core.models.base import Features, Fuser, FuserOutput
+from fusion_core.models.base import Cues, Features, Fuser, FuserOutput
 from fusion_core.models.blocks import (
     BlendHead,
     ChannelModulation,
@@ -157,7 +157,7 @@ class M2PN(Fuser):
         self.tail = nn.Sequential(*tail)
         self.head = BlendHead(c.tail[-1], c.down)
 
-    def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor) -> FuserOutput:
+    def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> FuserOutput:  # noqa: ARG002
         """Fuse checked inputs; see :meth:`Fuser.forward`."""
         height, width = thermal.shape[-2:]
         thermal, visible = self.pad(thermal), self.pad(visible)
@@ -167,7 +167,9 @@ class M2PN(Fuser):
         for block in self.blocks:
             maps = block(maps, query, context)
         fused = self.head(self.tail(maps), thermal, visible)
-        return FuserOutput(fused[..., :height, :width], nodes["fused"], nodes, attention)
+        return FuserOutput(
+            fused[..., :height, :width], query=nodes["fused"], nodes=nodes, attention=attention
+        )
 
     def _encode(self, thermal: Tensor, visible: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the pair's feature maps and the scene's nodes."""

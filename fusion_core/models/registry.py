@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from fusion_core.errors import UsageError
 from fusion_core.models.base import Fuser
 from fusion_core.models.checkpoint import load_weights
-from fusion_core.models.m2pn import EDGE, FULL, M2PN, M2PNConfig
+from fusion_core.models.m2pn import EDGE, FULL, M2PN
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -34,10 +35,24 @@ class ModelInfo:
     weights_present: bool
 
 
-_CONFIGS: dict[str, M2PNConfig] = {"m2pn": FULL, "m2pn-edge": EDGE}
-_DESCRIPTIONS = {
-    "m2pn": "Memory-bank prompts on full-resolution features; for a GPU or offline work.",
-    "m2pn-edge": "The same design on a quarter of the grid; live on two CPU cores.",
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    build: Callable[[str], Fuser]
+    paper: str
+    description: str
+
+
+_NETWORKS: dict[str, _Entry] = {
+    "m2pn": _Entry(
+        lambda name: M2PN(name, FULL),
+        "M2PN",
+        "Memory-bank prompts on full-resolution features; for a GPU or offline work.",
+    ),
+    "m2pn-edge": _Entry(
+        lambda name: M2PN(name, EDGE),
+        "M2PN",
+        "The same design on a quarter of the grid; live on two CPU cores.",
+    ),
 }
 
 
@@ -51,13 +66,13 @@ def create_model(name: str, seed: int | None = None) -> Fuser:
     Raises:
         UsageError: No such network.
     """
-    if name not in _CONFIGS:
-        raise UsageError(f"model {name!r}: unknown; known models: {', '.join(_CONFIGS)}")
+    if name not in _NETWORKS:
+        raise UsageError(f"model {name!r}: unknown; known models: {', '.join(_NETWORKS)}")
     if seed is None:
-        return M2PN(name, _CONFIGS[name])
+        return _NETWORKS[name].build(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return M2PN(name, _CONFIGS[name])
+        return _NETWORKS[name].build(name)
 
 
 def load_model(
@@ -90,9 +105,9 @@ def list_models() -> tuple[ModelInfo, ...]:
         ModelInfo(
             name=name,
             parameters=create_model(name, seed=0).parameter_count(),
-            paper="M2PN",
-            description=_DESCRIPTIONS[name],
+            paper=entry.paper,
+            description=entry.description,
             weights_present=shipped_weights(name).is_file(),
         )
-        for name in _CONFIGS
+        for name, entry in _NETWORKS.items()
     )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig, judge
-from fusion_core.models import Fuser, FuserOutput, load_weights, save_weights
+from fusion_core.models import NO_CUES, Fuser, FuserOutput, load_weights, save_weights
 from fusion_core.training.ablation import build_network
 from fusion_core.training.checkpoint import load_state, save_state
 from fusion_core.training.dataset import Batch, Pair, make_batch, split_by_scene
@@ -164,7 +164,7 @@ class Trainer:
         half = self.place.precision != torch.float32
         device_type = torch.device(self.place.device).type
         with torch.autocast(device_type, dtype=self.place.precision, enabled=half):
-            output: FuserOutput = self.fuse(batch.thermal, batch.visible, slots)
+            output: FuserOutput = self.fuse(batch.thermal, batch.visible, slots, NO_CUES)
         return output
 
     def _score(self, fused: Tensor, batch: Batch) -> Tensor:

@@ -70,7 +70,7 @@ def test_objective_is_the_weighted_sum_of_its_terms():
         name: torch.randn(2, 8, generator=generator)
         for name in ("thermal", "visible", "fused", "thermal_graph", "visible_graph")
     }
-    output = FuserOutput(images[0], nodes["fused"], nodes, torch.zeros(2, 4))
+    output = FuserOutput(images[0], query=nodes["fused"], nodes=nodes)
     batch = Batch(*images[1:])
     one = LossWeights(selected=1, brighter=1, ssim=1, gradient=1, contrast=1)
     plain = objective(output, batch, one)
