@@ -76,12 +76,12 @@ class Train:
     def _train_fuser(self, place: Place) -> int:
         from tqdm import tqdm
 
-        from fusion_core.training import Trainer, load_pairs, load_recipe
+        from fusion_core.training import FusionTrainer, load_pairs, load_recipe
 
         recipe = load_recipe(
             self.model, self.ablation, steps=self.steps, init=str(self.init) if self.init else None
         )
-        trainer = Trainer(recipe, load_pairs(self.data), place, resume=self.resume)
+        trainer = FusionTrainer(recipe, load_pairs(self.data), place, resume=self.resume)
         with tqdm(total=recipe.steps, initial=trainer.step, unit="step", desc=self.model) as bar:
             trainer.run(bar.update)
         print(f"{self.out / 'weights.safetensors'}: {trainer.step} steps, {trainer.seconds:.0f} s")

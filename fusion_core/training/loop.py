@@ -1,4 +1,4 @@
-"""The training loop: seeded, resumable, one page."""
+"""The training loop that all networks share: seeded, resumable, one page."""
 
 from __future__ import annotations
 
@@ -7,27 +7,22 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import torch
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
 from fusion_core.errors import UsageError
-from fusion_core.memory import MemoryBank, MemoryConfig, judge
-from fusion_core.models import NO_CUES, Fuser, FuserOutput, load_weights, save_weights
-from fusion_core.training.ablation import build_network
 from fusion_core.training.checkpoint import load_state, save_state
-from fusion_core.training.dataset import Batch, Pair, make_batch, split_by_scene
-from fusion_core.training.discriminator import Discriminator
-from fusion_core.training.objective import objective
-from fusion_core.training.recipe import Recipe
 from fusion_core.training.runlog import RunLog
-from fusion_core.training.validation import validate
 
 _LOG_EVERY = 50
+_CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +47,47 @@ class Place:
     hold_out: float = 0.04
 
 
-class Trainer:
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What every recipe says of its run.
+
+    Attributes:
+        steps: Optimiser steps.
+        learning_rate: Peak of the rate, reached after ``warmup`` steps.
+        warmup: Steps of linear warm-up.
+        weight_decay: Decoupled weight decay of convolutions and linear maps.
+        clip: Largest norm of a step's gradient.
+        ema: Decay of the averaged weights, which are those that ship.
+        save_every: Steps between checkpoints.
+        validate_every: Steps between validations.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    steps: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    warmup: Annotated[int, Field(ge=0)] = 200
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    save_every: Annotated[int, Field(ge=1)] = 500
+    validate_every: Annotated[int, Field(ge=1)] = 1000
+
+
+RecipeT = TypeVar("RecipeT", bound=Schedule)
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+
+class Trainer(ABC, Generic[RecipeT, NetworkT]):
     """One training run, from its seed or from its checkpoint.
 
     Every random choice is a function of (seed, step), and the checkpoint holds everything else, so
     that on a CPU a run that was killed and resumed ends with the same bits as one that was not.
+    Subclasses bring data and losses; they set their fields before they call this constructor.
 
     Args:
         recipe: What to do.
-        pairs: All pairs; the validation scenes are split off here.
+        model: The untrained network.
         place: Where and how.
         resume: Go on from the checkpoint in ``place.out``.
 
@@ -69,34 +96,26 @@ class Trainer:
         WeightsError: The checkpoint to resume is missing, torn or foreign.
     """
 
-    def __init__(
-        self, recipe: Recipe, pairs: Sequence[Pair], place: Place, *, resume: bool = False
-    ) -> None:
+    def __init__(self, recipe: RecipeT, model: NetworkT, place: Place, *, resume: bool) -> None:
         self.recipe, self.place = recipe, place
-        self.training, self.held_out = split_by_scene(pairs, place.hold_out, place.seed)
         self.step, self.seconds = 0, 0.0
-        self.model = _prepare(
-            build_network(recipe.model, recipe.ablation, place.seed), place.device
-        )
-        self.fuse = torch.compile(self.model.fuse) if place.compile else self.model.fuse
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
-        self.judge: Discriminator | None = None
-        if recipe.judge == "discriminator":
-            self.judge = Discriminator(place.seed).to(place.device)
+        moved: NetworkT = model.to(device=place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = moved.train()
+        self.optimiser = self._optimiser()
+        checkpoint = place.out / _CHECKPOINT
         if not resume:
-            self._start()
+            if checkpoint.exists():
+                raise UsageError(
+                    f"{checkpoint}: a run lies here; resume it or choose another folder"
+                )
+            place.out.mkdir(parents=True, exist_ok=True)
+            self._begin()
         self.average = copy.deepcopy(self.model).eval().requires_grad_(requires_grad=False)
-        scalars = self._load() if resume else {}
-        self.bank = MemoryBank(
-            self.model.bank,
-            MemoryConfig(mode="online", momentum=recipe.momentum, kappa=recipe.kappa),
-            recipe.model,
-            replace_after=recipe.replace_after,
-        )
+        self._resumed: dict[str, Any] = {}
         if resume:
-            self.bank.restore(place.out / scalars["bank"])
+            self._resumed = load_state(checkpoint, self._networks(), self.optimiser)
+            self._check(checkpoint, self._resumed)
+            self.step, self.seconds = self._resumed["step"], self._resumed["seconds"]
 
     def run(self, on_step: Callable[[], object] = lambda: None) -> None:
         """Train to the end of the recipe; call ``on_step`` after every step."""
@@ -104,146 +123,126 @@ class Trainer:
         with RunLog(self.place.out, self.step) as log:
             while self.step < self.recipe.steps:
                 started = time.monotonic()
-                entry = self._advance()
+                terms = self._advance()
                 self.seconds += time.monotonic() - started
                 if self.step % _LOG_EVERY == 0:
-                    log.add(self._entry(entry))
+                    log.add(self._entry(terms))
                 last = self.step == self.recipe.steps
                 if last or self.step % self.recipe.save_every == 0:
                     self.save()
                 if last or self.step % self.recipe.validate_every == 0:
-                    terms = validate(self.average, self.held_out, self.recipe.loss, self._sheet())
-                    log.add({"step": self.step, "validation": terms})
-                    log.add_sheet(self.step, self._sheet())
+                    self._log_validation(log)
                 on_step()
 
     def save(self) -> None:
-        """Write the checkpoint and the averaged weights, which can be loaded at any time."""
-        out, bank = self.place.out, f"bank-{self.step:06d}.safetensors"
-        self.bank.save(out / bank)
-        self.average.bank.copy_(self.bank.slots)
-        scalars = {**self._describe(), "step": self.step, "seconds": self.seconds, "bank": bank}
-        save_state(out / "checkpoint.safetensors", self._networks(), self.optimiser, scalars)
-        for old in out.glob("bank-*.safetensors"):
-            if old.name != bank:
-                old.unlink()
-        save_weights(self.average, out / "weights.safetensors", scalars)
+        """Write the checkpoint, and what can be loaded of the averaged weights at any time."""
+        scalars = {**self._describe(), "step": self.step, "seconds": self.seconds, **self._keep()}
+        save_state(self.place.out / _CHECKPOINT, self._networks(), self.optimiser, scalars)
+        self._write(scalars)
 
-    def _advance(self) -> dict[str, Tensor]:
-        """Do one step: update the network, its average and the memory."""
-        recipe = self.recipe
-        rate = learning_rate(recipe, self.step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        batch = self._batch()
-        output = self._forward(batch, self.bank.slots)
-        terms = objective(output, batch, recipe.loss)
-        self.optimiser.zero_grad(set_to_none=True)
-        terms["total"].backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
-        self.optimiser.step()
-        decay = min(recipe.ema, (1 + self.step) / (10 + self.step))
-        update_average(self.average, self.model, decay)
-        self.bank.update(output.query, self._score(output.fused.detach().float(), batch))
-        self.step += 1
-        return {**terms, "gradient_norm": norm}
+    @abstractmethod
+    def _losses(self) -> dict[str, Tensor]:
+        """Return the weighted terms of this step's batch and their sum as ``total``."""
 
-    def _batch(self) -> Batch:
-        recipe, place = self.recipe, self.place
-        batch = make_batch(
-            self.training,
-            recipe.augmentation,
-            size=recipe.batch,
-            crop=recipe.crop,
-            seed=place.seed,
-            step=self.step,
-        )
-        return Batch(*(plane.to(place.device) for plane in batch))
+    def _optimiser(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.model.parameters(), weight_decay=self.recipe.weight_decay)
 
-    def _forward(self, batch: Batch, slots: Tensor) -> FuserOutput:
-        half = self.place.precision != torch.float32
-        device_type = torch.device(self.place.device).type
-        with torch.autocast(device_type, dtype=self.place.precision, enabled=half):
-            output: FuserOutput = self.fuse(batch.thermal, batch.visible, slots, NO_CUES)
-        return output
+    def _rate(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        raise NotImplementedError
 
-    def _score(self, fused: Tensor, batch: Batch) -> Tensor:
-        """Return the judge's scores of the fused crops."""
-        if self.judge is None:
-            return judge(fused)
-        return self.judge.judge(fused, batch.thermal, batch.visible)
+    def _begin(self) -> None:
+        """Prepare the initial weights of a new run."""
+
+    def _learned(self) -> None:
+        """Follow up an optimiser step."""
+
+    def _keep(self) -> dict[str, Any]:
+        """Save what belongs to the run beside its networks; return scalars that find it again."""
+        return {}
+
+    def _write(self, scalars: Mapping[str, Any]) -> None:
+        """Write the averaged weights for use."""
+
+    def _validate(self, sheet: Path) -> dict[str, float]:  # noqa: ARG002
+        """Return terms on what was held out, and draw its sheet; nothing by default."""
+        return {}
 
     def _networks(self) -> dict[str, nn.Module]:
-        networks: dict[str, nn.Module] = {"model": self.model, "average": self.average}
-        return networks if self.judge is None else {**networks, "judge": self.judge}
+        """Return all networks of the run that learn."""
+        return {"model": self.model, "average": self.average}
 
-    def _start(self) -> None:
-        """Make the folder and the initial weights.
+    def _counts(self) -> dict[str, int]:
+        """Return how much there is to learn from; a resumed run must find the same."""
+        return {}
 
-        Without trained weights to start from, the random slots are brought to the length of the
-        first scene vectors.
-        """
-        checkpoint = self.place.out / "checkpoint.safetensors"
-        if checkpoint.exists():
-            raise UsageError(f"{checkpoint}: a run lies here; resume it or choose another folder")
-        self.place.out.mkdir(parents=True, exist_ok=True)
-        if self.recipe.init:
-            load_weights(self.model, self.recipe.init)
-            return
-        with torch.no_grad():
-            query = self._forward(self._batch(), self.model.bank).query.float()
-            self.model.bank.mul_(query.norm(dim=1).mean())
+    def _extra(self) -> dict[str, Any]:
+        """Return what else a log entry tells."""
+        return {}
 
-    def _load(self) -> dict[str, Any]:
-        """Load the checkpoint; refuse one of another recipe, seed or data."""
-        path = self.place.out / "checkpoint.safetensors"
-        scalars = load_state(path, self._networks(), self.optimiser)
+    def _describe(self) -> dict[str, Any]:
+        recipe = json.loads(json.dumps(dataclasses.asdict(self.recipe)))
+        return {"recipe": recipe, "seed": self.place.seed, **self._counts()}
+
+    def _check(self, path: Path, scalars: Mapping[str, Any]) -> None:
+        """Refuse a checkpoint of another recipe, seed or data."""
         for key, value in self._describe().items():
             if scalars[key] != value:
                 raise UsageError(
                     f"{path}: trained with {key} = {scalars[key]!r}, now {value!r}; "
                     "resume with the same or start a new run"
                 )
-        self.step, self.seconds = scalars["step"], scalars["seconds"]
-        return scalars
 
-    def _describe(self) -> dict[str, Any]:
-        recipe = json.loads(json.dumps(dataclasses.asdict(self.recipe)))
-        counts = {"training_pairs": len(self.training), "validation_pairs": len(self.held_out)}
-        return {"recipe": recipe, "seed": self.place.seed, **counts}
+    def _autocast(self) -> torch.autocast:
+        half = self.place.precision != torch.float32
+        kind = torch.device(self.place.device).type
+        return torch.autocast(kind, dtype=self.place.precision, enabled=half)
 
-    def _entry(self, terms: dict[str, Tensor]) -> dict[str, Any]:
-        stats = self.bank.stats()
-        memory = {"accepted": stats.accepted, "queries": stats.queries}
+    def _advance(self) -> dict[str, Tensor]:
+        """Do one step: update the network and its average."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate(self.step)
+        terms = self._losses()
+        self.optimiser.zero_grad(set_to_none=True)
+        terms["total"].backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.optimiser.step()
+        update_average(
+            self.average, self.model, min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        )
+        self._learned()
+        self.step += 1
+        return {**terms, "gradient_norm": norm}
+
+    def _entry(self, terms: Mapping[str, Tensor]) -> dict[str, Any]:
         return {
             "step": self.step,
             "seconds": round(self.seconds, 1),
-            "rate": learning_rate(self.recipe, self.step - 1),
+            "rate": self._rate(self.step - 1),
             **{name: round(float(value.detach()), 5) for name, value in terms.items()},
-            "memory": {**memory, "diversity": round(stats.diversity, 4)},
+            **self._extra(),
         }
 
-    def _sheet(self) -> Path:
-        return self.place.out / "sheets" / f"{self.step:06d}.png"
+    def _log_validation(self, log: RunLog) -> None:
+        sheet = self.place.out / "sheets" / f"{self.step:06d}.png"
+        if terms := self._validate(sheet):
+            log.add({"step": self.step, "validation": terms})
+            log.add_sheet(self.step, sheet)
 
 
-def learning_rate(recipe: Recipe, step: int) -> float:
+def cosine_rate(step: int, *, steps: int, peak: float, final: float, warmup: int) -> float:
     """Return the rate of a step (from 0): linear warm-up, then a cosine to the final rate."""
-    if step < recipe.warmup:
-        return recipe.learning_rate * (step + 1) / recipe.warmup
-    progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    swing = (recipe.learning_rate - recipe.final_rate) / 2
-    return recipe.final_rate + swing * (1 + math.cos(math.pi * progress))
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    return final + (peak - final) / 2 * (1 + math.cos(math.pi * progress))
 
 
 @torch.no_grad()
-def update_average(average: Fuser, model: Fuser, decay: float) -> None:
-    """Move the averaged parameters towards the model's: ``a <- decay a + (1 - decay) m``."""
-    for kept, new in zip(average.parameters(), model.parameters(), strict=True):
-        kept.lerp_(new, 1 - decay)
-
-
-def _prepare(model: Fuser, device: str) -> Fuser:
-    """Move a network to its device in the memory layout that convolutions prefer."""
-    prepared: Fuser = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return prepared.train()
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move averaged parameters and buffers towards the model's."""
+    for kept, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(new, 1 - decay)
+        else:
+            kept.copy_(new)

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from fusion_core.errors import ConfigError, UsageError
 from fusion_core.training.ablation import find_ablation
 from fusion_core.training.augment import Augmentation
+from fusion_core.training.loop import Schedule
 
 RECIPES = Path(__file__).parent / "recipes"
 _STRICT = ConfigDict(extra="forbid")
@@ -48,50 +49,32 @@ class LossWeights:
     guard: bool = False
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """One training run.
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Schedule):
+    """One training run of M2PN.
 
     Attributes:
         model: Network to train.
         ablation: Part that is taken out; empty is the full system.
         init: Weights file to start from; empty starts from random weights.
         judge: What scores the fused crops for the memory: ``handcrafted`` or ``discriminator``.
-        steps: Optimiser steps.
         batch: Crops per step.
         crop: Edge of a crop in pixels.
-        learning_rate: Peak of the schedule, reached after ``warmup`` steps.
         final_rate: End of the cosine.
-        warmup: Steps of linear warm-up.
-        weight_decay: Decoupled weight decay of convolutions and linear maps.
-        clip: Largest norm of a step's gradient.
-        ema: Decay of the averaged weights, which are those that ship.
         momentum: Share of a good scene vector in its memory slot's update.
         kappa: Good means: score above mean + kappa * std of the judged history.
         replace_after: An accepted vector takes the slot unused for this many queries.
-        validate_every: Steps between validation sheets.
-        save_every: Steps between checkpoints.
         loss: Weights of the objective.
         augmentation: Ranges of the changes to crops.
     """
 
-    __pydantic_config__ = _STRICT
-
     model: str
-    steps: Annotated[int, Field(ge=1)]
     batch: Annotated[int, Field(ge=1)] = 16
     crop: Annotated[int, Field(ge=16)] = 128
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     final_rate: Annotated[float, Field(gt=0)] = 1e-6
-    warmup: Annotated[int, Field(ge=0)] = 200
-    weight_decay: _Weight = 0.0
-    clip: Annotated[float, Field(gt=0)] = 1.0
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
     kappa: float = 0.5
     replace_after: Annotated[int, Field(ge=1)] = 4000
-    validate_every: Annotated[int, Field(ge=1)] = 1000
-    save_every: Annotated[int, Field(ge=1)] = 500
     ablation: str = ""
     init: str = ""
     judge: Literal["handcrafted", "discriminator"] = "handcrafted"

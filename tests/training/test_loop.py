@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 
 from fusion_core.errors import UsageError, WeightsError
 from fusion_core.models import create_model, load_model, save_weights
-from fusion_core.training import Place, Trainer, load_pairs, load_recipe
+from fusion_core.training import FusionTrainer, Place, load_pairs, load_recipe
 from fusion_core.training.discriminator import Discriminator
-from fusion_core.training.loop import learning_rate, update_average
+from fusion_core.training.loop import cosine_rate, update_average
 
 SMALL = dataclasses.replace(
     load_recipe("m2pn-edge", steps=6), batch=2, crop=32, warmup=2, save_every=3, validate_every=6
@@ -59,11 +59,11 @@ def kill_after(steps):
 )
 def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, pairs, precision, judge):
     recipe = dataclasses.replace(SMALL, judge=judge)
-    Trainer(recipe, pairs, place(tmp_path / "whole", precision=precision)).run()
+    FusionTrainer(recipe, pairs, place(tmp_path / "whole", precision=precision)).run()
     broken = place(tmp_path / "broken", precision=precision)
     with pytest.raises(KilledError):
-        Trainer(recipe, pairs, broken).run(kill_after(5))
-    resumed = Trainer(recipe, pairs, broken, resume=True)
+        FusionTrainer(recipe, pairs, broken).run(kill_after(5))
+    resumed = FusionTrainer(recipe, pairs, broken, resume=True)
     assert resumed.step == 3
     resumed.run()
     for name in ("checkpoint.safetensors", "weights.safetensors", "bank-000006.safetensors"):
@@ -74,7 +74,7 @@ def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, pairs, precisi
 
 
 def test_weights_load_as_a_model_and_hold_the_bank(tmp_path, pairs):
-    trainer = Trainer(SMALL, pairs, place(tmp_path))
+    trainer = FusionTrainer(SMALL, pairs, place(tmp_path))
     trainer.run()
     model = load_model("m2pn-edge", weights=tmp_path / "weights.safetensors")
     assert torch.equal(model.bank, trainer.bank.slots)
@@ -82,7 +82,7 @@ def test_weights_load_as_a_model_and_hold_the_bank(tmp_path, pairs):
 
 
 def test_log_and_sheet_tell_of_the_run(tmp_path, pairs):
-    Trainer(SMALL, pairs, place(tmp_path)).run()
+    FusionTrainer(SMALL, pairs, place(tmp_path)).run()
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert last["step"] == 6
     assert last["validation"]["total"] > 0
@@ -94,7 +94,7 @@ def test_log_and_sheet_tell_of_the_run(tmp_path, pairs):
 def test_tensorboard_shows_what_the_log_holds(tmp_path, pairs):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     recipe = dataclasses.replace(SMALL, steps=50, batch=1, save_every=50, validate_every=50)
-    Trainer(recipe, pairs, place(tmp_path)).run()
+    FusionTrainer(recipe, pairs, place(tmp_path)).run()
     entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     board = events.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     (total,) = board.Scalars("total")
@@ -105,10 +105,10 @@ def test_tensorboard_shows_what_the_log_holds(tmp_path, pairs):
 
 
 def test_fine_tuning_starts_from_the_weights_given(tmp_path, pairs):
-    Trainer(SMALL, pairs, place(tmp_path / "first")).run()
+    FusionTrainer(SMALL, pairs, place(tmp_path / "first")).run()
     weights = tmp_path / "first" / "weights.safetensors"
     recipe = dataclasses.replace(SMALL, init=str(weights))
-    tuned = Trainer(recipe, pairs, place(tmp_path / "second"))
+    tuned = FusionTrainer(recipe, pairs, place(tmp_path / "second"))
     for key, value in load_file(weights).items():
         assert torch.equal(tuned.model.state_dict()[key], value), key
 
@@ -117,7 +117,7 @@ def test_fine_tuning_refuses_weights_of_another_network(tmp_path, pairs):
     save_weights(create_model("m2pn"), tmp_path / "other.safetensors")
     recipe = dataclasses.replace(SMALL, init=str(tmp_path / "other.safetensors"))
     with pytest.raises(WeightsError, match="expected 'm2pn-edge'"):
-        Trainer(recipe, pairs, place(tmp_path / "run"))
+        FusionTrainer(recipe, pairs, place(tmp_path / "run"))
 
 
 def test_discriminator_learns_to_tell_fused_pictures_from_sources():
@@ -135,50 +135,50 @@ def test_discriminator_learns_to_tell_fused_pictures_from_sources():
 @pytest.mark.parametrize("name", ["no-context", "no-graph", "no-memory", "no-prompts"])
 def test_ablated_networks_train(tmp_path, pairs, name):
     recipe = dataclasses.replace(SMALL, ablation=name, steps=2)
-    Trainer(recipe, pairs, place(tmp_path)).run()
+    FusionTrainer(recipe, pairs, place(tmp_path)).run()
     assert (tmp_path / "weights.safetensors").exists()
 
 
 def test_training_lowers_the_loss_on_the_pictures_it_sees(tmp_path, pairs):
     recipe = dataclasses.replace(SMALL, steps=60, save_every=60, validate_every=60)
-    trainer = Trainer(recipe, pairs[:1], place(tmp_path, hold_out=0))
+    trainer = FusionTrainer(recipe, pairs[:1], place(tmp_path, hold_out=0))
     losses = [trainer._advance()["total"].item() for _ in range(60)]
     assert sum(losses[-15:]) < 0.8 * sum(losses[:15])
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path, pairs):
-    Trainer(SMALL, pairs, place(tmp_path)).run()
+    FusionTrainer(SMALL, pairs, place(tmp_path)).run()
     with pytest.raises(UsageError, match="resume"):
-        Trainer(SMALL, pairs, place(tmp_path))
+        FusionTrainer(SMALL, pairs, place(tmp_path))
 
 
 def test_resume_refuses_another_recipe(tmp_path, pairs):
-    Trainer(SMALL, pairs, place(tmp_path)).run()
+    FusionTrainer(SMALL, pairs, place(tmp_path)).run()
     other = dataclasses.replace(SMALL, batch=3)
     with pytest.raises(UsageError, match="recipe"):
-        Trainer(other, pairs, place(tmp_path), resume=True)
+        FusionTrainer(other, pairs, place(tmp_path), resume=True)
 
 
 def test_resume_without_checkpoint(tmp_path, pairs):
     with pytest.raises(WeightsError, match="without --resume"):
-        Trainer(SMALL, pairs, place(tmp_path), resume=True)
+        FusionTrainer(SMALL, pairs, place(tmp_path), resume=True)
 
 
 @pytest.mark.parametrize("size", [0, 100, 100_000])
 def test_torn_checkpoint_is_refused(tmp_path, pairs, size):
-    Trainer(SMALL, pairs, place(tmp_path)).run()
+    FusionTrainer(SMALL, pairs, place(tmp_path)).run()
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(WeightsError, match="torn"):
-        Trainer(SMALL, pairs, place(tmp_path), resume=True)
+        FusionTrainer(SMALL, pairs, place(tmp_path), resume=True)
 
 
 def test_learning_rate_by_hand():
-    recipe = dataclasses.replace(SMALL, steps=102, warmup=2, learning_rate=1e-3, final_rate=1e-6)
-    assert learning_rate(recipe, 0) == pytest.approx(5e-4)
-    assert learning_rate(recipe, 1) == pytest.approx(1e-3)
-    assert learning_rate(recipe, 52) == pytest.approx((1e-3 + 1e-6) / 2)  # half of the cosine
-    assert learning_rate(recipe, 102) == pytest.approx(1e-6)
+    rates = [
+        cosine_rate(step, steps=102, warmup=2, peak=1e-3, final=1e-6) for step in (0, 1, 52, 102)
+    ]
+    # warm-up, its end, half of the cosine, the end
+    assert rates == pytest.approx([5e-4, 1e-3, (1e-3 + 1e-6) / 2, 1e-6])
 
 
 def test_average_is_the_geometric_one():

@@ -39,7 +39,7 @@ def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, pool, monkeypa
         def monotonic():
             return 0.0
 
-    monkeypatch.setattr("fusion_core.training.detector.loop.time", Clock)
+    monkeypatch.setattr("fusion_core.training.loop.time", Clock)
     DetectorTrainer(SMALL, pool, Place(tmp_path / "whole")).run()
     broken = DetectorTrainer(SMALL, pool, Place(tmp_path / "broken"))
     left = iter(range(2))
