@@ -65,7 +65,9 @@ class CameraPublisher(Node):
         while not stop.is_set():
             self._play_once(stop)
             if not self._value("loop"):
-                return
+                break
+        # What was published last is still on its way, and would be lost with its publisher.
+        stop.wait(_SETTLE_S)
 
     def _play_once(self, stop: threading.Event) -> None:
         with closing(self._open()) as source:
