@@ -33,7 +33,10 @@ class Config:
 
     __pydantic_config__ = _STRICT
 
-    model: Annotated[str, Field(description="Fusion model, one of `fusion models`.")] = "m2pn-edge"
+    model: Annotated[
+        str,
+        Field(description="One of `fusion models`, or a checkpoint of `fusion train`."),
+    ] = "m2pn-edge"
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         Field(description="Where the network runs; auto: cuda when present."),

@@ -49,7 +49,7 @@ class Evaluate:
     max_frames: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Stop after this many pairs of the recording."""
     model: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = ()
-    """Models to run and score, each one of `fusion models`."""
+    """Models to run and score: names of `fusion models`, or weights.safetensors of a training."""
     fused: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME=]DIR ...")] = ()
     """Folders of fused images with the pairs' stems, in any image format."""
     baselines: bool = False

@@ -52,11 +52,6 @@ def load_weights(model: Fuser, path: str | Path) -> dict[str, Any]:
         WeightsError: The file is missing, torn, foreign, or of another network.
     """
     metadata, tensors = _read(Path(path))
-    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-        raise WeightsError(
-            f"{path}: not weights of this program (format {metadata.get('format')!r} version "
-            f"{metadata.get('version')!r}, expected {FORMAT!r} {VERSION!r}); train or reinstall"
-        )
     if metadata.get("model") != model.name:
         raise WeightsError(
             f"{path}: weights of model {metadata.get('model')!r}, expected {model.name!r}"
@@ -79,6 +74,23 @@ def load_weights(model: Fuser, path: str | Path) -> dict[str, Any]:
     return training
 
 
+def read_architecture(path: str | Path) -> tuple[str, dict[str, Any]]:
+    """Return the network's name and the fields of its configuration, as a checkpoint tells them.
+
+    Raises:
+        WeightsError: The file is missing, torn or foreign.
+    """
+    metadata, _ = _read(Path(path))
+    try:
+        config = json.loads(metadata["config"])
+        fields = {key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}
+        return metadata["model"], fields
+    except (KeyError, ValueError, AttributeError):
+        raise WeightsError(
+            f"{path}: names no architecture; take weights of `fusion train`"
+        ) from None
+
+
 def describe_config(model: Fuser) -> str:
     """Return the architecture of a network as JSON."""
     return json.dumps(dataclasses.asdict(model.config), sort_keys=True)
@@ -89,6 +101,13 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
         raise WeightsError(f"{path}: no such weights; train them with `fusion train`")
     try:
         with safe_open(path, "pt") as file:
-            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: torn or not safetensors ({error})") from None
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+        raise WeightsError(
+            f"{path}: not weights of this program (format {metadata.get('format')!r} version "
+            f"{metadata.get('version')!r}, expected {FORMAT!r} {VERSION!r}); train or reinstall"
+        )
+    return metadata, tensors

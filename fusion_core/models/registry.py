@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fusion_core.errors import UsageError
+from fusion_core.errors import UsageError, WeightsError
 from fusion_core.models.base import Fuser
-from fusion_core.models.checkpoint import load_weights
+from fusion_core.models.checkpoint import load_weights, read_architecture
 from fusion_core.models.m2pn import EDGE, FULL, M2PN
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -37,19 +42,22 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    build: Callable[[str], Fuser]
+    network: Callable[[str, Any], Fuser]
+    config: DataclassInstance
     paper: str
     description: str
 
 
 _NETWORKS: dict[str, _Entry] = {
     "m2pn": _Entry(
-        lambda name: M2PN(name, FULL),
+        M2PN,
+        FULL,
         "M2PN",
         "Memory-bank prompts on full-resolution features; for a GPU or offline work.",
     ),
     "m2pn-edge": _Entry(
-        lambda name: M2PN(name, EDGE),
+        M2PN,
+        EDGE,
         "M2PN",
         "The same design on a quarter of the grid; live on two CPU cores.",
     ),
@@ -66,31 +74,30 @@ def create_model(name: str, seed: int | None = None) -> Fuser:
     Raises:
         UsageError: No such network.
     """
-    if name not in _NETWORKS:
-        raise UsageError(f"model {name!r}: unknown; known models: {', '.join(_NETWORKS)}")
-    if seed is None:
-        return _NETWORKS[name].build(name)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _NETWORKS[name].build(name)
+    entry = _entry(name)
+    return _build(entry, name, entry.config, seed)
 
 
-def load_model(
-    name: str, device: str | torch.device = "cpu", weights: str | Path | None = None
-) -> Fuser:
+def load_model(name: str, device: str | torch.device = "cpu") -> Fuser:
     """Build a network with trained weights, in evaluation mode.
 
     Args:
-        name: One of :func:`list_models`.
+        name: One of :func:`list_models`, whose weights ship with the package, or a checkpoint of
+            `fusion train`, a ``.safetensors`` file, which knows its own architecture.
         device: Where it shall run.
-        weights: Checkpoint; None takes the one that ships with the package.
 
     Raises:
         UsageError: No such network.
         WeightsError: The checkpoint is missing, torn, foreign or does not fit.
     """
-    model = create_model(name, seed=0)
-    load_weights(model, shipped_weights(name) if weights is None else weights)
+    if name.endswith(".safetensors"):
+        weights: str | Path = name
+        known, fields = read_architecture(name)
+        entry = _entry(known)
+        model = _build(entry, known, _config(entry, fields, name), seed=0)
+    else:
+        weights, model = shipped_weights(name), create_model(name, seed=0)
+    load_weights(model, weights)
     return model.to(device).eval()
 
 
@@ -111,3 +118,28 @@ def list_models() -> tuple[ModelInfo, ...]:
         )
         for name, entry in _NETWORKS.items()
     )
+
+
+def _entry(name: str) -> _Entry:
+    if name not in _NETWORKS:
+        raise UsageError(
+            f"model {name!r}: unknown; known models: {', '.join(_NETWORKS)}, "
+            "or a .safetensors file of `fusion train`"
+        )
+    return _NETWORKS[name]
+
+
+def _config(entry: _Entry, fields: dict[str, Any], path: str) -> DataclassInstance:
+    """Return the configuration that a checkpoint names."""
+    try:
+        return dataclasses.replace(entry.config, **fields)
+    except TypeError as error:
+        raise WeightsError(f"{path}: unknown architecture ({error}); train it again") from None
+
+
+def _build(entry: _Entry, name: str, config: DataclassInstance, seed: int | None) -> Fuser:
+    if seed is None:
+        return entry.network(name, config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return entry.network(name, config)

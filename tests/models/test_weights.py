@@ -5,8 +5,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from fusion_core.errors import UsageError, WeightsError
+from fusion_core.errors import FusionError, UsageError, WeightsError
 from fusion_core.models import create_model, list_models, load_model, load_weights, save_weights
+from fusion_core.training.ablation import build_network
 
 NAME = "m2pn-edge"
 
@@ -48,7 +49,7 @@ def test_file_describes_itself_without_this_program(saved):
 
 def test_loaded_model_is_the_saved_one_in_evaluation_mode(saved):
     path, model = saved
-    loaded = load_model(NAME, weights=path)
+    loaded = load_model(str(path))
     assert states_equal(model, loaded)
     assert not loaded.training
     assert not any(module.training for module in loaded.modules())
@@ -67,14 +68,36 @@ def test_truncated_file_is_refused_and_the_model_unchanged(saved, share):
 
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(WeightsError, match="no such weights; train"):
-        load_model(NAME, weights=tmp_path / "none.safetensors")
+        load_model(str(tmp_path / "none.safetensors"))
 
 
 def test_foreign_file_is_refused(tmp_path):
     path = tmp_path / "foreign.safetensors"
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(WeightsError, match="not weights of this program"):
-        load_model(NAME, weights=path)
+        load_model(str(path))
+
+
+def test_checkpoint_of_an_ablated_network_knows_its_architecture(tmp_path):
+    ablated = build_network(NAME, "no-graph", seed=4)
+    save_weights(ablated, tmp_path / "run.safetensors")
+    loaded = load_model(str(tmp_path / "run.safetensors"))
+    assert loaded.config == ablated.config != create_model(NAME, seed=0).config
+    assert states_equal(ablated, loaded)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"config": "{torn"}, "names no architecture"),
+        ({"config": '{"depth": 3}'}, "unknown architecture"),
+        ({"model": "m3pn"}, "'m3pn': unknown"),
+    ],
+)
+def test_checkpoint_of_an_unknown_network_is_refused(saved, change, error):
+    rewrite(saved[0], **change)
+    with pytest.raises(FusionError, match=error):
+        load_model(str(saved[0]))
 
 
 @pytest.mark.parametrize(

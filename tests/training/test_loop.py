@@ -76,7 +76,7 @@ def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, pairs, precisi
 def test_weights_load_as_a_model_and_hold_the_bank(tmp_path, pairs):
     trainer = FusionTrainer(SMALL, pairs, place(tmp_path))
     trainer.run()
-    model = load_model("m2pn-edge", weights=tmp_path / "weights.safetensors")
+    model = load_model(str(tmp_path / "weights.safetensors"))
     assert torch.equal(model.bank, trainer.bank.slots)
     assert trainer.bank.stats().queries == SMALL.steps * SMALL.batch
 
