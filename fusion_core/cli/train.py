@@ -54,7 +54,8 @@ class Train:
         """Train to the end of the recipe."""
         import torch
 
-        from fusion_core.training import Place, fast_precision
+        from fusion_core.engine import fast_precision
+        from fusion_core.training import Place
 
         if self.threads < 0:
             raise UsageError(f"--threads {self.threads}: must be at least 0")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fusion_core.engine.precision import fast_precision
 from fusion_core.engine.stabiliser import Stabiliser
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig, judge
@@ -85,7 +86,9 @@ class Engine:
         self._model = model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._bank = bank
         self._device = model.bank.device
-        self._half = self._device.type == "cuda"
+        # Half the numbers' bits for less time; the result changes by less than half a gray level.
+        on_gpu = self._device.type == "cuda"
+        self._precision = torch.float16 if on_gpu else fast_precision("cpu")
         self._stabiliser = Stabiliser(stability) if stability else None
         self._seam: tuple[Mask, FloatImage] | None = None
 
@@ -149,7 +152,8 @@ class Engine:
 
     def _forward(self, thermal: torch.Tensor, luma: torch.Tensor, cues: Cues) -> FuserOutput:
         slots = self._model.bank if self._bank is None else self._bank.slots
-        with torch.autocast(self._device.type, torch.float16, enabled=self._half):
+        half = self._precision != torch.float32
+        with torch.autocast(self._device.type, self._precision, enabled=half):
             output: FuserOutput = self._model(thermal, luma, slots, cues)
         return output
 

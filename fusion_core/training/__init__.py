@@ -3,7 +3,6 @@
 from fusion_core.training.dataset import load_pairs
 from fusion_core.training.fusing import FusionTrainer
 from fusion_core.training.loop import Place
-from fusion_core.training.precision import fast_precision
 from fusion_core.training.recipe import Recipe, load_recipe
 
-__all__ = ["FusionTrainer", "Place", "Recipe", "fast_precision", "load_pairs", "load_recipe"]
+__all__ = ["FusionTrainer", "Place", "Recipe", "load_pairs", "load_recipe"]

@@ -7,7 +7,7 @@ from skimage import data
 from fusion_core.engine import Engine, pick_device
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig
-from fusion_core.models import create_model
+from fusion_core.models import create_model, load_model
 from fusion_core.types import AlignedPair
 
 
@@ -71,6 +71,20 @@ def test_inputs_are_not_changed(engine):
     engine.fuse(aligned(visible, thermal))
     assert np.array_equal(visible, kept[0])
     assert np.array_equal(thermal, kept[1])
+
+
+def test_half_the_bits_change_the_result_by_less_than_half_a_gray_level():
+    model = load_model("m2pn-edge")
+    grey = torch.from_numpy(cv2.cvtColor(colours(240, 320), cv2.COLOR_RGB2GRAY)).float() / 255
+    visible, thermal = grey[None, None], 1 - grey.flip(1)[None, None]
+    with torch.inference_mode():
+        whole = model(thermal, visible, model.bank).fused
+        with torch.autocast("cpu", torch.bfloat16):
+            half = model(thermal, visible, model.bank).fused
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, whole)
+    # a weight rounded to the type's eight bits is off by 2**-9 at most, half a level of 255
+    assert (half - whole).abs().mean() * 255 < 0.5
 
 
 def test_cuda_without_a_gpu_says_what_to_use(monkeypatch):
