@@ -118,11 +118,18 @@ class Network:
         feeds: dict[str, NDArray[Any]] = {self._image: blob.astype(self._type, copy=False)}
         if self._extra is not None:
             feeds[self._extra] = np.array([self.size], np.int64)
+        # One copy to the network's device and one back, whatever the provider.
+        binding = self._session.io_binding()
+        names = [output.name for output in self._session.get_outputs()]
         try:
-            results = self._session.run(None, feeds)
+            for name, array in feeds.items():
+                binding.bind_cpu_input(name, np.ascontiguousarray(array))
+            for name in names:
+                binding.bind_output(name)
+            self._session.run_with_iobinding(binding)
+            results = binding.copy_outputs_to_cpu()
         except Exception as error:  # noqa: BLE001 - its errors have no common class
             raise DetectorError(f"{self._path}: cannot be executed ({_line(error)})") from None
-        names = [output.name for output in self._session.get_outputs()]
         return dict(zip(names, results, strict=True))
 
 
