@@ -22,9 +22,9 @@ import numpy as np
 
 import fusion_core
 from fusion_core.detection import Detector
+from fusion_core.detection.labels import CLASSES, read_labels
 from fusion_core.evaluation import ImagePair, dataset_name, list_pairs, read_pair
 from fusion_core.evaluation.detecting import grouped
-from fusion_core.evaluation.labels import CLASSES, read_labels
 from fusion_core.evaluation.precision import ClassTally
 from fusion_core.types import AlignedPair, UInt8Image
 
@@ -88,7 +88,9 @@ def judge(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, dict
         for number, paths in enumerate(pairs):
             pair = read_pair(paths)
             other = read_pair(pairs[(number + len(pairs) // 2) % len(pairs)])
-            labels = read_labels(paths, *pair.thermal.shape)
+            labels = read_labels(
+                paths.visible.parent.parent / "labels", paths.stem, *pair.thermal.shape
+            )
             for name, detector, picture, planes in views(
                 pair, other, default, beside, options.model
             ):

@@ -11,7 +11,7 @@ import numpy as np
 
 from fusion_core.detection import Detector
 from fusion_core.detection.boxes import Candidates, strongest
-from fusion_core.evaluation.labels import CLASS_OF, CLASSES, read_labels
+from fusion_core.detection.labels import CLASS_OF, CLASSES, read_labels
 from fusion_core.evaluation.methods import Method
 from fusion_core.evaluation.pairs import ImagePair, PairPaths, read_pair
 from fusion_core.evaluation.precision import ClassScores, ClassTally
@@ -81,7 +81,9 @@ def judge_by_detection(
     tallies: dict[str, dict[str, ClassTally]] = {}
     for paths in pairs:
         pair = read_pair(paths)
-        labels = read_labels(paths, *pair.thermal.shape)
+        labels = read_labels(
+            paths.visible.parent.parent / "labels", paths.stem, *pair.thermal.shape
+        )
         aligned = AlignedPair(
             stamp_ns=0,
             visible=pair.visible,

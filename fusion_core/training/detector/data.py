@@ -9,9 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fusion_core.detection.labels import labelled_stems
 from fusion_core.errors import SourceError
 from fusion_core.training.dataset import IMAGE_SUFFIXES
-from fusion_core.training.detector.labels import Labels, read_labels
+from fusion_core.training.detector.labels import Labels, load_labels
 from fusion_core.types import UInt8Image
 
 
@@ -48,28 +49,30 @@ def _load_folder(folder: Path) -> list[LabelledPair]:
     found = [pair for clip in clips if (clip / "labels").is_dir() for pair in _load_clip(clip)]
     if not found:
         raise SourceError(
-            f"{folder}: no labelled pairs; expected vi/, ir/ and labels/*.csv, there or one level "
+            f"{folder}: no labelled pairs; expected vi/, ir/ and labels/, there or one level "
             "down, or videos vi.mp4 and ir.mp4 beside labels/"
         )
     return found
 
 
 def _load_clip(clip: Path) -> Iterator[LabelledPair]:
-    files = sorted((clip / "labels").glob("*.csv"))
+    folder = clip / "labels"
+    stems = labelled_stems(folder)
     if (clip / "vi.mp4").is_file():
-        wanted = [int(file.stem) for file in files]
+        wanted = [int(stem) for stem in stems]
         streams = [_frames(clip / f"{name}.mp4", wanted) for name in ("vi", "ir")]
     else:
-        streams = [[_image(clip / name, file.stem) for file in files] for name in ("vi", "ir")]
-    for file, visible, thermal in zip(files, *streams, strict=True):
+        streams = [[_image(clip / name, stem) for stem in stems] for name in ("vi", "ir")]
+    for stem, visible, thermal in zip(stems, *streams, strict=True):
         if visible.shape != thermal.shape:
             raise SourceError(
-                f"{file}: its images have {visible.shape[1]}x{visible.shape[0]} and "
+                f"{folder / stem}: its images have {visible.shape[1]}x{visible.shape[0]} and "
                 f"{thermal.shape[1]}x{thermal.shape[0]} pixels; register them to one size first"
             )
         gray = cv2.cvtColor(thermal, cv2.COLOR_RGB2GRAY)
-        planes = np.dstack([visible, gray])
-        yield LabelledPair(str(file), np.ascontiguousarray(planes), read_labels(file))
+        planes = np.ascontiguousarray(np.dstack([visible, gray]))
+        labels = load_labels(folder, stem, *gray.shape)
+        yield LabelledPair(str(folder / stem), planes, labels)
 
 
 def _image(folder: Path, stem: str) -> UInt8Image:

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from fusion_core.detection.labels import CLASSES
 from fusion_core.errors import MissingExtraError
 from fusion_core.runtime.files import atomic_path
-from fusion_core.training.detector.network import LABELS, Conv, PairNano
+from fusion_core.training.detector.network import Conv, PairNano
 
 _OPSET: Final = 18
 _CONFIDENCE: Final = 0.3
@@ -76,7 +77,7 @@ def export_onnx(
     assert program is not None
     proto = program.model_proto
     metadata = {
-        "names": str(dict(enumerate(LABELS))),
+        "names": str(dict(enumerate(CLASSES))),
         "input": "pair",
         "conf": str(_CONFIDENCE),
         "iou": str(_OVERLAP),

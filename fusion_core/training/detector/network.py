@@ -15,8 +15,9 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fusion_core.detection.labels import CLASSES
+
 STRIDES: Final = (8, 16, 32)
-LABELS: Final = ("person", "vehicle", "cycle")
 _PRIOR: Final = 0.01  # probability that an untrained head gives a point (RetinaNet, section 4.1)
 _LARGEST: Final = 6.0  # of the logarithm of a size: exp(6) strides are more than any picture
 
@@ -121,7 +122,7 @@ class PairNano(nn.Module):
 
     name: Final = "pair-nano"
 
-    def __init__(self, classes: int = len(LABELS)) -> None:
+    def __init__(self, classes: int = len(CLASSES)) -> None:
         super().__init__()
         self.classes = classes
         self.visible = nn.Sequential(Conv(3, 12, 3, 2), Conv(12, 24, 3, 2))

@@ -2,9 +2,8 @@
 
 import pytest
 
+from fusion_core.detection.labels import labelled_stems, read_labels
 from fusion_core.errors import SourceError
-from fusion_core.evaluation.labels import read_labels
-from fusion_core.evaluation.pairs import PairPaths
 
 
 @pytest.fixture
@@ -14,8 +13,7 @@ def write(tmp_path):
 
     def write_and_read(name, text):
         (tmp_path / "labels" / name).write_text(text)
-        paths = PairPaths("a", tmp_path / "vi" / "a.png", tmp_path / "ir" / "a.png")
-        return read_labels(paths, 100, 200)
+        return read_labels(tmp_path / "labels", "a", 100, 200)
 
     return write_and_read
 
@@ -69,3 +67,9 @@ def test_names_beside_yolo_files_win(write, tmp_path):
 def test_what_cannot_be_read_is_named(name, text, message, write):
     with pytest.raises(SourceError, match=message):
         write(name, text)
+
+
+def test_stems_are_those_of_both_kinds_of_files(tmp_path):
+    for name in ("b.csv", "a.txt", "classes.txt", "c.png"):
+        (tmp_path / name).write_text("")
+    assert labelled_stems(tmp_path) == ["a", "b"]

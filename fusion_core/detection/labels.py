@@ -11,10 +11,9 @@ import numpy as np
 
 from fusion_core.detection.boxes import FloatArray
 from fusion_core.errors import SourceError
-from fusion_core.evaluation.pairs import PairPaths
 
 CLASSES = ("person", "vehicle", "cycle")
-"""What a detector is judged by."""
+"""What a detector learns and is judged by."""
 
 CLASS_OF: Mapping[str, str] = {
     "person": "person",
@@ -37,6 +36,7 @@ M3FD_LABELS = ("people", "car", "bus", "lamp", "motorcycle", "truck")
 """Classes of M3FD (Liu et al., CVPR 2022): what YOLO files without a ``classes.txt`` mean."""
 
 _IGNORE = "ignore"
+_NAMES = "classes.txt"
 _COLUMNS = ["label", "x", "y", "w", "h"]
 
 
@@ -53,29 +53,35 @@ class Labels:
     ignore: FloatArray
 
 
-def read_labels(paths: PairPaths, height: int, width: int) -> Labels:
-    """Return the labels of a pair.
+def labelled_stems(folder: Path) -> list[str]:
+    """Return the stems of all label files of a folder, sorted."""
+    files = [*folder.glob("*.csv"), *folder.glob("*.txt")]
+    return sorted(file.stem for file in files if file.name != _NAMES)
+
+
+def read_labels(folder: Path, stem: str, height: int, width: int) -> Labels:
+    """Return the labels of a picture.
 
     Args:
-        paths: The pair; its labels are in the folder ``labels`` beside ``vi``. A CSV file has the
-            columns label, x, y, w, h in pixels, a YOLO file class number, centre and size in parts
-            of the picture, with the names in ``labels/classes.txt`` (default: those of M3FD).
+        folder: The folder ``labels`` beside ``vi``. A CSV file has the columns label, x, y, w, h in
+            pixels, a YOLO file class number, centre and size in parts of the picture, with the
+            names in ``classes.txt`` (default: those of M3FD).
+        stem: Stem of the picture.
         height: Height of the picture in pixels.
         width: Width of the picture in pixels.
 
     Raises:
         SourceError: There is no label file, or a line of it cannot be understood.
     """
-    folder = paths.visible.parent.parent / "labels"
-    table, yolo = folder / f"{paths.stem}.csv", folder / f"{paths.stem}.txt"
+    table, yolo = folder / f"{stem}.csv", folder / f"{stem}.txt"
     if table.is_file():
         rows = _read_csv(table)
     elif yolo.is_file():
         rows = _read_yolo(yolo, height, width)
     else:
         raise SourceError(
-            f"{folder}: no {paths.stem}.csv or {paths.stem}.txt; a detector is judged on labelled "
-            "pictures, an empty file means no object"
+            f"{folder}: no {stem}.csv or {stem}.txt; every labelled picture needs one, an empty "
+            "file means no object"
         )
     groups: dict[str, list[list[float]]] = {name: [] for name in (*CLASSES, _IGNORE)}
     for label, (x, y, w, h) in rows:
@@ -97,7 +103,7 @@ def _read_csv(path: Path) -> list[_Row]:
 
 
 def _read_yolo(path: Path, height: int, width: int) -> list[_Row]:
-    listed = path.parent / "classes.txt"
+    listed = path.parent / _NAMES
     names = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else M3FD_LABELS
     rows: list[_Row] = []
     for line in path.read_text(encoding="utf-8").splitlines():
