@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from fusion_core.errors import MemoryBankError
 from fusion_core.runtime.files import atomic_path
+from fusion_core.runtime.tensors import read_tensors
 
 FORMAT = "fusion-memory"
 VERSION = "1"
 
-_ADVICE = "delete or move the file to start with the trained bank"
+_ADVICE = "without the file the trained bank is used"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,13 +79,8 @@ def read_snapshot(path: str | Path, model: str, origin: str, shape: torch.Size) 
     Raises:
         MemoryBankError: The file is missing, torn, foreign or does not fit.
     """
-    metadata, tensors = _read(Path(path))
     expected = {"format": FORMAT, "version": VERSION, "model": model, "origin": origin}
-    for key, value in expected.items():
-        if metadata.get(key) != value:
-            raise MemoryBankError(
-                f"{path}: {key} {metadata.get(key)!r}, expected {value!r}; {_ADVICE}"
-            )
+    _, tensors = read_tensors(path, expected, MemoryBankError, _ADVICE)
     per_slot = (torch.Size([shape[0]]), torch.int64)
     kinds = {
         "slots": (shape, torch.float32),
@@ -110,13 +105,3 @@ def read_snapshot(path: str | Path, model: str, origin: str, shape: torch.Size) 
         rejected=rejected,
         history=tuple(tensors["history"].tolist()),
     )
-
-
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    if not path.is_file():
-        raise MemoryBankError(f"{path}: no such snapshot; give a file that a run saved")
-    try:
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise MemoryBankError(f"{path}: torn or not a snapshot ({error}); {_ADVICE}") from None

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from fusion_core.errors import WeightsError
 from fusion_core.models.base import Fuser
 from fusion_core.runtime.files import atomic_path
+from fusion_core.runtime.tensors import read_tensors
 
 FORMAT = "fusion-weights"
 VERSION = "1"
@@ -51,7 +51,7 @@ def load_weights(model: Fuser, path: str | Path) -> dict[str, Any]:
     Raises:
         WeightsError: The file is missing, torn, foreign, or of another network.
     """
-    metadata, tensors = _read(Path(path))
+    metadata, tensors = _read(path)
     if metadata.get("model") != model.name:
         raise WeightsError(
             f"{path}: weights of model {metadata.get('model')!r}, expected {model.name!r}"
@@ -80,7 +80,7 @@ def read_architecture(path: str | Path) -> tuple[str, dict[str, Any]]:
     Raises:
         WeightsError: The file is missing, torn or foreign.
     """
-    metadata, _ = _read(Path(path))
+    metadata, _ = _read(path)
     try:
         config = json.loads(metadata["config"])
         fields = {key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}
@@ -96,18 +96,6 @@ def describe_config(model: Fuser) -> str:
     return json.dumps(dataclasses.asdict(model.config), sort_keys=True)
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights; train them with `fusion train`")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: torn or not safetensors ({error})") from None
-    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-        raise WeightsError(
-            f"{path}: not weights of this program (format {metadata.get('format')!r} version "
-            f"{metadata.get('version')!r}, expected {FORMAT!r} {VERSION!r}); train or reinstall"
-        )
-    return metadata, tensors
+def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    expected = {"format": FORMAT, "version": VERSION}
+    return read_tensors(path, expected, WeightsError, "train the network with `fusion train`")

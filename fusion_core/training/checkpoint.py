@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fusion_core.errors import WeightsError
 from fusion_core.runtime.files import atomic_path
+from fusion_core.runtime.tensors import below, read_tensors
 
 FORMAT = "fusion-training-1"
+_ADVICE = "start a new run without --resume"
 
 
 def save_state(
@@ -54,31 +55,16 @@ def load_state(
     Raises:
         WeightsError: The file is missing, torn, foreign or of another network.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such checkpoint; start without --resume")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: torn or not a checkpoint ({error})") from None
-    if metadata.get("format") != FORMAT:
-        raise WeightsError(
-            f"{path}: format {metadata.get('format')!r}, expected {FORMAT!r}; start a new run"
-        )
+    metadata, tensors = read_tensors(path, {"format": FORMAT}, WeightsError, _ADVICE)
     try:
         for name, network in networks.items():
-            network.load_state_dict(_below(f"{name}.", tensors))
+            network.load_state_dict(below(f"{name}.", tensors))
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise WeightsError(f"{path}: does not fit the networks of this run ({reason})") from None
-    _load_optimiser(optimiser, _below("optimiser.", tensors))
+    _load_optimiser(optimiser, below("optimiser.", tensors))
     scalars: dict[str, Any] = json.loads(metadata["scalars"])
     return scalars
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -245,18 +245,18 @@ def test_torn_snapshot_is_refused_and_the_bank_unchanged(tmp_path, share):
     busy_bank().save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    refused(path, busy_bank(20), "torn or not a snapshot")
+    refused(path, busy_bank(20), "torn or not safetensors")
 
 
 def test_snapshot_of_zeros_is_refused(tmp_path):
     """What some file systems leave after a power cut."""
     path = tmp_path / "bank.safetensors"
     path.write_bytes(bytes(4096))
-    refused(path, busy_bank(20), "torn or not a snapshot")
+    refused(path, busy_bank(20), "torn or not safetensors")
 
 
 def test_missing_snapshot_is_refused(tmp_path):
-    refused(tmp_path / "none", busy_bank(20), "no such snapshot")
+    refused(tmp_path / "none", busy_bank(20), "no such file")
 
 
 def test_foreign_safetensors_are_refused(tmp_path):

@@ -72,7 +72,7 @@ class TestWeights:
         save_file({"x": torch.zeros(1)}, foreign)
         for path, words in (
             (torn, "torn"),
-            (foreign, "not weights of the embedded prior"),
+            (foreign, "format None, expected 'fusion-prior'"),
             (tmp_path / "none.safetensors", "fusion train --model prior"),
         ):
             with pytest.raises(WeightsError, match=words):
