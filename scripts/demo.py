@@ -149,6 +149,7 @@ def fuse(out: Path, config: Config, played: dict[str, str], speed: float) -> Non
             out,
             f"out:={json.dumps(outputs)}",
             f"report:={out / 'report.html'}",
+            "overlay:=true",
         )
         stack.callback(end, recorder)
         node = start(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import av
 import numpy as np
 import onnx_networks as networks
 import pytest
@@ -114,15 +115,17 @@ def test_a_missing_detector_leaves_the_node_unconfigured(start, tmp_path):
 
 
 def test_the_recorder_writes_detections(start, detector, tmp_path):
-    """The log and the bag hold what the node published."""
+    """The log holds what the node published, the video shows it."""
     node = start(detector=detector)
-    out = tmp_path / "out" / "fused.jsonl"
+    out, video = tmp_path / "out" / "fused.jsonl", tmp_path / "out" / "fused.mkv"
     arguments = [
         "--ros-args",
         "-r",
         f"__ns:={node.namespace}",
         "-p",
-        f"out:={json.dumps([str(out)])}",
+        f"out:={json.dumps([str(out), str(video)])}",
+        "-p",
+        "overlay:=true",
     ]
     recorder = subprocess.Popen([sys.executable, "-m", "fusion_node.recorder", *arguments])
     try:
@@ -139,5 +142,10 @@ def test_the_recorder_writes_detections(start, detector, tmp_path):
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     boxes = [found["box"] for line in lines for found in line["detections"]]
     assert boxes[-1] == pytest.approx([40, 20, 50, 80], abs=1e-3)
+    with av.open(str(video)) as container:
+        picture = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][-1]
+    # The box's left edge is drawn in a colour; the pictures are nearly gray.
+    edge, beside = (np.ptp(picture[30:90, x].astype(int), axis=1).mean() for x in (40, 30))
+    assert edge > beside + 40
     summary = json.loads((out.parent / "run.json").read_text())
     assert summary["detection"]["detections"]["person"] >= 1

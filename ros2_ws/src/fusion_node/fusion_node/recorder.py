@@ -46,6 +46,7 @@ class Recorder(Node):
         super().__init__("recorder")
         self.declare_parameter("out", [""])
         self.declare_parameter("report", "")
+        self.declare_parameter("overlay", False)
         self._stack = ExitStack()
         self._sinks: list[Sink] = []
         self._report: HtmlReport | None = None
@@ -80,7 +81,10 @@ class Recorder(Node):
             raise UsageError("nothing to write: set the parameter 'out' or 'report'")
         first = (outputs or [report])[0].removeprefix("bag:").rstrip("/")
         self._folder = Path(first).parent
-        self._sinks = [self._stack.enter_context(open_sink(name)) for name in outputs]
+        overlay = self.get_parameter("overlay").value
+        self._sinks = [
+            self._stack.enter_context(open_sink(name, overlay=overlay)) for name in outputs
+        ]
         if report:
             self._report = HtmlReport(report)
 
