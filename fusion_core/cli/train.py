@@ -72,6 +72,8 @@ class Train:
         place = Place(self.out, self.seed, device, precision, self.compile)
         if self.model == "pair-nano":
             return self._train_detector(place)
+        if self.model in {"ctrlfuse", "ctrlfuse-full"}:
+            return self._train_prompted(place)
         return self._train_fuser(place)
 
     def _train_fuser(self, place: Place) -> int:
@@ -83,6 +85,22 @@ class Train:
             self.model, self.ablation, steps=self.steps, init=str(self.init) if self.init else None
         )
         trainer = FusionTrainer(recipe, load_pairs(self.data), place, resume=self.resume)
+        with tqdm(total=recipe.steps, initial=trainer.step, unit="step", desc=self.model) as bar:
+            trainer.run(bar.update)
+        print(f"{self.out / 'weights.safetensors'}: {trainer.step} steps, {trainer.seconds:.0f} s")
+        return 0
+
+    def _train_prompted(self, place: Place) -> int:
+        from tqdm import tqdm
+
+        from fusion_core.training.prompting import PromptTrainer, load_masked, load_prompt_recipe
+
+        if self.ablation:
+            raise UsageError(f"--ablation {self.ablation}: of M2PN only; leave it out")
+        recipe = load_prompt_recipe(
+            self.model, steps=self.steps, init=str(self.init) if self.init else None
+        )
+        trainer = PromptTrainer(recipe, load_masked(self.data), place, resume=self.resume)
         with tqdm(total=recipe.steps, initial=trainer.step, unit="step", desc=self.model) as bar:
             trainer.run(bar.update)
         print(f"{self.out / 'weights.safetensors'}: {trainer.step} steps, {trainer.seconds:.0f} s")

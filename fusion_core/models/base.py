@@ -66,6 +66,8 @@ class FuserOutput:
             after graph attention, ``thermal_graph``, ``visible_graph``. A network built without
             one of these parts leaves its name out.
         attention: ``BxN`` weights with which the slots were read, zero when they were not.
+        reference: ``Bx1xHxW`` what it would be without the mask; None where no mask acted.
+        logits: ``BxKxHxW`` logits of what the mask was found to mean; None where no mask acted.
     """
 
     fused: Tensor
@@ -73,6 +75,8 @@ class FuserOutput:
     query: Tensor = field(default_factory=lambda: torch.zeros(0, 1))
     nodes: Mapping[str, Tensor] = field(default_factory=dict)
     attention: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    reference: Tensor | None = None
+    logits: Tensor | None = None
 
 
 class Fuser(nn.Module, ABC):

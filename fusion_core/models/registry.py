@@ -13,6 +13,8 @@ import torch
 from fusion_core.errors import UsageError, WeightsError
 from fusion_core.models.base import Fuser
 from fusion_core.models.checkpoint import load_weights, read_architecture
+from fusion_core.models.ctrlfuse import FULL as CTRLFUSE_FULL
+from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
 from fusion_core.models.m2pn import EDGE, FULL, M2PN
 
 if TYPE_CHECKING:
@@ -60,6 +62,18 @@ _NETWORKS: dict[str, _Entry] = {
         EDGE,
         "M2PN",
         "The same design on a quarter of the grid; live on two CPU cores.",
+    ),
+    "ctrlfuse": _Entry(
+        CtrlFuse,
+        ROBOT,
+        "CtrlFuse",
+        "A mask tells what to favour; on a quarter of the grid, with a small segmenter of its own.",
+    ),
+    "ctrlfuse-full": _Entry(
+        CtrlFuse,
+        CTRLFUSE_FULL,
+        "CtrlFuse",
+        "The published setting on the full grid, with SAM; needs SAM's weights and a GPU.",
     ),
 }
 

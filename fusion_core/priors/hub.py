@@ -16,7 +16,14 @@ from fusion_core.types import FloatImage, UInt8Image
 T = TypeVar("T")
 
 
-def load(provider: str, weights: str, part: Callable[[], T]) -> T:
+def load(
+    provider: str,
+    weights: str,
+    part: Callable[[], T],
+    *,
+    kind: str = "prior",
+    setting: str = "priors.weights",
+) -> T:
     """Return a part of a model; say what is missing, where it was looked for, how to get it.
 
     Nothing is downloaded at run time: a robot shall not fetch gigabytes when it starts.
@@ -25,6 +32,8 @@ def load(provider: str, weights: str, part: Callable[[], T]) -> T:
         provider: Name of the provider, for the message.
         weights: Folder or hub name.
         part: Imports and loads, with ``local_files_only``.
+        kind: What the provider is, for the message.
+        setting: Where a folder of weights can be named, for the message.
 
     Raises:
         MissingExtraError: The package is not installed.
@@ -34,13 +43,13 @@ def load(provider: str, weights: str, part: Callable[[], T]) -> T:
         return part()
     except ImportError as error:
         raise MissingExtraError(
-            f"prior {provider!r} needs the package {error.name or 'transformers'}: "
+            f"{kind} {provider!r} needs the package {error.name or 'transformers'}: "
             "pip install 'fusion-core[vlm]'"
         ) from None
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(
-            f"prior {provider!r}: no usable weights at {weights!r} ({_first_line(error)}); get "
-            f"them once with `hf download {weights}`, or set priors.weights to a folder of them"
+            f"{kind} {provider!r}: no usable weights at {weights!r} ({_first_line(error)}); get "
+            f"them once with `hf download {weights}`, or set {setting} to a folder of them"
         ) from None
 
 

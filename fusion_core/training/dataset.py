@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -76,7 +76,20 @@ def load_pairs(folders: Sequence[Path]) -> list[Pair]:
     return pairs
 
 
-def split_by_scene(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
+class OfScene(Protocol):
+    """What knows which recording it belongs to."""
+
+    @property
+    def scene(self) -> str:
+        """Name of the recording."""
+
+
+PairT = TypeVar("PairT", bound=OfScene)
+
+
+def split_by_scene(
+    pairs: Sequence[PairT], share: float, seed: int
+) -> tuple[list[PairT], list[PairT]]:
     """Split into training and validation so that no scene is in both.
 
     A clip is one scene; in a folder that holds pairs directly every pair is one. Whole scenes are
@@ -115,7 +128,9 @@ def make_batch(
     planes = []
     for _ in range(size):
         pair = pairs[int(rng.integers(len(pairs)))]
-        planes.append(augment_pair(_crop(pair.planes, augmentation, crop, rng), augmentation, rng))
+        planes.append(
+            augment_pair(crop_square(pair.planes, augmentation, crop, rng), augmentation, rng)
+        )
     stacked = torch.from_numpy(np.stack(planes))
     return Batch(*(plane.contiguous() for plane in stacked.chunk(3, dim=1)))
 
@@ -163,14 +178,16 @@ def _read_gray(path: Path) -> UInt8Image:
     return np.asarray(image, dtype=np.uint8)
 
 
-def _crop(
+def crop_square(
     planes: UInt8Image, augmentation: Augmentation, crop: int, rng: np.random.Generator
 ) -> UInt8Image:
-    """Cut a random square of a random scale and resize it to ``crop`` pixels."""
+    """Return a random square of a random scale of ``HxWxC``, resized to ``crop`` pixels."""
     height, width = planes.shape[:2]
     low, high = (math.log(edge) for edge in augmentation.scale)
     edge = min(round(crop * math.exp(rng.uniform(low, high))), height, width)
     top, left = int(rng.integers(height - edge + 1)), int(rng.integers(width - edge + 1))
     square = planes[top : top + edge, left : left + edge]
     method = cv2.INTER_AREA if edge > crop else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(square, (crop, crop), interpolation=method), dtype=np.uint8)
+    # OpenCV resizes at most four planes at once.
+    parts = (square[..., first : first + 3] for first in range(0, planes.shape[2], 3))
+    return np.dstack([cv2.resize(part, (crop, crop), interpolation=method) for part in parts])

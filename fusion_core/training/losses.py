@@ -124,9 +124,14 @@ def adds_contrast(thermal: Tensor, visible: Tensor) -> Tensor:
     Returns:
         ``Bx1xHxW`` bool.
     """
-    rows, columns = (_box_matrix(length, visible) for length in visible.shape[-2:])
-    surround = rows @ visible @ columns.T
+    surround = smooth_box(visible)
     return (thermal - surround).abs() >= (visible - surround).abs()
+
+
+def smooth_box(image: Tensor) -> Tensor:
+    """Return the mean over the 63x63 pixels around each pixel, or what of them lies inside."""
+    rows, columns = (_box_matrix(length, image) for length in image.shape[-2:])
+    return rows @ image @ columns.T
 
 
 def _box_matrix(length: int, like: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def validate(
         SinkError: The sheet cannot be written.
     """
     sums: dict[str, float] = {}
-    rows: list[UInt8Image] = []
+    rows: list[tuple[Tensor, ...]] = []
     chosen = set(np.linspace(0, len(pairs) - 1, _SHEET_ROWS).astype(int).tolist())
     for index, pair in enumerate(pairs):
         batch = type(whole := whole_pair(pair))(*(plane.to(model.bank.device) for plane in whole))
@@ -44,9 +44,9 @@ def validate(
         for name, value in objective(output, batch, weights).items():
             sums[name] = sums.get(name, 0.0) + float(value) / len(pairs)
         if index in chosen:
-            rows.append(_row(batch.visible, batch.thermal, output.fused))
+            rows.append((batch.visible, batch.thermal, output.fused))
     if rows:
-        _write(sheet, rows)
+        write_sheet(sheet, rows)
     return {name: round(value, 5) for name, value in sums.items()}
 
 
@@ -59,7 +59,13 @@ def _row(*images: Tensor) -> UInt8Image:
     return np.asarray(resized, dtype=np.uint8)
 
 
-def _write(sheet: Path, rows: list[UInt8Image]) -> None:
+def write_sheet(sheet: Path, pictures: Sequence[Sequence[Tensor]]) -> None:
+    """Write pictures of one height, ``1x1xHxW`` in [0, 1] each, as a PNG with a row per entry.
+
+    Raises:
+        SinkError: The sheet cannot be written.
+    """
+    rows = [_row(*images) for images in pictures]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 4), (0, width - row.shape[1]))) for row in rows]
     sheet.parent.mkdir(parents=True, exist_ok=True)

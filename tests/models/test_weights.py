@@ -153,7 +153,7 @@ def test_unknown_name_lists_the_known_ones():
 
 def test_list_names_every_model_with_its_true_size():
     models = {model.name: model for model in list_models()}
-    assert set(models) == {"m2pn", "m2pn-edge"}
+    assert set(models) == {"m2pn", "m2pn-edge", "ctrlfuse", "ctrlfuse-full"}
     for name, info in models.items():
         count = sum(p.numel() for p in create_model(name, seed=0).parameters())
         assert info.parameters == count

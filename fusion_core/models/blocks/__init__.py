@@ -2,16 +2,23 @@
 
 from fusion_core.models.blocks.attention import CrossAttention
 from fusion_core.models.blocks.encoder import DenseEncoder
+from fusion_core.models.blocks.gradient_dense import GradientDenseBlock
 from fusion_core.models.blocks.graph import GraphAttention
-from fusion_core.models.blocks.heads import BlendHead
+from fusion_core.models.blocks.heads import BlendHead, TanhHead
 from fusion_core.models.blocks.modulation import ChannelModulation
 from fusion_core.models.blocks.padding import PadToMultiple
+from fusion_core.models.blocks.prompt_fusion import PromptSemanticFusion
+from fusion_core.models.blocks.reference_prompts import ReferencePromptEncoder
 
 __all__ = [
     "BlendHead",
     "ChannelModulation",
     "CrossAttention",
     "DenseEncoder",
+    "GradientDenseBlock",
     "GraphAttention",
     "PadToMultiple",
+    "PromptSemanticFusion",
+    "ReferencePromptEncoder",
+    "TanhHead",
 ]

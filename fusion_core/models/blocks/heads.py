@@ -42,6 +42,25 @@ class BlendHead(nn.Module):
         return torch.add(fused, rest.tanh(), alpha=0.5).clamp(0, 1)
 
 
+class TanhHead(nn.Module):
+    """A 3x3 convolution and ``tanh / 2 + 1/2`` on the picture's own grid (CtrlFuse, section 4.1).
+
+    Args:
+        channels: Channels of the feature maps.
+        down: Edge of a feature pixel in picture pixels; must be 1.
+    """
+
+    def __init__(self, channels: int, down: int) -> None:
+        super().__init__()
+        assert down == 1, "this head works on the picture's own grid"
+        self.conv = nn.Conv2d(channels, 1, 3, padding=1)
+
+    def forward(self, x: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:  # noqa: ARG002
+        """Return ``Bx1xHxW`` in [0, 1] from features ``BxCxHxW``; the sources are not used."""
+        decoded: Tensor = self.conv(x)
+        return decoded.tanh() / 2 + 0.5
+
+
 def shuffle(x: Tensor, factor: int) -> Tensor:
     """Rearrange as ``pixel_shuffle``, contiguous; faster when channels are last."""
     batch, _, height, width = x.shape

@@ -1,0 +1,115 @@
+"""Prompts from a mask: what is marked, told in tokens."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusion_core.models.blocks.attention import CrossAttention
+
+_EPS = 5e-4
+_MASK_SCALE = 10.0
+_SAMPLES = 64
+
+
+class ReferencePromptEncoder(nn.Module):
+    """Reference prompt encoder of CtrlFuse: queries read the marked source, then the fusion.
+
+    Support is the source's map with the mean over the mask and the mask itself, query the fused map
+    with the same mean and a pseudo-mask: for each cell the largest cosine similarity to a marked
+    cell of the source. The learned queries attend to the support, to each other, to the query, and
+    to each other again. The published design, with these deviations: the mask is brought to the
+    grid by its maximum, that small objects are not lost; the position of a cell is added to what is
+    read from it, not only to its key, that prompts may say where; the similarity is taken to at
+    most 64 marked cells, evenly spread over the mask.
+
+    Args:
+        channels: Channels of the maps.
+        dim: Width of the prompts.
+        heads: Heads of every attention.
+        prompts: Number of prompts.
+        grid: Edge of the grid that the maps are brought to.
+    """
+
+    def __init__(self, channels: int, dim: int, heads: int, prompts: int, grid: int) -> None:
+        super().__init__()
+        self.grid = grid
+        self.queries = nn.Parameter(torch.randn(prompts, dim) * dim**-0.5)
+        self.embed = nn.Conv2d(2 * channels + 1, dim, 1)
+        self.attend = nn.ModuleList(CrossAttention(dim, heads) for _ in range(4))
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(4))
+        self.register_buffer("position", sine_position(grid, grid, dim), persistent=False)
+
+    def forward(self, source: Tensor, fused: Tensor, mask: Tensor) -> Tensor:
+        """Return prompts ``BxNxD``.
+
+        Args:
+            source: ``BxCxhxw`` map of one modality.
+            fused: ``BxCxhxw`` map of the reference fusion.
+            mask: ``Bx1xHxW`` in [0, 1].
+        """
+        size = (self.grid, self.grid)
+        source, fused = (F.adaptive_avg_pool2d(x, size) for x in (source, fused))
+        mask = F.adaptive_max_pool2d(mask, size)
+        mean = (source * mask).sum((2, 3), keepdim=True) / (mask.sum((2, 3), keepdim=True) + _EPS)
+        mean = mean.expand_as(source)
+        similar = similarity(source, fused, mask)
+        support = self._tokens(source, mean, mask)
+        query = self._tokens(fused, mean, similar)
+        x = self.queries.to(support.dtype).expand(source.shape[0], -1, -1)
+        for attend, norm, context in zip(
+            self.attend, self.norms, (support, None, query, None), strict=True
+        ):
+            x = norm(x + attend(x, x if context is None else context))
+        return x
+
+    def _tokens(self, maps: Tensor, mean: Tensor, mask: Tensor) -> Tensor:
+        embedded = F.relu_(self.embed(torch.cat([maps, mean, _MASK_SCALE * mask], 1)))
+        return embedded.flatten(2).transpose(1, 2) + self.get_buffer("position")
+
+
+def similarity(source: Tensor, fused: Tensor, mask: Tensor) -> Tensor:
+    """Return the largest cosine similarity of each fused cell to a marked source cell.
+
+    Args:
+        source: ``BxCxhxw``.
+        fused: ``BxCxhxw``.
+        mask: ``Bx1xhxw``; more than 64 marked cells are represented by 64 of them.
+
+    Returns:
+        ``Bx1xhxw`` in [-1, 1]; 0 where nothing is marked.
+    """
+    height, width = fused.shape[-2:]
+    weight = mask.flatten(1).float()
+    total = weight.sum(1, keepdim=True)
+    steps = torch.arange(_SAMPLES, device=mask.device) + 0.5
+    quantiles = total / _SAMPLES * steps
+    cells = torch.searchsorted(weight.cumsum(1), quantiles).clamp_max_(height * width - 1)
+    known = F.normalize(source.flatten(2), dim=1)
+    known = known.gather(2, cells[:, None].expand(-1, source.shape[1], -1))
+    cosine = known.transpose(1, 2) @ F.normalize(fused.flatten(2), dim=1)
+    nearest = cosine.amax(1, keepdim=True) * (total > 0)[..., None]
+    return nearest.reshape(-1, 1, height, width)
+
+
+def sine_position(height: int, width: int, dim: int) -> Tensor:
+    """Return sine and cosine of the relative row and column of each cell, ``(h*w)xD``.
+
+    Periods are geometric, from two pictures to a cell of 1/64 (Vaswani et al. 2017, section 3.5,
+    in two dimensions). Relative positions let one network serve pictures of any size.
+
+    Args:
+        height: Rows.
+        width: Columns.
+        dim: Width of a token; a multiple of four.
+    """
+    assert dim % 4 == 0, f"width {dim} is no multiple of 4"
+    waves = math.pi * 64 ** torch.linspace(0, 1, dim // 4)
+    rows = (torch.arange(height) + 0.5)[:, None] / height * waves
+    columns = (torch.arange(width) + 0.5)[:, None] / width * waves
+    vertical = torch.cat([rows.sin(), rows.cos()], 1)[:, None].expand(-1, width, -1)
+    horizontal = torch.cat([columns.sin(), columns.cos()], 1)[None].expand(height, -1, -1)
+    return torch.cat([vertical, horizontal], 2).reshape(height * width, dim)

@@ -1,0 +1,196 @@
+"""CtrlFuse: a mask says what the fusion shall favour, and a segmenter finds its exact shape."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusion_core.models.base import Cues, Features, Fuser, FuserOutput
+from fusion_core.models.blocks import (
+    BlendHead,
+    GradientDenseBlock,
+    PadToMultiple,
+    PromptSemanticFusion,
+    ReferencePromptEncoder,
+    TanhHead,
+)
+from fusion_core.models.segmenters import EmbeddedSegmenter, SamSegmenter, Segmenter
+
+
+@dataclass(frozen=True, slots=True)
+class CtrlFuseConfig:
+    """Architecture of a CtrlFuse network; the defaults are the paper's setting.
+
+    Attributes:
+        widths: Channels of the extractor: first convolution, two gradient dense blocks, and
+            the convolutions after them.
+        decoder: Channels of the decoder's convolutions, which the head follows.
+        head: ``tanh`` of a convolution as published, or ``blend`` of the sources, which works on
+            any grid.
+        down: Edge in pixels of the grid the features live on: 1 runs on the picture itself, more
+            on its pixel-unshuffled form.
+        dim: Width of the prompts.
+        heads: Heads of the prompt encoders' attentions.
+        prompts: Number of prompts per modality.
+        grid: Edge of the prompt encoders' grid.
+        stride: Edge in features of a cell in which the prompt-semantic fusion reads the prompts.
+        segmenter: ``embedded``, trained with the network, or the frozen ``sam``.
+        segmenter_width: Channels of the embedded segmenter.
+        evidence: The mask that is given adds to the segmenter's logits, by a trained amount; not
+            in the paper.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    decoder: tuple[int, ...] = (128, 64, 32, 16)
+    head: Literal["tanh", "blend"] = "tanh"
+    down: int = 1
+    dim: int = 256
+    heads: int = 4
+    prompts: int = 40
+    grid: int = 64
+    stride: int = 8
+    segmenter: Literal["embedded", "sam"] = "sam"
+    segmenter_width: int = 0
+    evidence: bool = False
+
+
+FULL = CtrlFuseConfig()
+ROBOT = CtrlFuseConfig(
+    widths=(8, 8, 16, 16),
+    decoder=(16, 16),
+    head="blend",
+    down=2,
+    dim=48,
+    segmenter="embedded",
+    segmenter_width=16,
+    evidence=True,
+)
+
+
+class Extractor(nn.Sequential):
+    """Features of one modality: convolution, two gradient dense blocks, convolutions."""
+
+    def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
+        first, second, third, *rest = widths
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels, first, 3, padding=1),
+            nn.LeakyReLU(0.2, inplace=True),
+            GradientDenseBlock(first, second),
+            GradientDenseBlock(second, third),
+        ]
+        super().__init__(*layers, *_convolutions(third, *rest))
+
+
+class CtrlFuse(Fuser):
+    """The CtrlFuse network, on a reduced grid (``ctrlfuse``) or as published (``ctrlfuse-full``).
+
+    Two extractors and a 1x1 convolution give the reference map, and a decoder the reference
+    fusion. With a mask, a prompt encoder per modality turns what is marked into prompts, the
+    segmenter finds what they describe in the reference fusion, and inside that the modality's map,
+    after it has read the prompts, is added to the reference map before the same decoder: a mask
+    changes the picture inside what the segmenter found, and next to nothing elsewhere. Without a
+    mask, or with an empty one, the result is the reference fusion.
+
+    Prompts act through the segmenter's probability in training, so that the fusion teaches them,
+    and through the decided mask afterwards.
+
+    Args:
+        name: Name in the registry.
+        config: Architecture.
+
+    Attributes:
+        gain: How much the prompted maps count; 1 is what the network is trained with.
+    """
+
+    features: ClassVar[Features] = Features(uses_mask=True)
+    config: CtrlFuseConfig
+
+    def __init__(self, name: str, config: CtrlFuseConfig) -> None:
+        super().__init__(name, config)
+        c, pixels = config, config.down * config.down
+        width = c.widths[-1]
+        self.gain = 1.0
+        self.pad = PadToMultiple(c.down)
+        self.thermal_extractor = Extractor(pixels, c.widths)
+        self.visible_extractor = Extractor(pixels, c.widths)
+        self.merge = nn.Conv2d(2 * width, width, 1)
+        self.decoder = nn.Sequential(*_convolutions(width, *c.decoder))
+        head = BlendHead if c.head == "blend" else TanhHead
+        self.head = head(c.decoder[-1], c.down)
+        self.encoders = nn.ModuleList(
+            ReferencePromptEncoder(width, c.dim, c.heads, c.prompts, c.grid) for _ in range(2)
+        )
+        self.prompted = nn.ModuleList(
+            PromptSemanticFusion(width, c.dim, 8, c.stride) for _ in range(2)
+        )
+        self.segmenter: Segmenter
+        if c.segmenter == "embedded":
+            self.segmenter = EmbeddedSegmenter(c.dim, c.heads, c.segmenter_width)
+        else:
+            self.segmenter = SamSegmenter(dim=c.dim)
+        self.evidence = nn.Parameter(torch.ones(())) if c.evidence else None
+
+    def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> FuserOutput:  # noqa: ARG002
+        """Fuse checked inputs; see :meth:`Fuser.forward`."""
+        size = thermal.shape[-2:]
+        thermal, visible = self.pad(thermal), self.pad(visible)
+        sources = (
+            self.thermal_extractor(self._to_grid(thermal)),
+            self.visible_extractor(self._to_grid(visible)),
+        )
+        fused = F.relu_(self.merge(torch.cat(sources, 1)))
+        reference = self._decode(fused, thermal, visible)[..., : size[0], : size[1]]
+        if cues.mask is None or not (self.training or bool(cues.mask.any())):
+            return FuserOutput(reference)
+        logits, prompts = self._segment(sources, fused, reference, cues.mask)
+        maps = fused
+        for index, source in enumerate(sources):
+            inside = self._inside(logits[:, index : index + 1], fused.shape[-2:], cues.mask)
+            added = self.prompted[index](source, prompts[:, index], inside.to(source.dtype))
+            maps = maps + self.gain * added
+        prompted = self._decode(maps, thermal, visible)[..., : size[0], : size[1]]
+        return FuserOutput(prompted, reference=reference, logits=logits)
+
+    def _segment(
+        self, sources: tuple[Tensor, Tensor], fused: Tensor, reference: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits ``Bx2xHxW`` and prompts ``Bx2xNxD``, thermal first."""
+        prompts = torch.stack(
+            [
+                encoder(source, fused, mask)
+                for encoder, source in zip(self.encoders, sources, strict=True)
+            ],
+            1,
+        )
+        logits = self.segmenter(reference.detach(), prompts)
+        if self.evidence is not None:
+            logits = logits + self.evidence * (2 * mask - 1)
+        return logits, prompts
+
+    def _inside(self, logits: Tensor, size: tuple[int, ...], mask: Tensor) -> Tensor:
+        """Return ``Bx1xhxw`` in [0, 1]: where prompts act, nowhere for an empty mask."""
+        logits = F.interpolate(self.pad(logits.float()), size, mode="area")
+        inside = logits.sigmoid() if self.training else (logits > 0).float()
+        return inside * (mask.amax((1, 2, 3), keepdim=True) > 0)
+
+    def _decode(self, maps: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
+        decoded: Tensor = self.head(self.decoder(maps), thermal, visible)
+        return decoded
+
+    def _to_grid(self, x: Tensor) -> Tensor:
+        if self.config.down > 1:
+            x = F.pixel_unshuffle(x, self.config.down)
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+def _convolutions(*widths: int) -> list[nn.Module]:
+    """Return 3x3 convolutions through these widths, each rectified."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in itertools.pairwise(widths):
+        layers += [nn.Conv2d(fan_in, fan_out, 3, padding=1), nn.LeakyReLU(0.2, inplace=True)]
+    return layers

@@ -1,0 +1,67 @@
+"""Recipes of networks that a mask steers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from fusion_core.errors import ConfigError
+from fusion_core.training.augment import Augmentation
+from fusion_core.training.loop import Schedule
+from fusion_core.training.prompting.loss import PromptWeights
+from fusion_core.training.prompting.masks import Spoiling
+from fusion_core.training.recipe import RECIPES, LossWeights
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptRecipe(Schedule):
+    """One training run.
+
+    Attributes:
+        model: Network to train.
+        batch: Crops per step.
+        crop: Edge of a crop in pixels.
+        final_rate: End of the cosine.
+        init: Weights file to start from; empty starts from random weights.
+        reference: Weights of the objective of the reference fusion.
+        prompt: Weights of what concerns the mask.
+        augmentation: Ranges of the changes to the pictures.
+        spoiling: Ranges of the changes to the masks.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    model: str
+    batch: Annotated[int, Field(ge=1)] = 8
+    crop: Annotated[int, Field(ge=32)] = 128
+    final_rate: Annotated[float, Field(gt=0)] = 1e-6
+    init: str = ""
+    reference: LossWeights
+    prompt: PromptWeights
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    spoiling: Spoiling = field(default_factory=Spoiling)
+
+
+def load_prompt_recipe(model: str, **overrides: object) -> PromptRecipe:
+    """Read the recipe that ships for a model.
+
+    Args:
+        model: ``ctrlfuse`` or ``ctrlfuse-full``.
+        overrides: Top-level values that win over the file's; None means not given.
+
+    Raises:
+        ConfigError: An override is malformed or out of range.
+    """
+    path = RECIPES / f"{model}.yaml"
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    data |= {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return TypeAdapter(PromptRecipe).validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        reason = f"{key} = {first['input']!r}: {first['msg'].lower()}"
+        raise ConfigError(f"{path.name}: {reason}") from None

@@ -1,0 +1,109 @@
+"""Training of CtrlFuse: fusion, prompts and segmenter together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion_core.models import Cues, Fuser, create_model, load_weights, save_weights
+from fusion_core.training.dataset import split_by_scene
+from fusion_core.training.loop import Place, Trainer, cosine_rate
+from fusion_core.training.prompting.data import (
+    MaskedPair,
+    PromptBatch,
+    make_prompt_batch,
+    whole_masked,
+)
+from fusion_core.training.prompting.loss import prompt_objective
+from fusion_core.training.prompting.recipe import PromptRecipe
+from fusion_core.training.validation import write_sheet
+
+_SHEET_ROWS = 8
+
+
+class PromptTrainer(Trainer[PromptRecipe, Fuser]):
+    """Trains CtrlFuse.
+
+    Args:
+        recipe: What to do.
+        pairs: All pairs; the validation scenes are split off here.
+        place: Where and how.
+        resume: Go on from the checkpoint in ``place.out``.
+
+    Raises:
+        UsageError: The folder holds a run already, or the recipe or data to resume have changed.
+        WeightsError: The checkpoint to resume is missing, torn or foreign.
+    """
+
+    def __init__(
+        self, recipe: PromptRecipe, pairs: Sequence[MaskedPair], place: Place, *, resume: bool
+    ) -> None:
+        self.training, self.held_out = split_by_scene(pairs, place.hold_out, place.seed)
+        network = create_model(recipe.model, place.seed)
+        self.fuse = torch.compile(network.fuse) if place.compile else network.fuse
+        super().__init__(recipe, network, place, resume=resume)
+
+    def _losses(self) -> dict[str, Tensor]:
+        recipe, place = self.recipe, self.place
+        batch = make_prompt_batch(
+            self.training,
+            recipe.augmentation,
+            recipe.spoiling,
+            size=recipe.batch,
+            crop=recipe.crop,
+            seed=place.seed,
+            step=self.step,
+        )
+        batch = _moved(batch, place.device)
+        thermal, visible = batch.pictures.thermal, batch.pictures.visible
+        with self._autocast():
+            output = self.fuse(thermal, visible, self.model.bank, Cues(mask=batch.prompt))
+        return prompt_objective(output, batch, recipe.reference, recipe.prompt)
+
+    def _rate(self, step: int) -> float:
+        r = self.recipe
+        return cosine_rate(
+            step, steps=r.steps, peak=r.learning_rate, final=r.final_rate, warmup=r.warmup
+        )
+
+    def _begin(self) -> None:
+        if self.recipe.init:
+            load_weights(self.model, self.recipe.init)
+
+    def _write(self, scalars: Mapping[str, Any]) -> None:
+        save_weights(self.average, self.place.out / "weights.safetensors", scalars)
+
+    @torch.no_grad()
+    def _validate(self, sheet: Path) -> dict[str, float]:
+        """Return the mean IoU of what is found where persons are asked for, and draw a sheet."""
+        rows: list[tuple[Tensor, ...]] = []
+        overlaps: list[float] = []
+        for pair in self.held_out:
+            batch = _moved(whole_masked(pair), self.place.device)
+            if not bool(batch.target.any()):
+                continue
+            thermal, visible = batch.pictures.thermal, batch.pictures.visible
+            output = self.average(thermal, visible, self.model.bank, Cues(mask=batch.prompt))
+            assert output.logits is not None, "a network with a mask segments"
+            assert output.reference is not None, "a network with a mask keeps its reference fusion"
+            found = output.logits.mean(1, keepdim=True) > 0
+            meant = batch.target > 0
+            overlaps.append(float((found & meant).sum() / (found | meant).sum()))
+            if len(rows) < _SHEET_ROWS:
+                rows.append((visible, thermal, output.reference, output.fused, found.float()))
+        if not rows:
+            return {}
+        write_sheet(sheet, rows)
+        return {"iou": round(sum(overlaps) / len(overlaps), 4)}
+
+    def _counts(self) -> dict[str, int]:
+        return {"training_pairs": len(self.training), "validation_pairs": len(self.held_out)}
+
+
+def _moved(batch: PromptBatch, device: str) -> PromptBatch:
+    pictures = type(batch.pictures)(*(plane.to(device) for plane in batch.pictures))
+    return PromptBatch(pictures, batch.prompt.to(device), batch.target.to(device))

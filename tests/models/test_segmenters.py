@@ -1,0 +1,118 @@
+"""Segmenters behind their protocol; SAM as a tiny random one of the real class."""
+
+import pytest
+import torch
+
+from fusion_core.errors import WeightsError
+from fusion_core.models.segmenters import EmbeddedSegmenter, SamSegmenter
+
+
+@pytest.fixture(scope="module")
+def tiny_sam(tmp_path_factory):
+    from transformers import SamConfig, SamModel
+
+    config = SamConfig(
+        vision_config={
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 128,
+            "patch_size": 16,
+            "output_channels": 32,
+            "window_size": 4,
+            "global_attn_indexes": [1],
+            "mlp_dim": 64,
+            "num_pos_feats": 16,
+        },
+        prompt_encoder_config={
+            "hidden_size": 32,
+            "image_size": 128,
+            "patch_size": 16,
+            "image_embedding_size": 8,
+            "mask_input_channels": 4,
+        },
+        mask_decoder_config={
+            "hidden_size": 32,
+            "mlp_dim": 64,
+            "num_attention_heads": 2,
+            "iou_head_hidden_dim": 32,
+        },
+    )
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("sam")
+    SamModel(config).save_pretrained(folder)
+    return folder
+
+
+@torch.no_grad()
+def test_sam_with_its_own_prompts_gives_its_own_masks(tiny_sam):
+    """What SamModel makes of points is what the segmenter makes of their embeddings."""
+    from transformers import SamModel
+
+    sam = SamModel.from_pretrained(tiny_sam).eval()
+    reference = torch.rand(2, 1, 128, 128)
+    points = torch.tensor([[[[30.0, 40.0]], [[90.0, 20.0]]], [[[64.0, 64.0]], [[10.0, 100.0]]]])
+    mean, deviation = (
+        torch.tensor(values)[:, None, None]
+        for values in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    )
+    pixels = (255 * reference.expand(-1, 3, -1, -1) - mean) / deviation
+    own = sam(pixel_values=pixels, input_points=points, multimask_output=False).pred_masks[:, :, 0]
+    sparse, _ = sam.prompt_encoder(
+        input_points=points, input_labels=torch.ones(2, 2, 1), input_boxes=None, input_masks=None
+    )
+    found = SamSegmenter(str(tiny_sam), dim=32)(reference, sparse)
+    wanted = torch.nn.functional.interpolate(own, (128, 128), mode="bilinear", align_corners=False)
+    assert found.shape == (2, 2, 128, 128)
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_sam_is_frozen_and_passes_gradients_to_the_prompts(tiny_sam):
+    segmenter = SamSegmenter(str(tiny_sam), dim=32)
+    prompts = torch.randn(1, 2, 40, 32, requires_grad=True)
+    reference = torch.rand(1, 1, 60, 90, requires_grad=True)
+    segmenter(reference, prompts).mean().backward()
+    assert float(prompts.grad.abs().max()) > 0
+    assert reference.grad is None
+    assert not any(p.requires_grad for p in segmenter._sam.parameters())
+
+
+def test_absent_and_unfit_weights_of_sam_are_named(tiny_sam, tmp_path):
+    prompts = torch.randn(1, 2, 40, 256)
+    with pytest.raises(WeightsError, match=r"segmenter 'sam'.*nowhere.*hf download"):
+        SamSegmenter(str(tmp_path / "nowhere"))(torch.rand(1, 1, 64, 64), prompts)
+    with pytest.raises(WeightsError, match="takes prompts of width 32, the fusion network gives"):
+        SamSegmenter(str(tiny_sam))(torch.rand(1, 1, 64, 64), prompts)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(37, 50), (96, 128)])
+def test_embedded_segmenter_gives_a_map_per_set_of_prompts(size):
+    torch.manual_seed(0)
+    segmenter = EmbeddedSegmenter(48, 4, 16).eval()
+    reference, prompts = torch.rand(2, 1, *size), torch.randn(2, 2, 40, 48)
+    found = segmenter(reference, prompts)
+    assert found.shape == (2, 2, *size)
+    alone = segmenter(reference[1:], prompts[1:, :1])
+    torch.testing.assert_close(found[1:, :1], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_embedded_segmenter_learns_to_follow_its_prompts():
+    """Two sets of prompts on one picture: the left square for one, the right for the other."""
+    torch.manual_seed(0)
+    segmenter = EmbeddedSegmenter(32, 4, 8)
+    picture, target = torch.rand(1, 1, 64, 64) * 0.1, torch.zeros(1, 2, 64, 64)
+    target[0, 0, 16:48, 8:24] = 1
+    target[0, 1, 16:48, 40:56] = 1
+    picture += target.amax(1, keepdim=True) * 0.5
+    prompts = torch.randn(1, 2, 8, 32)
+    optimiser = torch.optim.Adam(segmenter.parameters(), 3e-3)
+    for _ in range(150):
+        logits = segmenter(picture, prompts)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    found = logits > 0
+    overlap = (found & (target > 0)).sum((2, 3)) / (found | (target > 0)).sum((2, 3))
+    assert float(overlap.min()) > 0.8
