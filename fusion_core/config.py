@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from fusion_core.detection.settings import DetectionConfig
 from fusion_core.errors import ConfigError
+from fusion_core.masks.settings import MaskConfig
 from fusion_core.memory.settings import MemoryConfig
 from fusion_core.priors.settings import PriorsConfig
 from fusion_core.registration.settings import RegistrationConfig
@@ -68,6 +69,7 @@ class Config:
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     priors: PriorsConfig = field(default_factory=PriorsConfig)
+    mask: MaskConfig = field(default_factory=MaskConfig)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], origin: str = "configuration") -> Config:

@@ -42,6 +42,10 @@ class DetectorError(FusionError):
     """A detector's file is missing, broken or of an unknown form, or it fails on a picture."""
 
 
+class MaskError(FusionError):
+    """A mask is missing, cannot be read, or does not fit the picture."""
+
+
 class MemoryBankError(FusionError):
     """A memory-bank snapshot is torn, foreign or does not fit the model."""
 

@@ -17,8 +17,9 @@ from fusion_core.config import Config
 from fusion_core.detection import DetectionStage, Detector
 from fusion_core.engine import Engine, open_bank, pick_device
 from fusion_core.errors import FusionError, SourceError, UsageError
+from fusion_core.masks import MaskKeeper
 from fusion_core.memory import SnapshotKeeper
-from fusion_core.models import load_model
+from fusion_core.models import CtrlFuse, Fuser, load_model
 from fusion_core.priors import PriorKeeper, open_provider
 from fusion_core.registration import Registrar, Rig
 from fusion_core.runtime.closing import Closing
@@ -30,12 +31,14 @@ from fusion_core.thermal import ThermalProcessor
 from fusion_core.types import (
     AlignedPair,
     Detection,
+    FloatImage,
     Frame,
     FramePair,
     FusedFrame,
     Modality,
     ScenePrior,
     ThermalImage,
+    UInt8Image,
 )
 
 _log = logging.getLogger(__name__)
@@ -63,6 +66,7 @@ class PipelineStatus:
         memory: Statistics of the memory bank; empty for a model without one.
         detector: What the detector is, and its counters; empty without one.
         prior: What the provider of scene priors does and says; empty without one.
+        mask: Where masks come from and how many; empty for a model that takes none.
         health: Conditions of the newest result.
         last_error: Newest error survived, empty when there was none.
     """
@@ -81,6 +85,7 @@ class PipelineStatus:
     memory: Mapping[str, Any]
     detector: Mapping[str, Any]
     prior: Mapping[str, Any]
+    mask: Mapping[str, Any]
     health: tuple[str, ...]
     last_error: str
 
@@ -102,6 +107,7 @@ class Pipeline(Closing):
         MissingExtraError: The provider needs a package that is not installed.
         CalibrationError: The rig file is malformed.
         MemoryBankError: The snapshot is torn or foreign, and not forgiven.
+        MaskError: The file or folder of masks is missing or holds none.
         DetectorError: The detector's file is missing, broken or of an unknown form.
     """
 
@@ -120,6 +126,7 @@ class Pipeline(Closing):
         self._registrar = Registrar(rig, config.registration)
         self._detection = _detection_stage(config, self._device)
         self._thermal = ThermalProcessor(config.thermal)
+        self._masks = _mask_keeper(config, model)
         self._live = False
         self._priors: PriorKeeper | None = None
         if config.prior != "none":
@@ -158,13 +165,18 @@ class Pipeline(Closing):
                 health += ("registration_low",)
             with timer("prior"):
                 prior, prior_health = self._prior(aligned)
+            with timer("mask"):
+                mask, conditions = self._mask(aligned, pair)
+                health += conditions
             with timer("fusion"):
-                result = self._engine.fuse(aligned, prior)
+                result = self._engine.fuse(aligned, prior, mask)
             detections: tuple[Detection, ...] = ()
             if self._detection is not None:
                 with timer("detection"):
                     detections, conditions = self._detection.run(result.image, aligned)
                 health += conditions
+                if self._masks is not None:
+                    self._masks.found(detections, pair.stamp_ns)
         health += prior_health
         timer.timings["network"] = result.network_ms
         self._keeper.tick()
@@ -223,7 +235,25 @@ class Pipeline(Closing):
     def detect(self, wanted: bool) -> None:
         """Switch the detector, where there is one, off while nobody wants what it finds."""
         if self._detection is not None:
-            self._detection.active = wanted
+            marks = self._masks is not None and self._masks.wants_detections
+            self._detection.active = wanted or marks
+
+    def offer_mask(self, mask: UInt8Image) -> None:
+        """Take a mask that counts until a newer one or for `mask.hold_s`; callable from any thread.
+
+        A model that takes no masks ignores it; one that does not fit the picture is reported in the
+        health and left out.
+
+        Args:
+            mask: ``HxW`` on the visible image's grid; every value but zero marks.
+        """
+        if self._masks is not None:
+            self._masks.give(mask)
+
+    def reject_mask(self, reason: str) -> None:
+        """Count a mask that could not be understood."""
+        if self._masks is not None:
+            self._masks.reject(reason)
 
     @property
     def drops(self) -> dict[str, int]:
@@ -248,6 +278,7 @@ class Pipeline(Closing):
             memory=asdict(bank.stats()) if (bank := self._engine.bank) else {},
             detector=self._detection.status() if self._detection else {},
             prior=self._priors.status() if self._priors else {},
+            mask=self._masks.status() if self._masks else {},
             health=self._health,
             last_error=self._last_error,
         )
@@ -319,6 +350,14 @@ class Pipeline(Closing):
             return None, ()
         prior = self._priors.update(aligned, wait=not self._live)
         return prior, self._priors.health()
+
+    def _mask(
+        self, aligned: AlignedPair, pair: FramePair
+    ) -> tuple[FloatImage | None, tuple[str, ...]]:
+        """Return what is marked, for a model that takes masks, and what is wrong with it."""
+        if self._masks is None:
+            return None, ()
+        return self._masks.mask_for(aligned, pair.visible, live=self._live)
 
     def _count_drops(self, causes: Mapping[str, int]) -> None:
         with self._drops_lock:
@@ -425,6 +464,23 @@ def _detection_stage(config: Config, device: torch.device) -> DetectionStage | N
         decoder=config.detection.decoder,
     )
     return DetectionStage(detector, config.detection)
+
+
+def _mask_keeper(config: Config, model: Fuser) -> MaskKeeper | None:
+    """Return where masks come from, None for a model that takes none."""
+    if not model.features.uses_mask:
+        if config.mask.file:
+            raise UsageError(
+                f"mask {config.mask.file!r}: model {config.model!r} takes no mask; "
+                "choose model 'ctrlfuse'"
+            )
+        return None
+    keeper = MaskKeeper(config.mask)
+    if keeper.wants_detections and config.detector == "none":
+        raise UsageError("mask.source 'detector': no detector is chosen; set detector 'default'")
+    if isinstance(model, CtrlFuse):
+        model.steer(config.mask.gain, config.mask.segmenter_weights)
+    return keeper
 
 
 def _with_offset(sync: SyncConfig, rig: Rig | None) -> SyncConfig:

@@ -54,6 +54,9 @@ class Run:
     """Provider of scene priors."""
     detector: Annotated[str | None, tyro.conf.arg(metavar="default|none|FILE.onnx")] = None
     """Object detector on the fused stream; default: the one that ships with the package."""
+    mask: Annotated[str | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
+    """What matters, for models that take a mask: one 8-bit image for all frames, or a folder of
+    them named as the visible frames or by frame number; not zero marks."""
     overlay: bool = False
     """Draw what the detector found into videos."""
     calibration: Annotated[str | None, tyro.conf.arg(metavar="RIG.yaml")] = None
@@ -99,6 +102,8 @@ class Run:
         )
         if self.memory is not None:
             config = replace(config, memory=replace(config.memory, file=self.memory))
+        if self.mask is not None:
+            config = replace(config, mask=replace(config.mask, file=self.mask))
         return config
 
     def _check(self) -> None:

@@ -40,6 +40,7 @@ def summarise(
         "calibration": status.calibration,
         "registration": dict(status.registration),
         "memory": dict(status.memory),
+        "mask": dict(status.mask),
         "error": error,
         "config": config.to_dict(),
         "versions": {
@@ -70,6 +71,8 @@ def print_summary(summary: dict[str, Any], outputs: list[str]) -> None:
     if found := summary["detection"]:
         print(f"detector {found['file']} ({found['form']}, {found['provider']})")
         print(f"found    {_found(found)}")
+    if marked := summary["mask"]:
+        print(f"mask     {marked['source']}, something marked in {marked['frames']} frames")
     for stage, ranks in summary["latency_ms"].items():
         values = "  ".join(f"{rank} {value:7.2f}" for rank, value in ranks.items())
         print(f"  {stage:<13s}{values}  ms")

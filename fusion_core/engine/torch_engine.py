@@ -134,8 +134,9 @@ class Engine:
         """Run the network on an empty picture of this size; the bank is not touched."""
         empty = torch.zeros(1, 1, height, width, device=self._device)
         grey = np.full((height, width, 3), 128, np.uint8)
+        marked = np.ones((height, width), np.float32)
         for _ in range(2):
-            self._forward(empty, empty, self._cues(grey, None, None))
+            self._forward(empty, empty, self._cues(grey, None, marked))
 
     def _cues(self, ycrcb: UInt8Image, prior: ScenePrior | None, mask: FloatImage | None) -> Cues:
         """Return what the network uses of what is known, on its device."""

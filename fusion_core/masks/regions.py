@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
-from fusion_core.types import FloatImage
+from fusion_core.types import Box, FloatImage
 
 # What is looked at: the thermal image at this width, less its surround of a sixth of that.
 _WIDTH = 160
@@ -34,3 +37,21 @@ def hot_regions(thermal: FloatImage) -> FloatImage:
     edge = 1 + 2 * max(1, width // 400)
     hot = np.asarray(cv2.morphologyEx(hot, cv2.MORPH_OPEN, np.ones((edge, edge), np.uint8)))
     return hot.astype(np.float32)
+
+
+def fill_boxes(boxes: Sequence[Box], height: int, width: int) -> FloatImage:
+    """Return boxes filled with 1 on a picture of 0, ``HxW``.
+
+    A pixel is filled when its middle lies in a box.
+
+    Args:
+        boxes: Left, top, width, height in pixels.
+        height: Rows of the picture.
+        width: Columns of the picture.
+    """
+    mask = np.zeros((height, width), np.float32)
+    for left, top, wide, high in boxes:
+        edges = (left, top, left + wide, top + high)
+        x0, y0, x1, y1 = (max(0, math.ceil(edge - 0.5)) for edge in edges)
+        mask[y0:y1, x0:x1] = 1
+    return mask

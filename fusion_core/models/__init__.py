@@ -2,10 +2,12 @@
 
 from fusion_core.models.base import NO_CUES, Cues, Features, Fuser, FuserOutput
 from fusion_core.models.checkpoint import load_weights, save_weights
+from fusion_core.models.ctrlfuse import CtrlFuse
 from fusion_core.models.registry import ModelInfo, create_model, list_models, load_model
 
 __all__ = [
     "NO_CUES",
+    "CtrlFuse",
     "Cues",
     "Features",
     "Fuser",

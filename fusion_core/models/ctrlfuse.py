@@ -21,6 +21,9 @@ from fusion_core.models.blocks import (
 )
 from fusion_core.models.segmenters import EmbeddedSegmenter, SamSegmenter, Segmenter
 
+# At first what is marked is found with probability .95, whatever an untrained segmenter says.
+_EVIDENCE = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class CtrlFuseConfig:
@@ -133,7 +136,18 @@ class CtrlFuse(Fuser):
             self.segmenter = EmbeddedSegmenter(c.dim, c.heads, c.segmenter_width)
         else:
             self.segmenter = SamSegmenter(dim=c.dim)
-        self.evidence = nn.Parameter(torch.ones(())) if c.evidence else None
+        self.evidence = nn.Parameter(torch.tensor(_EVIDENCE)) if c.evidence else None
+
+    def steer(self, gain: float, segmenter_weights: str) -> None:
+        """Set how much prompts count, and where the weights of SAM are if it is the segmenter.
+
+        Args:
+            gain: Factor of the prompted maps; 0 leaves the reference fusion.
+            segmenter_weights: Folder or hub name; empty keeps what is set.
+        """
+        self.gain = gain
+        if segmenter_weights and isinstance(self.segmenter, SamSegmenter):
+            self.segmenter.weights = segmenter_weights
 
     def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> FuserOutput:  # noqa: ARG002
         """Fuse checked inputs; see :meth:`Fuser.forward`."""

@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from fusion_core.drawing import draw_detections
+from fusion_core.errors import EncodingError
 from fusion_core.transport.image_codec import decode_compressed, decode_image, to_modality
 from fusion_core.types import CameraModel, Frame, FramePair, FusedFrame, Modality, UInt8Image
 
@@ -60,6 +61,25 @@ def frame_from_message(
         frame_id=message.header.frame_id,
         camera=camera if fits else None,
     )
+
+
+def mask_from_message(message: Image) -> NDArray[np.uint8]:
+    """Return the pixels of a mask message; they may share the message's memory.
+
+    Raises:
+        EncodingError: The message is not mono8, or its data do not fit the size.
+    """
+    if message.encoding not in {"mono8", "8UC1"}:
+        raise EncodingError(f"mask of encoding {message.encoding!r}: a mask is mono8")
+    mask, _ = decode_image(
+        message.height,
+        message.width,
+        message.encoding,
+        message.step,
+        bool(message.is_bigendian),
+        message.data,
+    )
+    return mask
 
 
 def camera_from_message(info: CameraInfo) -> CameraModel | None:

@@ -183,10 +183,15 @@ def _model(pipeline: PipelineStatus) -> DiagnosticStatus:
         ("model", pipeline.model),
         ("device", pipeline.device),
         ("last error", pipeline.last_error),
+        *((f"mask {key}", entry) for key, entry in pipeline.mask.items()),
     ]
-    failing = "failed" in pipeline.health
-    message = pipeline.last_error if failing else f"{pipeline.model} on {pipeline.device}"
-    return _status("model", message, values, _worse(failing))
+    failing, refused = "failed" in pipeline.health, "mask_rejected" in pipeline.health
+    message = f"{pipeline.model} on {pipeline.device}"
+    if refused:
+        message = f"the mask is not used: {pipeline.mask['problem']}"
+    if failing:
+        message = pipeline.last_error
+    return _status("model", message, values, _worse(failing or refused))
 
 
 def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:

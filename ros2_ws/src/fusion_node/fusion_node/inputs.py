@@ -12,8 +12,8 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fusion_core.errors import EncodingError
-from fusion_core.types import CameraModel, Frame, Modality
-from fusion_node.conversions import camera_from_message, frame_from_message
+from fusion_core.types import CameraModel, Frame, Modality, UInt8Image
+from fusion_node.conversions import camera_from_message, frame_from_message, mask_from_message
 from fusion_node.events import MismatchHandler, subscription_events
 
 # Only the newest image matters; a best-effort reader matches every driver.
@@ -22,13 +22,19 @@ _TOPICS: Mapping[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
 
 
 class FrameTaker(Protocol):
-    """Where frames go: the pipeline."""
+    """Where frames and masks go: the pipeline."""
 
     def offer(self, frame: Frame) -> None:
         """Take one frame."""
 
     def reject(self, modality: Modality, cause: str) -> None:
         """Count a message that could not become a frame."""
+
+    def offer_mask(self, mask: UInt8Image) -> None:
+        """Take one mask."""
+
+    def reject_mask(self, reason: str) -> None:
+        """Count a message that could not become a mask."""
 
 
 class Inputs:
@@ -37,7 +43,7 @@ class Inputs:
     Args:
         node: The node that subscribes.
         transport: ``raw`` or ``compressed``.
-        taker: Gets the frames.
+        taker: Gets the frames and masks.
         wanted: Asked before each image is decoded; False passes it over.
         on_mismatch: Called with topic and explanation on an incompatible quality of service.
     """
@@ -64,6 +70,7 @@ class Inputs:
         for modality, base in _TOPICS.items():
             self._listen(CameraInfo, f"{base}/camera_info", self._on_info, modality)
             self._listen(kind, f"{base}/image_raw{suffix}", self._on_image, modality)
+        self._subscribe(Image, "~/mask", self._on_mask)
 
     @property
     def topics(self) -> list[str]:
@@ -92,14 +99,12 @@ class Inputs:
         callback: Callable[[Modality, object], None],
         modality: Modality,
     ) -> None:
+        self._subscribe(kind, topic, lambda message: callback(modality, message))
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[object], None]) -> None:
+        events = subscription_events(topic, self._on_mismatch)
         self._subscriptions.append(
-            self._node.create_subscription(
-                kind,
-                topic,
-                lambda message: callback(modality, message),
-                _NEWEST,
-                event_callbacks=subscription_events(topic, self._on_mismatch),
-            )
+            self._node.create_subscription(kind, topic, callback, _NEWEST, event_callbacks=events)
         )
 
     def _on_info(self, modality: Modality, info: CameraInfo) -> None:
@@ -120,6 +125,14 @@ class Inputs:
         else:
             self._sizes[modality] = (frame.image.shape[1], frame.image.shape[0])
             self._taker.offer(frame)
+
+    def _on_mask(self, message: Image) -> None:
+        try:
+            self._taker.offer_mask(mask_from_message(message))
+        except EncodingError as error:
+            self._taker.reject_mask(str(error))
+        except Exception as error:  # noqa: BLE001 - no message may end the node
+            self._taker.reject_mask(f"{type(error).__name__}: {error}")
 
     def _reject(self, modality: Modality, cause: str, reason: str) -> None:
         self._taker.reject(modality, cause)

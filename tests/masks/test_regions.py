@@ -1,0 +1,53 @@
+"""Masks made from a frame itself."""
+
+import cv2
+import numpy as np
+import pytest
+
+from fusion_core.masks import hot_regions
+from fusion_core.masks.regions import fill_boxes
+
+
+def warm_scene(height=480, width=640):
+    """A ramp from a cold sky to a warm ground, with a little noise."""
+    ramp = np.linspace(0.2, 0.6, height, dtype=np.float32)[:, None].repeat(width, 1)
+    return ramp + np.random.default_rng(0).normal(0, 0.01, ramp.shape).astype(np.float32)
+
+
+def test_a_person_is_found_with_its_outline_and_nothing_else():
+    scene = warm_scene()
+    truth = np.zeros(scene.shape, np.uint8)
+    cv2.ellipse(truth, (300, 260), (14, 40), 0, 0, 360, 1, -1)
+    found = hot_regions(np.where(truth > 0, 0.9, scene).astype(np.float32))
+    assert set(np.unique(found)) == {0, 1}
+    overlap = (found * truth).sum() / np.maximum(found, truth).sum()
+    assert overlap > 0.6
+    assert found[:180].sum() == 0
+
+
+def test_a_scene_without_anything_hot_has_nothing_marked():
+    assert hot_regions(np.clip(warm_scene(), 0, 1)).sum() == 0
+    assert hot_regions(np.full((48, 64), 0.5, np.float32)).sum() == 0
+
+
+def test_a_cold_thing_is_not_marked():
+    scene = warm_scene()
+    scene[200:280, 300:330] = 0
+    found = hot_regions(scene)
+    assert found[200:280, 300:330].sum() == 0
+
+
+@pytest.mark.parametrize("size", [(120, 160), (480, 640), (1024, 1280)])
+def test_the_same_scene_gives_the_same_share_at_any_size(size):
+    scene = warm_scene()
+    cv2.rectangle(scene, (200, 200), (239, 299), 0.95, -1)
+    found = hot_regions(cv2.resize(scene, size[::-1], interpolation=cv2.INTER_AREA))
+    assert found.mean() == pytest.approx(40 * 100 / (480 * 640), rel=0.25)
+
+
+def test_boxes_fill_the_pixels_whose_middle_they_hold():
+    """By hand: columns 1.4 to 4.5 hold the middles 1.5, 2.5, 3.5; the right border 4.5 does not."""
+    mask = fill_boxes([(1.4, 0.6, 3.1, 1.0)], 3, 6)
+    assert np.argwhere(mask).tolist() == [[1, 1], [1, 2], [1, 3]]
+    assert fill_boxes([], 3, 6).sum() == 0
+    assert fill_boxes([(-5, -5, 100, 100)], 3, 6).sum() == 18
