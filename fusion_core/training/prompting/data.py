@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_core.detection.labels import CLASSES
 from fusion_core.errors import SourceError
 from fusion_core.masks import hot_regions
 from fusion_core.training.augment import Augmentation, augment_pair
 from fusion_core.training.dataset import Batch, crop_square
 from fusion_core.training.detector.data import LabelledPair, load_labelled
-from fusion_core.training.detector.network import LABELS
 from fusion_core.training.losses import saliency
 from fusion_core.training.prompting.masks import Spoiling, spoil
 from fusion_core.types import FloatImage, UInt8Image
@@ -33,7 +33,7 @@ class MaskedPair:
 
     Attributes:
         scene: Name of the recording it belongs to; pairs of one scene never get separated.
-        name: Label file it was found by.
+        name: Where its labels lie, without suffix.
         planes: ``HxWx6`` uint8: thermal, visible luma, saliency of the whole thermal picture times
             255, then masks of 0 and 255: persons, boxes of vehicles and cycles, hot regions.
     """
@@ -155,7 +155,7 @@ def _masked(pair: LabelledPair, folder: Path) -> MaskedPair:
         thermal,
         luma,
         np.rint(salient * 255).astype(np.uint8),
-        _persons(clip / "masks" / f"{file.stem}.png", luma.shape),
+        _persons(clip / "masks" / f"{file.name}.png", luma.shape),
         _boxes(pair),
         (hot_regions(scaled) * 255).astype(np.uint8),
     ]
@@ -182,7 +182,7 @@ def _boxes(pair: LabelledPair) -> UInt8Image:
     """Return the filled boxes of vehicles and cycles."""
     mask = np.zeros(pair.planes.shape[:2], np.uint8)
     for box, kind in zip(pair.labels.boxes, pair.labels.classes, strict=True):
-        if kind > 0 and LABELS[kind] != "person":
+        if kind > 0 and CLASSES[kind] != "person":
             left, top, right, bottom = (round(float(edge)) for edge in box)
             mask[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 255
     return mask
