@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -15,6 +17,7 @@ from fusion_core.training.ablation import find_ablation
 from fusion_core.training.augment import Augmentation
 from fusion_core.training.loop import Schedule
 
+RecipeT = TypeVar("RecipeT", bound=Schedule)
 RECIPES = Path(__file__).parent / "recipes"
 _STRICT = ConfigDict(extra="forbid")
 _Weight = Annotated[float, Field(ge=0)]
@@ -98,17 +101,40 @@ def load_recipe(model: str, ablation: str = "", **overrides: object) -> Recipe:
         UsageError: No recipe ships for the model, or there is no such ablation.
         ConfigError: The recipe or an override is malformed or out of range.
     """
+    change = find_ablation(ablation)
+    return read_recipe(
+        Recipe, model, {"ablation": ablation, **change.recipe, **overrides}, {"loss": change.loss}
+    )
+
+
+def read_recipe(
+    kind: type[RecipeT],
+    model: str,
+    overrides: Mapping[str, object],
+    nested: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+) -> RecipeT:
+    """Read the recipe that ships for a model, as data of its kind.
+
+    Args:
+        kind: Frozen dataclass that the recipe must fit.
+        model: Name of the model.
+        overrides: Top-level values that win over the file's; None means not given.
+        nested: Top-level name -> values that win over those in it.
+
+    Raises:
+        UsageError: No recipe ships for the model.
+        ConfigError: The recipe or an override is malformed or out of range.
+    """
     path = RECIPES / f"{model}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
         raise UsageError(f"model {model!r}: no recipe; known recipes: {known}")
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    change = find_ablation(ablation)
-    data |= {"ablation": ablation, **change.recipe}
-    data["loss"] |= change.loss
+    for name, values in nested.items():
+        data[name] |= values
     data |= {key: value for key, value in overrides.items() if value is not None}
     try:
-        return TypeAdapter(Recipe).validate_python(data)
+        return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

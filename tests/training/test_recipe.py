@@ -9,12 +9,15 @@ from fusion_core.training import load_recipe
 from fusion_core.training.ablation import ABLATIONS, build_network
 from fusion_core.training.dataset import Batch
 from fusion_core.training.objective import objective
+from fusion_core.training.prompting import load_prompt_recipe
 from fusion_core.training.recipe import LossWeights
+
+LOADERS = {"m2pn": load_recipe, "ctrlfuse": load_prompt_recipe}
 
 
 @pytest.mark.parametrize("name", [info.name for info in list_models()])
 def test_every_model_has_a_recipe(name):
-    assert load_recipe(name).model == name
+    assert LOADERS[name.partition("-")[0]](name).model == name
 
 
 def test_overrides_win_and_none_does_not():

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 
-from fusion_core.errors import ConfigError
 from fusion_core.training.augment import Augmentation
 from fusion_core.training.loop import Schedule
 from fusion_core.training.prompting.loss import PromptWeights
 from fusion_core.training.prompting.masks import Spoiling
-from fusion_core.training.recipe import RECIPES, LossWeights
+from fusion_core.training.recipe import LossWeights, read_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +53,4 @@ def load_prompt_recipe(model: str, **overrides: object) -> PromptRecipe:
     Raises:
         ConfigError: An override is malformed or out of range.
     """
-    path = RECIPES / f"{model}.yaml"
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    data |= {key: value for key, value in overrides.items() if value is not None}
-    try:
-        return TypeAdapter(PromptRecipe).validate_python(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        reason = f"{key} = {first['input']!r}: {first['msg'].lower()}"
-        raise ConfigError(f"{path.name}: {reason}") from None
+    return read_recipe(PromptRecipe, model, overrides)
