@@ -20,7 +20,7 @@ class Bench:
     """Measure latency, start-up and memory of the pipeline on a synthetic 640x480 stream."""
 
     model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME")] = ()
-    """Models to measure; all when not given."""
+    """Models to measure; all that have weights when not given."""
     frames: int = 200
     """Frames measured per model, after a warm-up."""
     threads: int = 0
@@ -32,7 +32,8 @@ class Bench:
 
         from fusion_core.models import list_models
 
-        names = self.model or tuple(model.name for model in list_models())
+        shipped = tuple(model.name for model in list_models() if model.weights_present)
+        names = self.model or shipped
         pairs = _pairs(30)
         cores = torch.get_num_threads() if not self.threads else self.threads
         print(f"{platform.processor() or platform.machine()}, {cores} threads, 640x480")

@@ -10,9 +10,9 @@ import numpy as np
 
 from fusion_core.types import Box, FloatImage
 
-# What is looked at: the thermal image at this width, less its surround of a sixth of that.
+# What is looked at: the thermal image at this width, less its surround of a quarter of that.
 _WIDTH = 160
-_SURROUND = 27
+_SURROUND = 41
 # A region stands out by this many deviations of the whole picture from its surround, and by at
 # least this share of the thermal range.
 _DEVIATIONS, _LEAST = 2.0, 0.08
@@ -21,7 +21,7 @@ _DEVIATIONS, _LEAST = 2.0, 0.08
 def hot_regions(thermal: FloatImage) -> FloatImage:
     """Return the regions that are clearly hotter than their surround, ``HxW`` in {0, 1}.
 
-    A person, an engine, a lamp; not the sky, nor a sunlit wall that fills a sixth of the picture.
+    A person, an engine, a lamp; not the sky, nor a sunlit wall that fills a quarter of the picture.
 
     Args:
         thermal: ``HxW`` float32 in [0, 1], hot is bright.
