@@ -18,6 +18,7 @@ from fusion_core.models.blocks import (
     PromptSemanticFusion,
     ReferencePromptEncoder,
     TanhHead,
+    Window,
 )
 from fusion_core.models.segmenters import EmbeddedSegmenter, SamSegmenter, Segmenter
 
@@ -128,6 +129,8 @@ class CtrlFuse(Fuser):
         self.encoders = nn.ModuleList(
             ReferencePromptEncoder(width, c.dim, c.heads, c.prompts, c.grid) for _ in range(2)
         )
+        # Cells from which a decoded cell takes: the decoder, the head, and the smoothing of it.
+        self._reach = len(c.decoder) + 2
         self.prompted = nn.ModuleList(
             PromptSemanticFusion(width, c.dim, 8, c.stride) for _ in range(2)
         )
@@ -162,12 +165,24 @@ class CtrlFuse(Fuser):
         if cues.mask is None or not (self.training or bool(cues.mask.any())):
             return FuserOutput(reference)
         logits, prompts = self._segment(sources, fused, reference, cues.mask)
-        maps = fused
-        for index, source in enumerate(sources):
-            inside = self._inside(logits[:, index : index + 1], fused.shape[-2:], cues.mask)
-            added = self.prompted[index](source, prompts[:, index], inside.to(source.dtype))
-            maps = maps + self.gain * added
-        prompted = self._decode(maps, thermal, visible)[..., : size[0], : size[1]]
+        inside = self._inside(logits, fused.shape[-2:], cues.mask)
+        changed = self._changed(inside)
+        if changed is None:
+            return FuserOutput(reference, reference=reference, logits=logits)
+        height, width = fused.shape[-2:]
+        seen = changed.grown(self._reach, height, width, self.config.stride)
+        maps = seen.of(fused)
+        for source, told, where, module in zip(
+            sources, prompts.unbind(1), inside.split(1, 1), self.prompted, strict=True
+        ):
+            maps = maps + self.gain * module(source, told, where.to(source.dtype), seen)
+        pixels = seen.scaled(self.config.down)
+        part = self._decode(maps, pixels.of(thermal), pixels.of(visible))
+        prompted = reference.clone()
+        target = changed.scaled(self.config.down)
+        wanted = target.of(prompted)
+        own = target.moved(-pixels.top, -pixels.left).of(part)
+        wanted.copy_(own[..., : wanted.shape[-2], : wanted.shape[-1]])
         return FuserOutput(prompted, reference=reference, logits=logits)
 
     def _segment(
@@ -187,10 +202,22 @@ class CtrlFuse(Fuser):
         return logits, prompts
 
     def _inside(self, logits: Tensor, size: tuple[int, ...], mask: Tensor) -> Tensor:
-        """Return ``Bx1xhxw`` in [0, 1]: where prompts act, nowhere for an empty mask."""
+        """Return ``Bx2xhxw`` in [0, 1]: where prompts act, nowhere for an empty mask."""
         logits = F.interpolate(self.pad(logits.float()), size, mode="area")
         inside = logits.sigmoid() if self.training else (logits > 0).float()
         return inside * (mask.amax((1, 2, 3), keepdim=True) > 0)
+
+    def _changed(self, inside: Tensor) -> Window | None:
+        """Return what of the map the prompts can change, None where they act nowhere."""
+        height, width = inside.shape[-2:]
+        if self.training:
+            return Window(0, height, 0, width)
+        acts = inside.amax((0, 1)) > 0
+        rows, columns = acts.any(1).nonzero(), acts.any(0).nonzero()
+        if not len(rows):
+            return None
+        window = Window(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+        return window.grown(self._reach, height, width)
 
     def _decode(self, maps: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
         decoded: Tensor = self.head(self.decoder(maps), thermal, visible)

@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 
 from fusion_core.models import Cues, create_model
-from fusion_core.models.blocks import GradientDenseBlock, PromptSemanticFusion
+from fusion_core.models.blocks import GradientDenseBlock, PromptSemanticFusion, Window
 from fusion_core.models.blocks.reference_prompts import (
     ReferencePromptEncoder,
     similarity,
@@ -205,7 +205,31 @@ def test_prompts_act_inside_the_mask_only():
     maps, prompts = torch.randn(1, 16, 37, 50), torch.randn(1, 40, 32)
     mask = torch.zeros(1, 1, 37, 50)
     mask[..., 10:20, 10:20] = 1
-    out = module(maps, prompts, mask)
+    whole = Window(0, 37, 0, 50)
+    out = module(maps, prompts, mask, whole)
     assert out.shape == maps.shape
     assert float((out * (1 - mask)).abs().max()) == 0
-    assert not torch.allclose(out, module(maps, prompts + 1, mask))
+    assert not torch.allclose(out, module(maps, prompts + 1, mask, whole))
+    for window in (Window(8, 21, 8, 30), Window(0, 37, 24, 50), Window(32, 37, 0, 9)):
+        part = module(maps, prompts, mask, window)
+        torch.testing.assert_close(part, window.of(out), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "corners",
+    [[(40, 50)], [(0, 0)], [(76, 100)], [(10, 10), (60, 90)]],
+    ids=["middle", "first corner", "last corner", "two"],
+)
+@pytest.mark.parametrize("size", [(96, 128), (97, 131)])
+def test_decoding_a_window_is_decoding_the_whole(corners, size):
+    model = obedient()
+    thermal, visible = pair(*size)
+    mask = torch.zeros_like(thermal)
+    for top, left in corners:
+        mask += square(thermal, top, left, 20)
+    quick = fuse(model, thermal, visible, mask)
+    model._changed = lambda inside: Window(0, inside.shape[-2], 0, inside.shape[-1])
+    whole = fuse(model, thermal, visible, mask)
+    torch.testing.assert_close(quick.fused, whole.fused, atol=1e-5, rtol=0)
+    assert not torch.equal(quick.fused, quick.reference)

@@ -7,7 +7,7 @@ from fusion_core.models.blocks.graph import GraphAttention
 from fusion_core.models.blocks.heads import BlendHead, TanhHead
 from fusion_core.models.blocks.modulation import ChannelModulation
 from fusion_core.models.blocks.padding import PadToMultiple
-from fusion_core.models.blocks.prompt_fusion import PromptSemanticFusion
+from fusion_core.models.blocks.prompt_fusion import PromptSemanticFusion, Window
 from fusion_core.models.blocks.reference_prompts import ReferencePromptEncoder
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "PromptSemanticFusion",
     "ReferencePromptEncoder",
     "TanhHead",
+    "Window",
 ]

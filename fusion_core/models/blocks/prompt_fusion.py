@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_core.models.blocks.attention import CrossAttention
 from fusion_core.models.blocks.padding import PadToMultiple
+
+
+class Window(NamedTuple):
+    """A rectangle of rows and columns; bottom and right are exclusive."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def of(self, maps: Tensor) -> Tensor:
+        """Return what of ``...xHxW`` lies in the window."""
+        return maps[..., self.top : self.bottom, self.left : self.right]
+
+    def moved(self, down: int, right: int) -> Window:
+        """Return the window so many rows and columns on."""
+        return Window(self.top + down, self.bottom + down, self.left + right, self.right + right)
+
+    def scaled(self, factor: int) -> Window:
+        """Return the same rectangle on a grid that is finer by a factor."""
+        return Window(*(factor * edge for edge in self))
+
+    def grown(self, cells: int, height: int, width: int, multiple: int = 1) -> Window:
+        """Return the window larger all round, within a map; top and left rounded to a multiple."""
+        top, left = (
+            max(0, (edge - cells) // multiple * multiple) for edge in (self.top, self.left)
+        )
+        return Window(top, min(height, self.bottom + cells), left, min(width, self.right + cells))
 
 
 class PromptSemanticFusion(nn.Module):
@@ -36,23 +66,31 @@ class PromptSemanticFusion(nn.Module):
         self.norm = nn.GroupNorm(self._GROUPS, channels)
         self.merge = nn.Conv2d(2 * channels, channels, 1)
 
-    def forward(self, maps: Tensor, prompts: Tensor, mask: Tensor) -> Tensor:
-        """Return ``BxCxhxw``.
+    def forward(self, maps: Tensor, prompts: Tensor, mask: Tensor, window: Window) -> Tensor:
+        """Return ``BxCxhxw`` inside a window of the map; all else would be lost on the mask.
 
         Args:
-            maps: ``BxCxhxw``.
+            maps: ``BxCxHxW``.
             prompts: ``BxNxD``.
-            mask: ``Bx1xhxw`` in [0, 1].
+            mask: ``Bx1xHxW`` in [0, 1].
+            window: Where the result is wanted; top and left are multiples of the stride.
         """
-        size = maps.shape[-2:]
         coarse = self.down_norm(self.down(self.pad(maps)))
         tokens = self.read(coarse.flatten(2).transpose(1, 2), prompts)
         told = tokens.transpose(1, 2).unflatten(2, coarse.shape[-2:])
-        told = F.interpolate(
-            self.norm(self.conv(told)),
-            scale_factor=self.pad.multiple,
+        told = self._enlarged(self.norm(self.conv(told)), window)
+        merged: Tensor = self.merge(torch.cat([window.of(maps), told], 1))
+        return merged * window.of(mask)
+
+    def _enlarged(self, coarse: Tensor, window: Window) -> Tensor:
+        """Enlarge the cells of a window as they would be enlarged within the whole."""
+        stride = self.pad.multiple
+        top, left = (max(0, edge // stride - 1) for edge in (window.top, window.left))
+        bottom, right = (-(-edge // stride) + 1 for edge in (window.bottom, window.right))
+        part = F.interpolate(
+            coarse[..., top:bottom, left:right],
+            scale_factor=stride,
             mode="bilinear",
             align_corners=False,
-        )[..., : size[0], : size[1]]
-        merged: Tensor = self.merge(torch.cat([maps, told], 1))
-        return merged * mask
+        )
+        return window.moved(-top * stride, -left * stride).of(part)
