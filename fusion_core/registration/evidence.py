@@ -32,15 +32,30 @@ def pull(volumes: Volumes, at: Vectors, spread: float) -> Pull:
     their place from as far away; its derivatives follow from mean and covariance of the
     displacement under the weights in the sum.
     """
-    offset = volumes.shifts[None] - at[:, None]
-    weight = _SHARPNESS * volumes.scores - (offset**2).sum(axis=2) / (2 * spread**2)
+    x, y = volumes.shifts.T
+    moments = np.stack((np.ones_like(x), x, y, x * x, x * y, y * y), axis=1)
+    weight = _exponents(volumes, at, spread)
     weight = np.exp(weight - weight.max(axis=1, keepdims=True))
-    weight /= weight.sum(axis=1, keepdims=True)
-    mean = np.einsum("nm,nmi->ni", weight, offset)
-    second = np.einsum("nm,nmi,nmj->nij", weight, offset, offset)
-    covariance = second - mean[:, :, None] * mean[:, None]
+    found = weight @ moments
+    found = found[:, 1:] / found[:, :1]
+    place, second = found[:, :2], found[:, [[2, 3], [3, 4]]]
+    covariance = second - place[:, :, None] * place[:, None]
+    mean = place - at
     precision = (np.eye(2) - covariance / spread**2) / spread**2
     values, vectors = np.linalg.eigh(precision)
     values = np.clip(values, 0, None) * volumes.seen[:, None]
     precision = np.einsum("nij,nj,nkj->nik", vectors, values, vectors)
     return Pull(mean / spread**2 * volumes.seen[:, None], precision)
+
+
+def likelihood(volumes: Volumes, at: Vectors, spread: float) -> float:
+    """Return the sum over the blocks of the log-likelihood that ``pull`` is the derivative of."""
+    exponents = _exponents(volumes, at, spread) - (at**2).sum(axis=1)[:, None] / (2 * spread**2)
+    return float(np.logaddexp.reduce(exponents[volumes.seen], axis=1).sum())
+
+
+def _exponents(volumes: Volumes, at: Vectors, spread: float) -> Vectors:
+    """Return ``k score(d) - |d - at|^2 / 2 spread^2`` but for the part that ``d`` is not in."""
+    shifts = volumes.shifts
+    near = (shifts**2).sum(axis=1) - 2 * at @ shifts.T
+    return np.asarray(np.float64(_SHARPNESS) * volumes.scores - near / (2 * spread**2))

@@ -29,7 +29,7 @@ class Features:
     """Descriptors of an image.
 
     Attributes:
-        channels: ``HxWxC`` float32, 0 where not valid.
+        channels: ``CxHxW`` float32, 0 where not valid.
         energy: ``HxW`` float32, sum of squares over the channels.
         valid: ``HxW`` float32, 1 where there is a picture, else 0.
     """
@@ -51,12 +51,12 @@ def describe(image: FloatImage, valid: Mask) -> Features:
     level = np.sqrt(cv2.GaussianBlur(square, (0, 0), _SURROUNDINGS) / share) + _FLAT
     # magnitude * cos^4 of the angle to each orientation, without a single trigonometric function
     scale = 1 / (np.power(square, 1.5) + 1e-12) / level
-    channels = np.empty((*image.shape, _ORIENTATIONS), np.float32)
+    channels = np.empty((_ORIENTATIONS, *image.shape), np.float32)
     for index in range(_ORIENTATIONS):
         angle = np.pi * index / _ORIENTATIONS
         along = (dx * np.float32(np.cos(angle)) + dy * np.float32(np.sin(angle))) * inside
         along *= along
         channel = cv2.GaussianBlur(along * along * scale, (0, 0), _SMOOTHING)
         mean = cv2.GaussianBlur(channel, (0, 0), _SURROUNDINGS) / share
-        channels[:, :, index] = (channel - mean) * inside
-    return Features(channels, np.einsum("hwc,hwc->hw", channels, channels), inside)
+        channels[index] = (channel - mean) * inside
+    return Features(channels, np.einsum("chw,chw->hw", channels, channels), inside)

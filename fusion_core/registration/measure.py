@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from fusion_core.registration.confidence import judge, trust
-from fusion_core.registration.parametric import WIDE, Level, Scene, climb, estimate
+from fusion_core.registration.parametric import IDENTITY, WIDE, Level, Scene, climb, estimate
 from fusion_core.registration.projective import (
     jacobian,
     mapped,
@@ -18,6 +18,7 @@ from fusion_core.registration.projective import (
 )
 from fusion_core.registration.pyramid import reduced_size
 from fusion_core.registration.rig import Matrix
+from fusion_core.registration.tracking import Change
 from fusion_core.registration.volumes import Vectors, Volumes, moved
 
 # How far a calibration goes wrong: shift, linear and projective part, relative to half the width.
@@ -44,17 +45,22 @@ class Evidence:
     """Similarity volumes of one camera pair, averaged over the frames seen.
 
     In smoke or at night one frame says too little. What is in the picture and what hides it change
-    from frame to frame, the misalignment hardly does: so the average says more.
+    from frame to frame, the misalignment hardly does: so the average says more. Where it is known
+    that the cameras have moved against each other, ``carry`` moves what has been seen along.
     """
 
     def __init__(self) -> None:
         self._applied: Matrix = np.eye(3)
         self._volumes: dict[Level, Volumes] = {}
 
+    def carry(self, change: Change) -> None:
+        """Count what has been seen so far as if the cameras had always stood as they do now."""
+        self._applied = change.carried(self._applied)
+
     def measure(self, scene: Scene, applied: Matrix) -> Measurement:
         """Take in a frame that was aligned with ``applied`` and measure with all frames so far."""
-        coarse = scene.volumes(np.eye(3), _COARSE)
-        fine = scene.volumes(np.eye(3), _FINE)
+        coarse = scene.volumes(IDENTITY, _COARSE)
+        fine = scene.volumes(IDENTITY, _FINE)
         begin = to_parameters(applied, scene.size)
         alone, _ = _climbed(scene, {_COARSE: coarse}, begin)
         share = max(_LEAST_SHARE, judge(coarse, _displacements(coarse, alone, scene, _COARSE)))
@@ -83,7 +89,7 @@ class Evidence:
 
 def search(scene: Scene, applied: Matrix) -> Measurement:
     """Look further around, in one frame alone."""
-    step = estimate(scene, np.eye(3), WIDE, EXPECTED, vote=True, applied=applied)
+    step = estimate(scene, IDENTITY, WIDE, EXPECTED, vote=True, applied=applied)
     return Measurement(applied @ step, trust(scene, step))
 
 

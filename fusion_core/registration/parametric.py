@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from fusion_core.registration.evidence import pull
+from fusion_core.registration.features import Features
 from fusion_core.registration.projective import (
     jacobian,
     rescaled,
@@ -23,7 +24,8 @@ from fusion_core.registration.volumes import Vectors, Volumes, correlate
 from fusion_core.types import FloatImage, Mask
 
 _STEPS = 3
-_IDENTITY: Final = np.eye(3)
+_NEARER = 1e-6  # similarity per squared pixel of displacement
+IDENTITY: Final = np.eye(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Scene:
     visible: FloatImage
     thermal: FloatImage
     valid: Mask
+    _described: dict[int, tuple[Features, Features]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def size(self) -> Size:
@@ -87,16 +90,20 @@ class Scene:
         )
         return np.asarray(thermal, np.float32), valid > 0
 
+    def described(self, factor: int) -> tuple[Features, Features]:
+        """Return the descriptors of the reduced visible and thermal picture, computed once."""
+        if factor not in self._described:
+            visible = describe_at(self.visible, np.ones_like(self.valid), factor)
+            thermal = describe_at(self.thermal, self.valid, factor)
+            self._described[factor] = visible, thermal
+        return self._described[factor]
+
     def volumes(self, matrix: Matrix, level: Level) -> Volumes:
         """Compare the pictures around the alignment ``matrix``."""
-        everywhere = np.ones_like(self.valid)
-        thermal, valid = self.warped(matrix)
-        return correlate(
-            describe_at(self.visible, everywhere, level.factor),
-            describe_at(thermal, valid, level.factor),
-            level.reach,
-            level.cell,
-        )
+        visible, thermal = self.described(level.factor)
+        if matrix is not IDENTITY:
+            thermal = describe_at(*self.warped(matrix), level.factor)
+        return correlate(visible, thermal, level.reach, level.cell)
 
 
 def estimate(
@@ -106,7 +113,7 @@ def estimate(
     expected: Vectors,
     *,
     vote: bool,
-    applied: Matrix = _IDENTITY,
+    applied: Matrix = IDENTITY,
 ) -> Matrix:
     """Return the homography from visible to thermal pixels of the scene's grid.
 
@@ -127,7 +134,7 @@ def estimate(
         coarse = rescaled(matrix, 1 / level.factor)
         begin = np.zeros(8)
         if vote and number == 0:
-            begin[:2] = _vote(volumes, level.reach) / (max(size) / 2)
+            begin[:2] = vote_for(volumes) / (max(size) / 2)
         before = to_parameters(rescaled(applied, 1 / level.factor) @ coarse, size)
         step = climb(volumes, size, before, begin, expected, level.spreads)
         matrix = rescaled(coarse @ to_matrix(step, size), level.factor)
@@ -168,9 +175,11 @@ def climb(  # noqa: PLR0917
     return step
 
 
-def _vote(volumes: Volumes, reach: int) -> Vectors:
+def vote_for(volumes: Volumes) -> Vectors:
     """Return the displacement in pixels whose mean similarity over all blocks is highest."""
-    side = 2 * reach + 1
+    side = round(len(volumes.shifts) ** 0.5)
     total = volumes.scores.mean(axis=0).reshape(side, side)
     smooth = cv2.GaussianBlur(total, (0, 0), 1.0)
-    return np.asarray(volumes.shifts[int(smooth.argmax())])
+    # pictures with nothing in common fit everywhere alike: of equals the nearest counts
+    best = (smooth.ravel() - _NEARER * (volumes.shifts**2).sum(axis=1)).argmax()
+    return np.asarray(volumes.shifts[int(best)])

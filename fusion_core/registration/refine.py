@@ -13,6 +13,7 @@ from fusion_core.registration.projective import (
     corner_distance,
     corners,
     mapped,
+    normalised,
     rescaled,
     to_matrix,
     to_parameters,
@@ -20,6 +21,7 @@ from fusion_core.registration.projective import (
 from fusion_core.registration.pyramid import reduced, work_factor
 from fusion_core.registration.rig import Matrix, Size
 from fusion_core.registration.settings import RegistrationConfig
+from fusion_core.registration.tracking import NO_CHANGE, Change, Tracker
 from fusion_core.types import AlignedPair
 
 _STEP_PX = 0.35  # largest change of the correction from one frame to the next
@@ -66,6 +68,7 @@ class Refinement:
         self._bump: Matrix | None = None
         self._doubts = 0
         self._evidence = Evidence()
+        self._tracker = Tracker()
         self._stamp_ns: int | None = None
         self._due_ns: int | None = None
         self.correction = Correction(np.eye(3))
@@ -88,6 +91,7 @@ class Refinement:
         if scene is None:
             return
         start = rescaled(applied, 1 / factor)
+        self._carry(self._tracker.follow(scene, start), factor, _size(pair))
         found = self._evidence.measure(scene, start)
         low = self._config.min_confidence
         if found.confidence < low and self._doubts % _PATIENCE == _PATIENCE - 1:
@@ -114,6 +118,19 @@ class Refinement:
             before.measured + 1,
             before.trusted + good,
         )
+
+    def _carry(self, change: Change, factor: int, size: Size) -> None:
+        """Take the cameras' own motion along, whether the pictures can be compared or not."""
+        if change is NO_CHANGE:
+            return
+        whole = Change(rescaled(change.thermal, factor), rescaled(change.visible, factor))
+        target = normalised(whole.carried(self._target))
+        if corner_distance(target, np.eye(3), size) > self._config.range_px:
+            return
+        self._evidence.carry(change)
+        self._target = target
+        if self._bump is not None:
+            self._bump = normalised(whole.carried(self._bump))
 
     def _believe(self, total: Matrix, size: Size) -> None:
         """Move the target towards a trusted measurement."""

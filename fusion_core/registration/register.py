@@ -19,7 +19,7 @@ from fusion_core.registration.rig import Matrix, Size
 from fusion_core.types import FloatImage, Mask, UInt8Image
 
 # Expected of unregistered pairs: shift, linear and projective part, relative to half the width.
-_EXPECTED = np.array([100, 100, 0.06, 0.06, 0.06, 0.06, 0.006, 0.006])
+_EXPECTED = np.array([0.3, 0.3, 0.06, 0.06, 0.06, 0.06, 0.006, 0.006])
 _LOW, _HIGH = 0.5, 99.5
 _SMALLEST = 48
 

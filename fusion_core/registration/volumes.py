@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +14,8 @@ from fusion_core.types import FloatImage
 Vectors = NDArray[np.float64]
 
 _NOISE = 0.02  # descriptor energy per pixel that counts as noise
+_ACROSS = np.array([0.25, 0.5, 0.25])  # of a window, over its cells
+_BORDER = cv2.BORDER_CONSTANT
 _LEAST_COVER = 0.25  # share of a block that both images must show
 
 
@@ -47,9 +50,13 @@ def correlate(visible: Features, thermal: Features, reach: int, cell: int) -> Vo
     # cells lie centred in the picture
     top, left = (height - rows * cell) // 2, (width - columns * cell) // 2
     box = slice(top, top + rows * cell), slice(left, left + columns * cell)
-    own, own_energy, own_valid = visible.channels[box], visible.energy[box], visible.valid[box]
+    own, own_energy, own_valid = (
+        visible.channels[:, box[0], box[1]],
+        visible.energy[box],
+        visible.valid[box],
+    )
     around = ((reach, reach), (reach, reach))
-    other = np.pad(thermal.channels, (*around, (0, 0)))
+    other = np.pad(thermal.channels, ((0, 0), *around))
     energy, valid = np.pad(thermal.energy, around), np.pad(thermal.valid, around)
     side = np.arange(-reach, reach + 1)
     shifts = np.stack(np.meshgrid(side, side), axis=2).reshape(-1, 2)
@@ -58,21 +65,19 @@ def correlate(visible: Features, thermal: Features, reach: int, cell: int) -> Vo
     for index, (dx, dy) in enumerate(shifts):
         y, x = top + reach + dy, left + reach + dx
         there = slice(y, y + rows * cell), slice(x, x + columns * cell)
-        dot = np.einsum("hwc,hwc->hw", own, other[there])
-        sums = np.stack(
-            [
-                _windows(part, cell)
-                for part in (
-                    dot,
-                    own_energy * valid[there],
-                    energy[there] * own_valid,
-                    valid[there] * own_valid,
-                )
-            ]
+        dot = np.einsum("chw,chw->hw", own, other[:, there[0], there[1]])
+        both, mine, others, seen_by_both = (
+            _windows(part, cell)
+            for part in (
+                dot,
+                own_energy * valid[there],
+                energy[there] * own_valid,
+                valid[there] * own_valid,
+            )
         )
-        noise = _NOISE * sums[3] + 1e-3
-        scores[:, index] = (sums[0] / np.sqrt((sums[1] + noise) * (sums[2] + noise))).ravel()
-        cover[:, index] = sums[3].ravel()
+        noise = _NOISE * seen_by_both + 1e-3
+        scores[:, index] = (both / np.sqrt((mine + noise) * (others + noise))).ravel()
+        cover[:, index] = seen_by_both.ravel()
     seen = cover.min(axis=1) > _LEAST_COVER * cell * cell
     scores[~seen] = 0
     y, x = np.mgrid[:rows, :columns]
@@ -82,11 +87,12 @@ def correlate(visible: Features, thermal: Features, reach: int, cell: int) -> Vo
 
 def _windows(image: FloatImage, cell: int) -> FloatImage:
     """Return sums over cells, blurred with 1-2-1 in both directions to a mean of one cell."""
-    rows, columns = image.shape[0] // cell, image.shape[1] // cell
-    cells = image.reshape(rows, cell, columns, cell).sum(axis=(1, 3))
-    padded = np.pad(cells, 1)
-    down = padded[:-2] + 2 * padded[1:-1] + padded[2:]
-    return np.asarray((down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:]) / 16, np.float32)
+    size = image.shape[1] // cell, image.shape[0] // cell
+    means = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(
+        cv2.sepFilter2D(means, cv2.CV_32F, _ACROSS, _ACROSS * cell**2, borderType=_BORDER),
+        np.float32,
+    )
 
 
 def moved(volumes: Volumes, by: Vectors) -> FloatImage:
