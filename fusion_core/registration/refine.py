@@ -26,7 +26,8 @@ from fusion_core.types import AlignedPair
 
 _STEP_PX = 0.35  # largest change of the correction from one frame to the next
 _NOISE_PX = 3.0  # a measurement further off than this is a bump, and believed when it is seen twice
-_GAIN = 0.5  # share of a trusted measurement in the correction
+_GAIN = 0.5  # largest share of a trusted measurement in the correction
+_LEAST_GAIN = 0.05
 _PATIENCE = 4  # measurements without trust from one wider search to the next
 
 
@@ -91,7 +92,8 @@ class Refinement:
         if scene is None:
             return
         start = rescaled(applied, 1 / factor)
-        self._carry(self._tracker.follow(scene, start), factor, _size(pair))
+        change = self._tracker.follow(scene, start)
+        self._carry(change or NO_CHANGE, factor, _size(pair))
         found = self._evidence.measure(scene, start)
         low = self._config.min_confidence
         if found.confidence < low and self._doubts % _PATIENCE == _PATIENCE - 1:
@@ -109,7 +111,7 @@ class Refinement:
         residual = before.residual_px
         if good:
             residual = corner_distance(total, applied, whole)
-            self._believe(total, whole)
+            self._believe(total, whole, self._gain(confidence, change is not None))
         self.correction = Correction(
             before.matrix,
             before.confidence + share * (confidence - before.confidence),
@@ -132,7 +134,19 @@ class Refinement:
         if self._bump is not None:
             self._bump = normalised(whole.carried(self._bump))
 
-    def _believe(self, total: Matrix, size: Size) -> None:
+    def _gain(self, confidence: float, tracked: bool) -> float:
+        """Return the share of a trusted measurement in the target.
+
+        While the cameras' own motion is known the misalignment is a constant, and measurements are
+        averaged; the surer ones count more.
+        """
+        if not tracked:
+            return _GAIN
+        low = self._config.min_confidence
+        surplus = (confidence - low) / max(1 - low, 1e-6)
+        return max(_GAIN * surplus, 1 / (self.correction.trusted + 2), _LEAST_GAIN)
+
+    def _believe(self, total: Matrix, size: Size, gain: float) -> None:
         """Move the target towards a trusted measurement."""
         if corner_distance(total, self._target, size) > _NOISE_PX:
             known = self._bump is not None and corner_distance(total, self._bump, size) < _NOISE_PX
@@ -140,7 +154,7 @@ class Refinement:
             return
         self._bump = None
         old, new = to_parameters(self._target, size), to_parameters(total, size)
-        self._target = to_matrix(old + _GAIN * (new - old), size)
+        self._target = to_matrix(old + gain * (new - old), size)
 
     def _follow(self, pair: AlignedPair, elapsed_s: float) -> None:
         """Move the correction towards the target, no faster than allowed."""

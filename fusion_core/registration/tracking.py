@@ -29,6 +29,7 @@ _EXPECTED: Final = np.array([0.2, 0.2, 0.001, 0.001, 0.001, 0.001, 0.0001, 0.000
 _SURE = 0.9  # confidence of a motion that is taken as measured
 _LOST = 0.7  # confidence below which the thermal keyframe is out of sight
 _NOISE_PX = 0.3  # smaller changes are none
+_STILL_PX = 1.0  # thermal motion from which on it matters whether a hidden scene moves, too
 _EVIDENCE = 10.0  # log-likelihood ratio that decides whether a hidden scene stands still
 _MEMORY = 0.7  # of that ratio from one measurement to the next
 _KEPT = 20  # measurements for which a keyframe that shows too little is kept
@@ -74,8 +75,11 @@ class Tracker:
         self._stillness = 0.0
         self._weak = 0
 
-    def follow(self, scene: Scene, applied: Matrix) -> Change:
+    def follow(self, scene: Scene, applied: Matrix) -> Change | None:
         """Return how the cameras have moved against each other since the last call.
+
+        None means that it cannot be told: the scene has changed, or the thermal picture has moved
+        and the visible one shows too little to say whether it has, too.
 
         Args:
             scene: A new pair of pictures.
@@ -84,27 +88,34 @@ class Tracker:
         key = self._key
         if key is None or key.size != scene.size:
             self._begin(scene, applied)
-            return NO_CHANGE
+            return None
         thermal = _motion(key, scene, 1)
         if thermal.confidence < _LOST:
             self._begin(scene, applied)
-            return NO_CHANGE
+            return None
         visible = _motion(key, scene, 0)
         moved = applied @ thermal.matrix @ np.linalg.inv(self._key_applied)
         seen = self._visible_motion(visible, moved, scene.size)
-        change = NO_CHANGE
-        if seen is not None:
-            before = self._carried
-            now = Change(moved, seen)
-            step = Change(
-                moved @ np.linalg.inv(before.thermal), seen @ np.linalg.inv(before.visible)
-            )
-            if corner_distance(step.carried(applied), applied, scene.size) > _NOISE_PX:
-                change, self._carried = step, now
+        if seen is None:
+            before = self._carried.thermal
+            near = corner_distance(moved, before, scene.size) < _STILL_PX
+            return NO_CHANGE if near else None
+        change = self._step(Change(moved, seen), applied, scene.size)
         self._weak = self._weak + 1 if min(thermal.confidence, visible.confidence) < _SURE else 0
-        if self._weak >= _KEPT and seen is not None:
+        if self._weak >= _KEPT:
             self._begin(scene, applied)
         return change
+
+    def _step(self, now: Change, applied: Matrix, size: Size) -> Change:
+        """Return what is new since what was last carried, if it is more than noise."""
+        before = self._carried
+        step = Change(
+            now.thermal @ np.linalg.inv(before.thermal), now.visible @ np.linalg.inv(before.visible)
+        )
+        if corner_distance(step.carried(applied), applied, size) < _NOISE_PX:
+            return NO_CHANGE
+        self._carried = now
+        return step
 
     def _begin(self, scene: Scene, applied: Matrix) -> None:
         """Take a pair as the new keyframes."""
