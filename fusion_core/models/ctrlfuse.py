@@ -173,7 +173,7 @@ class CtrlFuse(Fuser):
         seen = changed.grown(self._reach, height, width, self.config.stride)
         maps = seen.of(fused)
         for source, told, where, module in zip(
-            sources, prompts.unbind(1), inside.split(1, 1), self.prompted, strict=True
+            sources, prompts.unbind(1), inside.chunk(2, dim=1), self.prompted, strict=True
         ):
             maps = maps + self.gain * module(source, told, where.to(source.dtype), seen)
         pixels = seen.scaled(self.config.down)
