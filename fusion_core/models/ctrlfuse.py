@@ -6,6 +6,8 @@ import itertools
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -45,8 +47,8 @@ class CtrlFuseConfig:
         stride: Edge in features of a cell in which the prompt-semantic fusion reads the prompts.
         segmenter: ``embedded``, trained with the network, or the frozen ``sam``.
         segmenter_width: Channels of the embedded segmenter.
-        evidence: The mask that is given adds to the segmenter's logits, by a trained amount; not
-            in the paper.
+        evidence: The mask that is given adds to the segmenter's logits, by a trained amount, and
+            counts as it is where the segmenter finds next to nothing of it; not in the paper.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
@@ -204,7 +206,13 @@ class CtrlFuse(Fuser):
     def _inside(self, logits: Tensor, size: tuple[int, ...], mask: Tensor) -> Tensor:
         """Return ``Bx2xhxw`` in [0, 1]: where prompts act, nowhere for an empty mask."""
         logits = F.interpolate(self.pad(logits.float()), size, mode="area")
-        inside = logits.sigmoid() if self.training else (logits > 0).float()
+        if self.training:
+            inside = logits.sigmoid()
+        else:
+            inside = (logits > 0).float()
+            if self.evidence is not None:
+                marked = (F.interpolate(self.pad(mask.float()), size, mode="area") > 0.5).float()
+                inside = torch.maximum(inside, missed(inside, marked))
         return inside * (mask.amax((1, 2, 3), keepdim=True) > 0)
 
     def _changed(self, inside: Tensor) -> Window | None:
@@ -227,6 +235,30 @@ class CtrlFuse(Fuser):
         if self.config.down > 1:
             x = F.pixel_unshuffle(x, self.config.down)
         return x.contiguous(memory_format=torch.channels_last)
+
+
+def missed(found: Tensor, marked: Tensor) -> Tensor:
+    """Return the connected objects of a mask of which less than a quarter was found.
+
+    What a segmenter does not know may still matter to who marked it.
+
+    Args:
+        found: ``BxKxHxW`` in {0, 1}.
+        marked: ``Bx1xHxW`` in {0, 1}.
+
+    Returns:
+        ``BxKxHxW`` in {0, 1}.
+    """
+    pictures = []
+    for maps, mask in zip(found.cpu().numpy(), marked[:, 0].cpu().numpy(), strict=True):
+        count, objects = cv2.connectedComponents(mask.astype(np.uint8))
+        areas = np.bincount(objects.ravel(), minlength=count)
+        for one in maps:
+            shared = np.bincount(objects.ravel(), one.ravel(), minlength=count)
+            unknown = shared < areas / 4
+            unknown[0] = False
+            pictures.append(unknown[objects])
+    return torch.from_numpy(np.stack(pictures)).to(found).view_as(found)
 
 
 def _convolutions(*widths: int) -> list[nn.Module]:

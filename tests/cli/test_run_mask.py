@@ -47,13 +47,13 @@ def none(folder):
 
 
 def test_a_mask_for_a_model_that_takes_none_is_refused(tmp_path, capsys):
-    scene = ["--bag", "synthetic://road?seconds=1", "--out", str(tmp_path / "out.mp4")]
+    scene = ["--bag", "synthetic://street?seconds=1", "--out", str(tmp_path / "out.mp4")]
     assert main(["run", *scene, "--mask", str(tmp_path), "--device", "cpu"]) == 2
     assert "takes no mask; choose model 'ctrlfuse'" in capsys.readouterr().err
 
 
 def test_a_missing_mask_is_named(tmp_path, capsys):
-    scene = ["--bag", "synthetic://road?seconds=1", "--out", str(tmp_path / "out.mp4")]
+    scene = ["--bag", "synthetic://street?seconds=1", "--out", str(tmp_path / "out.mp4")]
     options = ["--model", "ctrlfuse", "--mask", "/nowhere", "--device", "cpu"]
     assert main(["run", *scene, *options]) == 1
     assert "/nowhere: no such mask file or folder" in capsys.readouterr().err

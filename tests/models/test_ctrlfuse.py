@@ -14,7 +14,7 @@ from fusion_core.models.blocks.reference_prompts import (
     similarity,
     sine_position,
 )
-from fusion_core.models.ctrlfuse import FULL, CtrlFuse
+from fusion_core.models.ctrlfuse import FULL, CtrlFuse, missed
 
 # How far the decoder sees: convolutions, head and its smoothing, in pixels of the picture.
 _REACH = 12
@@ -86,6 +86,25 @@ def test_a_mask_changes_the_picture_inside_only():
     near = ndimage.maximum_filter(mask[0, 0].numpy(), 2 * _REACH + 1) > 0
     assert change[~near].max() == 0
     assert change[mask[0, 0].numpy() > 0].mean() > 1e-3
+
+
+@torch.no_grad()
+def test_what_the_segmenter_does_not_know_counts_as_marked():
+    """Of two marked squares one is found in part, the other not at all."""
+    marked = torch.zeros(1, 1, 240, 320)
+    marked[..., 40:80, 40:80] = 1
+    marked[..., 160:200, 240:280] = 1
+    found = torch.zeros(1, 2, 240, 320)
+    found[..., 40:80, 40:60] = 1
+    told = missed(found, marked)
+    assert float(told[..., :120, :160].sum()) == 0
+    assert torch.equal(told[..., 120:, 160:], marked[..., 120:, 160:].expand(-1, 2, -1, -1))
+    stubborn = network()
+    stubborn.segmenter.hyper[-1].bias[-1] = -1e4
+    thermal, visible = pair()
+    output = fuse(stubborn, thermal, visible, square(thermal))
+    assert float(output.logits.amax()) < 0
+    assert not torch.equal(output.fused, output.reference)
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ def make(**config):
 
 
 def source(count=3):
-    return ListSource(stream(visible, count, 1), stream(thermal, count, 1))
+    return ListSource(stream(visible, 10, count / 10), stream(thermal, 10, count / 10))
 
 
 def run(count=3, **config):
