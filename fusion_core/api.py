@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.engine import Engine, open_bank, pick_device
-from fusion_core.errors import EncodingError
+from fusion_core.errors import EncodingError, MaskError
 from fusion_core.memory import MemoryConfig
 from fusion_core.models import load_model
 from fusion_core.registration import Registrar
@@ -20,7 +20,11 @@ _ENCODINGS = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1", "float64
 
 
 def fuse(
-    thermal: NDArray[Any], visible: UInt8Image, model: str = "m2pn-edge", device: str = "auto"
+    thermal: NDArray[Any],
+    visible: UInt8Image,
+    model: str = "m2pn-edge",
+    device: str = "auto",
+    mask: NDArray[Any] | None = None,
 ) -> UInt8Image:
     """Fuse one registered pair of images.
 
@@ -32,6 +36,7 @@ def fuse(
         visible: ``HxWx3`` uint8 RGB of the same size.
         model: Name of a model.
         device: ``auto``, ``cpu`` or ``cuda``.
+        mask: ``HxW``; every value but zero marks what matters, for models that take a mask.
 
     Returns:
         ``HxWx3`` uint8 RGB.
@@ -40,6 +45,7 @@ def fuse(
         UsageError: Unknown model or device.
         EncodingError: An array has the wrong type or shape.
         CalibrationError: The sizes differ.
+        MaskError: The mask has another size.
     """
     encoding = _ENCODINGS.get(str(thermal.dtype))
     if encoding is None or thermal.ndim != 2:
@@ -53,7 +59,13 @@ def fuse(
         )
     frame = Frame(0, "visible", visible, "rgb8")
     aligned = Registrar(None).align(0, frame, _luminance(thermal, encoding))
-    return _engine(model, device).fuse(aligned).image
+    if mask is not None and mask.shape != visible.shape[:2]:
+        raise MaskError(
+            f"mask: shape {mask.shape} for a visible image of {visible.shape[:2]}: "
+            "a mask lies on the visible image's grid"
+        )
+    marked = None if mask is None else (np.asarray(mask) != 0).astype(np.float32)
+    return _engine(model, device).fuse(aligned, mask=marked).image
 
 
 def _luminance(thermal: NDArray[Any], encoding: str) -> ThermalImage:

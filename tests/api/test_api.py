@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fusion_core as fc
-from fusion_core.errors import CalibrationError, EncodingError
+from fusion_core.errors import CalibrationError, EncodingError, MaskError
 
 RNG = np.random.default_rng(0)
 VISIBLE = RNG.integers(0, 256, (64, 80, 3), np.uint8)
@@ -55,6 +55,16 @@ def test_wrong_arrays_are_named(thermal, visible, words):
 def test_sizes_that_differ_are_refused():
     with pytest.raises(CalibrationError):
         fc.fuse(THERMAL[:32], VISIBLE)
+
+
+def test_a_mask_changes_the_picture_and_must_fit():
+    mask = np.zeros(VISIBLE.shape[:2], np.uint8)
+    plain = fc.fuse(THERMAL, VISIBLE, model="ctrlfuse", device="cpu")
+    assert np.array_equal(plain, fc.fuse(THERMAL, VISIBLE, "ctrlfuse", "cpu", mask))
+    mask[20:40, 20:40] = 1
+    assert not np.array_equal(plain, fc.fuse(THERMAL, VISIBLE, "ctrlfuse", "cpu", mask))
+    with pytest.raises(MaskError, match="lies on the visible image's grid"):
+        fc.fuse(THERMAL, VISIBLE, "ctrlfuse", "cpu", mask[:10])
 
 
 def test_importing_the_package_does_not_import_torch():
