@@ -58,8 +58,8 @@ class Config:
         Field(description="Provider of scene priors; clip and blip2 need the extra vlm."),
     ] = "embedded"
     detector: Annotated[
-        str, Field(description="Object detector: none, default (the shipped one) or FILE.onnx.")
-    ] = "none"
+        str, Field(description="Object detector: default (the shipped one), none or FILE.onnx.")
+    ] = "default"
     calibration: Annotated[
         str, Field(description="Rig file; empty: the images are already registered.")
     ] = ""

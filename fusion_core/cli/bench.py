@@ -54,7 +54,7 @@ class Bench:
         from fusion_core.pipeline import Pipeline
 
         start = time.perf_counter()
-        config = Config.from_dict({"model": name, "threads": self.threads})
+        config = Config.from_dict({"model": name, "threads": self.threads, "detector": "none"})
         with Pipeline(config) as pipeline:
             pipeline.step(pairs[0])
             first_s = time.perf_counter() - start

@@ -20,20 +20,17 @@ from fusion_core.types import AlignedPair, Detection, UInt8Image
 
 _log = logging.getLogger(__name__)
 _MUCH_REDUCED = 0.75
-_WEIGHTS = Path(__file__).parent / "weights"
+_SHIPPED = Path(__file__).parent / "weights" / "pair-nano.onnx"
 
 
 def resolve(name: str) -> Path:
     """Return the file of a detector: that of the shipped one for ``default``, else the path given.
 
     Raises:
-        UsageError: No detector is shipped, or the name is no ONNX file's.
+        UsageError: The name is neither ``default`` nor an ONNX file's.
     """
     if name == "default":
-        shipped = sorted(_WEIGHTS.glob("*.onnx"))
-        if not shipped:
-            raise UsageError("detector 'default': none is shipped; give a FILE.onnx or 'none'")
-        return shipped[0]
+        return _SHIPPED
     if not name.endswith(".onnx"):
         raise UsageError(f"detector {name!r}: expected 'default', 'none' or the path of a .onnx")
     return Path(name)

@@ -55,7 +55,7 @@ def evaluate_stream(
         meter = TemporalMeter()
         with (
             open_source(visible=visible, thermal=thermal) as source,
-            Pipeline(Config(model=name, prior="none")) as pipeline,
+            Pipeline(Config(model=name, prior="none", detector="none")) as pipeline,
         ):
             for fused in islice(pipeline.stream(source), max_frames):
                 _add(meter, fused)

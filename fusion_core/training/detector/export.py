@@ -76,6 +76,14 @@ def export_onnx(
         )
     assert program is not None
     proto = program.model_proto
+    # The exporter notes the source line of every node, with the paths of the machine at hand.
+    for noted in (
+        proto.graph,
+        *proto.graph.node,
+        *proto.graph.value_info,
+        *proto.graph.initializer,
+    ):
+        noted.ClearField("metadata_props")
     metadata = {
         "names": str(dict(enumerate(CLASSES))),
         "input": "pair",

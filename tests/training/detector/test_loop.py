@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +122,7 @@ def test_export_equals_torch_and_says_what_it_is(tmp_path):
     session = onnxruntime.InferenceSession(
         tmp_path / "detector.onnx", providers=["CPUExecutionProvider"]
     )
+    assert str(Path(__file__).parents[3]).encode() not in (tmp_path / "detector.onnx").read_bytes()
     (found,) = session.run(["output0"], {"images": images.numpy()})
     assert np.allclose(found, expected, rtol=1e-3, atol=1e-3)
     metadata = session.get_modelmeta().custom_metadata_map
