@@ -25,8 +25,9 @@ class Train:
     """
 
     model: Annotated[str, tyro.conf.arg(metavar="NAME")]
-    """Network to train: one of `fusion models`, pair-nano (the detector) or prior (the embedded
-    provider of scene priors); its recipe ships with it."""
+    """Network to train: one of `fusion models`, pair-nano (the detector), prior (the embedded
+    provider of scene priors) or restorer (restores without fusing, for comparisons); its recipe
+    ships with it."""
     data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR [DIR ...]")]
     """Folders with vi/ and ir/ of equal stems, or folders of clips that hold them."""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -42,7 +43,12 @@ class Train:
     threads: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """CPU threads; 0: all cores."""
     ablation: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
-    """Take one part out: no-memory, no-graph, no-prompts, ...; a wrong name lists all."""
+    """Take one part out: no-memory, no-graph, no-prompts, ..., of mdaif no-dcam, ...; a wrong name
+    lists all."""
+    prior: Literal["embedded", "clip", "blip2", "none"] | None = None
+    """Provider whose tokens mdaif sees; default: the recipe's."""
+    kind: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """Degradations that mdaif learns to undo; default: all, mixed."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto: cuda when present."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -74,6 +80,8 @@ class Train:
             return self._train_detector(place)
         if self.model in {"ctrlfuse", "ctrlfuse-full"}:
             return self._train_prompted(place)
+        if self.model in {"mdaif", "mdaif-b1", "restorer"}:
+            return self._train_restoring(place)
         return self._train_fuser(place)
 
     def _train_fuser(self, place: Place) -> int:
@@ -101,6 +109,34 @@ class Train:
             self.model, steps=self.steps, init=str(self.init) if self.init else None
         )
         trainer = PromptTrainer(recipe, load_masked(self.data), place, resume=self.resume)
+        with tqdm(total=recipe.steps, initial=trainer.step, unit="step", desc=self.model) as bar:
+            trainer.run(bar.update)
+        print(f"{self.out / 'weights.safetensors'}: {trainer.step} steps, {trainer.seconds:.0f} s")
+        return 0
+
+    def _train_restoring(self, place: Place) -> int:
+        from tqdm import tqdm
+
+        from fusion_core.priors import PriorsConfig, open_provider
+        from fusion_core.training.restoring import (
+            RestoringTrainer,
+            load_pictures,
+            load_restoring_recipe,
+        )
+
+        recipe = load_restoring_recipe(
+            self.model,
+            self.ablation,
+            steps=self.steps,
+            init=str(self.init) if self.init else None,
+            prior=self.prior,
+            kinds=self.kind or None,
+        )
+        provider = None
+        if recipe.prior != "none":
+            provider = open_provider(recipe.prior, PriorsConfig(), place.device)
+        pictures = load_pictures(self.data)
+        trainer = RestoringTrainer(recipe, pictures, provider, place, resume=self.resume)
         with tqdm(total=recipe.steps, initial=trainer.step, unit="step", desc=self.model) as bar:
             trainer.run(bar.update)
         print(f"{self.out / 'weights.safetensors'}: {trainer.step} steps, {trainer.seconds:.0f} s")

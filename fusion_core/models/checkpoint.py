@@ -74,21 +74,14 @@ def load_weights(model: Fuser, path: str | Path) -> dict[str, Any]:
     return training
 
 
-def read_architecture(path: str | Path) -> tuple[str, dict[str, Any]]:
-    """Return the network's name and the fields of its configuration, as a checkpoint tells them.
+def read_architecture(path: str | Path) -> tuple[str, str]:
+    """Return the network's name and its configuration as JSON, as a checkpoint tells them.
 
     Raises:
         WeightsError: The file is missing, torn or foreign.
     """
     metadata, _ = _read(path)
-    try:
-        config = json.loads(metadata["config"])
-        fields = {key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}
-        return metadata["model"], fields
-    except (KeyError, ValueError, AttributeError):
-        raise WeightsError(
-            f"{path}: names no architecture; take weights of `fusion train`"
-        ) from None
+    return metadata.get("model", ""), metadata.get("config", "")
 
 
 def describe_config(model: Fuser) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from fusion_core.errors import UsageError, WeightsError
 from fusion_core.models.base import Fuser
@@ -16,6 +16,7 @@ from fusion_core.models.checkpoint import load_weights, read_architecture
 from fusion_core.models.ctrlfuse import FULL as CTRLFUSE_FULL
 from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
 from fusion_core.models.m2pn import EDGE, FULL, M2PN
+from fusion_core.models.mdaif import B1, SMALL, MdaIF
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -75,6 +76,18 @@ _NETWORKS: dict[str, _Entry] = {
         "CtrlFuse",
         "The published setting on the full grid, with SAM; needs SAM's weights and a GPU.",
     ),
+    "mdaif": _Entry(
+        MdaIF,
+        SMALL,
+        "MdaIF",
+        "Restores haze, rain, snow, night and noise while fusing, in colour; small encoders.",
+    ),
+    "mdaif-b1": _Entry(
+        MdaIF,
+        B1,
+        "MdaIF",
+        "The same at the paper's size, to be trained on a GPU.",
+    ),
 }
 
 
@@ -106,9 +119,9 @@ def load_model(name: str, device: str | torch.device = "cpu") -> Fuser:
     """
     if name.endswith(".safetensors"):
         weights: str | Path = name
-        known, fields = read_architecture(name)
+        known, config = read_architecture(name)
         entry = _entry(known)
-        model = _build(entry, known, _config(entry, fields, name), seed=0)
+        model = _build(entry, known, _config(entry, config, name), seed=0)
     else:
         weights, model = shipped_weights(name), create_model(name, seed=0)
     load_weights(model, weights)
@@ -143,12 +156,14 @@ def _entry(name: str) -> _Entry:
     return _NETWORKS[name]
 
 
-def _config(entry: _Entry, fields: dict[str, Any], path: str) -> DataclassInstance:
-    """Return the configuration that a checkpoint names."""
+def _config(entry: _Entry, text: str, path: str) -> DataclassInstance:
+    """Return the configuration that a checkpoint tells as JSON."""
     try:
-        return dataclasses.replace(entry.config, **fields)
-    except TypeError as error:
-        raise WeightsError(f"{path}: unknown architecture ({error}); train it again") from None
+        config: DataclassInstance = TypeAdapter(type(entry.config)).validate_json(text)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].lower()
+        raise WeightsError(f"{path}: unknown architecture ({reason}); train it again") from None
+    return config
 
 
 def _build(entry: _Entry, name: str, config: DataclassInstance, seed: int | None) -> Fuser:

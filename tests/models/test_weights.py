@@ -78,6 +78,15 @@ def test_foreign_file_is_refused(tmp_path):
         load_model(str(path))
 
 
+@pytest.mark.parametrize("name", ["ctrlfuse", "mdaif"])
+def test_checkpoints_of_other_networks_know_their_architecture_too(tmp_path, name):
+    model = create_model(name, seed=4)
+    save_weights(model, tmp_path / "run.safetensors")
+    loaded = load_model(str(tmp_path / "run.safetensors"))
+    assert loaded.config == model.config
+    assert states_equal(model, loaded)
+
+
 def test_checkpoint_of_an_ablated_network_knows_its_architecture(tmp_path):
     ablated = build_network(NAME, "no-graph", seed=4)
     save_weights(ablated, tmp_path / "run.safetensors")
@@ -89,8 +98,9 @@ def test_checkpoint_of_an_ablated_network_knows_its_architecture(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"config": "{torn"}, "names no architecture"),
-        ({"config": '{"depth": 3}'}, "unknown architecture"),
+        ({"config": "{torn"}, "unknown architecture"),
+        ({"config": '{"layers": "many"}'}, "unknown architecture"),
+        ({"config": '{"depth": 3}'}, "other architecture"),
         ({"model": "m3pn"}, "'m3pn': unknown"),
     ],
 )
@@ -153,7 +163,7 @@ def test_unknown_name_lists_the_known_ones():
 
 def test_list_names_every_model_with_its_true_size():
     models = {model.name: model for model in list_models()}
-    assert set(models) == {"m2pn", "m2pn-edge", "ctrlfuse", "ctrlfuse-full"}
+    assert set(models) == {"m2pn", "m2pn-edge", "ctrlfuse", "ctrlfuse-full", "mdaif", "mdaif-b1"}
     for name, info in models.items():
         count = sum(p.numel() for p in create_model(name, seed=0).parameters())
         assert info.parameters == count

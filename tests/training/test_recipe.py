@@ -4,18 +4,23 @@ import pytest
 import torch
 
 from fusion_core.errors import ConfigError, UsageError
-from fusion_core.models import FuserOutput, create_model
+from fusion_core.models import FuserOutput, create_model, list_models
 from fusion_core.training import load_recipe
 from fusion_core.training.ablation import ABLATIONS, build_network
 from fusion_core.training.dataset import Batch
 from fusion_core.training.objective import objective
 from fusion_core.training.prompting import load_prompt_recipe
 from fusion_core.training.recipe import LossWeights
+from fusion_core.training.restoring import load_restoring_recipe
 
-LOADERS = {"m2pn": load_recipe, "ctrlfuse": load_prompt_recipe}
+LOADERS = {
+    "m2pn": load_recipe,
+    "ctrlfuse": load_prompt_recipe,
+    "mdaif": load_restoring_recipe,
+}
 
 
-@pytest.mark.parametrize("name", ["m2pn", "m2pn-edge"])
+@pytest.mark.parametrize("name", [info.name for info in list_models()])
 def test_every_model_has_a_recipe(name):
     assert LOADERS[name.partition("-")[0]](name).model == name
 

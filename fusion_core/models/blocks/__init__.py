@@ -2,6 +2,7 @@
 
 from fusion_core.models.blocks.attention import CrossAttention
 from fusion_core.models.blocks.encoder import DenseEncoder
+from fusion_core.models.blocks.experts import ExpertMixture, Prototypes, SceneGuidance
 from fusion_core.models.blocks.gradient_dense import GradientDenseBlock
 from fusion_core.models.blocks.graph import GraphAttention
 from fusion_core.models.blocks.heads import BlendHead, TanhHead
@@ -9,17 +10,28 @@ from fusion_core.models.blocks.modulation import ChannelModulation
 from fusion_core.models.blocks.padding import PadToMultiple
 from fusion_core.models.blocks.prompt_fusion import PromptSemanticFusion, Window
 from fusion_core.models.blocks.reference_prompts import ReferencePromptEncoder
+from fusion_core.models.blocks.residual import ChannelNorm, ResidualBlock
+from fusion_core.models.blocks.scene import PromptedScene
+from fusion_core.models.blocks.transformer import MiTConfig, MiTEncoder
 
 __all__ = [
     "BlendHead",
     "ChannelModulation",
+    "ChannelNorm",
     "CrossAttention",
     "DenseEncoder",
+    "ExpertMixture",
     "GradientDenseBlock",
     "GraphAttention",
+    "MiTConfig",
+    "MiTEncoder",
     "PadToMultiple",
     "PromptSemanticFusion",
+    "PromptedScene",
+    "Prototypes",
     "ReferencePromptEncoder",
+    "ResidualBlock",
+    "SceneGuidance",
     "TanhHead",
     "Window",
 ]

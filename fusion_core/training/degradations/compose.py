@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -136,7 +136,14 @@ _PLAIN: dict[str, type[Operation]] = {
 
 
 def sample_mixture(
-    rng: np.random.Generator, modality: Modality, clean_share: float = 0.1, largest: int = 3
+    rng: np.random.Generator,
+    modality: Modality,
+    clean_share: float = 0.1,
+    largest: int = 3,
+    *,
+    kinds: Sequence[str] = (),
+    favoured: Sequence[str] = (),
+    favour: float = 0.0,
 ) -> dict[str, float]:
     """Draw 1 to ``largest`` degradations of a modality with severities in [0.2, 1].
 
@@ -145,12 +152,19 @@ def sample_mixture(
         modality: Whose kinds to draw from.
         clean_share: Probability of none.
         largest: Most degradations at once; exclusive ones may make it fewer.
+        kinds: Only these; empty: all of the modality.
+        favoured: Kinds of which one comes first with probability ``favour``.
+        favour: See ``favoured``.
     """
     if rng.random() < clean_share:
         return {}
     wanted = int(rng.integers(1, largest + 1))
     chosen: list[str] = []
-    for kind in rng.permutation(kinds_of(modality)[1:]).tolist():
+    candidates: list[str] = rng.permutation(kinds or kinds_of(modality)[1:]).tolist()
+    if favour and rng.random() < favour:
+        first = next((kind for kind in candidates if kind in favoured), candidates[0])
+        candidates = [first, *(kind for kind in candidates if kind != first)]
+    for kind in candidates:
         rivals = set().union(*(group for group in _EXCLUSIVE if kind in group))
         if len(chosen) < wanted and not rivals & set(chosen):
             chosen.append(kind)

@@ -1,0 +1,103 @@
+"""Training of networks that restore: MdaIF, and the first half of a cascade."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion_core.models import Cues, create_model, load_weights, save_weights
+from fusion_core.models.mdaif import MdaIF, Restored
+from fusion_core.priors import PriorProvider
+from fusion_core.training.dataset import split_by_scene
+from fusion_core.training.loop import Place, Trainer, cosine_rate
+from fusion_core.training.restoring.objective import restoring_objective
+from fusion_core.training.restoring.pictures import Picture
+from fusion_core.training.restoring.pool import Pool, RestoringBatch
+from fusion_core.training.restoring.recipe import RestoringRecipe
+from fusion_core.training.restoring.restorer import Restorer
+from fusion_core.training.restoring.validation import validate
+
+
+class RestoringTrainer(Trainer[RestoringRecipe, MdaIF | Restorer]):
+    """Trains MdaIF or the restorer.
+
+    Args:
+        recipe: What to do.
+        pictures: All pictures; the validation scenes are split off here.
+        provider: Shows the network what the degraded pictures are like; None shows nothing.
+        place: Where and how.
+        resume: Go on from the checkpoint in ``place.out``.
+
+    Raises:
+        UsageError: The folder holds a run already, or the recipe or data to resume have changed.
+        WeightsError: The checkpoint to resume is missing, torn or foreign.
+    """
+
+    def __init__(
+        self,
+        recipe: RestoringRecipe,
+        pictures: Sequence[Picture],
+        provider: PriorProvider | None,
+        place: Place,
+        *,
+        resume: bool = False,
+    ) -> None:
+        self.training, self.held_out = split_by_scene(pictures, place.hold_out, place.seed)
+        self._provider = provider
+        self._pool = Pool(self.training, recipe, provider, place.seed)
+        network = _build(recipe, None if provider is None else provider.dim, place.seed)
+        super().__init__(recipe, network, place, resume=resume)
+
+    def _losses(self) -> dict[str, Tensor]:
+        batch = RestoringBatch(
+            *(part.to(self.place.device) for part in self._pool.batch(self.step))
+        )
+        # Noise of the gates and dropped priors, too, are a function of the step.
+        torch.manual_seed((self.place.seed << 32) + self.step)
+        with self._autocast():
+            made = restore(self.model, batch)
+        return restoring_objective(made, batch, self.model.orthonormality(), self.recipe.loss)
+
+    def _rate(self, step: int) -> float:
+        r = self.recipe
+        return cosine_rate(
+            step, steps=r.steps, peak=r.learning_rate, final=r.final_rate, warmup=r.warmup
+        )
+
+    def _begin(self) -> None:
+        if self.recipe.init:
+            load_weights(self.model, self.recipe.init)
+
+    def _write(self, scalars: Mapping[str, Any]) -> None:
+        save_weights(self.average, self.place.out / "weights.safetensors", scalars)
+
+    def _validate(self, sheet: Path) -> dict[str, float]:
+        return validate(self.average, self.held_out, self._provider, sheet)
+
+    def _counts(self) -> dict[str, int]:
+        return {"training_pairs": len(self.training), "validation_pairs": len(self.held_out)}
+
+
+def restore(model: MdaIF | Restorer, batch: RestoringBatch) -> Restored:
+    """Let a network see the degraded side of a batch."""
+    tokens = batch.tokens if batch.tokens.shape[1] else None
+    cues = Cues(batch.degraded[:, 1:], tokens)
+    return model.restore(batch.degraded_thermal, batch.degraded[:, :1], cues)
+
+
+def _build(recipe: RestoringRecipe, prior: int | None, seed: int) -> MdaIF | Restorer:
+    """Return the untrained network, as wide as the prior's tokens."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if recipe.model == "restorer":
+            return Restorer()
+        known = create_model(recipe.model).config
+        changes: dict[str, Any] = {"prior": prior} if prior else {}
+        config = dataclasses.replace(known, **changes, **recipe.network)
+        torch.manual_seed(seed)
+        return MdaIF(recipe.model, config)  # type: ignore[arg-type]

@@ -1,0 +1,247 @@
+import dataclasses
+
+import pytest
+import torch
+
+from fusion_core.errors import UsageError
+from fusion_core.models import Cues, create_model
+from fusion_core.models.blocks import (
+    ExpertMixture,
+    MiTConfig,
+    MiTEncoder,
+    PromptedScene,
+    Prototypes,
+    SceneGuidance,
+)
+from fusion_core.models.blocks.routing import NoisyTopK, squared_variation
+from fusion_core.models.mdaif import MdaIF, MdaIFConfig
+
+TINY = MdaIFConfig(
+    widths=(8, 8, 16, 16),
+    depths=(1, 1, 1, 1),
+    heads=(1, 1, 2, 2),
+    ratio=2,
+    prior=12,
+    dim=16,
+    queries=3,
+    stem=8,
+    down=2,
+    decoder=(16, 16, 8, 8),
+    blocks=1,
+)
+
+
+def trained_alike(config=TINY, seed=0):
+    """A network whose zero-initialised layers are not zero, as after training."""
+    torch.manual_seed(seed)
+    model = MdaIF("test", config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+    return model.eval()
+
+
+def pair(height, width, batch=1, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    thermal, visible, blue, red = torch.rand(4, batch, 1, height, width, generator=generator)
+    tokens = torch.rand(batch, 5, TINY.prior, generator=generator)
+    return thermal, visible, Cues(torch.cat((blue, red), 1), tokens)
+
+
+@pytest.mark.parametrize("down", [1, 2])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (33, 70)])
+def test_every_size_comes_back_in_range(down, height, width):
+    model = trained_alike(dataclasses.replace(TINY, down=down))
+    thermal, visible, cues = pair(height, width, batch=2)
+    with torch.inference_mode():
+        output = model(thermal, visible, model.bank, cues)
+    assert output.fused.shape == (2, 1, height, width)
+    assert output.chroma.shape == (2, 2, height, width)
+    for picture in (output.fused, output.chroma):
+        assert picture.isfinite().all()
+        assert picture.min() >= 0
+        assert picture.max() <= 1
+
+
+def test_untrained_network_returns_the_mean_of_the_sources_and_their_chroma():
+    model = create_model("mdaif", seed=0).eval()
+    thermal, visible, cues = pair(40, 50)
+    with torch.inference_mode():
+        output = model(thermal, visible, model.bank, Cues(cues.chroma))
+    torch.testing.assert_close(output.fused, (thermal + visible) / 2)
+    torch.testing.assert_close(output.chroma, cues.chroma)
+
+
+def test_same_inputs_give_the_same_bits_and_training_noise_does_not():
+    model = trained_alike()
+    thermal, visible, cues = pair(32, 32)
+    with torch.inference_mode():
+        first, second = (model(thermal, visible, model.bank, cues).fused for _ in range(2))
+        assert torch.equal(first, second)
+        model.train()
+        torch.manual_seed(1)
+        first, second = (model(thermal, visible, model.bank, cues).fused for _ in range(2))
+    assert not torch.equal(first, second)
+
+
+def test_works_without_a_prior_and_the_prior_changes_the_result():
+    model = trained_alike()
+    thermal, visible, cues = pair(32, 48)
+    with torch.inference_mode():
+        told = model(thermal, visible, model.bank, cues).fused
+        untold = model(thermal, visible, model.bank, Cues(cues.chroma)).fused
+    assert untold.isfinite().all()
+    assert (told - untold).abs().max() > 1e-4
+
+
+def test_prior_of_another_width_is_refused_with_both_widths():
+    model = trained_alike()
+    thermal, visible, cues = pair(32, 32)
+    with pytest.raises(UsageError, match="width 2560, made for 12"):
+        model(thermal, visible, model.bank, Cues(cues.chroma, torch.zeros(1, 40, 2560)))
+
+
+def test_network_fits_the_width_of_the_language_models_tokens():
+    """BLIP-2 (OPT 2.7B): 32 image tokens and the question's, 2560 wide."""
+    model = trained_alike(dataclasses.replace(TINY, prior=2560))
+    thermal, visible, cues = pair(32, 32)
+    output = model(thermal, visible, model.bank, Cues(cues.chroma, torch.randn(1, 40, 2560)))
+    assert output.fused.isfinite().all()
+
+
+def test_gradients_reach_the_prior_and_every_parameter():
+    model = trained_alike().train()
+    thermal, visible, cues = pair(32, 32, batch=4)
+    tokens = cues.tokens.clone().requires_grad_()
+    torch.manual_seed(0)
+    made = model.restore(thermal, visible, Cues(cues.chroma, tokens))
+    (made.fused.square().sum() + made.balance + model.orthonormality()).backward()
+    assert tokens.grad.abs().sum() > 0
+    missing = [n for n, p in model.named_parameters() if p.grad is None]
+    assert missing == []
+
+
+def test_paper_size_is_a_mit_b1_per_source():
+    """SegFormer's table 1: the MiT-B1 encoder has 13.1 M parameters."""
+    encoder = MiTEncoder(3, MiTConfig())
+    count = sum(parameter.numel() for parameter in encoder.parameters())
+    assert round(count / 1e6, 1) == 13.1
+
+
+def test_encoder_halves_the_grid_four_times_from_a_quarter():
+    encoder = MiTEncoder(3, MiTConfig(TINY.widths, TINY.depths, TINY.heads, ratio=2))
+    shapes = [tuple(f.shape) for f in encoder(torch.rand(1, 3, 64, 96))]
+    assert shapes == [(1, 8, 16, 24), (1, 8, 8, 12), (1, 16, 4, 6), (1, 16, 2, 3)]
+
+
+def test_prototypes_start_orthonormal():
+    for block in create_model("mdaif", seed=0).prototypes:
+        assert float(block.orthonormality().detach()) < 1e-9
+    assert float(Prototypes(32, 8, 3, orthonormal=False).orthonormality().detach()) > 0.01
+
+
+def test_prototypes_of_minus_infinity_leave_the_features_alone():
+    """models.md: DCAM is the identity in the limit of rows of minus infinity."""
+    block = Prototypes(16, 8, 3)
+    with torch.no_grad():
+        block.rows.fill_(-1e4)
+    x = torch.randn(2, 16, 5, 7)
+    weighed, activation = block(x, torch.randn(2, 8))
+    torch.testing.assert_close(weighed, x)
+    assert ((activation > 0) & (activation < 1)).all()
+
+
+def test_prototypes_of_plus_infinity_add_the_normed_features():
+    block = Prototypes(16, 8, 3)
+    with torch.no_grad():
+        block.rows.fill_(1e4)
+    x = torch.randn(2, 16, 5, 7)
+    by_pixel = (x - x.mean(1, keepdim=True)) / (
+        x.var(1, unbiased=False, keepdim=True) + 1e-5
+    ).sqrt()
+    torch.testing.assert_close(block(x, torch.randn(2, 8))[0], x + by_pixel, rtol=1e-4, atol=1e-4)
+
+
+def test_squared_variation_by_hand():
+    """Loads 3, 1, 2, 2: mean 2, variance 0.5, so 0.5 / 4; all on one of four: 3."""
+    assert float(squared_variation(torch.tensor([3.0, 1.0, 2.0, 2.0]))) == pytest.approx(0.125)
+    assert float(squared_variation(torch.tensor([0.0, 8.0, 0.0, 0.0]))) == pytest.approx(3.0)
+    assert float(squared_variation(torch.full((4,), 5.0))) == 0
+
+
+def test_gates_sum_to_one_over_the_two_best():
+    """Softmax over 2 and 1: e / (e + 1) = 0.731059 and the rest."""
+    gate = NoisyTopK(2).eval()
+    logits = torch.tensor([[1.0, -3.0, 2.0, 0.0]])
+    gates, _ = gate(logits, torch.zeros_like(logits))
+    torch.testing.assert_close(gates, torch.tensor([[0.268941, 0.0, 0.731059, 0.0]]))
+    many, _ = gate.train()(torch.randn(64, 4), torch.zeros(64, 4))
+    torch.testing.assert_close(many.sum(1), torch.ones(64))
+    assert ((many > 0).sum(1) == 2).all()
+
+
+def test_balance_falls_when_the_experts_share_the_work():
+    gate = NoisyTopK(1).eval()
+    even = 9 * torch.eye(4)
+    uneven = even[[0, 0, 0, 0]]
+    assert float(gate(even, torch.zeros(4, 4)).balance) < 0.01
+    # One of four does all: cv^2 is 3 by importance and 3 by load.
+    assert float(gate(uneven, torch.zeros(4, 4)).balance) == pytest.approx(6, abs=0.05)
+
+
+@pytest.mark.parametrize("per_pixel", [False, True])
+def test_mixture_is_the_gated_sum_of_all_experts(per_pixel):
+    torch.manual_seed(0)
+    block = ExpertMixture(4, 16, experts=4, chosen=2, per_pixel=per_pixel).eval()
+    scene = PromptedScene(12, 16, 3, 0.0).eval()(torch.randn(3, 5, 12), 3)
+    x = torch.randn(3, 8, 6, 6)
+    out, routing = block(x, scene)
+    gates = routing.gates if per_pixel else routing.gates[:, :, None, None]
+    assert routing.gates.shape == ((3, 4, 6, 6) if per_pixel else (3, 4))
+    torch.testing.assert_close(gates.sum(1), torch.ones_like(gates[:, 0]))
+    dense = block.shortcut(x) + sum(gates[:, i : i + 1] * e(x) for i, e in enumerate(block.experts))
+    torch.testing.assert_close(out, dense)
+
+
+def test_scene_hides_the_prior_from_a_share_of_the_training_pictures():
+    torch.manual_seed(0)
+    block = PromptedScene(12, 16, 3, dropout=0.5).train()
+    tokens = torch.randn(1, 5, 12).expand(400, -1, -1)
+    whole = block(tokens, 400).whole
+    hidden = (whole - block(None, 1).whole).abs().amax(1) < 1e-5
+    assert 0.4 < float(hidden.float().mean()) < 0.6
+    assert (block.eval()(tokens, 400).whole - whole[~hidden][0]).abs().max() < 1e-5
+
+
+def test_thermal_half_does_not_read_the_weather():
+    torch.manual_seed(0)
+    block = SceneGuidance(8, 16)
+    for reader in (block.weather, block.visible, block.thermal):
+        torch.nn.init.normal_(reader.out.weight)
+    scene = PromptedScene(12, 16, 3, 0.0)(torch.randn(1, 5, 12), 1)
+    x = torch.randn(1, 16, 4, 4)
+    other = block(x, scene._replace(weather=scene.weather + 1))
+    same = block(x, scene)
+    assert (other - same)[:, :8].abs().max() > 1e-3
+    torch.testing.assert_close(other[:, 8:], same[:, 8:], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prototypes": 0},
+        {"experts": 1},
+        {"prototypes": 6},
+        {"orthonormal": False},
+        {"router": "pixel"},
+    ],
+)
+def test_every_ablation_of_the_paper_can_be_built_and_run(change):
+    model = trained_alike(dataclasses.replace(TINY, **change))
+    thermal, visible, cues = pair(32, 32, batch=2)
+    with torch.inference_mode():
+        made = model.restore(thermal, visible, cues)
+    assert made.fused.isfinite().all()
+    assert made.activations.shape == (2, 4, change.get("prototypes", 3))
+    assert made.gates.shape == (2, 4, change.get("experts", 4))

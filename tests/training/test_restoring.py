@@ -1,0 +1,177 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fusion_core.cli.main import main
+from fusion_core.errors import ConfigError, SourceError, UsageError
+from fusion_core.models import Cues, load_model
+from fusion_core.models.mdaif import SMALL
+from fusion_core.priors.embedded import EmbeddedProvider
+from fusion_core.training import Place
+from fusion_core.training.degradations import sample_mixture
+from fusion_core.training.restoring import (
+    RestoringTrainer,
+    load_pictures,
+    load_restoring_recipe,
+)
+from fusion_core.training.restoring.pool import Harm, Pool, degrade, to_batch
+from fusion_core.training.restoring.restorer import Restorer
+
+TINY = {
+    "widths": (8, 8, 16, 16),
+    "heads": (1, 1, 2, 2),
+    "dim": 16,
+    "stem": 8,
+    "decoder": (16, 16, 8, 8),
+    "blocks": 1,
+}
+SHORT = dataclasses.replace(
+    load_restoring_recipe("mdaif", steps=2, network=TINY),
+    batch=2,
+    crop=64,
+    pool=3,
+    fresh=1,
+    save_every=2,
+    warmup=1,
+)
+RESTORE = dataclasses.replace(
+    load_restoring_recipe("restorer", steps=2), batch=2, crop=64, pool=3, fresh=1, warmup=1
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Four smooth pairs of 170x200 pixels."""
+    root = tmp_path_factory.mktemp("pairs")
+    rng = np.random.default_rng(0)
+    for side in ("vi", "ir"):
+        (root / side).mkdir()
+    for index in range(4):
+        coarse = rng.integers(0, 255, (6, 8, 4), dtype=np.uint8)
+        planes = cv2.resize(coarse, (200, 170), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(root / "vi" / f"{index}.png"), planes[..., :3])
+        cv2.imwrite(str(root / "ir" / f"{index}.png"), planes[..., 3])
+    return root
+
+
+@pytest.fixture(scope="module")
+def pictures(folder):
+    return load_pictures([folder])
+
+
+def trainer(pictures, out, recipe=SHORT, *, resume=False):
+    provider = EmbeddedProvider() if recipe.prior == "embedded" else None
+    return RestoringTrainer(recipe, pictures, provider, Place(out, hold_out=0.2), resume=resume)
+
+
+def test_pictures_are_colour_and_every_pair_of_a_folder_is_a_scene(folder, pictures):
+    assert len({picture.scene for picture in pictures}) == 4
+    bgr = cv2.imread(str(folder / "vi" / "0.png"))
+    assert np.array_equal(pictures[0].visible, bgr[..., ::-1])
+    with pytest.raises(SourceError, match="no pairs"):
+        load_pictures([folder / "vi"])
+
+
+@pytest.mark.data
+def test_videos_give_every_tenth_frame_as_one_scene(recordings):
+    found = load_pictures([recordings / "video" / "1230_1202"])
+    assert len(found) == 21
+    assert len({picture.scene for picture in found}) == 1
+    assert found[0].visible.shape == (480, 640, 3)
+    assert found[0].thermal.shape == (480, 640)
+
+
+def test_sample_depends_on_seed_and_number_alone(pictures):
+    first, second = (Pool(pictures, SHORT, None, 3) for _ in range(2))
+    first.batch(0)
+    for one, other in zip(first.batch(5), second.batch(5), strict=True):
+        assert torch.equal(one, other)
+    assert not np.array_equal(
+        first.sample(1).planes, Pool(pictures, SHORT, None, 4).sample(1).planes
+    )
+
+
+def test_planes_hold_degraded_and_clean_picture_and_what_the_prior_saw(pictures):
+    picture, provider = pictures[0], EmbeddedProvider()
+    sample = degrade(picture.visible, picture.thermal, Harm({"low_contrast": 0.8}, {}, 1), provider)
+    batch = to_batch(sample.planes[None], torch.from_numpy(sample.tokens)[None])
+    ycrcb = cv2.cvtColor(picture.visible, cv2.COLOR_RGB2YCrCb)
+    clean = torch.from_numpy(ycrcb[..., [0, 2, 1]]).permute(2, 0, 1).float() / 255
+    torch.testing.assert_close(batch.clean[0], clean)
+    assert torch.equal(batch.degraded_thermal, batch.clean_thermal)
+    assert batch.degraded[:, 0].std() < 0.8 * batch.clean[:, 0].std()
+    assert batch.tokens.shape == (1, 32, provider.dim)
+
+
+def test_mixtures_favour_what_is_asked_for_and_one_kind_stays_alone():
+    rng = np.random.default_rng(0)
+    weather = {"haze", "rain", "snow"}
+    drawn = [
+        sample_mixture(rng, "visible", 0.0, 3, favoured=("haze", "rain", "snow"), favour=0.6)
+        for _ in range(500)
+    ]
+    plain = [sample_mixture(rng, "visible", 0.0, 3) for _ in range(500)]
+    assert sum(bool(weather & m.keys()) for m in drawn) > 1.4 * sum(
+        bool(weather & m.keys()) for m in plain
+    )
+    alone = [sample_mixture(rng, "visible", 0.2, 3, kinds=("haze",)) for _ in range(200)]
+    assert {tuple(m) for m in alone} == {(), ("haze",)}
+
+
+def test_killed_run_goes_on_with_the_same_bits(pictures, tmp_path):
+    whole = trainer(pictures, tmp_path / "whole")
+    whole.run()
+    half = trainer(pictures, tmp_path / "half")
+    half._advance()
+    half.save()
+    again = trainer(pictures, tmp_path / "half", resume=True)
+    assert again.step == 1
+    again.run()
+    one, other = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "half"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    loaded = load_model(str(tmp_path / "whole" / "weights.safetensors"))
+    assert loaded.config == dataclasses.replace(SMALL, **TINY)
+
+
+def test_losses_fall_on_four_pictures(pictures, tmp_path):
+    recipe = dataclasses.replace(SHORT, learning_rate=5e-3, clean=0.0, thermal=0.0, steps=50)
+    run = trainer(pictures, tmp_path / "run", dataclasses.replace(recipe, prior="none"))
+    totals = [float(run._advance()["total"].detach()) for _ in range(16)]
+    assert np.mean(totals[-4:]) < 0.9 * np.mean(totals[:4])
+
+
+def test_restorer_starts_as_the_identity_and_trains_alone(pictures, tmp_path):
+    colour = torch.rand(1, 3, 37, 50)
+    thermal = torch.rand(1, 1, 37, 50)
+    model = Restorer()
+    made = trainer(pictures, tmp_path / "run", RESTORE)
+    made.run()
+    restored = model.restore(thermal, colour[:, :1], Cues(colour[:, 1:]))
+    torch.testing.assert_close(restored.fused, colour)
+    assert (tmp_path / "run" / "weights.safetensors").is_file()
+
+
+def test_command_trains_one_weather_and_writes_loadable_weights(folder, tmp_path):
+    out = tmp_path / "run"
+    args = ["train", "--model", "mdaif", "--data", str(folder), "--out", str(out)]
+    assert main([*args, "--steps", "1", "--kind", "haze", "--device", "cpu"]) == 0
+    assert load_model(str(out / "weights.safetensors")).name == "mdaif"
+
+
+def test_pictures_smaller_than_a_crop_are_refused(pictures, tmp_path):
+    with pytest.raises(UsageError, match="200x170 pixels, less than a crop of 256"):
+        trainer(pictures, tmp_path / "run", dataclasses.replace(SHORT, crop=256))
+
+
+def test_recipe_refuses_unknown_ablations_and_kinds():
+    with pytest.raises(UsageError, match="'no-prior': unknown; known ablations of MdaIF: no-dcam"):
+        load_restoring_recipe("mdaif", "no-prior")
+    with pytest.raises(UsageError, match="'fog': unknown"):
+        load_restoring_recipe("mdaif", kinds=("fog",))
+    with pytest.raises(ConfigError, match=r"mdaif\.yaml: steps = 0"):
+        load_restoring_recipe("mdaif", steps=0)
+    assert load_restoring_recipe("mdaif", "no-dcam").network == {"prototypes": 0}
