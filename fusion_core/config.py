@@ -16,6 +16,7 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from fusion_core.detection.settings import DetectionConfig
+from fusion_core.engine.settings import AdaptConfig
 from fusion_core.errors import ConfigError
 from fusion_core.masks.settings import MaskConfig
 from fusion_core.memory.settings import MemoryConfig
@@ -69,6 +70,7 @@ class Config:
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     priors: PriorsConfig = field(default_factory=PriorsConfig)
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
 
     @classmethod

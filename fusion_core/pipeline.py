@@ -15,10 +15,10 @@ import torch
 
 from fusion_core.config import Config
 from fusion_core.detection import DetectionStage, Detector
-from fusion_core.engine import Engine, open_bank, pick_device
+from fusion_core.engine import Engine, SwitchingEngine, open_bank, pick_device
 from fusion_core.errors import FusionError, SourceError, UsageError
 from fusion_core.masks import MaskKeeper
-from fusion_core.memory import SnapshotKeeper
+from fusion_core.memory import MemoryBank, SnapshotKeeper
 from fusion_core.models import CtrlFuse, Fuser, load_model
 from fusion_core.priors import PriorKeeper, open_provider
 from fusion_core.registration import Registrar, Rig
@@ -43,6 +43,8 @@ from fusion_core.types import (
 
 _log = logging.getLogger(__name__)
 _JOIN_S = 10.0
+# Probability of low contrast from which the thermal gain control steps in.
+_FLAT = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class PipelineStatus:
         latency_ms: Stage -> ``p50``, ``p95``, ``p99``; ``network`` is part of ``fusion``,
             ``age`` is from pairing to result.
         skew_ms: ``p50``, ``p95``, ``p99`` of the absolute skew of pairs.
-        model: Name of the model.
+        model: Name of the model; of model ``auto`` with the one that the prior picked.
         device: Where the network runs.
         calibration: Rig file, empty without one.
         registration: Refinement of the calibration, empty where it is off: ``confidence``,
@@ -102,7 +104,7 @@ class Pipeline(Closing):
             bank and report ``memory_fresh``, instead of raising.
 
     Raises:
-        UsageError: Unknown model or device.
+        UsageError: Unknown model or device, or a prior that the model cannot read.
         WeightsError: The model's or the provider's weights are missing or torn.
         MissingExtraError: The provider needs a package that is not installed.
         CalibrationError: The rig file is malformed.
@@ -116,12 +118,10 @@ class Pipeline(Closing):
         if config.threads:
             torch.set_num_threads(config.threads)
         self._device = pick_device(config.device)
-        model = load_model(config.model, self._device)
-        bank = open_bank(model, config.memory)
+        model, bank, self._engine = _open_engine(config, self._device)
         snapshot = Path(config.memory.file) if config.memory.file else None
         self._keeper = SnapshotKeeper(bank, snapshot, config.memory.save_every_s)
         self._start_health = self._keeper.restore(forgive=forgive_memory)
-        self._engine = Engine(model, bank, config.stability)
         rig = Rig.load(config.calibration) if config.calibration else None
         self._registrar = Registrar(rig, config.registration)
         self._detection = _detection_stage(config, self._device)
@@ -131,6 +131,7 @@ class Pipeline(Closing):
         self._priors: PriorKeeper | None = None
         if config.prior != "none":
             provider = open_provider(config.prior, config.priors, self._device.type)
+            self._engine.check_prior(provider.name, provider.dim)
             self._priors = PriorKeeper(provider, config.priors)
         self._sync = Synchronizer(_with_offset(config.sync, rig))
         self._sync_lock = threading.Lock()
@@ -194,6 +195,7 @@ class Pipeline(Closing):
             health=health,
             quality=result.quality,
             memory_slot=result.memory_slot,
+            model=result.model,
         )
 
     def stream(self, source: Source) -> Iterator[FusedFrame]:
@@ -271,7 +273,7 @@ class Pipeline(Closing):
             drops=self.drops,
             latency_ms=self._latency.percentiles(),
             skew_ms=self._skew.percentiles().get("skew", {}),
-            model=self.config.model,
+            model=self._engine.name,
             device=self._device.type,
             calibration=self.config.calibration,
             registration=self._registrar.report(),
@@ -349,6 +351,9 @@ class Pipeline(Closing):
         if self._priors is None:
             return None, ()
         prior = self._priors.update(aligned, wait=not self._live)
+        flat = 0.0 if prior is None else prior.thermal.get("low_contrast", 0.0)
+        if self.config.adapt.sources and flat >= _FLAT:
+            self._thermal.stretch()
         return prior, self._priors.health()
 
     def _mask(
@@ -451,6 +456,26 @@ class Pipeline(Closing):
         self._last_error = message
         self._count_drops({"failed": 1})
         self._health = (*self._health, "failed")
+
+
+def _open_engine(
+    config: Config, device: torch.device
+) -> tuple[Fuser, MemoryBank | None, Engine | SwitchingEngine]:
+    """Return the network, or that of clear scenes, its bank, and what runs it."""
+    adapt = config.adapt
+    if config.model != "auto":
+        model = load_model(config.model, device)
+        bank = open_bank(model, config.memory)
+        return model, bank, Engine(model, bank, config.stability, relieved=adapt.sources)
+    if config.prior == "none":
+        raise UsageError("model 'auto' is picked by the prior: prior 'none' gives none; set one")
+    model, other = load_model(adapt.clean, device), load_model(adapt.degraded, device)
+    bank = open_bank(model, config.memory)
+    clean, degraded = (
+        Engine(network, own, config.stability, relieved=adapt.sources)
+        for network, own in ((model, bank), (other, open_bank(other, config.memory)))
+    )
+    return model, bank, SwitchingEngine(clean, degraded, adapt)
 
 
 def _detection_stage(config: Config, device: torch.device) -> DetectionStage | None:

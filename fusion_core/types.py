@@ -214,6 +214,7 @@ class FusedFrame:
         health: Conditions that held for this frame, empty when all is well.
         quality: Judge's score of the fused image in [0, 1], None when no model ran.
         memory_slot: Slot of the memory bank this frame updated, None when none was.
+        model: With model ``auto`` the network that the prior picked, else empty.
     """
 
     frame: int
@@ -228,6 +229,7 @@ class FusedFrame:
     health: tuple[str, ...] = ()
     quality: float | None = None
     memory_slot: int | None = None
+    model: str = ""
 
     @property
     def skew_ns(self) -> int | None:

@@ -3,6 +3,8 @@
 Parts: `scores` (per kind on the fixed test set), `night` (msrs), `smoke` (a plot of a whole video),
 `cost` (per call, and the scene-change detector per frame), `refresh` (frame path with and without
 refreshes by a provider that takes two seconds), `sheet` (contact sheet of the degradations).
+Parts of what the priors are for: `restoration` (mdaif against fusing alone and a cascade) and
+`prototypes` (what its prototypes and experts do).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import restoring
 import torch
 
 from fusion_core.config import Config
@@ -260,16 +263,27 @@ def best_ms(work: Callable[[], object], count: int) -> float:
 
 
 PARTS = {part.__name__: part for part in (scores, night, smoke, cost, refresh, sheet)}
+RESTORING = ("restoration", "prototypes")
 
 
 def main() -> None:
     """Run the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=list(PARTS), metavar="PART", choices=PARTS)
+    parser.add_argument(
+        "parts", nargs="*", default=list(PARTS), metavar="PART", choices=[*PARTS, *RESTORING]
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="recordings")
+    parser.add_argument("--restorer", type=Path, help="weights of the cascade's first half")
+    parser.add_argument("--every", type=int, default=1, help="use every n-th pair of the test set")
+    parser.add_argument("--slow", action="store_true", help="compare with the full m2pn, too")
     options = parser.parse_args()
     for part in options.parts:
-        PARTS[part](options.data)
+        if part == "restoration":
+            restoring.restoration(options.data, options.restorer, options.every, slow=options.slow)
+        elif part == "prototypes":
+            restoring.prototypes(options.data, options.every)
+        else:
+            PARTS[part](options.data)
 
 
 if __name__ == "__main__":

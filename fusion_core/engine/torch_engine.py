@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from fusion_core.engine.precision import fast_precision
+from fusion_core.engine.relief import Relief
 from fusion_core.engine.stabiliser import Stabiliser
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig, judge
-from fusion_core.models import Cues, Fuser, FuserOutput
+from fusion_core.models import Cues, Fuser, FuserOutput, MdaIF
 from fusion_core.runtime.allocator import keep_freed_memory
 from fusion_core.types import AlignedPair, FloatImage, Mask, ScenePrior, UInt8Image
 
@@ -32,12 +33,14 @@ class EngineResult:
         quality: Judge's score in [0, 1]; None when a missing side left nothing to fuse.
         memory_slot: Slot of the bank that this frame updated, or None.
         network_ms: Time in the network alone, in milliseconds.
+        model: Name of the network where the scene picks one, else empty.
     """
 
     image: UInt8Image
     quality: float | None = None
     memory_slot: int | None = None
     network_ms: float = 0.0
+    model: str = ""
 
 
 class _Made(NamedTuple):
@@ -79,9 +82,18 @@ class Engine:
         bank: Memory bank on the same device, for a network that uses one.
         stability: Share of the previous picture that is kept where nothing moves, in [0, 1); 0
             lets every pair stand alone.
+        relieved: A source that the prior calls degraded counts less; no matter for a network that
+            uses the prior itself.
     """
 
-    def __init__(self, model: Fuser, bank: MemoryBank | None, stability: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: Fuser,
+        bank: MemoryBank | None,
+        stability: float = 0.0,
+        *,
+        relieved: bool = False,
+    ) -> None:
         keep_freed_memory()
         self._model = model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._bank = bank
@@ -90,12 +102,31 @@ class Engine:
         on_gpu = self._device.type == "cuda"
         self._precision = torch.float16 if on_gpu else fast_precision("cpu")
         self._stabiliser = Stabiliser(stability) if stability else None
+        self._relief = Relief() if relieved and not model.features.uses_prior else None
         self._seam: tuple[Mask, FloatImage] | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the network."""
+        return str(self._model.name)
 
     @property
     def bank(self) -> MemoryBank | None:
         """The memory bank that the network reads and that good frames update."""
         return self._bank
+
+    def check_prior(self, name: str, width: int) -> None:
+        """Refuse a provider whose tokens, of this width, the network cannot read.
+
+        Raises:
+            UsageError: The network was made for another width.
+        """
+        if isinstance(self._model, MdaIF) and self._model.config.prior != width:
+            raise UsageError(
+                f"prior {name!r} gives tokens of width {width}, model {self.name!r} reads "
+                f"{self._model.config.prior}: choose the prior that it was trained with, or train "
+                f"it with `fusion train --model {self.name} --prior {name}`"
+            )
 
     def fuse(
         self, pair: AlignedPair, prior: ScenePrior | None = None, mask: FloatImage | None = None
@@ -118,9 +149,13 @@ class Engine:
         if not inside:
             # Outside the thermal view both inputs show the same, so no false edge enters.
             thermal = np.where(pair.valid, thermal, luma.astype(np.float32) / 255)
-        made = self._run(thermal, luma, self._cues(ycrcb, prior, mask), pair.stamp_ns)
+        seen = luma
+        if self._relief is not None:
+            thermal, seen = self._relief.relieve(thermal, luma, prior)
+        made = self._run(thermal, seen, self._cues(ycrcb, prior, mask), pair.stamp_ns)
         fused, chroma = made.luma, made.chroma
-        if not inside:
+        # A network that restores does so outside the thermal view, too.
+        if not inside and not self._model.features.uses_prior:
             weight = self._seam_weight(pair.valid)
             fused = _to_uint8((weight * fused + (1 - weight) * luma) / 255)
         if chroma is not None:

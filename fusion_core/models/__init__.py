@@ -3,6 +3,7 @@
 from fusion_core.models.base import NO_CUES, Cues, Features, Fuser, FuserOutput
 from fusion_core.models.checkpoint import load_weights, save_weights
 from fusion_core.models.ctrlfuse import CtrlFuse
+from fusion_core.models.mdaif import MdaIF
 from fusion_core.models.registry import ModelInfo, create_model, list_models, load_model
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Features",
     "Fuser",
     "FuserOutput",
+    "MdaIF",
     "ModelInfo",
     "create_model",
     "list_models",

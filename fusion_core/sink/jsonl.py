@@ -53,6 +53,8 @@ class JsonlSink(Sink):
 
 def to_record(fused: FusedFrame) -> dict[str, Any]:
     """Return the plain values of one line; numbers that JSON lacks (NaN, infinity) become null."""
+    # The model is named where it can change from line to line.
+    picked = {"model": fused.model} if fused.model else {}
     return {
         "frame": fused.frame,
         "stamp_ns": int(fused.stamp_ns),
@@ -74,6 +76,7 @@ def to_record(fused: FusedFrame) -> dict[str, Any]:
         },
         "latency_ms": _numbers(fused.timings),
         "health": list(fused.health),
+        **picked,
     }
 
 

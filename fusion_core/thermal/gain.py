@@ -47,6 +47,11 @@ class GainControl:
         self._curve: NDArray[np.float64] | None = None
         self._stamp: int | None = None
 
+    def start(self, low: float, high: float, stamp_ns: int) -> None:
+        """Begin with these limits and no curve at a moment, to close in on the scene slowly."""
+        self._limits, self._stamp = (low, high), stamp_ns
+        self._curve = np.linspace(0, 1, _BINS + 1)
+
     @property
     def limits(self) -> tuple[float, float] | None:
         """Counts shown black and near-white, None before the first frame."""

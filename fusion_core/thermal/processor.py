@@ -19,6 +19,8 @@ _LOG = logging.getLogger(__name__)
 _ZERO_CELSIUS_K: Final = 273.15
 _LEAST_SPAN_K: Final = 2.0  # a radiometric scene below this contrast is shown as flat
 _LEAST_COUNTS: Final = {1: 16.0, 2: 64.0}  # by bytes per pixel: some ten times the sensor's noise
+_FULL: Final = 255
+_HALF_RANGE: Final = 0.5
 _LEAST_SHARE: Final = 2e-3  # of the value itself, for float images of unknown unit
 
 
@@ -50,6 +52,24 @@ class ThermalProcessor:
         self._layout: tuple[str, tuple[int, ...]] | None = None
         self._last: tuple[Frame, ThermalImage] | None = None
         self._warned = False
+        self._stretching = False
+
+    def stretch(self) -> None:
+        """Let the gain control in for 8-bit pictures that turned out to be flat.
+
+        With gain control `auto` those are taken as they come. From here on, until the sensor
+        changes, the limits close in on the scene in the time constant of the gain control, unless
+        the picture already fills more than half of the range.
+        """
+        if self._stretching or self._last is None or self._config.agc != "auto":
+            return
+        frame = self._last[0]
+        if frame.image.dtype != np.uint8:
+            return
+        low, high = np.percentile(frame.image[::8, ::8], (1, 99))
+        if high - low < _FULL * _HALF_RANGE:
+            self._gain.start(0.0, float(_FULL), frame.stamp_ns)
+            self._stretching = True
 
     def process(self, frame: Frame) -> ThermalImage:
         """Return luminance in [0, 1] and, for radiometric cameras, degrees Celsius.
@@ -87,6 +107,7 @@ class ThermalProcessor:
         for part in (self._gain, self._pixels, self._stripes, self._shutter):
             part.reset()
         self._layout = layout
+        self._stretching = False
 
     def _temperature(self, image: NDArray[Any]) -> FloatImage | None:
         """Return degrees Celsius, None when the camera is not radiometric."""
@@ -103,7 +124,8 @@ class ThermalProcessor:
     ) -> FloatImage:
         """Return ``HxW`` float32 in [0, 1]; ``depth`` is the type the camera sent."""
         agc = self._config.agc
-        if agc == "off" or (agc == "auto" and depth == np.uint8):
+        plain_8_bit = agc == "auto" and depth == np.uint8 and not self._stretching
+        if agc == "off" or plain_8_bit:
             full = np.iinfo(depth).max if depth.kind == "u" else 1
             plain: FloatImage = np.multiply(image, np.float32(1 / full), dtype=np.float32)
             if image.dtype.kind == "f":

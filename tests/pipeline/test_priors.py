@@ -1,5 +1,6 @@
 """Scene priors through the whole pipeline."""
 
+import dataclasses
 import json
 import threading
 import time
@@ -149,11 +150,44 @@ def test_a_broken_provider_shows_in_the_health_and_frames_go_on(monkeypatch):
     assert "embedded: RuntimeError: no memory left" in problem
 
 
-def test_the_picture_does_not_depend_on_the_provider():
-    """No network reads the prior yet, so pixels are the same with and without."""
+def test_without_adaptation_the_picture_does_not_depend_on_the_provider():
+    """The default network does not read the prior."""
     images = []
     for prior in ("none", "embedded"):
-        with make(prior=prior) as pipeline:
+        with make(prior=prior, adapt={"sources": False}) as pipeline:
             results = pipeline.stream(ListSource(stream(visible, 10, 1), stream(thermal, 10, 1)))
             images.append([fused.image for fused in results])
     assert all(np.array_equal(a, b) for a, b in zip(*images, strict=True))
+
+
+def told(**visible_kinds):
+    """A provider that says what it is told, about every scene."""
+
+    class Told(EmbeddedProvider):
+        def assess(self, visible, thermal):
+            found = super().assess(visible, thermal)
+            return dataclasses.replace(found, visible=visible_kinds, thermal={})
+
+    return Told()
+
+
+@pytest.mark.parametrize(("haze", "model"), [(0.1, "m2pn-edge"), (0.9, "mdaif")])
+def test_model_auto_picks_by_the_prior_and_says_so(monkeypatch, haze, model):
+    monkeypatch.setattr("fusion_core.pipeline.open_provider", lambda *_: told(haze=haze))
+    with make(model="auto") as pipeline:
+        source = ListSource(stream(visible, 10, 1), stream(thermal, 10, 1))
+        results = list(pipeline.stream(source))
+        assert pipeline.status().model == f"auto: {model}"
+    assert {fused.model for fused in results} == {model}
+    assert to_record(results[0])["model"] == model
+    with make(model=model) as pipeline:
+        source = ListSource(stream(visible, 10, 1), stream(thermal, 10, 1))
+        fixed = list(pipeline.stream(source))
+    assert fixed[0].model == ""
+    assert "model" not in to_record(fixed[0])
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(results, fixed, strict=True))
+
+
+def test_model_auto_without_a_prior_is_refused():
+    with pytest.raises(UsageError, match="prior 'none' gives none"):
+        make(model="auto", prior="none")

@@ -319,3 +319,31 @@ def test_sixteen_bit_and_float_counts_give_the_same_luminance(agc):
         for counts, encoding in ((image, "mono16"), (image.astype(np.float32), "32FC1"))
     )
     np.testing.assert_allclose(whole, real, atol=1e-6)
+
+
+def test_flat_8_bit_stream_is_stretched_slowly_once_it_is_told_to_be_flat():
+    """Counts 100..120 fill 8 % of the range; after some time constants they fill most of it."""
+    processor = ThermalProcessor(ThermalConfig(freeze_frames=0, dead_pixels=False))
+    rng = np.random.default_rng(0)
+
+    def at(seconds):
+        image = rng.integers(100, 121, (60, 80), dtype=np.uint8)
+        frame = Frame(int(seconds * 1e9), "thermal", image, "mono8")
+        return image, processor.process(frame).luminance
+
+    image, before = at(0.0)
+    assert np.array_equal(before, image * np.float32(1 / 255))
+    processor.stretch()
+    spans = [float(np.ptp(at(0.1 * step)[1])) for step in range(1, 200)]
+    assert spans[0] < 1.3 * np.ptp(before)
+    assert spans[-1] > 0.6
+    assert max(np.diff(spans)) < 0.05
+
+
+def test_8_bit_stream_that_fills_the_range_is_never_stretched():
+    processor = ThermalProcessor(ThermalConfig(freeze_frames=0, dead_pixels=False))
+    image = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
+    for seconds in (0, 1, 2):
+        shown = processor.process(Frame(seconds * 10**9, "thermal", image, "mono8")).luminance
+        assert np.array_equal(shown, image * np.float32(1 / 255))
+        processor.stretch()

@@ -1,0 +1,119 @@
+"""Two networks, of which the scene prior picks one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from fusion_core.engine.settings import AdaptConfig
+from fusion_core.engine.torch_engine import Engine, EngineResult
+from fusion_core.errors import UsageError
+from fusion_core.memory import MemoryBank
+from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
+
+# What the restoring network was made for; the others harm m2pn-edge little.
+RESTORABLE = ("haze", "smoke", "rain", "snow", "noise")
+
+
+class Switch:
+    """Hysteresis on the prior, and a fade.
+
+    A scene is degraded when the likeliest of ``RESTORABLE`` reaches ``enter``, and clear again when
+    it falls below ``leave``; in between, and without a prior, nothing changes. The share of the
+    degraded scene's picture then moves by ``1 / fade_frames`` per frame, so that no frame differs
+    from the last by more than that part of what the two networks differ by.
+
+    Args:
+        config: Thresholds and length of the fade.
+
+    Raises:
+        UsageError: ``leave`` is above ``enter``.
+    """
+
+    def __init__(self, config: AdaptConfig) -> None:
+        if config.leave > config.enter:
+            raise UsageError(
+                f"adapt.leave {config.leave} is above adapt.enter {config.enter}: "
+                "a scene between them would be neither; lower leave"
+            )
+        self._config = config
+        self._shown = False
+        self._steps = 0
+        self.degraded = False
+
+    def update(self, prior: ScenePrior | None) -> float:
+        """Return the share of the degraded scene's network in the next picture, in [0, 1]."""
+        if prior is not None:
+            likeliest = max((prior.visible.get(kind, 0.0) for kind in RESTORABLE), default=0.0)
+            threshold = self._config.leave if self.degraded else self._config.enter
+            self.degraded = likeliest >= threshold
+        last = self._config.fade_frames
+        if not self._shown:
+            # Nothing was seen before that could jump.
+            self._shown, self._steps = True, last if self.degraded else 0
+        self._steps = min(last, max(0, self._steps + (1 if self.degraded else -1)))
+        return self._steps / last
+
+
+class SwitchingEngine:
+    """Fuse with the network of clear or of degraded scenes, as the prior says.
+
+    Outside a fade only one of them runs. A memory bank is that of the clear scenes' network.
+
+    Args:
+        clean: Runs the network of clear scenes.
+        degraded: Runs the network of degraded scenes.
+        config: When to change.
+    """
+
+    def __init__(self, clean: Engine, degraded: Engine, config: AdaptConfig) -> None:
+        self._clean, self._degraded = clean, degraded
+        self._switch = Switch(config)
+
+    @property
+    def bank(self) -> MemoryBank | None:
+        """The memory bank of the clear scenes' network."""
+        return self._clean.bank
+
+    @property
+    def name(self) -> str:
+        """``auto`` and the network that runs."""
+        return f"auto: {self.active}"
+
+    @property
+    def active(self) -> str:
+        """Name of the network that runs, in a fade of the one that comes."""
+        return self._degraded.name if self._switch.degraded else self._clean.name
+
+    def check_prior(self, name: str, width: int) -> None:
+        """Refuse a provider that one of the networks cannot read; see `Engine.check_prior`."""
+        for engine in (self._clean, self._degraded):
+            engine.check_prior(name, width)
+
+    def fuse(
+        self, pair: AlignedPair, prior: ScenePrior | None = None, mask: FloatImage | None = None
+    ) -> EngineResult:
+        """Fuse one pair; see :meth:`Engine.fuse`."""
+        share = self._switch.update(prior)
+        if share in {0.0, 1.0}:
+            only = self._degraded if share else self._clean
+            return replace(only.fuse(pair, prior, mask), model=self.active)
+        one, other = (engine.fuse(pair, prior, mask) for engine in (self._clean, self._degraded))
+        return replace(
+            other if self._switch.degraded else one,
+            image=_blend(one.image, other.image, share),
+            memory_slot=one.memory_slot,
+            network_ms=one.network_ms + other.network_ms,
+            model=self.active,
+        )
+
+    def warm_up(self, height: int, width: int) -> None:
+        """Run both networks once; see :meth:`Engine.warm_up`."""
+        for engine in (self._clean, self._degraded):
+            engine.warm_up(height, width)
+
+
+def _blend(one: UInt8Image, other: UInt8Image, share: float) -> UInt8Image:
+    return np.asarray(cv2.addWeighted(one, 1 - share, other, share, 0), np.uint8)

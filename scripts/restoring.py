@@ -1,0 +1,180 @@
+"""Compare restoring while fusing with fusing alone and with restoring first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from fusion_core.engine import Engine
+from fusion_core.metrics import compute_all, to_gray
+from fusion_core.models import Cues, load_model, load_weights
+from fusion_core.models.mdaif import MdaIF
+from fusion_core.priors.embedded import EmbeddedProvider
+from fusion_core.training.dataset import pair_files
+from fusion_core.training.degradations import Degrader
+from fusion_core.training.degradations.testset import Case, cases, cut
+from fusion_core.training.restoring.restorer import Restorer
+from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+GROUPS = ("clean", "haze", "rain", "snow", "smoke", "low_light", "mixed")
+Fuse = Callable[[UInt8Image, UInt8Image, ScenePrior], UInt8Image]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One degraded picture of the test set with its clean references."""
+
+    group: str
+    degraded: UInt8Image
+    clean: UInt8Image
+    thermal: UInt8Image
+    prior: ScenePrior
+
+
+def scenes(data: Path, every: int) -> Iterator[Scene]:
+    """Iterate over the visible cases of the groups, of every so many pairs."""
+    provider = EmbeddedProvider()
+    order: dict[tuple[str, str], int] = {}
+    for case in cases(data):
+        place = order.setdefault((case.folder, case.stem), len(order))
+        group = group_of(case)
+        if case.modality == "visible" and group in GROUPS and place % every == 0:
+            visible, thermal = pictures(data, case)
+            degraded = visible
+            if case.severities:
+                values = Degrader(case.severities, case.seed).apply(visible / np.float32(255))
+                degraded = np.rint(values.image * 255).astype(np.uint8)
+            found = provider.assess(degraded, thermal / np.float32(255))
+            prior = ScenePrior(
+                0, 0, "embedded", found.visible, found.thermal, found.tokens, found.quality
+            )
+            yield Scene(group, degraded, visible, thermal, prior)
+
+
+def group_of(case: Case) -> str:
+    """Return the name of a single degradation, ``clean`` or ``mixed``."""
+    if len(case.severities) > 1:
+        return "mixed"
+    return next(iter(case.severities), "clean")
+
+
+def pictures(data: Path, case: Case) -> tuple[UInt8Image, UInt8Image]:
+    """Return the clean visible and thermal picture of a case."""
+    found = {stem: files for stem, *files in pair_files(data / case.folder)}
+    thermal, visible = found[case.stem]
+    rgb = np.asarray(cv2.imread(str(visible))[..., ::-1], np.uint8)
+    return cut(rgb), cut(np.asarray(cv2.imread(str(thermal), cv2.IMREAD_GRAYSCALE), np.uint8))
+
+
+def methods(restorer: Path | None, *, slow: bool) -> dict[str, Fuse]:
+    """Return what is compared; the cascades need the restorer's weights."""
+    restoring = load_model("mdaif")
+    found: dict[str, Fuse] = {
+        "mdaif": fusing(Engine(restoring, None), told=True),
+        "mdaif, no prior": fusing(Engine(restoring, None), told=False),
+    }
+    names = ("m2pn-edge", "m2pn") if slow else ("m2pn-edge",)
+    plain = {name: fusing(Engine(load_model(name), None)) for name in names}
+    found |= plain
+    if restorer is not None:
+        first = Restorer()
+        load_weights(first, restorer)
+        restore = fusing(Engine(first, None))
+        for name, second in plain.items():
+            found[f"restore, then {name}"] = in_turn(restore, second)
+    return found
+
+
+def fusing(engine: Engine, *, told: bool = False) -> Fuse:
+    """Return one network as a method."""
+
+    def fuse(visible: UInt8Image, thermal: UInt8Image, prior: ScenePrior) -> UInt8Image:
+        valid = np.ones(thermal.shape, bool)
+        pair = AlignedPair(0, visible, thermal / np.float32(255), valid)
+        return engine.fuse(pair, prior if told else None).image
+
+    return fuse
+
+
+def in_turn(restore: Fuse, fuse: Fuse) -> Fuse:
+    """Return two methods one after the other."""
+    return lambda visible, thermal, prior: fuse(restore(visible, thermal, prior), thermal, prior)
+
+
+def restoration(data: Path, restorer: Path | None, every: int, *, slow: bool) -> None:
+    """Print PSNR, SSIM and the PSNR of the chroma per method and group."""
+    compared = methods(restorer, slow=slow)
+    rows: dict[str, dict[str, list[tuple[float, float, float]]]] = {}
+    for scene in scenes(data, every):
+        for name, fuse in compared.items():
+            fused = fuse(scene.degraded, scene.thermal, scene.prior)
+            rows.setdefault(name, {}).setdefault(scene.group, []).append(score(fused, scene))
+    for index, metric in enumerate(("PSNR dB", "SSIM sum", "chroma PSNR dB")):
+        print(f"\n| {metric} | " + " | ".join(GROUPS) + " |")
+        print("|---|" + "---|" * len(GROUPS))
+        for name, by_group in rows.items():
+            means = [np.mean([entry[index] for entry in by_group[g]]) for g in GROUPS]
+            print(f"| {name} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
+    counts = {group: len(entries) for group, entries in rows["mdaif"].items()}
+    print(f"\npictures: {json.dumps(counts)}")
+
+
+def score(fused: UInt8Image, scene: Scene) -> tuple[float, float, float]:
+    """Return PSNR and SSIM to both clean sources, and PSNR of Cb and Cr to the clean ones."""
+    found = compute_all(to_gray(fused), scene.thermal, to_gray(scene.clean), ("PSNR", "SSIM"))
+    ours, clean = (
+        cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.float64)
+        for image in (fused, scene.clean)
+    )
+    error = max(float(np.mean((ours - clean) ** 2)), 1e-3)
+    return found["PSNR"], found["SSIM"], float(10 * np.log10(255**2 / error))
+
+
+@torch.inference_mode()
+def prototypes(data: Path, every: int) -> None:
+    """Plot prototype activations and expert loads per group; print the balance."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    model = load_model("mdaif")
+    assert isinstance(model, MdaIF)
+    activations: dict[str, list[np.ndarray]] = {group: [] for group in GROUPS}
+    gates: dict[str, list[np.ndarray]] = {group: [] for group in GROUPS}
+    for scene in scenes(data, every):
+        planes = cv2.cvtColor(scene.degraded, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
+        colour = torch.from_numpy(planes).permute(2, 0, 1)[None].float() / 255
+        hot = torch.from_numpy(scene.thermal)[None, None].float() / 255
+        cues = Cues(colour[:, 1:], torch.from_numpy(scene.prior.tokens)[None])
+        made = model.restore(hot, colour[:, :1], cues)
+        activations[scene.group].append(made.activations[0].numpy())
+        gates[scene.group].append(made.gates[0].numpy())
+    figure, axes = plt.subplots(2, 4, figsize=(12, 5), layout="constrained")
+    for level in range(4):
+        for row, (title, values) in enumerate((("prototype", activations), ("expert", gates))):
+            means = np.array([np.mean(values[group], 0)[level] for group in GROUPS])
+            panel = axes[row, level]
+            shown = panel.imshow(means, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+            panel.set_yticks(range(len(GROUPS)), GROUPS if level == 0 else [""] * len(GROUPS))
+            panel.set_xticks(range(means.shape[1]))
+            panel.set_title(f"{title}, stride {4 * 2**level}", fontsize=9)
+            for (y, x), value in np.ndenumerate(means):
+                panel.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=7, color="w")
+    figure.colorbar(shown, ax=axes, shrink=0.6)
+    figure.savefig(IMAGES / "mdaif_prototypes.png", dpi=80)
+    work = np.array([gate for found in gates.values() for gate in found])
+    for level in range(4):
+        importance, load = work[:, level].mean(0), (work[:, level] > 0).mean(0)
+        spread = [float(np.var(v) / np.mean(v) ** 2) for v in (importance, load)]
+        print(
+            f"stride {4 * 2**level}: share of work {np.round(importance, 3).tolist()}, "
+            f"cv^2 of importance {spread[0]:.3f}, of load {spread[1]:.3f}"
+        )

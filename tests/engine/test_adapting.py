@@ -1,0 +1,160 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from fusion_core.engine import AdaptConfig, Engine, SwitchingEngine
+from fusion_core.engine.relief import Relief
+from fusion_core.engine.switching import Switch
+from fusion_core.errors import UsageError
+from fusion_core.models import create_model
+from fusion_core.types import AlignedPair, ScenePrior
+
+FADE = AdaptConfig(fade_frames=4)
+
+
+def prior(thermal=None, **visible):
+    tokens = np.zeros((32, 128), np.float32)
+    return ScenePrior(0, 0, "test", visible, thermal or {}, tokens, 1.0)
+
+
+def pair(seed=0, shape=(48, 64)):
+    rng = np.random.default_rng(seed)
+    rows = np.linspace(0.2, 0.7, shape[0], dtype=np.float32)[:, None]
+    thermal = np.repeat(rows, shape[1], 1)
+    visible = np.repeat((200 * thermal[::-1]).astype(np.uint8)[..., None], 3, 2)
+    visible[10:20, 20:40] = rng.integers(0, 255, 3, dtype=np.uint8)
+    return AlignedPair(seed * 10**9, visible, thermal, np.ones(shape, bool))
+
+
+def engine(name, **options):
+    torch.manual_seed(0)
+    model = create_model(name, seed=0)
+    with torch.no_grad():
+        # An untrained head returns the mean of the sources whatever the network.
+        for part in (model.head.conv if hasattr(model.head, "conv") else model.head,):
+            part.weight.normal_(std=0.05)
+    return Engine(model, None, **options)
+
+
+@pytest.fixture(scope="module")
+def engines():
+    return engine("m2pn-edge"), engine("mdaif")
+
+
+def test_scene_changes_model_with_hysteresis():
+    """Enter at 0.7, leave below 0.4."""
+    switch = Switch(AdaptConfig(fade_frames=1))
+    told = [0.1, 0.6, 0.75, 0.5, 0.41, 0.39, 0.6, 0.7]
+    shares = [switch.update(prior(haze=p)) for p in told]
+    assert shares == [0, 0, 1, 1, 1, 0, 0, 1]
+
+
+def test_what_the_restoring_model_cannot_undo_does_not_change_the_model():
+    switch = Switch(AdaptConfig(fade_frames=1))
+    assert switch.update(prior(low_light=1.0, jpeg=1.0)) == 0
+    assert switch.update(prior(rain=0.9)) == 1
+    assert switch.update(None) == 1
+
+
+def test_change_takes_as_many_frames_as_asked_for_and_turns_around_on_its_way():
+    switch = Switch(FADE)
+    assert switch.update(None) == 0
+    assert [switch.update(prior(snow=1.0)) for _ in range(5)] == [0.25, 0.5, 0.75, 1, 1]
+    assert [switch.update(prior(snow=p)) for p in (0.0, 0.0, 1.0)] == [0.75, 0.5, 0.75]
+
+
+def test_first_picture_is_already_that_of_the_right_model():
+    assert Switch(FADE).update(prior(smoke=1.0)) == 1
+
+
+def test_thresholds_in_the_wrong_order_are_refused():
+    with pytest.raises(UsageError, match=r"adapt.leave 0.9 is above adapt.enter 0.7"):
+        Switch(AdaptConfig(leave=0.9))
+
+
+def test_outside_a_fade_the_picture_is_that_of_one_model(engines):
+    clean, degraded = engines
+    auto = SwitchingEngine(*engines, FADE)
+    clear, hazy = prior(haze=0.0), prior(haze=1.0)
+    first = auto.fuse(pair(), clear)
+    assert np.array_equal(first.image, clean.fuse(pair(), clear).image)
+    assert first.model == "m2pn-edge"
+    for _ in range(4):
+        last = auto.fuse(pair(), hazy)
+    assert np.array_equal(last.image, degraded.fuse(pair(), hazy).image)
+    assert (last.model, auto.name) == ("mdaif", "auto: mdaif")
+
+
+def test_no_frame_of_a_fade_jumps_by_more_than_its_part(engines):
+    """The two pictures differ by d; each of four frames may move by d / 4, and rounding."""
+    auto = SwitchingEngine(*engines, FADE)
+    frames = [auto.fuse(pair(), prior(haze=0.0)).image]
+    frames += [auto.fuse(pair(), prior(haze=1.0)).image for _ in range(6)]
+    whole = np.abs(frames[-1].astype(int) - frames[0])
+    assert whole.max() > 8
+    for one, other in itertools.pairwise(frames):
+        assert (np.abs(other.astype(int) - one) <= whole / 4 + 1).all()
+
+
+def test_prior_that_the_network_cannot_read_is_refused(engines):
+    with pytest.raises(UsageError, match="'blip2' gives tokens of width 2560, model 'mdaif' reads"):
+        SwitchingEngine(*engines, FADE).check_prior("blip2", 2560)
+    engines[0].check_prior("blip2", 2560)
+
+
+def test_clean_sources_pass_bit_by_bit():
+    """Below a probability of 0.6 nothing is touched."""
+    told = prior({"noise": 0.59, "stripes": 0.1}, noise=0.59, over_exposure=0.59)
+    seen = pair()
+    luma = seen.visible[..., 0]
+    thermal, visible = Relief().relieve(seen.thermal, luma, told)
+    assert thermal is seen.thermal
+    assert visible is luma
+    with_relief, without = engine("m2pn-edge", relieved=True), engine("m2pn-edge")
+    assert np.array_equal(with_relief.fuse(seen, told).image, without.fuse(seen).image)
+
+
+def test_noise_of_a_source_that_is_told_noisy_falls_in_the_result():
+    """Flat sources, white noise of 0.1: a Gaussian of sigma 1.2 leaves 0.24 of it."""
+    rng = np.random.default_rng(1)
+    flat = np.full((96, 96), 0.5, np.float32)
+    noisy = np.clip(flat + rng.normal(0, 0.1, flat.shape), 0, 1).astype(np.float32)
+    grey = np.full((96, 96, 3), 128, np.uint8)
+    seen = AlignedPair(0, grey, noisy, np.ones(flat.shape, bool))
+    told = prior({"noise": 1.0})
+    relieved, plain = (
+        Engine(create_model("m2pn-edge", seed=0), None, relieved=on).fuse(seen, told).image.std()
+        for on in (True, False)
+    )
+    assert relieved < 0.3 * plain
+    thermal, _ = Relief().relieve(noisy, grey[..., 0], told)
+    assert thermal.std() / noisy.std() == pytest.approx(0.24, abs=0.02)
+
+
+def test_stripes_go_and_shapes_stay():
+    rng = np.random.default_rng(2)
+    thermal = np.full((120, 160), 0.3, np.float32)
+    thermal[40:80, 60:100] = 0.8
+    striped = (thermal + rng.normal(0, 0.05, (1, 160))).astype(np.float32)
+    cleaned, _ = Relief().relieve(striped, np.zeros((120, 160), np.uint8), prior({"stripes": 1.0}))
+    before, after = (np.abs(image - thermal).mean() for image in (striped, cleaned))
+    assert after < 0.4 * before
+    assert cleaned[45:75, 65:95].mean() - cleaned[:30].mean() > 0.4
+
+
+def test_clipped_visible_takes_the_thermal_values():
+    thermal = np.full((4, 4), 0.25, np.float32)
+    luma = np.full((4, 4), 255, np.uint8)
+    luma[2:] = 100
+    _, filled = Relief().relieve(thermal, luma, prior(over_exposure=1.0))
+    assert (filled[:2] == 64).all()
+    assert (filled[2:] == 100).all()
+
+
+def test_new_prior_does_not_show_as_a_jump():
+    relief = Relief()
+    relief.relieve(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=0.0))
+    relief.relieve(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=1.0))
+    assert relief.gains["noise"] == pytest.approx(0.1)
