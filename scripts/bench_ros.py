@@ -51,10 +51,10 @@ def run_node(name: str) -> int:
     """Be the node, with the named network or with none."""
     from fusion_node.main import main
 
-    from fusion_core import pipeline
+    from fusion_core.pipeline import rooms
 
     if name == EXCLUDED:
-        pipeline.load_model = lambda _name, _device: Mean().eval()
+        rooms.load_model = lambda _name, _device: Mean().eval()
     return main(None)
 
 

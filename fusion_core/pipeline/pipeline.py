@@ -1,32 +1,35 @@
-"""The pipeline: the only file that sees all rooms."""
+"""The pipeline: the only file in which all rooms work together."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from fusion_core.config import Config
-from fusion_core.detection import DetectionStage, Detector
-from fusion_core.engine import Engine, SwitchingEngine, open_bank, pick_device
+from fusion_core.engine import pick_device
 from fusion_core.errors import FusionError, SourceError, UsageError
-from fusion_core.masks import MaskKeeper
-from fusion_core.memory import MemoryBank, SnapshotKeeper
-from fusion_core.models import CtrlFuse, Fuser, load_model
-from fusion_core.priors import PriorKeeper, open_provider
+from fusion_core.pipeline.ledger import Ledger
+from fusion_core.pipeline.rooms import (
+    open_detection,
+    open_engine,
+    open_masks,
+    open_priors,
+    open_snapshots,
+    with_offset,
+)
+from fusion_core.pipeline.status import PipelineStatus
 from fusion_core.registration import Registrar, Rig
 from fusion_core.runtime.closing import Closing
 from fusion_core.runtime.latest import LatestSlot
-from fusion_core.runtime.meters import LatencyMeter, RateMeter, StageTimer
+from fusion_core.runtime.meters import StageTimer
 from fusion_core.source import Source
-from fusion_core.sync import SyncConfig, Synchronizer
+from fusion_core.sync import Synchronizer
 from fusion_core.thermal import ThermalProcessor
 from fusion_core.types import (
     AlignedPair,
@@ -45,51 +48,6 @@ _log = logging.getLogger(__name__)
 _JOIN_S = 10.0
 # Probability of low contrast from which the thermal gain control steps in.
 _FLAT = 0.8
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineStatus:
-    """What the pipeline knows of itself at one moment.
-
-    Attributes:
-        read: Frames taken in, per stream.
-        rates_hz: Events per second over the last seconds: ``visible``, ``thermal``, ``fused``.
-        pairs: Pairs formed.
-        fused: Pairs fused.
-        drops: What was dropped, by cause: frames; for ``busy``, ``failed`` and ``frozen`` pairs.
-        latency_ms: Stage -> ``p50``, ``p95``, ``p99``; ``network`` is part of ``fusion``,
-            ``age`` is from pairing to result.
-        skew_ms: ``p50``, ``p95``, ``p99`` of the absolute skew of pairs.
-        model: Name of the model; of model ``auto`` with the one that the prior picked.
-        device: Where the network runs.
-        calibration: Rig file, empty without one.
-        registration: Refinement of the calibration, empty where it is off: ``confidence``,
-            ``residual_px``, ``correction_px``, ``measured``, ``trusted``.
-        memory: Statistics of the memory bank; empty for a model without one.
-        detector: What the detector is, and its counters; empty without one.
-        prior: What the provider of scene priors does and says; empty without one.
-        mask: Where masks come from and how many; empty for a model that takes none.
-        health: Conditions of the newest result.
-        last_error: Newest error survived, empty when there was none.
-    """
-
-    read: Mapping[str, int]
-    rates_hz: Mapping[str, float]
-    pairs: int
-    fused: int
-    drops: Mapping[str, int]
-    latency_ms: Mapping[str, Mapping[str, float]]
-    skew_ms: Mapping[str, float]
-    model: str
-    device: str
-    calibration: str
-    registration: Mapping[str, Any]
-    memory: Mapping[str, Any]
-    detector: Mapping[str, Any]
-    prior: Mapping[str, Any]
-    mask: Mapping[str, Any]
-    health: tuple[str, ...]
-    last_error: str
 
 
 class Pipeline(Closing):
@@ -118,32 +76,19 @@ class Pipeline(Closing):
         if config.threads:
             torch.set_num_threads(config.threads)
         self._device = pick_device(config.device)
-        model, bank, self._engine = _open_engine(config, self._device)
-        snapshot = Path(config.memory.file) if config.memory.file else None
-        self._keeper = SnapshotKeeper(bank, snapshot, config.memory.save_every_s)
+        model, bank, self._engine = open_engine(config, self._device)
+        self._keeper = open_snapshots(config.memory, bank)
         self._start_health = self._keeper.restore(forgive=forgive_memory)
         rig = Rig.load(config.calibration) if config.calibration else None
         self._registrar = Registrar(rig, config.registration)
-        self._detection = _detection_stage(config, self._device)
+        self._detection = open_detection(config, self._device)
         self._thermal = ThermalProcessor(config.thermal)
-        self._masks = _mask_keeper(config, model)
-        self._live = False
-        self._priors: PriorKeeper | None = None
-        if config.prior != "none":
-            provider = open_provider(config.prior, config.priors, self._device.type)
-            self._engine.check_prior(provider.name, provider.dim)
-            self._priors = PriorKeeper(provider, config.priors)
-        self._sync = Synchronizer(_with_offset(config.sync, rig))
+        self._masks = open_masks(config, model)
+        self._priors = open_priors(config, self._device, self._engine)
+        self._sync = Synchronizer(with_offset(config.sync, rig))
         self._sync_lock = threading.Lock()
-        self._pairs = 0
-        self._fused = 0
-        self._drops: Counter[str] = Counter()
-        self._drops_lock = threading.Lock()
-        self._rates = {name: RateMeter() for name in ("visible", "thermal", "fused")}
-        self._latency = LatencyMeter()
-        self._skew = LatencyMeter()
-        self._health: tuple[str, ...] = self._start_health
-        self._last_error = ""
+        self._ledger = Ledger(self._start_health)
+        self._live = False
         self._slot: LatestSlot[tuple[FramePair, float]] = LatestSlot()
         self._worker: threading.Thread | None = None
 
@@ -181,9 +126,9 @@ class Pipeline(Closing):
         health += prior_health
         timer.timings["network"] = result.network_ms
         self._keeper.tick()
-        self._note(timer.timings, pair, health)
+        self._ledger.note(timer.timings, pair, health)
         return FusedFrame(
-            frame=self._fused - 1,
+            frame=self._ledger.fused - 1,
             stamp_ns=pair.stamp_ns,
             image=result.image,
             pair=pair,
@@ -223,12 +168,12 @@ class Pipeline(Closing):
         """Take one live frame; never blocks, never raises for what the frame contains."""
         for pair in self._push(frame):
             if self._slot.put((pair, time.perf_counter())):
-                self._count_drops({"busy": 1})
+                self._ledger.drop({"busy": 1})
 
     def reject(self, modality: Modality, cause: str) -> None:
         """Count a frame of a stream that could not be understood."""
-        self._rates[modality].tick()
-        self._count_drops({cause: 1})
+        self._ledger.rates[modality].tick()
+        self._ledger.drop({cause: 1})
 
     def warm_up(self, height: int = 480, width: int = 640) -> None:
         """Run the network once, so that the first real frame is as quick as the next."""
@@ -260,19 +205,19 @@ class Pipeline(Closing):
     @property
     def drops(self) -> dict[str, int]:
         """What was dropped so far, by cause."""
-        with self._drops_lock:
-            return dict(Counter(self._sync.drops) + self._drops)
+        return self._ledger.drops(self._sync.drops)
 
     def status(self) -> PipelineStatus:
         """Return counters, rates, latencies and health; callable from any thread."""
+        ledger = self._ledger
         return PipelineStatus(
             read=dict(self._sync.read),
-            rates_hz={name: round(rate.hertz(), 2) for name, rate in self._rates.items()},
-            pairs=self._pairs,
-            fused=self._fused,
+            rates_hz={name: round(rate.hertz(), 2) for name, rate in ledger.rates.items()},
+            pairs=ledger.pairs,
+            fused=ledger.fused,
             drops=self.drops,
-            latency_ms=self._latency.percentiles(),
-            skew_ms=self._skew.percentiles().get("skew", {}),
+            latency_ms=ledger.latency.percentiles(),
+            skew_ms=ledger.skew.percentiles().get("skew", {}),
             model=self._engine.name,
             device=self._device.type,
             calibration=self.config.calibration,
@@ -281,8 +226,8 @@ class Pipeline(Closing):
             detector=self._detection.status() if self._detection else {},
             prior=self._priors.status() if self._priors else {},
             mask=self._masks.status() if self._masks else {},
-            health=self._health,
-            last_error=self._last_error,
+            health=ledger.health,
+            last_error=ledger.last_error,
         )
 
     def save_memory(self) -> Path:
@@ -322,16 +267,16 @@ class Pipeline(Closing):
     def _push(self, frame: Frame) -> list[FramePair]:
         """Pair one frame."""
         with self._sync_lock:
-            self._rates[frame.modality].tick()
+            self._ledger.rates[frame.modality].tick()
             pairs = self._sync.push(frame)
-            self._pairs += len(pairs)
+            self._ledger.pairs += len(pairs)
             return pairs
 
     def _flush(self) -> list[FramePair]:
         """Pair what still waits for a partner."""
         with self._sync_lock:
             pairs = self._sync.flush()
-            self._pairs += len(pairs)
+            self._ledger.pairs += len(pairs)
             return pairs
 
     def _thermal_image(self, pair: FramePair) -> tuple[ThermalImage | None, tuple[str, ...]]:
@@ -364,19 +309,6 @@ class Pipeline(Closing):
             return None, ()
         return self._masks.mask_for(aligned, pair.visible, live=self._live)
 
-    def _count_drops(self, causes: Mapping[str, int]) -> None:
-        with self._drops_lock:
-            self._drops.update(causes)
-
-    def _note(self, timings: dict[str, float], pair: FramePair, health: tuple[str, ...]) -> None:
-        """Count one result."""
-        self._fused += 1
-        self._rates["fused"].tick()
-        self._latency.add(timings)
-        if pair.skew_ns is not None:
-            self._skew.add({"skew": abs(pair.skew_ns) / 1e6})
-        self._health = health
-
     def _fuse_all(self, pairs: list[FramePair]) -> Iterator[FusedFrame]:
         for pair in pairs:
             fused = self._step_or_skip(pair)
@@ -386,7 +318,7 @@ class Pipeline(Closing):
     def _step_or_skip(self, pair: FramePair) -> FusedFrame | None:
         fused = self.step(pair)
         if fused is None:
-            self._count_drops({"frozen": 1})
+            self._ledger.drop({"frozen": 1})
         return fused
 
     def _stream_recorded(self, source: Source) -> Iterator[FusedFrame]:
@@ -397,7 +329,7 @@ class Pipeline(Closing):
         except SourceError as error:
             broken = error
         yield from self._fuse_all(self._flush())
-        self._count_drops(source.skipped)
+        self._ledger.drop(source.skipped)
         if broken is not None:
             raise broken
 
@@ -422,7 +354,7 @@ class Pipeline(Closing):
         finally:
             source.close()
             reader.join(_JOIN_S)
-            self._count_drops(source.skipped)
+            self._ledger.drop(source.skipped)
         if broken:
             raise broken[0]
 
@@ -433,13 +365,13 @@ class Pipeline(Closing):
             try:
                 fused = self._step_or_skip(pair)
             except FusionError as error:
-                self._survive(str(error))
+                self._ledger.survive(str(error))
             except Exception as error:  # noqa: BLE001 - a live stream outlives any one frame
                 _log.exception("a pair could not be fused")
-                self._survive(f"{type(error).__name__}: {error}")
+                self._ledger.survive(f"{type(error).__name__}: {error}")
             else:
                 if fused is not None:
-                    self._latency.add({"age": (time.perf_counter() - paired_at) * 1e3})
+                    self._ledger.latency.add({"age": (time.perf_counter() - paired_at) * 1e3})
                     yield fused
 
     def _work(self, on_fused: Callable[[FusedFrame], None]) -> None:
@@ -448,67 +380,4 @@ class Pipeline(Closing):
                 on_fused(fused)
             except Exception as error:  # noqa: BLE001 - a failed output must not end the stream
                 _log.exception("a result could not be handed on")
-                self._last_error = f"{type(error).__name__}: {error}"
-
-    def _survive(self, message: str) -> None:
-        if message != self._last_error:
-            _log.warning("pair dropped: %s", message)
-        self._last_error = message
-        self._count_drops({"failed": 1})
-        self._health = (*self._health, "failed")
-
-
-def _open_engine(
-    config: Config, device: torch.device
-) -> tuple[Fuser, MemoryBank | None, Engine | SwitchingEngine]:
-    """Return the network, or that of clear scenes, its bank, and what runs it."""
-    adapt = config.adapt
-    if config.model != "auto":
-        model = load_model(config.model, device)
-        bank = open_bank(model, config.memory)
-        return model, bank, Engine(model, bank, config.stability, relieved=adapt.sources)
-    if config.prior == "none":
-        raise UsageError("model 'auto' is picked by the prior: prior 'none' gives none; set one")
-    model, other = load_model(adapt.clean, device), load_model(adapt.degraded, device)
-    bank = open_bank(model, config.memory)
-    clean, degraded = (
-        Engine(network, own, config.stability, relieved=adapt.sources)
-        for network, own in ((model, bank), (other, open_bank(other, config.memory)))
-    )
-    return model, bank, SwitchingEngine(clean, degraded, adapt)
-
-
-def _detection_stage(config: Config, device: torch.device) -> DetectionStage | None:
-    """Return the detector and what follows it, None without one."""
-    if config.detector == "none":
-        return None
-    detector = Detector(
-        config.detector,
-        device=device.type,
-        threads=config.threads,
-        decoder=config.detection.decoder,
-    )
-    return DetectionStage(detector, config.detection)
-
-
-def _mask_keeper(config: Config, model: Fuser) -> MaskKeeper | None:
-    """Return where masks come from, None for a model that takes none."""
-    if not model.features.uses_mask:
-        if config.mask.file:
-            raise UsageError(
-                f"mask {config.mask.file!r}: model {config.model!r} takes no mask; "
-                "choose model 'ctrlfuse'"
-            )
-        return None
-    keeper = MaskKeeper(config.mask)
-    if keeper.wants_detections and config.detector == "none":
-        raise UsageError("mask.source 'detector': no detector is chosen; set detector 'default'")
-    if isinstance(model, CtrlFuse):
-        model.steer(config.mask.gain, config.mask.segmenter_weights)
-    return keeper
-
-
-def _with_offset(sync: SyncConfig, rig: Rig | None) -> SyncConfig:
-    """Return the settings with the rig's time offset on top of their own."""
-    offset_ms = rig.thermal_offset_ms if rig else 0.0
-    return replace(sync, thermal_offset_ms=sync.thermal_offset_ms + offset_ms)
+                self._ledger.last_error = f"{type(error).__name__}: {error}"
