@@ -29,6 +29,8 @@ IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SETS = ("msrs", "llvip", "video/0117_1620")
 # Pixels: the surround starts and ends so far from the target; outside starts beyond the first.
 _NEAR, _FAR = 8, 24
+# Wider pictures are halved: these cameras see 640 pixels.
+_WIDTH = 800
 _KINDS = ("person", "box", "hot")
 
 Spoil = Callable[[UInt8Image, FloatImage], UInt8Image]
@@ -152,13 +154,29 @@ def tiles(engine: Engine, pair: MaskedPair) -> Iterator[UInt8Image]:
     visible = colour_of(pair)
     thermal = pair.planes[..., 0].astype(np.float32) / np.float32(255)
     mask = target_of(pair, 0)
-    yield visible
+    view = around(mask)
+    yield view(visible)
     outlined = cv2.cvtColor(pair.planes[..., 0], cv2.COLOR_GRAY2RGB)
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    yield cv2.drawContours(outlined, outlines, -1, (255, 210, 0), 1)
+    yield view(cv2.drawContours(outlined, outlines, -1, (255, 210, 0), 1))
     aligned = AlignedPair(0, visible, thermal, np.ones(mask.shape, bool))
-    yield engine.fuse(aligned).image
-    yield engine.fuse(aligned, mask=mask.astype(np.float32)).image
+    yield view(engine.fuse(aligned).image)
+    yield view(engine.fuse(aligned, mask=mask.astype(np.float32)).image)
+
+
+def around(mask: UInt8Image) -> Callable[[UInt8Image], UInt8Image]:
+    """Return what shows the part of a picture around the target, as 360x360."""
+    x, y, width, height = cv2.boundingRect(mask)
+    edge = min(max(width, height) + 60, *mask.shape)
+    left, top = (
+        int(np.clip(start + size // 2 - edge // 2, 0, whole - edge))
+        for start, size, whole in ((x, width, mask.shape[1]), (y, height, mask.shape[0]))
+    )
+    return lambda image: np.asarray(
+        cv2.resize(
+            image[top : top + edge, left : left + edge], (360, 360), interpolation=cv2.INTER_AREA
+        )
+    )
 
 
 def colour_of(pair: MaskedPair) -> UInt8Image:
@@ -216,7 +234,17 @@ def some(pairs: list[MaskedPair], limit: int, kind: int = 0) -> list[MaskedPair]
     """Return up to so many pairs with a target of a kind, spread evenly."""
     shown = [pair for pair in pairs if target_of(pair, kind).sum() > 100]
     chosen = np.linspace(0, len(shown) - 1, min(limit, len(shown))).astype(int)
-    return [shown[index] for index in chosen]
+    return [at_most(shown[index], _WIDTH) for index in chosen]
+
+
+def at_most(pair: MaskedPair, width: int) -> MaskedPair:
+    """Return a pair of half the size until it is no wider than this."""
+    planes = pair.planes
+    while planes.shape[1] > width:
+        half = (planes.shape[1] // 2, planes.shape[0] // 2)
+        parts = (planes[..., first : first + 3] for first in (0, 3))
+        planes = np.dstack([cv2.resize(part, half, interpolation=cv2.INTER_AREA) for part in parts])
+    return MaskedPair(pair.scene, pair.name, planes)
 
 
 def rms(image: FloatImage, inside: UInt8Image, surround: UInt8Image) -> float:

@@ -168,7 +168,7 @@ class CtrlFuse(Fuser):
             return FuserOutput(reference)
         logits, prompts = self._segment(sources, fused, reference, cues.mask)
         inside = self._inside(logits, fused.shape[-2:], cues.mask)
-        changed = self._changed(inside)
+        changed = self._changed(inside) if self.gain else None
         if changed is None:
             return FuserOutput(reference, reference=reference, logits=logits)
         height, width = fused.shape[-2:]

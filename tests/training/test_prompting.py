@@ -181,6 +181,23 @@ def test_killed_and_resumed_run_ends_with_the_same_bits_and_loads_as_a_model(tmp
         PromptTrainer(SMALL, pairs, place(tmp_path / "whole"), resume=False)
 
 
+def test_at_last_only_the_segmenter_learns(tmp_path, folder):
+    recipe = dataclasses.replace(SMALL, segmenter_from=2)
+    trainer = PromptTrainer(recipe, load_masked([folder]), place(tmp_path), resume=False)
+    assert trainer._rate(1) == trainer._rate(3) == recipe.learning_rate
+    for _ in range(2):
+        trainer._advance()
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    terms = trainer._advance()
+    assert set(terms) == {"segmentation", "total", "gradient_norm"}
+    changed = {
+        name.split(".")[0]
+        for name, value in trainer.model.named_parameters()
+        if not torch.equal(value, before[name])
+    }
+    assert changed == {"segmenter", "evidence"}
+
+
 @pytest.mark.parametrize("name", ["ctrlfuse", "ctrlfuse-full"])
 def test_recipes_are_read_and_checked(name):
     assert load_prompt_recipe(name).model == name

@@ -23,6 +23,10 @@ class PromptRecipe(Schedule):
         batch: Crops per step.
         crop: Edge of a crop in pixels.
         final_rate: End of the cosine.
+        segmenter_from: Step from which only the segmenter learns, on a cosine of its own, from the
+            segmentation alone; 0: everything learns together to the end. Together, the gradient
+            of the fused picture drowns that of the segmentation, and the segmenter repeats the
+            mask that is given.
         init: Weights file to start from; empty starts from random weights.
         reference: Weights of the objective of the reference fusion.
         prompt: Weights of what concerns the mask.
@@ -36,6 +40,7 @@ class PromptRecipe(Schedule):
     batch: Annotated[int, Field(ge=1)] = 8
     crop: Annotated[int, Field(ge=32)] = 128
     final_rate: Annotated[float, Field(gt=0)] = 1e-6
+    segmenter_from: Annotated[int, Field(ge=0)] = 0
     init: str = ""
     reference: LossWeights
     prompt: PromptWeights

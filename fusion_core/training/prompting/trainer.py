@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion_core.models import Cues, Fuser, create_model, load_weights, save_weights
+from fusion_core.models import CtrlFuse, Cues, Fuser, create_model, load_weights, save_weights
 from fusion_core.training.dataset import split_by_scene
 from fusion_core.training.loop import Place, Trainer, cosine_rate
 from fusion_core.training.prompting.data import (
@@ -18,11 +18,13 @@ from fusion_core.training.prompting.data import (
     make_prompt_batch,
     whole_masked,
 )
-from fusion_core.training.prompting.loss import prompt_objective
+from fusion_core.training.prompting.loss import prompt_objective, segmentation_loss
+from fusion_core.training.prompting.masks import boxed
 from fusion_core.training.prompting.recipe import PromptRecipe
 from fusion_core.training.validation import write_sheet
 
 _SHEET_ROWS = 8
+_WEAK_EVIDENCE = 1.0
 
 
 class PromptTrainer(Trainer[PromptRecipe, Fuser]):
@@ -49,6 +51,9 @@ class PromptTrainer(Trainer[PromptRecipe, Fuser]):
 
     def _losses(self) -> dict[str, Tensor]:
         recipe, place = self.recipe, self.place
+        segmenter_only = 0 < recipe.segmenter_from <= self.step
+        if segmenter_only:
+            self._leave_to_learn(("segmenter.", "evidence"))
         batch = make_prompt_batch(
             self.training,
             recipe.augmentation,
@@ -62,12 +67,33 @@ class PromptTrainer(Trainer[PromptRecipe, Fuser]):
         thermal, visible = batch.pictures.thermal, batch.pictures.visible
         with self._autocast():
             output = self.fuse(thermal, visible, self.model.bank, Cues(mask=batch.prompt))
-        return prompt_objective(output, batch, recipe.reference, recipe.prompt)
+        if not segmenter_only:
+            return prompt_objective(output, batch, recipe.reference, recipe.prompt)
+        assert output.logits is not None, "a network in training segments"
+        loss = segmentation_loss(output.logits.float(), batch)
+        return {"segmentation": loss, "total": loss}
+
+    def _leave_to_learn(self, parts: tuple[str, ...]) -> None:
+        """Freeze all but these parts; the evidence of the given mask starts anew, weaker."""
+        if self.step == self.recipe.segmenter_from:
+            for network in (self.model, self.average):
+                network.get_parameter("evidence").data.fill_(_WEAK_EVIDENCE)
+        if isinstance(self.model, CtrlFuse):
+            self.model.gain = 0.0  # the fused picture teaches nothing now, so it need not be made
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name.startswith(parts))
 
     def _rate(self, step: int) -> float:
         r = self.recipe
+        begin, end = 0, min(r.segmenter_from or r.steps, r.steps)
+        if step >= end:
+            begin, end = end, r.steps
         return cosine_rate(
-            step, steps=r.steps, peak=r.learning_rate, final=r.final_rate, warmup=r.warmup
+            step - begin,
+            steps=end - begin,
+            peak=r.learning_rate,
+            final=r.final_rate,
+            warmup=r.warmup,
         )
 
     def _begin(self) -> None:
@@ -79,26 +105,34 @@ class PromptTrainer(Trainer[PromptRecipe, Fuser]):
 
     @torch.no_grad()
     def _validate(self, sheet: Path) -> dict[str, float]:
-        """Return the mean IoU of what is found where persons are asked for, and draw a sheet."""
+        """Return the mean IoU of what is found where persons are boxed, and draw a sheet.
+
+        ``boxes`` is the IoU of the boxes themselves, which a segmenter shall surpass.
+        """
         rows: list[tuple[Tensor, ...]] = []
-        overlaps: list[float] = []
+        found_iou: list[float] = []
+        boxes_iou: list[float] = []
         for pair in self.held_out:
             batch = _moved(whole_masked(pair), self.place.device)
             if not bool(batch.target.any()):
                 continue
             thermal, visible = batch.pictures.thermal, batch.pictures.visible
-            output = self.average(thermal, visible, self.model.bank, Cues(mask=batch.prompt))
+            boxes = torch.from_numpy(boxed(batch.prompt[0, 0].byte().cpu().numpy()))[None, None]
+            prompt = boxes.to(batch.prompt)
+            output = self.average(thermal, visible, self.model.bank, Cues(mask=prompt))
             assert output.logits is not None, "a network with a mask segments"
             assert output.reference is not None, "a network with a mask keeps its reference fusion"
             found = output.logits.mean(1, keepdim=True) > 0
             meant = batch.target > 0
-            overlaps.append(float((found & meant).sum() / (found | meant).sum()))
+            for kept, mask in ((found_iou, found), (boxes_iou, prompt > 0)):
+                kept.append(float((mask & meant).sum() / (mask | meant).sum()))
             if len(rows) < _SHEET_ROWS:
                 rows.append((visible, thermal, output.reference, output.fused, found.float()))
         if not rows:
             return {}
         write_sheet(sheet, rows)
-        return {"iou": round(sum(overlaps) / len(overlaps), 4)}
+        scores = {"iou": found_iou, "boxes": boxes_iou}
+        return {name: round(sum(kept) / len(kept), 4) for name, kept in scores.items()}
 
     def _counts(self) -> dict[str, int]:
         return {"training_pairs": len(self.training), "validation_pairs": len(self.held_out)}
