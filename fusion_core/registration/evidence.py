@@ -34,7 +34,9 @@ def pull(volumes: Volumes, at: Vectors, spread: float) -> Pull:
     """
     x, y = volumes.shifts.T
     moments = np.stack((np.ones_like(x), x, y, x * x, x * y, y * y), axis=1)
-    weight = _exponents(volumes, at, spread)
+    # |d - at|^2 without its part that is the same for every d
+    near = (volumes.shifts**2).sum(axis=1) - 2 * at @ volumes.shifts.T
+    weight = np.float64(_SHARPNESS) * volumes.scores - near / (2 * spread**2)
     weight = np.exp(weight - weight.max(axis=1, keepdims=True))
     found = weight @ moments
     found = found[:, 1:] / found[:, :1]
@@ -46,16 +48,3 @@ def pull(volumes: Volumes, at: Vectors, spread: float) -> Pull:
     values = np.clip(values, 0, None) * volumes.seen[:, None]
     precision = np.einsum("nij,nj,nkj->nik", vectors, values, vectors)
     return Pull(mean / spread**2 * volumes.seen[:, None], precision)
-
-
-def likelihood(volumes: Volumes, at: Vectors, spread: float) -> float:
-    """Return the sum over the blocks of the log-likelihood that ``pull`` is the derivative of."""
-    exponents = _exponents(volumes, at, spread) - (at**2).sum(axis=1)[:, None] / (2 * spread**2)
-    return float(np.logaddexp.reduce(exponents[volumes.seen], axis=1).sum())
-
-
-def _exponents(volumes: Volumes, at: Vectors, spread: float) -> Vectors:
-    """Return ``k score(d) - |d - at|^2 / 2 spread^2`` but for the part that ``d`` is not in."""
-    shifts = volumes.shifts
-    near = (shifts**2).sum(axis=1) - 2 * at @ shifts.T
-    return np.asarray(np.float64(_SHARPNESS) * volumes.scores - near / (2 * spread**2))

@@ -93,7 +93,7 @@ class Refinement:
             return
         start = rescaled(applied, 1 / factor)
         change = self._tracker.follow(scene, start)
-        self._carry(change or NO_CHANGE, factor, _size(pair))
+        self._carry(change or NO_CHANGE, factor)
         found = self._evidence.measure(scene, start)
         low = self._config.min_confidence
         if found.confidence < low and self._doubts % _PATIENCE == _PATIENCE - 1:
@@ -121,16 +121,13 @@ class Refinement:
             before.trusted + good,
         )
 
-    def _carry(self, change: Change, factor: int, size: Size) -> None:
+    def _carry(self, change: Change, factor: int) -> None:
         """Take the cameras' own motion along, whether the pictures can be compared or not."""
         if change is NO_CHANGE:
             return
         whole = Change(rescaled(change.thermal, factor), rescaled(change.visible, factor))
-        target = normalised(whole.carried(self._target))
-        if corner_distance(target, np.eye(3), size) > self._config.range_px:
-            return
         self._evidence.carry(change)
-        self._target = target
+        self._target = normalised(whole.carried(self._target))
         if self._bump is not None:
             self._bump = normalised(whole.carried(self._bump))
 
@@ -162,7 +159,8 @@ class Refinement:
         now, target = mapped(before.matrix, corners(size)), mapped(self._target, corners(size))
         way = float(np.linalg.norm(target - now, axis=1).max())
         allowed = min(_STEP_PX, self._config.rate_px_s * elapsed_s)
-        if way < 1e-3 or allowed <= 0:
+        far = corner_distance(self._target, np.eye(3), size) > self._config.range_px
+        if way < 1e-3 or allowed <= 0 or far:
             return
         old, new = to_parameters(before.matrix, size), to_parameters(self._target, size)
         matrix = to_matrix(old + min(1.0, allowed / way) * (new - old), size)

@@ -11,27 +11,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 
 from fusion_core.registration.confidence import judge
-from fusion_core.registration.evidence import likelihood
 from fusion_core.registration.features import Features
-from fusion_core.registration.parametric import IDENTITY, Level, Scene, climb, vote_for
-from fusion_core.registration.projective import corner_distance, jacobian, mapped, to_matrix
+from fusion_core.registration.parametric import Level, Scene, climb, vote_for
+from fusion_core.registration.projective import corner_distance, jacobian, to_matrix
 from fusion_core.registration.pyramid import reduced_size
 from fusion_core.registration.rig import Matrix, Size
-from fusion_core.registration.volumes import Volumes, correlate
+from fusion_core.registration.volumes import Vectors, Volumes, correlate
+from fusion_core.types import FloatImage
 
 _COARSE: Final = Level(4, 5, 8, (2, 1.5, 1))
-_FINE: Final = Level(2, 3, 8, (1.5, 1))
+_FINE: Final = Level(2, 5, 8, (1.5, 1))
 # A knock turns a camera: that is a shift, a little roll, and hardly anything else.
 _EXPECTED: Final = np.array([0.2, 0.2, 0.001, 0.001, 0.001, 0.001, 0.0001, 0.0001])
 _SURE = 0.9  # confidence of a motion that is taken as measured
 _LOST = 0.7  # confidence below which the thermal keyframe is out of sight
 _NOISE_PX = 0.3  # smaller changes are none
+_ROUGH_PX = 0.5  # the same for the visible picture where it is hidden
 _STILL_PX = 1.0  # thermal motion from which on it matters whether a hidden scene moves, too
-_EVIDENCE = 10.0  # log-likelihood ratio that decides whether a hidden scene stands still
-_MEMORY = 0.7  # of that ratio from one measurement to the next
+_BROAD = 1.5  # standard deviation in reduced pixels of what is not sharp
+_SHARP = 0.008  # height of a peak; of two different scenes it is below 0.0065
 _KEPT = 20  # measurements for which a keyframe that shows too little is kept
 
 
@@ -61,7 +63,6 @@ class _Motion:
 
     matrix: Matrix
     confidence: float
-    coarse: Volumes
     fine: Volumes
 
 
@@ -72,7 +73,6 @@ class Tracker:
         self._key: Scene | None = None
         self._key_applied: Matrix = np.eye(3)
         self._carried = NO_CHANGE  # since the keyframe
-        self._stillness = 0.0
         self._weak = 0
 
     def follow(self, scene: Scene, applied: Matrix) -> Change | None:
@@ -95,7 +95,7 @@ class Tracker:
             return None
         visible = _motion(key, scene, 0)
         moved = applied @ thermal.matrix @ np.linalg.inv(self._key_applied)
-        seen = self._visible_motion(visible, moved, scene.size)
+        seen = _seen_motion(visible, self._carried.visible)
         if seen is None:
             before = self._carried.thermal
             near = corner_distance(moved, before, scene.size) < _STILL_PX
@@ -122,21 +122,7 @@ class Tracker:
         for level in (_COARSE, _FINE):
             scene.described(level.factor)
         self._key, self._key_applied = scene, applied
-        self._carried, self._stillness, self._weak = NO_CHANGE, 0.0, 0
-
-    def _visible_motion(self, found: _Motion, moved: Matrix, size: Size) -> Matrix | None:
-        """Return the visible picture's motion, or None where it cannot be told.
-
-        Where smoke hides too much to measure it, two cases are left: the visible picture stands
-        still and the thermal camera alone has moved, or both have moved alike. What is seen of the
-        scene tells them apart once the motion is large enough.
-        """
-        if found.confidence >= _SURE:
-            self._stillness = 0.0
-            return found.matrix
-        ratio = _ratio(found, moved, size)
-        self._stillness = _MEMORY * self._stillness + ratio
-        return IDENTITY if self._stillness > _EVIDENCE else None
+        self._carried, self._weak = NO_CHANGE, 0
 
 
 def _motion(key: Scene, scene: Scene, camera: int) -> _Motion:
@@ -151,7 +137,20 @@ def _motion(key: Scene, scene: Scene, camera: int) -> _Motion:
     size = reduced_size(scene.size, _FINE.factor)
     if np.abs(jacobian(fine.centres, size) @ step).max() < _FINE.reach - 1:
         step = climb(fine, size, np.zeros(8), step, _EXPECTED, _FINE.spreads)
-    return _Motion(to_matrix(step, scene.size), confidence, coarse, fine)
+    return _Motion(to_matrix(step, scene.size), confidence, fine)
+
+
+def _seen_motion(visible: _Motion, before: Matrix) -> Matrix | None:
+    """Return the visible picture's motion, or None where it cannot be told."""
+    if visible.confidence >= _SURE:
+        return visible.matrix
+    shift = _through_smoke(visible.fine)
+    if shift is None:
+        return None
+    matrix = np.eye(3)
+    matrix[:2, 2] = shift * _FINE.factor
+    rough = np.abs(matrix[:2, 2] - before[:2, 2]).max() < _ROUGH_PX
+    return before if rough else matrix
 
 
 def _compared(key: Scene, scene: Scene, camera: int, level: Level) -> Volumes:
@@ -160,12 +159,25 @@ def _compared(key: Scene, scene: Scene, camera: int, level: Level) -> Volumes:
     return correlate(before, now, level.reach, level.cell)
 
 
-def _ratio(found: _Motion, moved: Matrix, size: Size) -> float:
-    """Return how much likelier it is that the picture stands still than that it moved."""
-    centre = (np.array(size) - 1) / 2
-    shift = mapped(moved, centre[None])[0] - centre
-    near = np.abs(shift).max() <= (_FINE.reach - 1) * _FINE.factor
-    volumes, level = (found.fine, _FINE) if near else (found.coarse, _COARSE)
-    way = shift / level.factor
-    still = np.zeros_like(volumes.centres)
-    return likelihood(volumes, still, 1.0) - likelihood(volumes, still + way, 1.0)
+def _through_smoke(volumes: Volumes) -> Vectors | None:
+    """Return the shift in reduced pixels of what little is seen of a scene, or None.
+
+    Smoke is smooth and moves: its similarity changes gently from displacement to displacement. Even
+    faint traces of the scene's fine detail stand out of that as a sharp peak in the mean of all
+    blocks, which is found by taking the smooth part away.
+    """
+    side = round(len(volumes.shifts) ** 0.5)
+    mean = volumes.scores.mean(axis=0).reshape(side, side)
+    sharp = mean - cv2.GaussianBlur(mean, (0, 0), _BROAD)
+    row, column = divmod(int(sharp.argmax()), side)
+    if sharp[row, column] < _SHARP or not (0 < row < side - 1 and 0 < column < side - 1):
+        return None
+    across, down = sharp[row, column - 1 : column + 2], sharp[row - 1 : row + 2, column]
+    offset = np.array([_summit(across), _summit(down)])
+    return np.asarray(np.array([column, row]) - side // 2 + offset, np.float64)
+
+
+def _summit(values: FloatImage) -> float:
+    """Return where the parabola through three values is highest, from the middle one."""
+    before, here, after = values.tolist()
+    return float(0.5 * (before - after) / (before - 2 * here + after))
