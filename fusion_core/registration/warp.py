@@ -17,6 +17,7 @@ from fusion_core.types import CameraModel, FloatImage, Mask
 _OUTSIDE = -1e4  # any place that no pixel's neighbourhood reaches; fits 16-bit fixed point
 _ROUND_TRIP_PX = 0.5
 _NO_FRACTION = np.empty(0, dtype=np.uint16)
+_NO_SECOND = np.empty(0, dtype=np.float32)  # x and y are in one map
 _UNDISTORT = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 50, 1e-10)
 Points = NDArray[np.float64]
 
@@ -53,17 +54,19 @@ class Warp:
     @classmethod
     def through(cls, points: NDArray[np.floating[Any]], thermal_size: Size) -> Warp:
         """Return the map that takes each pixel from the thermal pixel ``HxWx2`` given for it."""
-        limit = np.array(thermal_size, dtype=points.dtype)
-        inside = np.logical_and(points >= -0.5, points <= limit - 0.5)
-        seen: Mask = np.logical_and(inside[..., 0], inside[..., 1])
+        width, height = thermal_size
+        seen = cv2.inRange(points, (-0.5, -0.5), (width - 0.5, height - 0.5)) > 0
         # The outer half pixel belongs to the sensor: it takes the border pixel's value.
-        points = np.where(seen[..., None], np.clip(points, 0, limit - 1), _OUTSIDE)
-        points = points.astype(np.float32)
-        linear = cv2.convertMaps(points[..., 0], points[..., 1], cv2.CV_16SC2)
+        last = np.array([width - 1, height - 1], np.float32)
+        points = np.clip(points.astype(np.float32), 0, last)
+        if not seen.all():
+            points[~seen] = _OUTSIDE
+        linear = cv2.convertMaps(points, _NO_SECOND, cv2.CV_16SC2)
+        nearest, _ = cv2.convertMaps(points, _NO_SECOND, cv2.CV_16SC2, nninterpolation=True)
         return cls(
             valid=seen,
             _linear=(np.asarray(linear[0], dtype=np.int16), np.asarray(linear[1], dtype=np.uint16)),
-            _nearest=np.rint(points).astype(np.int16),
+            _nearest=np.asarray(nearest, dtype=np.int16),
         )
 
     def apply(self, luminance: FloatImage) -> FloatImage:
