@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.engine import Engine, open_bank, pick_device
-from fusion_core.errors import EncodingError, MaskError
+from fusion_core.errors import MaskError
 from fusion_core.memory import MemoryConfig
 from fusion_core.models import load_model
-from fusion_core.registration import Registrar
+from fusion_core.registration import Registrar, check_images
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
 from fusion_core.types import Frame, ThermalImage, UInt8Image
 
@@ -47,18 +47,9 @@ def fuse(
         CalibrationError: The sizes differ.
         MaskError: The mask has another size.
     """
-    encoding = _ENCODINGS.get(str(thermal.dtype))
-    if encoding is None or thermal.ndim != 2:
-        raise EncodingError(
-            f"thermal: {thermal.dtype} array of shape {thermal.shape}; "
-            "give HxW uint8, uint16 or float"
-        )
-    if visible.dtype != np.uint8 or visible.ndim != 3 or visible.shape[2] != 3:
-        raise EncodingError(
-            f"visible: {visible.dtype} array of shape {visible.shape}; give HxWx3 uint8 RGB"
-        )
+    check_images(thermal, visible)
     frame = Frame(0, "visible", visible, "rgb8")
-    aligned = Registrar(None).align(0, frame, _luminance(thermal, encoding))
+    aligned = Registrar(None).align(0, frame, _luminance(thermal))
     if mask is not None and mask.shape != visible.shape[:2]:
         raise MaskError(
             f"mask: shape {mask.shape} for a visible image of {visible.shape[:2]}: "
@@ -68,8 +59,9 @@ def fuse(
     return _engine(model, device).fuse(aligned, mask=marked).image
 
 
-def _luminance(thermal: NDArray[Any], encoding: str) -> ThermalImage:
+def _luminance(thermal: NDArray[Any]) -> ThermalImage:
     """Return counts after gain control; floats already in [0, 1] are taken as they are."""
+    encoding = _ENCODINGS[str(thermal.dtype)]
     if encoding == "32FC1":
         thermal = thermal.astype(np.float32)
         if thermal.min() >= 0 and thermal.max() <= 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 from fusion_core.errors import EncodingError, UsageError
 from fusion_core.registration.confidence import trust
 from fusion_core.registration.dense import refine_dense
-from fusion_core.registration.parametric import THOROUGH, Scene, estimate
+from fusion_core.registration.parametric import IDENTITY, POLISH, THOROUGH, Scene, estimate
 from fusion_core.registration.projective import normalised, rescaled, scaling
 from fusion_core.registration.pyramid import reduced, work_factor
 from fusion_core.registration.rig import Matrix, Size
 from fusion_core.types import FloatImage, Mask, UInt8Image
 
-# Expected of unregistered pairs: shift, linear and projective part, relative to half the width.
-_EXPECTED = np.array([0.3, 0.3, 0.06, 0.06, 0.06, 0.06, 0.006, 0.006])
+# Expected of unregistered pairs: shift, linear and projective part, relative to half the width;
+# at first little perspective, which few coarse blocks cannot tell, then as much as there is.
+_EXPECTED: Final = np.array([0.3, 0.3, 0.06, 0.06, 0.06, 0.06, 0.006, 0.006])
+_EXPECTED_LATER: Final = np.array([0.3, 0.3, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05])
+_THERMAL_TYPES: Final = {"uint8", "uint16", "float32", "float64"}
 _LOW, _HIGH = 0.5, 99.5
 _SMALLEST = 48
 
@@ -51,8 +54,8 @@ def register(
     Pixel ``(0, 0)`` is the centre of the top-left pixel.
 
     Args:
-        thermal: ``HxW`` uint8, uint16 or float; black (0) or NaN up to the border counts as no
-            picture.
+        thermal: ``HxW`` uint8, uint16, float32 or float64; black (0) or NaN up to the border
+            counts as no picture.
         visible: ``HxWx3`` uint8 RGB; the size may differ.
         mode: ``homography``, or ``dense`` for a smooth field on top of one.
         initial: 3x3 map from visible to thermal pixels to begin with, such as a calibration's;
@@ -62,13 +65,21 @@ def register(
         EncodingError: An array has the wrong type or shape.
         UsageError: Unknown mode, or ``initial`` is no 3x3 that can be inverted.
     """
-    _check(thermal, visible, mode)
+    if mode not in {"homography", "dense"}:
+        raise UsageError(f"mode {mode!r}: is not one of homography, dense")
+    check_images(thermal, visible)
+    if min(*thermal.shape, *visible.shape[:2]) < _SMALLEST:
+        raise EncodingError(
+            f"thermal {thermal.shape}, visible {visible.shape[:2]}: registration needs at least "
+            f"{_SMALLEST} pixels a side"
+        )
     height, width = visible.shape[:2]
     size = (width, height)
     begin = _begin(initial, size, (thermal.shape[1], thermal.shape[0]))
     factor = work_factor(size)
     scene = _scene(thermal, visible, begin, factor)
-    found = estimate(scene, np.eye(3), THOROUGH, _EXPECTED, vote=True)
+    found = estimate(scene, IDENTITY, THOROUGH, _EXPECTED, vote=True)
+    found = estimate(scene, found, POLISH, _EXPECTED_LATER, vote=False)
     confidence = trust(scene, found)
     homography = normalised(begin @ rescaled(found, factor))
     if mode == "homography":
@@ -78,22 +89,21 @@ def register(
     return Registration(_through(begin, field * factor), None, confidence)
 
 
-def _check(thermal: NDArray[Any], visible: UInt8Image, mode: str) -> None:
-    if mode not in {"homography", "dense"}:
-        raise UsageError(f"mode {mode!r}: is not one of homography, dense")
-    if thermal.ndim != 2 or thermal.dtype.kind not in "uf":
+def check_images(thermal: NDArray[Any], visible: UInt8Image) -> None:
+    """Check the types and shapes of a pair of images.
+
+    Raises:
+        EncodingError: ``thermal`` is no ``HxW`` uint8, uint16, float32 or float64, or ``visible``
+            is no ``HxWx3`` uint8.
+    """
+    if thermal.ndim != 2 or str(thermal.dtype) not in _THERMAL_TYPES:
         raise EncodingError(
             f"thermal: {thermal.dtype} array of shape {thermal.shape}; "
-            "give HxW uint8, uint16 or float"
+            "give HxW uint8, uint16, float32 or float64"
         )
     if visible.dtype != np.uint8 or visible.ndim != 3 or visible.shape[2] != 3:
         raise EncodingError(
             f"visible: {visible.dtype} array of shape {visible.shape}; give HxWx3 uint8 RGB"
-        )
-    if min(*thermal.shape, *visible.shape[:2]) < _SMALLEST:
-        raise EncodingError(
-            f"thermal {thermal.shape}, visible {visible.shape[:2]}: registration needs at least "
-            f"{_SMALLEST} pixels a side"
         )
 
 
