@@ -12,6 +12,7 @@ from fusion_core.engine import Engine, open_bank, pick_device
 from fusion_core.errors import MaskError
 from fusion_core.memory import MemoryConfig
 from fusion_core.models import load_model
+from fusion_core.priors import PriorProvider, PriorsConfig, assess_pair, open_provider
 from fusion_core.registration import Registrar, check_images
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
 from fusion_core.types import Frame, ThermalImage, UInt8Image
@@ -28,7 +29,8 @@ def fuse(
 ) -> UInt8Image:
     """Fuse one registered pair of images.
 
-    Every call stands alone: no gain limits and no memory are carried from call to call.
+    Every call stands alone: no gain limits and no memory are carried from call to call. A model
+    that uses a scene prior is told what the embedded provider says about this pair.
 
     Args:
         thermal: ``HxW``, hot is bright: uint8 or float in [0, 1] as shown, or uint16 or float
@@ -56,7 +58,9 @@ def fuse(
             "a mask lies on the visible image's grid"
         )
     marked = None if mask is None else (np.asarray(mask) != 0).astype(np.float32)
-    return _engine(model, device).fuse(aligned, mask=marked).image
+    engine = _engine(model, device)
+    prior = assess_pair(_provider(), aligned) if engine.uses_prior else None
+    return engine.fuse(aligned, prior, marked).image
 
 
 def _luminance(thermal: NDArray[Any]) -> ThermalImage:
@@ -75,3 +79,9 @@ def _engine(model: str, device: str) -> Engine:
     """Return an engine whose memory bank stays as trained."""
     network = load_model(model, pick_device(device))
     return Engine(network, open_bank(network, MemoryConfig(mode="frozen")))
+
+
+@lru_cache(maxsize=1)
+def _provider() -> PriorProvider:
+    """Return the embedded provider."""
+    return open_provider("embedded", PriorsConfig(), "cpu")

@@ -15,6 +15,7 @@ from fusion_core.engine import Engine
 from fusion_core.metrics import compute_all, to_gray
 from fusion_core.models import Cues, load_model, load_weights
 from fusion_core.models.mdaif import MdaIF
+from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.training.dataset import pair_files
 from fusion_core.training.degradations import Degrader
@@ -51,10 +52,7 @@ def scenes(data: Path, every: int) -> Iterator[Scene]:
             if case.severities:
                 values = Degrader(case.severities, case.seed).apply(visible / np.float32(255))
                 degraded = np.rint(values.image * 255).astype(np.uint8)
-            found = provider.assess(degraded, thermal / np.float32(255))
-            prior = ScenePrior(
-                0, 0, "embedded", found.visible, found.thermal, found.tokens, found.quality
-            )
+            prior = assess_pair(provider, as_pair(degraded, thermal))
             yield Scene(group, degraded, visible, thermal, prior)
 
 
@@ -96,11 +94,14 @@ def fusing(engine: Engine, *, told: bool = False) -> Fuse:
     """Return one network as a method."""
 
     def fuse(visible: UInt8Image, thermal: UInt8Image, prior: ScenePrior) -> UInt8Image:
-        valid = np.ones(thermal.shape, bool)
-        pair = AlignedPair(0, visible, thermal / np.float32(255), valid)
-        return engine.fuse(pair, prior if told else None).image
+        return engine.fuse(as_pair(visible, thermal), prior if told else None).image
 
     return fuse
+
+
+def as_pair(visible: UInt8Image, thermal: UInt8Image) -> AlignedPair:
+    """Return two pictures as an aligned pair."""
+    return AlignedPair(0, visible, thermal / np.float32(255), np.ones(thermal.shape, bool))
 
 
 def in_turn(restore: Fuse, fuse: Fuse) -> Fuse:

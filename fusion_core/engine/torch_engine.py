@@ -102,7 +102,7 @@ class Engine:
         on_gpu = self._device.type == "cuda"
         self._precision = torch.float16 if on_gpu else fast_precision("cpu")
         self._stabiliser = Stabiliser(stability) if stability else None
-        self._relief = Relief() if relieved and not model.features.uses_prior else None
+        self._relief = Relief() if relieved and not self.uses_prior else None
         self._seam: tuple[Mask, FloatImage] | None = None
 
     @property
@@ -114,6 +114,11 @@ class Engine:
     def bank(self) -> MemoryBank | None:
         """The memory bank that the network reads and that good frames update."""
         return self._bank
+
+    @property
+    def uses_prior(self) -> bool:
+        """Whether a prior changes the result."""
+        return bool(self._model.features.uses_prior)
 
     def check_prior(self, name: str, width: int) -> None:
         """Refuse a provider whose tokens, of this width, the network cannot read.
@@ -155,7 +160,7 @@ class Engine:
         made = self._run(thermal, seen, self._cues(ycrcb, prior, mask), pair.stamp_ns)
         fused, chroma = made.luma, made.chroma
         # A network that restores does so outside the thermal view, too.
-        if not inside and not self._model.features.uses_prior:
+        if not inside and not self.uses_prior:
             weight = self._seam_weight(pair.valid)
             fused = _to_uint8((weight * fused + (1 - weight) * luma) / 255)
         if chroma is not None:

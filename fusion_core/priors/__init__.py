@@ -2,7 +2,7 @@
 
 from fusion_core.priors.keeper import PriorKeeper
 from fusion_core.priors.kinds import KINDS, THERMAL_KINDS, VISIBLE_KINDS
-from fusion_core.priors.provider import Assessment, PriorProvider, open_provider
+from fusion_core.priors.provider import Assessment, PriorProvider, assess_pair, open_provider
 from fusion_core.priors.settings import PriorsConfig
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "PriorKeeper",
     "PriorProvider",
     "PriorsConfig",
+    "assess_pair",
     "open_provider",
 ]

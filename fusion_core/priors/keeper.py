@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fusion_core.priors.change import ChangeDetector
-from fusion_core.priors.provider import PriorProvider
+from fusion_core.priors.provider import PriorProvider, assess_pair
 from fusion_core.priors.settings import PriorsConfig
 from fusion_core.runtime.closing import Closing
 from fusion_core.runtime.latest import LatestSlot
@@ -179,16 +179,7 @@ class PriorKeeper(Closing):
                     self._changed.notify_all()
 
     def _assess(self, job: _Job) -> ScenePrior:
-        found = self._provider.assess(job.pair.visible, job.pair.thermal)
-        return ScenePrior(
-            scene_id=job.scene,
-            stamp_ns=job.pair.stamp_ns,
-            provider=self._provider.name,
-            visible=found.visible,
-            thermal=found.thermal,
-            tokens=found.tokens,
-            quality=found.quality,
-        )
+        return assess_pair(self._provider, job.pair, job.scene)
 
     def _fail(self, error: Exception) -> None:
         failure = f"{self._provider.name}: {type(error).__name__}: {error}"

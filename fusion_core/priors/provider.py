@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from fusion_core.priors.settings import PriorsConfig
-from fusion_core.types import FloatImage, UInt8Image
+from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
 ProviderName = Literal["embedded", "clip", "blip2"]
 
@@ -53,6 +53,20 @@ class PriorProvider(Protocol):
             thermal: ``HxW`` float32 in [0, 1], or None when missing.
         """
         ...
+
+
+def assess_pair(provider: PriorProvider, pair: AlignedPair, scene_id: int = 0) -> ScenePrior:
+    """Return what a provider says about a pair as the prior of its scene."""
+    found = provider.assess(pair.visible, pair.thermal)
+    return ScenePrior(
+        scene_id=scene_id,
+        stamp_ns=pair.stamp_ns,
+        provider=provider.name,
+        visible=found.visible,
+        thermal=found.thermal,
+        tokens=found.tokens,
+        quality=found.quality,
+    )
 
 
 def open_provider(name: ProviderName, config: PriorsConfig, device: str) -> PriorProvider:

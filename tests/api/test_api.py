@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 import fusion_core as fc
+from fusion_core.engine import Engine
 from fusion_core.errors import CalibrationError, EncodingError, MaskError
+from fusion_core.models import load_model
+from fusion_core.priors import assess_pair
+from fusion_core.priors.embedded import EmbeddedProvider
+from fusion_core.types import AlignedPair
 
 RNG = np.random.default_rng(0)
 VISIBLE = RNG.integers(0, 256, (64, 80, 3), np.uint8)
@@ -85,3 +90,16 @@ def test_network_threads_spin_briefly_unless_told_otherwise(given, expected):
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="nonsense"):
         _ = fc.nonsense
+
+
+def test_a_model_that_uses_a_prior_is_told_one():
+    """The picture is that of the engine with the embedded provider's prior, not without."""
+    rng = np.random.default_rng(0)
+    thermal = rng.integers(0, 255, (64, 96), dtype=np.uint8)
+    visible = np.full((64, 96, 3), 180, np.uint8)
+    engine = Engine(load_model("mdaif"), None)
+    pair = AlignedPair(0, visible, thermal * np.float32(1 / 255), np.ones((64, 96), bool))
+    told = engine.fuse(pair, assess_pair(EmbeddedProvider(), pair)).image
+    found = fc.fuse(thermal, visible, model="mdaif", device="cpu")
+    assert np.array_equal(found, told)
+    assert not np.array_equal(found, engine.fuse(pair).image)
