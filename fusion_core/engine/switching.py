@@ -15,13 +15,16 @@ from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
 # What the restoring network was made for; the others harm m2pn-edge little.
 RESTORABLE = ("haze", "smoke", "rain", "snow", "noise")
+# Night scenes stay with the network of clear ones: the other lifts black to a flat gray.
+_DARK = 0.7
 
 
 class Switch:
     """Hysteresis on the prior, and a fade.
 
     A scene is degraded when the likeliest of ``RESTORABLE`` reaches ``enter``, and clear again when
-    it falls below ``leave``; in between, and without a prior, nothing changes. The share of the
+    it falls below ``leave``; in between, and without a prior, nothing changes. Night is never
+    degraded. The share of the
     degraded scene's picture then moves by ``1 / fade_frames`` per frame, so that no frame differs
     from the last by more than that part of what the two networks differ by.
 
@@ -48,7 +51,8 @@ class Switch:
         if prior is not None:
             likeliest = max((prior.visible.get(kind, 0.0) for kind in RESTORABLE), default=0.0)
             threshold = self._config.leave if self.degraded else self._config.enter
-            self.degraded = likeliest >= threshold
+            dark = prior.visible.get("low_light", 0.0) >= _DARK
+            self.degraded = likeliest >= threshold and not dark
         last = self._config.fade_frames
         if not self._shown:
             # Nothing was seen before that could jump.
