@@ -111,7 +111,7 @@ def test_the_detector_marks_the_next_frame(tmp_path):
 
 def test_what_cannot_work_is_refused_at_the_start(mask_file):
     with pytest.raises(UsageError, match="no detector is chosen"):
-        make(mask={"source": "detector"})
+        make(mask={"source": "detector"}, detector="none")
     with pytest.raises(
         UsageError, match="model 'm2pn-edge' takes no mask; choose model 'ctrlfuse'"
     ):
