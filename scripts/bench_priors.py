@@ -4,7 +4,7 @@ Parts: `scores` (per kind on the fixed test set), `night` (msrs), `smoke` (a plo
 `cost` (per call, and the scene-change detector per frame), `refresh` (frame path with and without
 refreshes by a provider that takes two seconds), `sheet` (contact sheet of the degradations).
 Parts of what the priors are for: `restoration` (mdaif against fusing alone and a cascade) and
-`prototypes` (what its prototypes and experts do).
+`prototypes` (what its prototypes and experts do), `look` (pictures).
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ def best_ms(work: Callable[[], object], count: int) -> float:
 
 
 PARTS = {part.__name__: part for part in (scores, night, smoke, cost, refresh, sheet)}
-RESTORING = ("restoration", "prototypes")
+RESTORING = ("restoration", "prototypes", "look")
 
 
 def main() -> None:
@@ -282,6 +282,8 @@ def main() -> None:
             restoring.restoration(options.data, options.restorer, options.every, slow=options.slow)
         elif part == "prototypes":
             restoring.prototypes(options.data, options.every)
+        elif part == "look":
+            restoring.look(options.data)
         else:
             PARTS[part](options.data)
 

@@ -25,6 +25,15 @@ from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 GROUPS = ("clean", "haze", "rain", "snow", "smoke", "low_light", "mixed")
+LOOK = ("m2pn-edge", "mdaif")
+# Frames, and what is done to them beyond what they show.
+SEEN: tuple[tuple[str, dict[str, float]], ...] = (
+    ("0117_1620_0120", {}),
+    ("0117_1620_0540", {}),
+    ("0117_1620_0120", {"rain": 0.8}),
+    ("1230_1202_0060", {"snow": 0.8}),
+    ("1230_1202_0060", {}),
+)
 Fuse = Callable[[UInt8Image, UInt8Image, ScenePrior], UInt8Image]
 
 
@@ -140,7 +149,7 @@ def score(fused: UInt8Image, scene: Scene) -> tuple[float, float, float]:
 
 @torch.inference_mode()
 def prototypes(data: Path, every: int) -> None:
-    """Plot prototype activations and expert loads per group; print the balance."""
+    """Plot prototype activations and expert loads; print the balance and the restored luma."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -150,6 +159,7 @@ def prototypes(data: Path, every: int) -> None:
     assert isinstance(model, MdaIF)
     activations: dict[str, list[np.ndarray]] = {group: [] for group in GROUPS}
     gates: dict[str, list[np.ndarray]] = {group: [] for group in GROUPS}
+    luma: dict[str, list[tuple[float, float]]] = {group: [] for group in GROUPS}
     for scene in scenes(data, every):
         planes = cv2.cvtColor(scene.degraded, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
         colour = torch.from_numpy(planes).permute(2, 0, 1)[None].float() / 255
@@ -158,6 +168,10 @@ def prototypes(data: Path, every: int) -> None:
         made = model.restore(hot, colour[:, :1], cues)
         activations[scene.group].append(made.activations[0].numpy())
         gates[scene.group].append(made.gates[0].numpy())
+        clean = torch.from_numpy(cv2.cvtColor(scene.clean, cv2.COLOR_RGB2YCrCb)[..., 0]) / 255
+        both = (colour[0, 0], made.visible[0, 0].clamp(0, 1))
+        errors = [float((shown - clean).square().mean()) for shown in both]
+        luma[scene.group].append((errors[0], errors[1]))
     figure, axes = plt.subplots(2, 4, figsize=(12, 5), layout="constrained")
     for level in range(4):
         for row, (title, values) in enumerate((("prototype", activations), ("expert", gates))):
@@ -171,6 +185,9 @@ def prototypes(data: Path, every: int) -> None:
                 panel.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=7, color="w")
     figure.colorbar(shown, ax=axes, shrink=0.6)
     figure.savefig(IMAGES / "mdaif_prototypes.png", dpi=80)
+    for group, found in luma.items():
+        before, after = np.mean(-10 * np.log10(np.maximum(found, 1e-5)), 0)
+        print(f"{group}: visible luma {before:.2f} dB degraded, {after:.2f} dB restored")
     work = np.array([gate for found in gates.values() for gate in found])
     for level in range(4):
         importance, load = work[:, level].mean(0), (work[:, level] > 0).mean(0)
@@ -179,3 +196,21 @@ def prototypes(data: Path, every: int) -> None:
             f"stride {4 * 2**level}: share of work {np.round(importance, 3).tolist()}, "
             f"cv^2 of importance {spread[0]:.3f}, of load {spread[1]:.3f}"
         )
+
+
+def look(data: Path) -> None:
+    """Draw real smoke and made rain and snow: visible, thermal, m2pn-edge, mdaif."""
+    provider, rows = EmbeddedProvider(), []
+    plain, restoring = (fusing(Engine(load_model(name), None), told=True) for name in LOOK)
+    for stem, severities in SEEN:
+        rgb = np.asarray(cv2.imread(str(data / f"video_frames/vi/{stem}.png"))[..., ::-1], np.uint8)
+        thermal = np.asarray(cv2.imread(str(data / f"video_frames/ir/{stem}.png"), 0), np.uint8)
+        values = Degrader(severities, 3).apply(rgb / np.float32(255)).image
+        visible = np.rint(values * 255).astype(np.uint8)
+        prior = assess_pair(provider, as_pair(visible, thermal))
+        fused = [method(visible, thermal, prior) for method in (plain, restoring)]
+        tiles = [visible, cv2.cvtColor(thermal, cv2.COLOR_GRAY2RGB), *fused]
+        size = (320, 240)
+        rows.append(np.hstack([cv2.resize(t, size, interpolation=cv2.INTER_AREA) for t in tiles]))
+    sheet = np.vstack(rows)[..., ::-1]
+    cv2.imwrite(str(IMAGES / "mdaif.jpg"), sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])

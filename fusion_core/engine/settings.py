@@ -28,11 +28,11 @@ class AdaptConfig:
     enter: Annotated[
         float,
         Field(ge=0, le=1, description="Model auto: probability from which a scene is degraded."),
-    ] = 0.7
+    ] = 0.6
     leave: Annotated[
         float,
         Field(ge=0, le=1, description="Model auto: probability below which it is clear again."),
-    ] = 0.4
+    ] = 0.45
     fade_frames: Annotated[
         int,
         Field(

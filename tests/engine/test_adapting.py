@@ -44,9 +44,9 @@ def engines():
 
 
 def test_scene_changes_model_with_hysteresis():
-    """Enter at 0.7, leave below 0.4."""
+    """Enter at 0.6, leave below 0.45."""
     switch = Switch(AdaptConfig(fade_frames=1))
-    told = [0.1, 0.6, 0.75, 0.5, 0.41, 0.39, 0.6, 0.7]
+    told = [0.1, 0.55, 0.75, 0.5, 0.46, 0.44, 0.55, 0.6]
     shares = [switch.update(prior(haze=p)) for p in told]
     assert shares == [0, 0, 1, 1, 1, 0, 0, 1]
 
@@ -56,6 +56,9 @@ def test_what_the_restoring_model_cannot_undo_does_not_change_the_model():
     assert switch.update(prior(low_light=1.0, jpeg=1.0)) == 0
     assert switch.update(prior(low_light=0.9, haze=0.9)) == 0
     assert switch.update(prior(low_light=0.3, rain=0.9)) == 1
+    assert switch.update(prior(rain=0.0)) == 0
+    # 1 - 0.6 * 0.6: haze or smoke, whichever it is.
+    assert switch.update(prior(haze=0.4, smoke=0.4)) == 1
     assert switch.update(None) == 1
 
 
@@ -71,7 +74,7 @@ def test_first_picture_is_already_that_of_the_right_model():
 
 
 def test_thresholds_in_the_wrong_order_are_refused():
-    with pytest.raises(UsageError, match=r"adapt.leave 0.9 is above adapt.enter 0.7"):
+    with pytest.raises(UsageError, match=r"adapt.leave 0.9 is above adapt.enter 0.6"):
         Switch(AdaptConfig(leave=0.9))
 
 
