@@ -1,9 +1,14 @@
 """Segmenters behind their protocol; SAM as a tiny random one of the real class."""
 
+import copy
+import dataclasses
+
 import pytest
 import torch
 
 from fusion_core.errors import WeightsError
+from fusion_core.models import Cues
+from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
 from fusion_core.models.segmenters import EmbeddedSegmenter, SamSegmenter
 
 
@@ -83,6 +88,23 @@ def test_absent_and_unfit_weights_of_sam_are_named(tiny_sam, tmp_path):
         SamSegmenter(str(tmp_path / "nowhere"))(torch.rand(1, 1, 64, 64), prompts)
     with pytest.raises(WeightsError, match="takes prompts of width 32, the fusion network gives"):
         SamSegmenter(str(tiny_sam))(torch.rand(1, 1, 64, 64), prompts)
+
+
+def test_a_network_learns_through_sam_and_keeps_none_of_it(tiny_sam):
+    config = dataclasses.replace(ROBOT, dim=32, segmenter="sam", evidence=False)
+    model = CtrlFuse("ctrlfuse-full", config).train()
+    model.steer(2.0, str(tiny_sam))
+    assert model.gain == 2.0
+    thermal, visible = torch.rand(2, 1, 1, 64, 80)
+    mask = torch.zeros_like(thermal)
+    mask[..., 20:40, 30:50] = 1
+    output = model(thermal, visible, model.bank, Cues(mask=mask))
+    assert output.logits.shape == (1, 2, 64, 80)
+    output.logits.mean().backward()
+    assert all(float(e.queries.grad.abs().max()) > 0 for e in model.encoders)
+    kept = copy.deepcopy(model)
+    assert kept.segmenter is model.segmenter
+    assert not any("segmenter" in name for name in model.state_dict())
 
 
 @torch.no_grad()
