@@ -37,7 +37,9 @@ class Config:
 
     model: Annotated[
         str,
-        Field(description="One of `fusion models`, or a checkpoint of `fusion train`."),
+        Field(
+            description="One of `fusion models`, auto (the prior picks), or a checkpoint of `fusion train`."
+        ),
     ] = "m2pn-edge"
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
