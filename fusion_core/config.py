@@ -37,9 +37,7 @@ class Config:
 
     model: Annotated[
         str,
-        Field(
-            description="One of `fusion models`, auto (the prior picks), or a checkpoint of `fusion train`."
-        ),
+        Field(description="One of `fusion models`, auto: the prior picks, or a checkpoint's path."),
     ] = "m2pn-edge"
     device: Annotated[
         Literal["auto", "cpu", "cuda"],

@@ -49,7 +49,7 @@ class Run:
     thermal_topic: Annotated[str | None, tyro.conf.arg(metavar="T")] = None
     """Topic of the thermal images in the bag; found by type and name when not given."""
     model: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """One of `fusion models`, auto (the prior picks), or a weights.safetensors of `fusion train`."""
+    """One of `fusion models`, auto (the prior picks), or weights.safetensors of `fusion train`."""
     prior: Literal["embedded", "clip", "blip2", "none"] | None = None
     """Provider of scene priors."""
     detector: Annotated[str | None, tyro.conf.arg(metavar="default|none|FILE.onnx")] = None
