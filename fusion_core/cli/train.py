@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -12,6 +12,7 @@ from fusion_core.errors import UsageError
 
 if TYPE_CHECKING:
     from fusion_core.training import Place
+    from fusion_core.training.loop import Trainer
 
 
 @dataclass(frozen=True)
@@ -85,38 +86,26 @@ class Train:
         return self._train_fuser(place)
 
     def _train_fuser(self, place: Place) -> int:
-        from tqdm import tqdm
-
         from fusion_core.training import FusionTrainer, load_pairs, load_recipe
 
+        self._refuse("prior", "kind")
         recipe = load_recipe(
             self.model, self.ablation, steps=self.steps, init=str(self.init) if self.init else None
         )
         trainer = FusionTrainer(recipe, load_pairs(self.data), place, resume=self.resume)
-        with tqdm(total=recipe.steps, initial=trainer.step, unit="step", desc=self.model) as bar:
-            trainer.run(bar.update)
-        print(f"{self.out / 'weights.safetensors'}: {trainer.step} steps, {trainer.seconds:.0f} s")
-        return 0
+        return self._drive(trainer)
 
     def _train_prompted(self, place: Place) -> int:
-        from tqdm import tqdm
-
         from fusion_core.training.prompting import PromptTrainer, load_masked, load_prompt_recipe
 
-        if self.ablation:
-            raise UsageError(f"--ablation {self.ablation}: of M2PN only; leave it out")
+        self._refuse("ablation", "prior", "kind")
         recipe = load_prompt_recipe(
             self.model, steps=self.steps, init=str(self.init) if self.init else None
         )
         trainer = PromptTrainer(recipe, load_masked(self.data), place, resume=self.resume)
-        with tqdm(total=recipe.steps, initial=trainer.step, unit="step", desc=self.model) as bar:
-            trainer.run(bar.update)
-        print(f"{self.out / 'weights.safetensors'}: {trainer.step} steps, {trainer.seconds:.0f} s")
-        return 0
+        return self._drive(trainer)
 
     def _train_restoring(self, place: Place) -> int:
-        from tqdm import tqdm
-
         from fusion_core.priors import PriorsConfig, open_provider
         from fusion_core.training.restoring import (
             RestoringTrainer,
@@ -137,36 +126,40 @@ class Train:
             provider = open_provider(recipe.prior, PriorsConfig(), place.device)
         pictures = load_pictures(self.data)
         trainer = RestoringTrainer(recipe, pictures, provider, place, resume=self.resume)
-        with tqdm(total=recipe.steps, initial=trainer.step, unit="step", desc=self.model) as bar:
-            trainer.run(bar.update)
-        print(f"{self.out / 'weights.safetensors'}: {trainer.step} steps, {trainer.seconds:.0f} s")
-        return 0
+        return self._drive(trainer)
 
     def _train_detector(self, place: Place) -> int:
-        from tqdm import tqdm
-
         from fusion_core.training.detector import DetectorRecipe, DetectorTrainer, load_pool
 
-        for option in ("ablation", "init"):
-            if given := getattr(self, option):
-                raise UsageError(f"--{option} {given}: not for the detector; leave it out")
+        self._refuse("ablation", "init", "prior", "kind")
         recipe = DetectorRecipe() if self.steps is None else DetectorRecipe(steps=self.steps)
         pool = load_pool(self.data, self.out / "rendered", recipe.rendered_seeds)
         trainer = DetectorTrainer(recipe, pool, place, resume=self.resume)
-        with tqdm(total=recipe.steps, initial=trainer.step, unit="step", desc=self.model) as bar:
-            trainer.run(bar.update)
-        written = trainer.export()
-        print(f"{written}: {trainer.step} steps, {trainer.seconds:.0f} s")
-        return 0
+        code = self._drive(trainer)
+        print(trainer.export())
+        return code
 
     def _train_prior(self) -> int:
         """Train the embedded provider in one go, on the CPU."""
         from fusion_core.training.priors import PriorRecipe, train_prior
 
-        if self.resume or self.ablation or self.init or self.compile:
-            raise UsageError(
-                "--model prior: trains in one go, without --resume, --ablation, --init, --compile"
-            )
+        self._refuse("resume", "ablation", "init", "compile", "prior", "kind")
         recipe = PriorRecipe() if self.steps is None else PriorRecipe(steps=self.steps)
         print(train_prior(self.data, self.out, recipe, self.seed))
+        return 0
+
+    def _refuse(self, *options: str) -> None:
+        """Refuse options that mean nothing to this network."""
+        for option in options:
+            if given := getattr(self, option):
+                raise UsageError(f"--{option} {given}: not for {self.model}; leave it out")
+
+    def _drive(self, trainer: Trainer[Any, Any]) -> int:
+        """Train to the end of the recipe, with a progress bar."""
+        from tqdm import tqdm
+
+        steps = trainer.recipe.steps
+        with tqdm(total=steps, initial=trainer.step, unit="step", desc=self.model) as bar:
+            trainer.run(bar.update)
+        print(f"{self.out}: {trainer.step} steps, {trainer.seconds:.0f} s")
         return 0

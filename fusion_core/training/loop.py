@@ -147,9 +147,9 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
     def _optimiser(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(self.model.parameters(), weight_decay=self.recipe.weight_decay)
 
+    @abstractmethod
     def _rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
-        raise NotImplementedError
 
     def _begin(self) -> None:
         """Prepare the initial weights of a new run."""
