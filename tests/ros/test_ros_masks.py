@@ -40,8 +40,9 @@ def test_a_mask_emphasises_until_an_empty_one_comes(start):
     marked = pixels(node.fuse_pair(images, 200, 7)).copy()
     change = np.abs(plain.astype(int) - marked).max(axis=2)
     assert change[MARKED > 0].mean() > 1
-    until(node, "mask given", 2, lambda: publish(node, np.zeros_like(MARKED)))
     for index in range(3, 40):
+        # Masks are best effort: one may be lost, as the first of a new publisher.
+        publish(node, np.zeros_like(MARKED))
         again = pixels(node.fuse_pair(images, index * 100, 7))
         if np.array_equal(again, plain):
             break
