@@ -8,9 +8,9 @@ MARKED[40:80, 60:90] = 255
 
 
 def start_steered(start, **parameters):
-    node = start(
-        model="ctrlfuse", prior="none", stability=0.0, **{"mask.source": "none", **parameters}
-    )
+    # The same thermal picture again and again is no closed shutter here.
+    still = {"thermal.freeze_frames": 0, "mask.source": "none"}
+    node = start(model="ctrlfuse", prior="none", stability=0.0, **still, **parameters)
     return node, node.connect()
 
 
