@@ -174,7 +174,7 @@ def test_killed_and_resumed_run_ends_with_the_same_bits_and_loads_as_a_model(tmp
     for name in ("checkpoint.safetensors", "weights.safetensors"):
         whole, again = (load_file(tmp_path / run / name) for run in ("whole", "broken"))
         assert all(torch.equal(value, again[key]) for key, value in whole.items())
-    model = load_model("ctrlfuse", weights=tmp_path / "whole" / "weights.safetensors")
+    model = load_model(str(tmp_path / "whole" / "weights.safetensors"))
     assert model.features.uses_mask
     assert (tmp_path / "whole" / "sheets" / "000004.png").is_file()
     with pytest.raises(UsageError, match="a run lies here"):
