@@ -36,8 +36,9 @@ class Synchronizer:
     A pair leaves as soon as no coming partner can be nearer: the partner stream has reached the
     master's stamp, or its rate says that the next frame will be farther away. A partner that is
     late is waited for until a stamp ``wait_ms`` past the master's has been seen on either stream;
-    a stream that has been silent for ``reuse_ms + wait_ms`` is not waited for. Where the offsets
-    move one stream back relative to the other, it is given as much time more.
+    a stream that has been silent for ``reuse_ms + wait_ms`` (and two of its own periods) is not
+    waited for. Where the offsets move one stream back relative to the other, it is given as much
+    time more.
 
     Frames read = frames used + frames dropped + frames pending, always. A frame is *used* once, in
     its first pair; taking it again (``reused``) counts nowhere. Causes of drops:
@@ -158,7 +159,9 @@ class Synchronizer:
         if latest is not None and latest - stamp >= self._wait:
             return False
         seen = partner.newest if partner.newest is not None else self._master.first
-        if seen is not None and stamp - seen > self._reuse + self._wait:
+        # A slow stream is not silent: its next frame is due only after its period.
+        silence = max(self._reuse, 2 * (partner.period_ns or 0)) + self._wait
+        if seen is not None and stamp - seen > silence:
             return False
         nearest = self._nearest(stamp)
         predicted = partner.predict(stamp)

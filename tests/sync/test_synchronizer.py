@@ -97,6 +97,16 @@ def test_late_delivery_within_the_wait_does_not_break_pairs():
     assert lost(synchronizer) == {}
 
 
+def test_slow_streams_wait_for_the_partner_that_is_due():
+    """At 4 Hz the thermal frame 15 ms after each visible one is not a stream fallen silent."""
+    visible = [250 * n for n in range(20)]
+    synchronizer = Synchronizer(SyncConfig())
+    pairs = run(synchronizer, merged(visible, [t + 15 for t in visible]))
+    skews = [pair.skew_ns for pair in pairs]
+    assert skews[3:] == [15 * MS] * 17  # after three frames the period is known
+    assert_accounted(synchronizer)
+
+
 def test_slow_thermal_is_reused_for_every_visible_frame():
     # 9 Hz against 30 Hz: a thermal frame is at most 111 ms old, within the reuse of 150 ms.
     synchronizer = Synchronizer(SyncConfig())
