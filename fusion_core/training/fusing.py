@@ -10,17 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from fusion_core.memory import MemoryBank, MemoryConfig, judge
-from fusion_core.models import NO_CUES, Fuser, FuserOutput, load_weights, save_weights
+from fusion_core.models import NO_CUES, Fuser, FuserOutput
 from fusion_core.training.ablation import build_network
 from fusion_core.training.dataset import Batch, Pair, make_batch, split_by_scene
 from fusion_core.training.discriminator import Discriminator
-from fusion_core.training.loop import Place, Trainer, cosine_rate
+from fusion_core.training.fusers import FuserTrainer
+from fusion_core.training.loop import Place
 from fusion_core.training.objective import objective
 from fusion_core.training.recipe import Recipe
 from fusion_core.training.validation import validate
 
 
-class FusionTrainer(Trainer[Recipe, Fuser]):
+class FusionTrainer(FuserTrainer[Recipe, Fuser]):
     """Trains M2PN, its memory bank included.
 
     Args:
@@ -82,19 +83,13 @@ class FusionTrainer(Trainer[Recipe, Fuser]):
         with self._autocast():
             return batch, self.fuse(batch.thermal, batch.visible, slots, NO_CUES)
 
-    def _rate(self, step: int) -> float:
-        r = self.recipe
-        return cosine_rate(
-            step, steps=r.steps, peak=r.learning_rate, final=r.final_rate, warmup=r.warmup
-        )
-
     def _begin(self) -> None:
         """Load the weights to start from, if any.
 
         Without, the random slots are brought to the length of the first scene vectors.
         """
         if self.recipe.init:
-            load_weights(self.model, self.recipe.init)
+            super()._begin()
             return
         with torch.no_grad():
             query = self._fuse_batch(self.model.bank)[1].query.float()
@@ -110,7 +105,7 @@ class FusionTrainer(Trainer[Recipe, Fuser]):
         for old in self.place.out.glob("bank-*.safetensors"):
             if old.name != scalars["bank"]:
                 old.unlink()
-        save_weights(self.average, self.place.out / "weights.safetensors", scalars)
+        super()._write(scalars)
 
     def _validate(self, sheet: Path) -> dict[str, float]:
         return validate(self.average, self.held_out, self.recipe.loss, sheet)

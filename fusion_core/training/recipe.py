@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from fusion_core.errors import ConfigError, UsageError
 from fusion_core.training.ablation import find_ablation
 from fusion_core.training.augment import Augmentation
+from fusion_core.training.fusers import FuserSchedule
 from fusion_core.training.loop import Schedule
 
 RecipeT = TypeVar("RecipeT", bound=Schedule)
@@ -53,17 +54,14 @@ class LossWeights:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(Schedule):
+class Recipe(FuserSchedule):
     """One training run of M2PN.
 
     Attributes:
-        model: Network to train.
         ablation: Part that is taken out; empty is the full system.
-        init: Weights file to start from; empty starts from random weights.
         judge: What scores the fused crops for the memory: ``handcrafted`` or ``discriminator``.
         batch: Crops per step.
         crop: Edge of a crop in pixels.
-        final_rate: End of the cosine.
         momentum: Share of a good scene vector in its memory slot's update.
         kappa: Good means: score above mean + kappa * std of the judged history.
         replace_after: An accepted vector takes the slot unused for this many queries.
@@ -71,15 +69,12 @@ class Recipe(Schedule):
         augmentation: Ranges of the changes to crops.
     """
 
-    model: str
     batch: Annotated[int, Field(ge=1)] = 16
     crop: Annotated[int, Field(ge=16)] = 128
-    final_rate: Annotated[float, Field(gt=0)] = 1e-6
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
     kappa: float = 0.5
     replace_after: Annotated[int, Field(ge=1)] = 4000
     ablation: str = ""
-    init: str = ""
     judge: Literal["handcrafted", "discriminator"] = "handcrafted"
     loss: LossWeights = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)

@@ -8,26 +8,23 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from fusion_core.training.augment import Augmentation
-from fusion_core.training.loop import Schedule
+from fusion_core.training.fusers import FuserSchedule
 from fusion_core.training.prompting.loss import PromptWeights
 from fusion_core.training.prompting.masks import Spoiling
 from fusion_core.training.recipe import LossWeights, read_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromptRecipe(Schedule):
+class PromptRecipe(FuserSchedule):
     """One training run.
 
     Attributes:
-        model: Network to train.
         batch: Crops per step.
         crop: Edge of a crop in pixels.
-        final_rate: End of the cosine.
         segmenter_from: Step from which only the segmenter learns, on a cosine of its own, from the
             segmentation alone; 0: everything learns together to the end. Together, the gradient
             of the fused picture drowns that of the segmentation, and the segmenter repeats the
             mask that is given.
-        init: Weights file to start from; empty starts from random weights.
         reference: Weights of the objective of the reference fusion.
         prompt: Weights of what concerns the mask.
         augmentation: Ranges of the changes to the pictures.
@@ -36,12 +33,9 @@ class PromptRecipe(Schedule):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    model: str
     batch: Annotated[int, Field(ge=1)] = 8
     crop: Annotated[int, Field(ge=32)] = 128
-    final_rate: Annotated[float, Field(gt=0)] = 1e-6
     segmenter_from: Annotated[int, Field(ge=0)] = 0
-    init: str = ""
     reference: LossWeights
     prompt: PromptWeights
     augmentation: Augmentation = field(default_factory=Augmentation)

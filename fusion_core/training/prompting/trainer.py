@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from fusion_core.models import CtrlFuse, Cues, Fuser, create_model, load_weights, save_weights
+from fusion_core.models import CtrlFuse, Cues, Fuser, create_model
 from fusion_core.training.dataset import split_by_scene
-from fusion_core.training.loop import Place, Trainer, cosine_rate
+from fusion_core.training.fusers import FuserTrainer
+from fusion_core.training.loop import Place, cosine_rate
 from fusion_core.training.prompting.data import (
     MaskedPair,
     PromptBatch,
@@ -27,7 +27,7 @@ _SHEET_ROWS = 8
 _WEAK_EVIDENCE = 1.0
 
 
-class PromptTrainer(Trainer[PromptRecipe, Fuser]):
+class PromptTrainer(FuserTrainer[PromptRecipe, Fuser]):
     """Trains CtrlFuse.
 
     Args:
@@ -95,13 +95,6 @@ class PromptTrainer(Trainer[PromptRecipe, Fuser]):
             final=r.final_rate,
             warmup=r.warmup,
         )
-
-    def _begin(self) -> None:
-        if self.recipe.init:
-            load_weights(self.model, self.recipe.init)
-
-    def _write(self, scalars: Mapping[str, Any]) -> None:
-        save_weights(self.average, self.place.out / "weights.safetensors", scalars)
 
     @torch.no_grad()
     def _validate(self, sheet: Path) -> dict[str, float]:

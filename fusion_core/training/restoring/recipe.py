@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from fusion_core.errors import UsageError
 from fusion_core.priors import VISIBLE_KINDS
-from fusion_core.training.loop import Schedule
+from fusion_core.training.fusers import FuserSchedule
 from fusion_core.training.recipe import LossWeights, read_recipe
 
 _Weight = Annotated[float, Field(ge=0)]
@@ -45,15 +45,12 @@ class RestoringLoss:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestoringRecipe(Schedule):
+class RestoringRecipe(FuserSchedule):
     """One training run.
 
     Attributes:
-        model: Network to train.
         batch: Crops per step.
         crop: Edge of a crop in pixels.
-        final_rate: End of the cosine.
-        init: Weights file to start from; empty starts from random weights.
         pool: Degraded pictures that crops are drawn from.
         fresh: Pictures of the pool that every step renews.
         clean: Share of visible pictures that stay clean.
@@ -70,11 +67,8 @@ class RestoringRecipe(Schedule):
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    model: str
     batch: Annotated[int, Field(ge=1)] = 5
     crop: Annotated[int, Field(ge=32)] = 160
-    final_rate: Annotated[float, Field(gt=0)] = 1e-6
-    init: str = ""
     pool: Annotated[int, Field(ge=1)] = 48
     fresh: Annotated[int, Field(ge=1)] = 2
     clean: _Share = 0.18

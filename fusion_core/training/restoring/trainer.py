@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fusion_core.models import Cues, create_model, load_weights, save_weights
+from fusion_core.models import Cues, create_model
 from fusion_core.models.mdaif import MdaIF, Restored
 from fusion_core.priors import PriorProvider
 from fusion_core.training.dataset import split_by_scene
-from fusion_core.training.loop import Place, Trainer, cosine_rate
+from fusion_core.training.fusers import FuserTrainer
+from fusion_core.training.loop import Place
 from fusion_core.training.restoring.objective import restoring_objective
 from fusion_core.training.restoring.pictures import Picture
 from fusion_core.training.restoring.pool import Pool, RestoringBatch
@@ -23,7 +24,7 @@ from fusion_core.training.restoring.restorer import Restorer
 from fusion_core.training.restoring.validation import validate
 
 
-class RestoringTrainer(Trainer[RestoringRecipe, MdaIF | Restorer]):
+class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
     """Trains MdaIF or the restorer.
 
     Args:
@@ -62,19 +63,6 @@ class RestoringTrainer(Trainer[RestoringRecipe, MdaIF | Restorer]):
         with self._autocast():
             made = restore(self.model, batch)
         return restoring_objective(made, batch, self.model.orthonormality(), self.recipe.loss)
-
-    def _rate(self, step: int) -> float:
-        r = self.recipe
-        return cosine_rate(
-            step, steps=r.steps, peak=r.learning_rate, final=r.final_rate, warmup=r.warmup
-        )
-
-    def _begin(self) -> None:
-        if self.recipe.init:
-            load_weights(self.model, self.recipe.init)
-
-    def _write(self, scalars: Mapping[str, Any]) -> None:
-        save_weights(self.average, self.place.out / "weights.safetensors", scalars)
 
     def _validate(self, sheet: Path) -> dict[str, float]:
         return validate(self.average, self.held_out, self._provider, sheet)
