@@ -51,6 +51,16 @@ def gradient_loss(fused: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
     return (sobel_magnitude(fused) - target).abs().mean()
 
 
+def overshoot_loss(fused: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
+    """Return the mean of the fused Sobel magnitude beyond the larger one of the sources.
+
+    Edges that no source has are artefacts (Petrovic, Xydeas 2005, N_abf); :func:`gradient_loss`
+    alone pays no more for one of them than for a lost edge.
+    """
+    limit = torch.maximum(sobel_magnitude(thermal), sobel_magnitude(visible))
+    return (sobel_magnitude(fused) - limit).relu().mean()
+
+
 def complement_loss(fused: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
     """Return 2 - corr(fused - visible, thermal) - corr(fused - thermal, visible), mean over crops.
 

@@ -14,6 +14,7 @@ from fusion_core.training.losses import (
     brighter_intensity_loss,
     complement_loss,
     gradient_loss,
+    overshoot_loss,
     repel,
     select,
     selected_intensity_loss,
@@ -45,6 +46,8 @@ def objective(output: FuserOutput, batch: Batch, weights: LossWeights) -> dict[s
         terms["ssim"] = weights.ssim * (2 - ssim(fused, thermal) - ssim(fused, visible))
     if weights.gradient:
         terms["gradient"] = weights.gradient * gradient_loss(fused, thermal, visible)
+    if weights.overshoot:
+        terms["overshoot"] = weights.overshoot * overshoot_loss(fused, thermal, visible)
     if weights.complement:
         terms["complement"] = weights.complement * complement_loss(fused, thermal, visible)
     if weights.contrast and "thermal_graph" in output.nodes:

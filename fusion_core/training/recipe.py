@@ -34,6 +34,7 @@ class LossWeights:
             guard forbid it.
         ssim: Structural dissimilarity to both sources, summed.
         gradient: L1 to the larger Sobel magnitude.
+        overshoot: Sobel magnitude beyond that.
         complement: What fused adds to one source correlates with the other source.
         contrast: Contrastive terms between scene vectors (M2PN, L_ctr).
         k: Threshold of the selection in standard deviations.
@@ -47,6 +48,7 @@ class LossWeights:
     brighter: _Weight = 0.0
     ssim: _Weight = 15.0
     gradient: _Weight = 15.0
+    overshoot: _Weight = 0.0
     complement: _Weight = 0.0
     contrast: _Weight = 1.0
     k: float = 0.1

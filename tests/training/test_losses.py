@@ -42,6 +42,19 @@ def test_gradient_loss_takes_the_larger_gradient(images):
     assert actual.item() == pytest.approx(expected, rel=1e-9)
 
 
+def test_overshoot_is_gradient_beyond_both_sources(images):
+    fused, thermal, visible = images
+    limit = np.maximum(sobel_by_scipy(thermal), sobel_by_scipy(visible))
+    expected = np.maximum(sobel_by_scipy(fused) - limit, 0).mean()
+    actual = losses.overshoot_loss(*(as_tensor(image) for image in images))
+    assert actual.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_copy_of_a_source_does_not_overshoot(images):
+    fused = as_tensor(images[0])
+    assert losses.overshoot_loss(fused, fused, as_tensor(images[1])).item() == 0
+
+
 def test_ssim_is_scikit_images(images):
     _, full = structural_similarity(
         images[0],
