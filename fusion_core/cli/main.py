@@ -12,6 +12,7 @@ import tyro
 from fusion_core.cli.bench import Bench
 from fusion_core.cli.calibrate import Calibrate
 from fusion_core.cli.evaluate import Evaluate
+from fusion_core.cli.export import Export
 from fusion_core.cli.models import Models
 from fusion_core.cli.run import Run
 from fusion_core.cli.train import Train
@@ -22,6 +23,7 @@ _VERBS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "evaluate": Evaluate,
     "calibrate": Calibrate,
+    "export": Export,
     "models": Models,
     "bench": Bench,
 }

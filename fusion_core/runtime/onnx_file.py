@@ -1,0 +1,71 @@
+"""Networks as ONNX files."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from fusion_core.errors import MissingExtraError
+from fusion_core.runtime.files import atomic_path
+
+_OPSET: Final = 18
+
+
+def write_onnx(
+    network: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    path: Path,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write a network, as it computes in evaluation mode; the file is whole or as it was.
+
+    Args:
+        network: Takes the inputs by position, returns tensors.
+        inputs: Name -> example; the file is for inputs of these sizes.
+        outputs: Names of the outputs.
+        path: File to write.
+        metadata: Lines to keep with the network.
+
+    Raises:
+        MissingExtraError: The exporter's packages are not installed.
+        OSError: The file cannot be written.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(
+            f"{path}: writing ONNX needs onnx and onnxscript; run: pip install fusion-core[train]"
+        ) from None
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():  # the exporter's own use of old names
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network.cpu().eval(),
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    # The exporter notes the source line of every node, with the paths of the machine at hand.
+    for noted in (
+        proto.graph,
+        *proto.graph.node,
+        *proto.graph.value_info,
+        *proto.graph.initializer,
+    ):
+        noted.ClearField("metadata_props")
+    onnx.helper.set_model_props(proto, dict(metadata))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(proto.SerializeToString())

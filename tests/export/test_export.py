@@ -1,0 +1,111 @@
+"""ONNX files of fusion networks, run by ONNX Runtime beside PyTorch."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from fusion_core.cli.main import main
+from fusion_core.errors import UsageError
+from fusion_core.export import export_network
+from fusion_core.models import Cues, create_model
+from fusion_core.models.m2pn import M2PN, M2PNConfig
+from fusion_core.models.mdaif import MdaIF, MdaIFConfig
+
+HEIGHT, WIDTH = 64, 96
+TOLERANCE = 1e-4  # float32 sums in another order; a gray level is 4e-3
+
+
+@pytest.fixture
+def rng():
+    return torch.Generator().manual_seed(5)
+
+
+def run(path, **inputs):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    outputs = [output.name for output in session.get_outputs()]
+    given = {name: tensor.numpy() for name, tensor in inputs.items()}
+    return dict(zip(outputs, session.run(None, given), strict=True)), session
+
+
+def pictures(rng):
+    return [torch.rand(1, 1, HEIGHT, WIDTH, generator=rng) for _ in range(2)]
+
+
+def test_a_network_with_memory(tmp_path, rng):
+    torch.manual_seed(0)
+    config = M2PNConfig(growth=4, layers=2, width=8, tail=(8,), dim=16, heads=2, slots=5, down=2)
+    model = M2PN("m2pn", config).eval()
+    path = tmp_path / "net.onnx"
+    made = export_network(model, path, (HEIGHT, WIDTH))
+    thermal, visible = pictures(rng)
+    slots = torch.randn(5, 16, generator=rng)  # not the bank it was written with
+    got, session = run(path, thermal=thermal, visible=visible, slots=slots)
+    with torch.inference_mode():
+        expected = model(thermal, visible, slots)
+    np.testing.assert_allclose(got["fused"], expected.fused, atol=TOLERANCE)
+    np.testing.assert_allclose(got["query"], expected.query, atol=TOLERANCE)
+    assert made.inputs == {
+        "thermal": (1, 1, HEIGHT, WIDTH),
+        "visible": (1, 1, HEIGHT, WIDTH),
+        "slots": (5, 16),
+    }
+    assert session.get_modelmeta().custom_metadata_map["model"] == "m2pn"
+
+
+def test_a_network_that_restores(tmp_path, rng):
+    torch.manual_seed(0)
+    config = MdaIFConfig(
+        widths=(8, 8, 16, 16),
+        depths=(1, 1, 1, 1),
+        heads=(1, 1, 2, 2),
+        dim=16,
+        prior=12,
+        queries=2,
+        decoder=(16, 16, 8, 8),
+        stem=4,
+        blocks=1,
+    )
+    model = MdaIF("mdaif", config).eval()
+    torch.nn.init.normal_(model.head.weight, std=0.1)
+    path = tmp_path / "net.onnx"
+    export_network(model, path, (HEIGHT, WIDTH))
+    thermal, visible = pictures(rng)
+    chroma = torch.rand(1, 2, HEIGHT, WIDTH, generator=rng)
+    tokens = torch.randn(1, 32, 12, generator=rng)
+    got, _ = run(path, thermal=thermal, visible=visible, chroma=chroma, tokens=tokens)
+    with torch.inference_mode():
+        expected = model(thermal, visible, model.bank, Cues(chroma, tokens))
+    np.testing.assert_allclose(got["fused"], expected.fused, atol=TOLERANCE)
+    np.testing.assert_allclose(got["fused_chroma"], expected.chroma, atol=TOLERANCE)
+
+
+def test_a_network_steered_by_masks_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"ctrlfuse.*m2pn-edge"):
+        export_network(create_model("ctrlfuse", seed=0), tmp_path / "net.onnx", (HEIGHT, WIDTH))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--size", "640"], "640x480"),
+        (["--size", "9000x480"], "8192"),
+        (["--size", "640x16"], "32"),
+    ],
+)
+def test_a_wrong_size(tmp_path, capsys, arguments, said):
+    out = ["--out", str(tmp_path / "net.onnx")]
+    assert main(["export", "--model", "m2pn-edge", *out, *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_missing_folder(tmp_path, capsys):
+    assert main(["export", "--model", "m2pn-edge", "--out", str(tmp_path / "no/net.onnx")]) == 2
+    assert "make it first" in capsys.readouterr().err
+
+
+def test_the_command(tmp_path, capsys):
+    path = tmp_path / "edge.onnx"
+    assert main(["export", "--model", "m2pn-edge", "--out", str(path), "--size", "96x64"]) == 0
+    assert "1x1x64x96" in capsys.readouterr().out
+    assert path.is_file()
