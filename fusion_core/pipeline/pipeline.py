@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from fusion_core.config import Config
 from fusion_core.engine import pick_device
 from fusion_core.errors import FusionError, SourceError, UsageError
 from fusion_core.pipeline.ledger import Ledger
+from fusion_core.pipeline.repeats import RepeatWatch
 from fusion_core.pipeline.rooms import (
     open_detection,
     open_engine,
@@ -82,6 +83,7 @@ class Pipeline(Closing):
         rig = Rig.load(config.calibration) if config.calibration else None
         self._registrar = Registrar(rig, config.registration)
         self._detection = open_detection(config, self._device)
+        self._repeats = RepeatWatch()
         self._thermal = ThermalProcessor(config.thermal)
         self._masks = open_masks(config, model)
         self._priors = open_priors(config, self._device, self._engine)
@@ -105,6 +107,8 @@ class Pipeline(Closing):
                 thermal, health = self._thermal_image(pair)
             if thermal is None and pair.visible is None:
                 return None
+            hangs = self._repeats.frozen(pair)
+            health += ("visible_frozen",) if hangs else ()
             with timer("registration"):
                 aligned = self._registrar.align(pair.stamp_ns, pair.visible, thermal)
             if aligned.confidence < self.config.registration.min_confidence:
@@ -119,7 +123,9 @@ class Pipeline(Closing):
             detections: tuple[Detection, ...] = ()
             if self._detection is not None:
                 with timer("detection"):
-                    detections, conditions = self._detection.run(result.image, aligned)
+                    # What a hanging camera shows is not there: a detector of pairs goes without.
+                    seen = replace(aligned, visible=None) if hangs and thermal else aligned
+                    detections, conditions = self._detection.run(result.image, seen)
                 health += conditions
                 if self._masks is not None:
                     self._masks.found(detections, pair.stamp_ns)
