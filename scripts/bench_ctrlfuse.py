@@ -22,6 +22,7 @@ from fusion_core.masks import hot_regions
 from fusion_core.models import Cues, Fuser, load_model
 from fusion_core.training.losses import sobel_magnitude
 from fusion_core.training.prompting.data import MaskedPair, load_masked
+from fusion_core.training.prompting.loss import full_size
 from fusion_core.training.prompting.masks import boxed, dilated, eroded, partial
 from fusion_core.types import AlignedPair, FloatImage, UInt8Image
 
@@ -222,7 +223,7 @@ def found_by(
     planes = torch.from_numpy(pair.planes[..., :2]).permute(2, 0, 1).float()[None] / 255
     mask = torch.from_numpy(prompt.astype(np.float32))[None, None]
     output = model(planes[:, :1], planes[:, 1:], model.bank, Cues(mask=mask))
-    found = (output.logits.mean(1)[0] > 0).numpy().astype(np.uint8)
+    found = (full_size(output.logits, prompt.shape).mean(1)[0] > 0).numpy().astype(np.uint8)
     return output.fused[0, 0].numpy(), found, output.reference[0, 0].numpy()
 
 

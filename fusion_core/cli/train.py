@@ -44,8 +44,8 @@ class Train:
     threads: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """CPU threads; 0: all cores."""
     ablation: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
-    """Take one part out: no-memory, no-graph, no-prompts, ..., of mdaif no-dcam, ...; a wrong name
-    lists all."""
+    """Take one part out: no-memory, no-graph, no-prompts, ..., of mdaif no-dcam, ..., of ctrlfuse
+    no-prompts, ...; a wrong name lists all."""
     prior: Literal["embedded", "clip", "blip2", "none"] | None = None
     """Provider whose tokens mdaif sees; default: the recipe's."""
     kind: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
@@ -98,9 +98,9 @@ class Train:
     def _train_prompted(self, place: Place) -> int:
         from fusion_core.training.prompting import PromptTrainer, load_masked, load_prompt_recipe
 
-        self._refuse("ablation", "prior", "kind")
+        self._refuse("prior", "kind")
         recipe = load_prompt_recipe(
-            self.model, steps=self.steps, init=str(self.init) if self.init else None
+            self.model, self.ablation, steps=self.steps, init=str(self.init) if self.init else None
         )
         trainer = PromptTrainer(recipe, load_masked(self.data), place, resume=self.resume)
         return self._drive(trainer)

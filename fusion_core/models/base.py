@@ -67,7 +67,8 @@ class FuserOutput:
             one of these parts leaves its name out.
         attention: ``BxN`` weights with which the slots were read, zero when they were not.
         reference: ``Bx1xHxW`` what it would be without the mask; None where no mask acted.
-        logits: ``BxKxHxW`` logits of what the mask was found to mean; None where no mask acted.
+        logits: ``BxKxhxw`` logits of what the mask was found to mean, on the network's own grid;
+            None where no mask acted.
     """
 
     fused: Tensor

@@ -21,11 +21,15 @@ from fusion_core.models.blocks import (
     ReferencePromptEncoder,
     TanhHead,
     Window,
+    marked_on_grid,
+    to_grid,
 )
-from fusion_core.models.segmenters import EmbeddedSegmenter, SamSegmenter, Segmenter
-
-# At first what is marked is found with probability .95, whatever an untrained segmenter says.
-_EVIDENCE = 3.0
+from fusion_core.models.segmenters import (
+    EmbeddedSegmenter,
+    MaskAsGiven,
+    SamSegmenter,
+    Segmenter,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,14 @@ class CtrlFuseConfig:
             on its pixel-unshuffled form.
         dim: Width of the prompts.
         heads: Heads of the prompt encoders' attentions.
-        prompts: Number of prompts per modality.
+        prompts: Number of prompts per modality; 0 tells nothing but where the mask lies.
         grid: Edge of the prompt encoders' grid.
         stride: Edge in features of a cell in which the prompt-semantic fusion reads the prompts.
-        segmenter: ``embedded``, trained with the network, or the frozen ``sam``.
+        swapped: In the prompt-semantic fusion the prompts read the map, as in the public code, not
+            the map's cells the prompts, as in the paper.
+        segmenter: ``embedded``, trained with the network, the frozen ``sam``, or ``none``: the
+            mask as it is given.
         segmenter_width: Channels of the embedded segmenter.
-        evidence: The mask that is given adds to the segmenter's logits, by a trained amount, and
-            counts as it is where the segmenter finds next to nothing of it; not in the paper.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
@@ -60,9 +65,9 @@ class CtrlFuseConfig:
     prompts: int = 40
     grid: int = 64
     stride: int = 8
-    segmenter: Literal["embedded", "sam"] = "sam"
+    swapped: bool = False
+    segmenter: Literal["embedded", "sam", "none"] = "sam"
     segmenter_width: int = 0
-    evidence: bool = False
 
 
 FULL = CtrlFuseConfig()
@@ -74,7 +79,6 @@ ROBOT = CtrlFuseConfig(
     dim=48,
     segmenter="embedded",
     segmenter_width=16,
-    evidence=True,
 )
 
 
@@ -129,19 +133,22 @@ class CtrlFuse(Fuser):
         head = BlendHead if c.head == "blend" else TanhHead
         self.head = head(c.decoder[-1], c.down)
         self.encoders = nn.ModuleList(
-            ReferencePromptEncoder(width, c.dim, c.heads, c.prompts, c.grid) for _ in range(2)
+            ReferencePromptEncoder(width, c.dim, c.heads, c.prompts, c.grid)
+            for _ in range(2 if c.prompts else 0)
         )
         # Cells from which a decoded cell takes: the decoder, the head, and the smoothing of it.
         self._reach = len(c.decoder) + 2
         self.prompted = nn.ModuleList(
-            PromptSemanticFusion(width, c.dim, 8, c.stride) for _ in range(2)
+            PromptSemanticFusion(width, c.dim, 8, c.stride, swapped=c.swapped) for _ in range(2)
         )
         self.segmenter: Segmenter
         if c.segmenter == "embedded":
-            self.segmenter = EmbeddedSegmenter(c.dim, c.heads, c.segmenter_width)
-        else:
+            self.segmenter = EmbeddedSegmenter(c.dim, c.heads, c.segmenter_width, c.down)
+        elif c.segmenter == "sam":
+            assert c.down == 1, "SAM finds on the picture's own grid"
             self.segmenter = SamSegmenter(dim=c.dim)
-        self.evidence = nn.Parameter(torch.tensor(_EVIDENCE)) if c.evidence else None
+        else:
+            self.segmenter = MaskAsGiven(c.dim, c.down)
 
     def steer(self, gain: float, segmenter_weights: str) -> None:
         """Set how much prompts count, and where the weights of SAM are if it is the segmenter.
@@ -166,8 +173,9 @@ class CtrlFuse(Fuser):
         reference = self._decode(fused, thermal, visible)[..., : size[0], : size[1]]
         if cues.mask is None or not (self.training or bool(cues.mask.any())):
             return FuserOutput(reference)
-        logits, prompts = self._segment(sources, fused, reference, cues.mask)
-        inside = self._inside(logits, fused.shape[-2:], cues.mask)
+        prompts = self._prompts(sources, fused, cues.mask)
+        logits = self.segmenter(reference.detach(), cues.mask, prompts)
+        inside = self._inside(logits, cues.mask)
         changed = self._changed(inside) if self.gain else None
         if changed is None:
             return FuserOutput(reference, reference=reference, logits=logits)
@@ -187,32 +195,27 @@ class CtrlFuse(Fuser):
         wanted.copy_(own[..., : wanted.shape[-2], : wanted.shape[-1]])
         return FuserOutput(prompted, reference=reference, logits=logits)
 
-    def _segment(
-        self, sources: tuple[Tensor, Tensor], fused: Tensor, reference: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return logits ``Bx2xHxW`` and prompts ``Bx2xNxD``, thermal first."""
-        prompts = torch.stack(
-            [
-                encoder(source, fused, mask)
-                for encoder, source in zip(self.encoders, sources, strict=True)
-            ],
-            1,
-        )
-        logits = self.segmenter(reference.detach(), prompts)
-        if self.evidence is not None:
-            logits = logits + self.evidence * (2 * mask - 1)
-        return logits, prompts
+    def _prompts(self, sources: tuple[Tensor, Tensor], fused: Tensor, mask: Tensor) -> Tensor:
+        """Return prompts ``Bx2xNxD``, thermal first."""
+        if not len(self.encoders):
+            return fused.new_zeros(len(fused), 2, 0, self.config.dim)
+        grid = self.config.grid
+        fused, mask = to_grid(fused, grid), marked_on_grid(mask, grid)
+        told = [
+            encoder(to_grid(source, grid), fused, mask)
+            for encoder, source in zip(self.encoders, sources, strict=True)
+        ]
+        return torch.stack(told, 1)
 
-    def _inside(self, logits: Tensor, size: tuple[int, ...], mask: Tensor) -> Tensor:
+    def _inside(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Return ``Bx2xhxw`` in [0, 1]: where prompts act, nowhere for an empty mask."""
-        logits = F.interpolate(self.pad(logits.float()), size, mode="area")
         if self.training:
             inside = logits.sigmoid()
         else:
             inside = (logits > 0).float()
-            if self.evidence is not None:
-                marked = (F.interpolate(self.pad(mask.float()), size, mode="area") > 0.5).float()
-                inside = torch.maximum(inside, missed(inside, marked))
+            if self.config.segmenter == "embedded":
+                mean = F.avg_pool2d(mask.float(), self.config.down, ceil_mode=True)
+                inside = torch.maximum(inside, missed(inside, (mean > 0.5).float()))
         return inside * (mask.amax((1, 2, 3), keepdim=True) > 0)
 
     def _changed(self, inside: Tensor) -> Window | None:

@@ -11,6 +11,7 @@ from fusion_core.models import Cues, create_model
 from fusion_core.models.blocks import GradientDenseBlock, PromptSemanticFusion, Window
 from fusion_core.models.blocks.reference_prompts import (
     ReferencePromptEncoder,
+    marked_on_grid,
     similarity,
     sine_position,
 )
@@ -43,7 +44,7 @@ def obedient(seed=0):
     """Return a network whose segmenter is overruled by the mask that is given."""
     model = network(seed)
     with torch.no_grad():
-        model.evidence.fill_(1e4)
+        model.segmenter.evidence.fill_(1e4)
     return model
 
 
@@ -127,7 +128,7 @@ def test_pictures_of_any_size(size):
     thermal, visible = pair(*size)
     output = fuse(network(), thermal, visible, square(thermal, 4, 4, 8))
     assert output.fused.shape == thermal.shape
-    assert output.logits.shape == (1, 2, *size)
+    assert output.logits.shape == (1, 2, -(-size[0] // 2), -(-size[1] // 2))
     assert output.fused.isfinite().all()
 
 
@@ -198,13 +199,13 @@ def test_similarity_to_few_marked_cells_is_exact():
 def test_prompts_tell_a_small_object_and_its_place():
     torch.manual_seed(0)
     encoder = ReferencePromptEncoder(8, 32, 4, 40, 64)
-    maps = torch.randn(1, 8, 120, 160)
+    maps = torch.randn(1, 8, 64, 64)
     prompts = []
     for left in (20, 500):
         mask = torch.zeros(1, 1, 480, 640)
         mask[..., 100:104, left : left + 3] = 1
-        prompts.append(encoder(maps, maps, mask))
-    nothing = encoder(maps, maps, torch.zeros(1, 1, 480, 640))
+        prompts.append(encoder(maps, maps, marked_on_grid(mask, 64)))
+    nothing = encoder(maps, maps, torch.zeros(1, 1, 64, 64))
     assert prompts[0].shape == (1, 40, 32)
     assert not torch.allclose(prompts[0], nothing, atol=1e-4)
     assert not torch.allclose(prompts[0], prompts[1], atol=1e-4)
@@ -215,6 +216,16 @@ def test_positions_differ_from_cell_to_cell():
     nearest = (position @ position.T - 2 * 24 * torch.eye(48 * 64)).amax()
     assert position.shape == (48 * 64, 48)
     assert float(nearest) < 23.9
+
+
+def test_tokens_are_the_convolution_of_maps_their_mean_and_the_mask():
+    torch.manual_seed(0)
+    encoder = ReferencePromptEncoder(8, 32, 4, 40, 16)
+    maps, mean, mask = torch.randn(2, 8, 16, 16), torch.randn(2, 8), torch.rand(2, 1, 16, 16)
+    laid_out = mean[..., None, None].expand_as(maps)
+    wanted = encoder.embed(torch.cat([maps, laid_out, 10 * mask], 1)).relu()
+    wanted = wanted.flatten(2).transpose(1, 2) + sine_position(16, 16, 32)
+    torch.testing.assert_close(encoder._tokens(maps, mean, mask), wanted)
 
 
 @torch.no_grad()

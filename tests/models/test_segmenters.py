@@ -9,7 +9,7 @@ import torch
 from fusion_core.errors import WeightsError
 from fusion_core.models import Cues
 from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
-from fusion_core.models.segmenters import EmbeddedSegmenter, SamSegmenter
+from fusion_core.models.segmenters import EmbeddedSegmenter, MaskAsGiven, SamSegmenter
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_sam_with_its_own_prompts_gives_its_own_masks(tiny_sam):
     sparse, _ = sam.prompt_encoder(
         input_points=points, input_labels=torch.ones(2, 2, 1), input_boxes=None, input_masks=None
     )
-    found = SamSegmenter(str(tiny_sam), dim=32)(reference, sparse)
+    found = SamSegmenter(str(tiny_sam), dim=32)(reference, reference, sparse)
     wanted = torch.nn.functional.interpolate(own, (128, 128), mode="bilinear", align_corners=False)
     assert found.shape == (2, 2, 128, 128)
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
@@ -76,22 +76,22 @@ def test_sam_is_frozen_and_passes_gradients_to_the_prompts(tiny_sam):
     segmenter = SamSegmenter(str(tiny_sam), dim=32)
     prompts = torch.randn(1, 2, 40, 32, requires_grad=True)
     reference = torch.rand(1, 1, 60, 90, requires_grad=True)
-    segmenter(reference, prompts).mean().backward()
+    segmenter(reference, reference, prompts).mean().backward()
     assert float(prompts.grad.abs().max()) > 0
     assert reference.grad is None
     assert not any(p.requires_grad for p in segmenter._sam.parameters())
 
 
 def test_absent_and_unfit_weights_of_sam_are_named(tiny_sam, tmp_path):
-    prompts = torch.randn(1, 2, 40, 256)
+    pictures, prompts = torch.rand(2, 1, 1, 64, 64), torch.randn(1, 2, 40, 256)
     with pytest.raises(WeightsError, match=r"segmenter 'sam'.*nowhere.*hf download"):
-        SamSegmenter(str(tmp_path / "nowhere"))(torch.rand(1, 1, 64, 64), prompts)
+        SamSegmenter(str(tmp_path / "nowhere"))(*pictures, prompts)
     with pytest.raises(WeightsError, match="takes prompts of width 32, the fusion network gives"):
-        SamSegmenter(str(tiny_sam))(torch.rand(1, 1, 64, 64), prompts)
+        SamSegmenter(str(tiny_sam))(*pictures, prompts)
 
 
 def test_a_network_learns_through_sam_and_keeps_none_of_it(tiny_sam):
-    config = dataclasses.replace(ROBOT, dim=32, segmenter="sam", evidence=False)
+    config = dataclasses.replace(ROBOT, dim=32, segmenter="sam", down=1, head="tanh")
     model = CtrlFuse("ctrlfuse-full", config).train()
     model.steer(2.0, str(tiny_sam))
     assert model.gain == 2.0
@@ -108,21 +108,33 @@ def test_a_network_learns_through_sam_and_keeps_none_of_it(tiny_sam):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("down", [1, 2])
 @pytest.mark.parametrize("size", [(37, 50), (96, 128)])
-def test_embedded_segmenter_gives_a_map_per_set_of_prompts(size):
+def test_embedded_segmenter_gives_a_map_per_set_of_prompts(size, down):
     torch.manual_seed(0)
-    segmenter = EmbeddedSegmenter(48, 4, 16).eval()
-    reference, prompts = torch.rand(2, 1, *size), torch.randn(2, 2, 40, 48)
-    found = segmenter(reference, prompts)
-    assert found.shape == (2, 2, *size)
-    alone = segmenter(reference[1:], prompts[1:, :1])
+    segmenter = EmbeddedSegmenter(48, 4, 16, down).eval()
+    pictures, prompts = torch.rand(2, 2, 1, *size), torch.randn(2, 2, 40, 48)
+    found = segmenter(*pictures, prompts)
+    assert found.shape == (2, 2, -(-size[0] // down), -(-size[1] // down))
+    alone = segmenter(*pictures[:, 1:], prompts[1:, :1])
     torch.testing.assert_close(found[1:, :1], alone, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_at_first_the_given_mask_is_found():
+    """Evidence 3 is a probability of .95; an untrained segmenter's own map is small beside it."""
+    torch.manual_seed(0)
+    segmenter = EmbeddedSegmenter(48, 4, 16, 2)
+    reference, mask = torch.rand(2, 1, 1, 64, 64)
+    mask = (mask > 0.5).float().repeat_interleave(8, 2).repeat_interleave(8, 3)[..., :64, :64]
+    found = segmenter(reference, mask, torch.randn(1, 2, 40, 48)) > 0
+    assert torch.equal(found[:, :1], mask[..., ::2, ::2] > 0)
 
 
 def test_embedded_segmenter_learns_to_follow_its_prompts():
     """Two sets of prompts on one picture: the left square for one, the right for the other."""
     torch.manual_seed(0)
-    segmenter = EmbeddedSegmenter(32, 4, 8)
+    segmenter = EmbeddedSegmenter(32, 4, 8, 1)
     picture, target = torch.rand(1, 1, 64, 64) * 0.1, torch.zeros(1, 2, 64, 64)
     target[0, 0, 16:48, 8:24] = 1
     target[0, 1, 16:48, 40:56] = 1
@@ -130,7 +142,7 @@ def test_embedded_segmenter_learns_to_follow_its_prompts():
     prompts = torch.randn(1, 2, 8, 32)
     optimiser = torch.optim.Adam(segmenter.parameters(), 3e-3)
     for _ in range(150):
-        logits = segmenter(picture, prompts)
+        logits = segmenter(picture, torch.zeros_like(picture), prompts)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
         optimiser.zero_grad()
         loss.backward()
@@ -138,3 +150,12 @@ def test_embedded_segmenter_learns_to_follow_its_prompts():
     found = logits > 0
     overlap = (found & (target > 0)).sum((2, 3)) / (found | (target > 0)).sum((2, 3))
     assert float(overlap.min()) > 0.8
+
+
+@torch.no_grad()
+def test_a_mask_as_given_is_found_as_it_is():
+    mask = torch.zeros(1, 1, 5, 8)
+    mask[..., 2:, 4:] = 1
+    logits = MaskAsGiven(48, 2)(mask, mask, torch.randn(1, 2, 0, 48))
+    assert logits.shape == (1, 2, 3, 4)
+    assert torch.equal(logits > 0, (mask[..., ::2, ::2] > 0).expand(-1, 2, -1, -1))

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from fusion_core.errors import ConfigError, SourceError, UsageError
-from fusion_core.models import FuserOutput, load_model
+from fusion_core.models import FuserOutput, create_model, load_model
 from fusion_core.training import Place
 from fusion_core.training.augment import Augmentation
 from fusion_core.training.dataset import Batch
@@ -182,7 +182,7 @@ def test_killed_and_resumed_run_ends_with_the_same_bits_and_loads_as_a_model(tmp
 
 
 def test_at_last_only_the_segmenter_learns(tmp_path, folder):
-    recipe = dataclasses.replace(SMALL, segmenter_from=2)
+    recipe = dataclasses.replace(SMALL, segmenter_share=0.5)
     trainer = PromptTrainer(recipe, load_masked([folder]), place(tmp_path), resume=False)
     assert trainer._rate(1) == trainer._rate(3) == recipe.learning_rate
     for _ in range(2):
@@ -195,7 +195,39 @@ def test_at_last_only_the_segmenter_learns(tmp_path, folder):
         for name, value in trainer.model.named_parameters()
         if not torch.equal(value, before[name])
     }
-    assert changed == {"segmenter", "evidence"}
+    assert changed == {"segmenter"}
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("no-prompts", {"encoders"}),
+        ("no-segmentation", set()),
+        ("no-segmenter", {"segmenter"}),
+        ("swapped", set()),
+    ],
+)
+def test_an_ablation_lacks_its_part_and_trains(tmp_path, folder, name, gone):
+    def parts(model):
+        return {key.split(".")[0] for key, _ in model.named_parameters()}
+
+    recipe = load_prompt_recipe("ctrlfuse", name, steps=3)
+    full = dataclasses.asdict(load_prompt_recipe("ctrlfuse", steps=3))
+    differs = {key for key, value in dataclasses.asdict(recipe).items() if value != full[key]}
+    small = dataclasses.replace(recipe, batch=2, crop=32, save_every=3, validate_every=3)
+    trainer = PromptTrainer(small, load_masked([folder]), place(tmp_path), resume=False)
+    trainer.run()
+    assert parts(create_model("ctrlfuse")) - parts(trainer.model) == gone
+    untaught = {"prompt", "segmenter_share"}
+    assert differs == ({"network"} if recipe.network else set()) | (
+        untaught if "segment" in name else set()
+    )
+    assert load_model(str(tmp_path / "weights.safetensors")).config == trainer.model.config
+
+
+def test_unknown_ablations_are_refused():
+    with pytest.raises(UsageError, match="'no-graph': unknown; known ablations of CtrlFuse: no-pr"):
+        load_prompt_recipe("ctrlfuse", "no-graph")
 
 
 @pytest.mark.parametrize("name", ["ctrlfuse", "ctrlfuse-full"])

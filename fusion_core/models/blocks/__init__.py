@@ -9,7 +9,11 @@ from fusion_core.models.blocks.heads import BlendHead, TanhHead
 from fusion_core.models.blocks.modulation import ChannelModulation
 from fusion_core.models.blocks.padding import PadToMultiple
 from fusion_core.models.blocks.prompt_fusion import PromptSemanticFusion, Window
-from fusion_core.models.blocks.reference_prompts import ReferencePromptEncoder
+from fusion_core.models.blocks.reference_prompts import (
+    ReferencePromptEncoder,
+    marked_on_grid,
+    to_grid,
+)
 from fusion_core.models.blocks.residual import ChannelNorm, ResidualBlock
 from fusion_core.models.blocks.scene import PromptedScene
 from fusion_core.models.blocks.transformer import MiTConfig, MiTEncoder
@@ -34,4 +38,6 @@ __all__ = [
     "SceneGuidance",
     "TanhHead",
     "Window",
+    "marked_on_grid",
+    "to_grid",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -52,12 +53,17 @@ class PromptSemanticFusion(nn.Module):
         dim: Width of the prompts.
         heads: Heads of the attention.
         stride: Edge of a cell of the coarse grid.
+        swapped: The prompts are the queries, as in the public code: what they read is laid out as
+            a small map of no spatial meaning.
     """
 
     _GROUPS = 8
 
-    def __init__(self, channels: int, dim: int, heads: int, stride: int) -> None:
+    def __init__(
+        self, channels: int, dim: int, heads: int, stride: int, *, swapped: bool = False
+    ) -> None:
         super().__init__()
+        self.swapped = swapped
         self.pad = PadToMultiple(stride)
         self.down = nn.Conv2d(channels, dim, stride, stride=stride)
         self.down_norm = nn.GroupNorm(self._GROUPS, dim)
@@ -76,11 +82,22 @@ class PromptSemanticFusion(nn.Module):
             window: Where the result is wanted; top and left are multiples of the stride.
         """
         coarse = self.down_norm(self.down(self.pad(maps)))
-        tokens = self.read(coarse.flatten(2).transpose(1, 2), prompts)
-        told = tokens.transpose(1, 2).unflatten(2, coarse.shape[-2:])
-        told = self._enlarged(self.norm(self.conv(told)), window)
+        told = self._enlarged(self.norm(self.conv(self._told(coarse, prompts))), window)
         merged: Tensor = self.merge(torch.cat([window.of(maps), told], 1))
         return merged * window.of(mask)
+
+    def _told(self, coarse: Tensor, prompts: Tensor) -> Tensor:
+        """Return what the prompts tell every cell, ``BxDxhxw``; nothing without prompts."""
+        count, cells = prompts.shape[1], coarse.flatten(2).transpose(1, 2)
+        if not count:
+            return torch.zeros_like(coarse)
+        if not self.swapped:
+            read: Tensor = self.read(cells, prompts)
+            return read.transpose(1, 2).reshape(coarse.shape)
+        rows = max(edge for edge in range(1, math.isqrt(count) + 1) if count % edge == 0)
+        read = self.read(prompts, cells).transpose(1, 2)
+        laid = read.reshape(*read.shape[:2], rows, -1)
+        return F.interpolate(laid, coarse.shape[-2:], mode="bilinear", align_corners=False)
 
     def _enlarged(self, coarse: Tensor, window: Window) -> Tensor:
         """Enlarge the cells of a window as they would be enlarged within the whole."""

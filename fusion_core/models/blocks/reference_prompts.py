@@ -36,7 +36,6 @@ class ReferencePromptEncoder(nn.Module):
 
     def __init__(self, channels: int, dim: int, heads: int, prompts: int, grid: int) -> None:
         super().__init__()
-        self.grid = grid
         self.queries = nn.Parameter(torch.randn(prompts, dim) * dim**-0.5)
         self.embed = nn.Conv2d(2 * channels + 1, dim, 1)
         self.attend = nn.ModuleList(CrossAttention(dim, heads) for _ in range(4))
@@ -47,15 +46,11 @@ class ReferencePromptEncoder(nn.Module):
         """Return prompts ``BxNxD``.
 
         Args:
-            source: ``BxCxhxw`` map of one modality.
-            fused: ``BxCxhxw`` map of the reference fusion.
-            mask: ``Bx1xHxW`` in [0, 1].
+            source: ``BxCxGxG`` map of one modality, on the grid; see :func:`to_grid`.
+            fused: ``BxCxGxG`` map of the reference fusion.
+            mask: ``Bx1xGxG`` in [0, 1].
         """
-        size = (self.grid, self.grid)
-        source, fused = (F.adaptive_avg_pool2d(x, size) for x in (source, fused))
-        mask = F.adaptive_max_pool2d(mask, size)
-        mean = (source * mask).sum((2, 3), keepdim=True) / (mask.sum((2, 3), keepdim=True) + _EPS)
-        mean = mean.expand_as(source)
+        mean = (source * mask).sum((2, 3)) / (mask.sum((2, 3)) + _EPS)
         similar = similarity(source, fused, mask)
         support = self._tokens(source, mean, mask)
         query = self._tokens(fused, mean, similar)
@@ -67,8 +62,27 @@ class ReferencePromptEncoder(nn.Module):
         return x
 
     def _tokens(self, maps: Tensor, mean: Tensor, mask: Tensor) -> Tensor:
-        embedded = F.relu_(self.embed(torch.cat([maps, mean, _MASK_SCALE * mask], 1)))
-        return embedded.flatten(2).transpose(1, 2) + self.get_buffer("position")
+        """Embed maps ``BxCxGxG``, their mean ``BxC`` and a mask ``Bx1xGxG`` as ``BxG*GxD``.
+
+        The 1x1 convolution over all three, without laying the mean out over the grid.
+        """
+        channels = maps.shape[1]
+        weight = self.embed.weight.flatten(1)
+        of_maps, of_mean, of_mask = weight.tensor_split((channels, 2 * channels), 1)
+        cells = F.linear(maps.flatten(2).transpose(1, 2), of_maps)
+        cells = cells + F.linear(mean, of_mean, self.embed.bias)[:, None]
+        cells = cells + F.linear(_MASK_SCALE * mask.flatten(1)[..., None], of_mask)
+        return F.relu_(cells) + self.get_buffer("position")
+
+
+def to_grid(maps: Tensor, grid: int) -> Tensor:
+    """Return the means of ``BxCxHxW`` in the cells of a square grid, ``BxCxGxG``."""
+    return F.adaptive_avg_pool2d(maps, (grid, grid))
+
+
+def marked_on_grid(mask: Tensor, grid: int) -> Tensor:
+    """Return the maxima of ``Bx1xHxW`` in the cells of a square grid: small objects stay."""
+    return F.adaptive_max_pool2d(mask, (grid, grid))
 
 
 def similarity(source: Tensor, fused: Tensor, mask: Tensor) -> Tensor:

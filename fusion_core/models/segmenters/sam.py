@@ -38,8 +38,13 @@ class SamSegmenter:
         """Return itself: what never changes need not be copied."""
         return self
 
-    def __call__(self, reference: Tensor, prompts: Tensor) -> Tensor:
-        """Return logits ``BxKxHxW``; see :class:`Segmenter`.
+    def __call__(
+        self,
+        reference: Tensor,
+        mask: Tensor,  # noqa: ARG002
+        prompts: Tensor,
+    ) -> Tensor:
+        """Return logits ``BxKxHxW``; see :class:`Segmenter`. The mask itself is not looked at.
 
         Raises:
             MissingExtraError: transformers is not installed.

@@ -102,13 +102,21 @@ def emphasis_loss(fused: Tensor, reference: Tensor, batch: PromptBatch, contrast
 
 
 def segmentation_loss(logits: Tensor, batch: PromptBatch) -> Tensor:
-    """Return cross-entropy and Dice of ``BxKxHxW`` logits, over the crops that have a prompt."""
+    """Return cross-entropy and Dice of ``BxKxhxw`` logits, over the crops that have a prompt."""
     asked = batch.prompt.amax((1, 2, 3)) > 0
     if not bool(asked.any()):
         return logits.sum() * 0
-    logits, target = logits[asked], batch.target[asked].expand_as(logits[asked])
+    logits = full_size(logits[asked], batch.target.shape[-2:])
+    target = batch.target[asked].expand_as(logits)
     entropy = F.binary_cross_entropy_with_logits(logits, target)
     found = logits.sigmoid()
     shared, both = (found * target).sum((2, 3)), (found + target).sum((2, 3))
     dice = 1 - (2 * shared + _DICE_SMOOTH) / (both + _DICE_SMOOTH)
     return entropy + dice.mean()
+
+
+def full_size(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Enlarge ``BxKxhxw`` logits from the network's grid to a picture of height and width."""
+    factor = -(-size[0] // logits.shape[-2])
+    full = F.interpolate(logits, scale_factor=factor, mode="bilinear", align_corners=False)
+    return full[..., : size[0], : size[1]]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from fusion_core.models import CtrlFuse, Cues, Fuser, create_model
+from fusion_core.models import CtrlFuse, Cues, create_model
+from fusion_core.models.segmenters import EmbeddedSegmenter
 from fusion_core.training.dataset import split_by_scene
 from fusion_core.training.fusers import FuserTrainer
 from fusion_core.training.loop import Place, cosine_rate
@@ -18,7 +20,7 @@ from fusion_core.training.prompting.data import (
     make_prompt_batch,
     whole_masked,
 )
-from fusion_core.training.prompting.loss import prompt_objective, segmentation_loss
+from fusion_core.training.prompting.loss import full_size, prompt_objective, segmentation_loss
 from fusion_core.training.prompting.masks import boxed
 from fusion_core.training.prompting.recipe import PromptRecipe
 from fusion_core.training.validation import write_sheet
@@ -27,7 +29,7 @@ _SHEET_ROWS = 8
 _WEAK_EVIDENCE = 1.0
 
 
-class PromptTrainer(FuserTrainer[PromptRecipe, Fuser]):
+class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
     """Trains CtrlFuse.
 
     Args:
@@ -45,15 +47,15 @@ class PromptTrainer(FuserTrainer[PromptRecipe, Fuser]):
         self, recipe: PromptRecipe, pairs: Sequence[MaskedPair], place: Place, *, resume: bool
     ) -> None:
         self.training, self.held_out = split_by_scene(pairs, place.hold_out, place.seed)
-        network = create_model(recipe.model, place.seed)
+        network = _build(recipe, place.seed)
         self.fuse = torch.compile(network.fuse) if place.compile else network.fuse
         super().__init__(recipe, network, place, resume=resume)
 
     def _losses(self) -> dict[str, Tensor]:
         recipe, place = self.recipe, self.place
-        segmenter_only = 0 < recipe.segmenter_from <= self.step
+        segmenter_only = self.step >= recipe.segmenter_from
         if segmenter_only:
-            self._leave_to_learn(("segmenter.", "evidence"))
+            self._freeze_fusion()
         batch = make_prompt_batch(
             self.training,
             recipe.augmentation,
@@ -73,19 +75,19 @@ class PromptTrainer(FuserTrainer[PromptRecipe, Fuser]):
         loss = segmentation_loss(output.logits.float(), batch)
         return {"segmentation": loss, "total": loss}
 
-    def _leave_to_learn(self, parts: tuple[str, ...]) -> None:
-        """Freeze all but these parts; the evidence of the given mask starts anew, weaker."""
+    def _freeze_fusion(self) -> None:
+        """Freeze all but the segmenter; the evidence of the given mask starts anew, weaker."""
         if self.step == self.recipe.segmenter_from:
             for network in (self.model, self.average):
-                network.get_parameter("evidence").data.fill_(_WEAK_EVIDENCE)
-        if isinstance(self.model, CtrlFuse):
-            self.model.gain = 0.0  # the fused picture teaches nothing now, so it need not be made
+                if isinstance(network.segmenter, EmbeddedSegmenter):
+                    network.segmenter.evidence.data.fill_(_WEAK_EVIDENCE)
+        self.model.gain = 0.0  # the fused picture teaches nothing now, so it need not be made
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(name.startswith(parts))
+            parameter.requires_grad_(name.startswith("segmenter."))
 
     def _rate(self, step: int) -> float:
         r = self.recipe
-        begin, end = 0, min(r.segmenter_from or r.steps, r.steps)
+        begin, end = 0, r.segmenter_from
         if step >= end:
             begin, end = end, r.steps
         return cosine_rate(
@@ -115,7 +117,7 @@ class PromptTrainer(FuserTrainer[PromptRecipe, Fuser]):
             output = self.average(thermal, visible, self.model.bank, Cues(mask=prompt))
             assert output.logits is not None, "a network with a mask segments"
             assert output.reference is not None, "a network with a mask keeps its reference fusion"
-            found = output.logits.mean(1, keepdim=True) > 0
+            found = full_size(output.logits, thermal.shape[-2:]).mean(1, keepdim=True) > 0
             meant = batch.target > 0
             for kept, mask in ((found_iou, found), (boxes_iou, prompt > 0)):
                 kept.append(float((mask & meant).sum() / (mask | meant).sum()))
@@ -129,6 +131,15 @@ class PromptTrainer(FuserTrainer[PromptRecipe, Fuser]):
 
     def _counts(self) -> dict[str, int]:
         return {"training_pairs": len(self.training), "validation_pairs": len(self.held_out)}
+
+
+def _build(recipe: PromptRecipe, seed: int) -> CtrlFuse:
+    """Return the untrained network."""
+    known = create_model(recipe.model).config
+    config = dataclasses.replace(known, **recipe.network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return CtrlFuse(recipe.model, config)  # type: ignore[arg-type]
 
 
 def _moved(batch: PromptBatch, device: str) -> PromptBatch:
