@@ -1,16 +1,24 @@
 """Masks over DDS: a real node with a network that takes them."""
 
-import numpy as np
-from robot import image_message, repeat_until
+import itertools
 
+import numpy as np
+import pytest
+from robot import image_message, repeat_until, stamp_ns, wait_for
+from vision_msgs.msg import Detection2DArray
+
+from fusion_core.source import open_source
+
+# How far from a mask the picture may change: what the decoder sees, and what the segmenter adds.
+REACH = 32
 MARKED = np.zeros((128, 160), np.uint8)
 MARKED[40:80, 60:90] = 255
 
 
 def start_steered(start, **parameters):
     # The same thermal picture again and again is no closed shutter here.
-    still = {"thermal.freeze_frames": 0, "mask.source": "none"}
-    node = start(model="ctrlfuse", prior="none", stability=0.0, **still, **parameters)
+    still = {"thermal.freeze_frames": 0, "mask.source": "none"} | parameters
+    node = start(model="ctrlfuse", prior="none", stability=0.0, **still)
     return node, node.connect()
 
 
@@ -71,3 +79,51 @@ def test_a_mask_for_a_model_without_masks_is_ignored(start):
     publish(node, MARKED)
     node.fuse_pair(images, 100, 1)
     assert node.diagnostics("model")[0] == 0
+
+
+@pytest.mark.data
+def test_what_the_shipped_detector_finds_is_emphasised_in_the_next_frame(start, recordings):
+    """A pair of a recording twice: what is found in the first is marked in the second."""
+    visible, thermal = people_in_smoke(recordings)
+    node, images = start_steered(start, detector="default", **{"mask.source": "detector"})
+    arrays = node.listen(Detection2DArray, "detections")
+    fused = []
+    for ms in (100, 200):
+        node.send_thermal(ms, thermal.image, thermal.encoding)
+        node.send_visible(ms, visible.image, visible.encoding)
+        fused.append(pixels(arrived(images, node.at(ms))).astype(int))
+    found = arrived(arrays, node.at(100)).detections
+    assert "person" in {one.results[0].hypothesis.class_id for one in found}
+    inside, near = (around(found, margin, visible.image.shape[:2]) for margin in (0, REACH))
+    change = np.abs(fused[1] - fused[0]).max(axis=2)
+    assert change[inside].mean() > 1
+    # Elsewhere nearly all pixels stay: only what the segmenter adds to the boxes may change.
+    assert np.median(change[~near]) == 0
+    assert change[~near].mean() < change[inside].mean() / 10
+    node.wait_diagnostics("model", lambda _level, _text, values: values["mask frames"] == "1")
+
+
+def people_in_smoke(recordings):
+    """Return both frames of one moment of a registered recording."""
+    folder = recordings / "video" / "0117_1620"
+    with open_source(visible=str(folder / "vi.mp4"), thermal=str(folder / "ir.mp4")) as source:
+        begin = itertools.takewhile(lambda frame: frame.sequence <= 120, source.frames())
+        last = {frame.modality: frame for frame in begin}
+    return last["visible"], last["thermal"]
+
+
+def arrived(listener, stamp):
+    """Wait for the message of a stamp."""
+    wait_for(lambda: stamp in listener.stamps, f"the message of {stamp}")
+    return next(message for message in listener.messages if stamp_ns(message) == stamp)
+
+
+def around(detections, margin, shape):
+    """Return where detections are, and so many pixels around them."""
+    marked = np.zeros(shape, bool)
+    for box in (one.bbox for one in detections):
+        x, y = box.center.position.x, box.center.position.y
+        reach_x, reach_y = box.size_x / 2 + margin, box.size_y / 2 + margin
+        rows, columns = np.ogrid[: shape[0], : shape[1]]
+        marked |= (abs(rows + 0.5 - y) <= reach_y) & (abs(columns + 0.5 - x) <= reach_x)
+    return marked
