@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -35,8 +35,9 @@ class Train:
     """Folder of the run."""
     resume: bool = False
     """Go on from the checkpoint in the folder of the run."""
-    init: Annotated[Path | None, tyro.conf.arg(metavar="FILE.safetensors")] = None
-    """Start from these weights of the same network (fine-tuning); default: from scratch."""
+    init: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Start from these weights of the same network (fine-tuning), pair-nano from yolox_nano.onnx;
+    default: from scratch."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Optimiser steps; default: the recipe's."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
@@ -131,8 +132,15 @@ class Train:
     def _train_detector(self, place: Place) -> int:
         from fusion_core.training.detector import DetectorRecipe, DetectorTrainer, load_pool
 
-        self._refuse("ablation", "init", "prior", "kind")
-        recipe = DetectorRecipe() if self.steps is None else DetectorRecipe(steps=self.steps)
+        self._refuse("ablation", "prior", "kind")
+        if self.init and not self.init.is_file():
+            raise UsageError(
+                f"--init {self.init}: no such file; give yolox_nano.onnx of the YOLOX releases, or "
+                "leave it out to start from random weights"
+            )
+        recipe = DetectorRecipe(init=str(self.init) if self.init else "")
+        if self.steps is not None:
+            recipe = replace(recipe, steps=self.steps)
         pool = load_pool(self.data, self.out / "rendered", recipe.rendered_seeds)
         trainer = DetectorTrainer(recipe, pool, place, resume=self.resume)
         code = self._drive(trainer)

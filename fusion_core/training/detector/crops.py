@@ -37,19 +37,21 @@ class Sampling:
         rendered: Probability that a crop is of a rendered scene, where there are any.
         centred: Probability that a crop is placed around an object.
         shift: Largest error of registration in pixels of the crop's source.
-        blind: Probability that one of the two cameras is dead or shows another scene.
+        blind: Probability that one of the two cameras is dead or frozen.
+        frozen: Probability that such a camera shows another scene instead of nothing.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     size: int = 320
-    input: tuple[int, int] = (384, 512)
+    input: tuple[int, int] = (416, 544)
     scale: tuple[float, float] = (0.5, 3.0)
     mosaic: float = 0.3
-    rendered: float = 0.15
+    rendered: float = 0.1
     centred: float = 0.6
     shift: float = 3.0
-    blind: float = 0.3
+    blind: float = 0.6
+    frozen: float = 0.5
 
 
 def make_batch(
@@ -60,8 +62,9 @@ def make_batch(
     planes, objects = [], []
     for _ in range(count):
         picture, labels = draw_picture(pool, sampling, rng)
-        planes.append(spoil(picture, pool, sampling, rng).transpose(2, 0, 1))
-        objects.append(to_objects(labels))
+        spoiled, known = spoil(picture, labels, pool, sampling, rng)
+        planes.append(spoiled.transpose(2, 0, 1))
+        objects.append(to_objects(known))
     return torch.from_numpy(np.stack(planes)), objects
 
 
@@ -161,20 +164,30 @@ def _clip(labels: Labels, size: _Vector) -> Labels:
 
 
 def spoil(
-    picture: UInt8Image, pool: Pool, sampling: Sampling, rng: np.random.Generator
-) -> FloatImage:
-    """Return float32 in [0, 1] with the faults of both cameras."""
+    picture: UInt8Image, labels: Labels, pool: Pool, sampling: Sampling, rng: np.random.Generator
+) -> tuple[FloatImage, Labels]:
+    """Return float32 in [0, 1] with the faults of both cameras, and what can be told of it.
+
+    What a frozen camera shows of another scene is neither right nor wrong: no single pair tells
+    whether it is there.
+    """
     planes = picture.astype(np.float32) / np.float32(255)
-    blind = rng.random() < sampling.blind
-    victim = int(rng.integers(2)) if blind else None
+    victim = int(rng.integers(2)) if rng.random() < sampling.blind else None
     visible, thermal = planes[..., :3], planes[..., 3]
-    if victim is not None and rng.random() < 0.25:
-        other = draw_picture(pool, sampling, rng)[0].astype(np.float32) / np.float32(255)
-        visible, thermal = (other[..., :3], thermal) if victim == 0 else (visible, other[..., 3])
+    if victim is not None and rng.random() < sampling.frozen:
+        other, ghosts = draw_picture(pool, sampling, rng)
+        scene = other.astype(np.float32) / np.float32(255)
+        visible, thermal = (scene[..., :3], thermal) if victim == 0 else (visible, scene[..., 3])
+        labels = Labels(
+            np.concatenate([labels.boxes, ghosts.boxes]),
+            np.concatenate([labels.classes, np.full(len(ghosts.classes), IGNORE)]),
+        )
     elif victim == 0:
         visible = blinded(visible, rng)
     elif victim == 1:
         thermal = blinded(thermal, rng)
-    visible = visible if victim == 0 else degrade(visible, VISIBLE, rng)
-    thermal = thermal if victim == 1 else degrade(thermal, THERMAL, rng)
-    return np.dstack([visible, thermal]).astype(np.float32)
+    # A camera that is alone shows the labelled objects at least half of the time.
+    if victim is None or rng.random() < 0.5:
+        visible = visible if victim == 0 else degrade(visible, VISIBLE, rng)
+        thermal = thermal if victim == 1 else degrade(thermal, THERMAL, rng)
+    return np.dstack([visible, thermal]).astype(np.float32), labels

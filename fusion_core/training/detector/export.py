@@ -11,29 +11,15 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fusion_core.detection.labels import CLASSES
 from fusion_core.errors import MissingExtraError
 from fusion_core.runtime.files import atomic_path
-from fusion_core.training.detector.network import Conv, PairNano
+from fusion_core.training.detector.network import PairNano
 
 _OPSET: Final = 18
 _CONFIDENCE: Final = 0.3
-_OVERLAP: Final = 0.6
-
-
-def folded(model: PairNano) -> PairNano:
-    """Return a copy in evaluation mode whose convolutions contain their normalisation."""
-    copied = copy.deepcopy(model).eval()
-    for module in copied.modules():
-        if isinstance(module, Conv):
-            convolution, normalisation = module[0], module[1]
-            assert isinstance(convolution, nn.Conv2d)
-            assert isinstance(normalisation, nn.BatchNorm2d)
-            module[0], module[1] = fuse_conv_bn_eval(convolution, normalisation), nn.Identity()
-    return copied
+_OVERLAP: Final = 0.5
 
 
 def export_onnx(
@@ -66,7 +52,7 @@ def export_onnx(
     with warnings.catch_warnings():  # the exporter's own use of old names
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            folded(model).cpu(),
+            copy.deepcopy(model).eval().cpu(),
             (torch.zeros(1, 4, *size),),
             input_names=["images"],
             output_names=["output0"],

@@ -15,6 +15,7 @@ from fusion_core.training.detector.export import export_onnx
 from fusion_core.training.detector.loss import detection_loss
 from fusion_core.training.detector.network import PairNano
 from fusion_core.training.detector.pool import Pool
+from fusion_core.training.detector.pretrained import load_yolox
 from fusion_core.training.loop import Place, Schedule, Trainer
 
 
@@ -23,15 +24,17 @@ class DetectorRecipe(Schedule):
     """One training run.
 
     Attributes:
+        init: ONNX file of YOLOX-Nano whose weights the network starts from; empty: random ones.
         batch: Pictures per step.
         decay: Share of the steps at the end in which the rate falls linearly to nothing.
         rendered_seeds: Streets rendered to learn from beside the recordings.
         sampling: How pictures are drawn.
     """
 
-    steps: int = 7000
+    init: str = ""
+    steps: int = 2800
     batch: int = 8
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 2e-4
     warmup: int = 300
     decay: float = 0.4
     weight_decay: float = 0.03
@@ -42,7 +45,7 @@ class DetectorRecipe(Schedule):
 
 
 class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
-    """Trains ``pair-nano`` from scratch; a killed run goes on bit for bit.
+    """Trains ``pair-nano``; a killed run goes on bit for bit.
 
     The learning rate is constant until its decay, so that a resumed run may be given another number
     of steps as long as the decay has not begun.
@@ -55,7 +58,9 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
 
     Raises:
         UsageError: The folder holds a run already, or the recipe or data to resume have changed.
-        WeightsError: The checkpoint to resume is missing, torn or foreign.
+        WeightsError: The checkpoint to resume, or the file to start from, is missing, torn or
+            foreign.
+        MissingExtraError: Weights to start from are given, but the package ``onnx`` is missing.
     """
 
     def __init__(
@@ -77,6 +82,10 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
         path = self.place.out / f"{self.model.name}.onnx"
         export_onnx(self.average, self.recipe.sampling.input, path, self._describe())
         return path
+
+    def _begin(self) -> None:
+        if self.recipe.init:
+            self.model.adopt(load_yolox(Path(self.recipe.init)))
 
     def _losses(self) -> dict[str, Tensor]:
         recipe, place = self.recipe, self.place

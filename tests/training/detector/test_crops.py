@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from fusion_core.training.detector.assign import Objects
-from fusion_core.training.detector.crops import Sampling, draw_picture, make_batch, to_objects
+from fusion_core.training.detector.crops import (
+    Sampling,
+    draw_picture,
+    make_batch,
+    spoil,
+    to_objects,
+)
 from fusion_core.training.detector.data import LabelledPair
 from fusion_core.training.detector.degrade import THERMAL, VISIBLE, degrade
 from fusion_core.training.detector.labels import IGNORE, Labels
@@ -93,6 +99,19 @@ def test_a_blind_camera_shows_nothing_of_the_scene_and_the_other_is_kept(pool):
             continue
         spread = [pictures[0, :3].std().item(), pictures[0, 3].std().item()]
         assert max(spread) > 0.01
+
+
+def test_what_a_frozen_camera_shows_is_ignored_and_the_rest_stays_known():
+    """One picture is blank, the other has the one object: whichever is drawn stays labelled."""
+    sampling = dataclasses.replace(PLAIN, blind=1.0, frozen=1.0)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        picture, labels = draw_picture(bright_boxes(1), sampling, rng)
+        _, known = spoil(picture, labels, bright_boxes(1), sampling, rng)
+        count = len(labels.classes)
+        assert known.boxes[:count].tolist() == labels.boxes.tolist()
+        assert known.classes[:count].tolist() == labels.classes.tolist()
+        assert (known.classes[count:] == IGNORE).all()
 
 
 @pytest.mark.parametrize("kind", ["visible", "thermal"])

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from fusion_core.training.detector.network import STRIDES, PairNano, Predictions
@@ -18,7 +19,7 @@ def test_shapes_ranges_and_size():
 def test_convention_zero_values_are_a_box_of_one_stride_in_the_middle_of_its_cell():
     """x runs along the width: the second of four cells of 8 has its middle at 12, 4."""
     model = PairNano()
-    features = [torch.zeros(1, 7, 64 // stride, 128 // stride) for stride in STRIDES]
+    features = [torch.zeros(1, 11, 64 // stride, 128 // stride) for stride in STRIDES]
     predictions = model.predict(features)
     assert isinstance(predictions, Predictions)
     assert predictions.boxes[0, 1].tolist() == [12.0, 4.0, 8.0, 8.0]
@@ -26,18 +27,26 @@ def test_convention_zero_values_are_a_box_of_one_stride_in_the_middle_of_its_cel
     assert predictions.points[1].tolist() == [12.0, 4.0, 8.0]
 
 
-def test_each_stem_sees_its_own_modality_only():
+def test_score_is_the_object_times_its_most_probable_kind():
+    """Logits 1 of an object, 2 of a bus, 0 of car and truck: 0.7311 * 0.8808 by a calculator."""
+    feature = torch.zeros(1, 11, 1, 1)
+    feature[0, 4:] = torch.tensor([1.0, -3, 0, 2, 0, -1, -2])[:, None, None]
+    logits = PairNano().predict([feature, feature, feature]).logits
+    assert logits[0, 0].sigmoid().tolist() == pytest.approx(
+        [0.7311 * 0.0474, 0.7311 * 0.8808, 0.7311 * 0.2689], abs=1e-4
+    )
+
+
+def test_scores_that_are_almost_certain_stay_finite():
+    feature = torch.full((1, 11, 1, 1), 200.0)
+    assert PairNano().predict([feature] * 3).logits.isfinite().all()
+    assert PairNano().predict([-feature] * 3).logits.isfinite().all()
+
+
+def test_each_backbone_sees_its_own_modality_only_and_untrained_both_count_the_same():
     model = PairNano().eval()
     pictures = torch.rand(1, 4, 64, 64)
-    other = pictures.clone()
-    other[:, 3] = torch.rand(1, 64, 64)
-    seen = {}
-    for name in ("visible", "thermal"):
-        getattr(model, name).register_forward_hook(
-            lambda _m, _i, out, name=name: seen.setdefault(name, []).append(out)
-        )
     with torch.no_grad():
-        model(pictures)
-        model(other)
-    assert torch.equal(*seen["visible"])
-    assert not torch.equal(*seen["thermal"])
+        visible, thermal = model.visible(pictures[:, :3]), model.thermal(pictures[:, 3:])
+        for mix, a, b in zip(model.mix, visible, thermal, strict=True):
+            assert torch.allclose(mix(a, b), (a + b) / 2, atol=1e-5)
