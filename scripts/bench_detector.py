@@ -1,10 +1,17 @@
-"""What the shipped detector finds with both cameras, with one of them blind, and what another does.
+"""What the shipped detector finds with both cameras, and with one broken; and what another finds.
 
 Every folder holds vi/, ir/ and labels/, or vi.mp4, ir.mp4 and labels/ named by frame. The detector
-for pairs sees both modalities; with one of them black; and with one of them frozen: another
-picture of the set in its place. A detector for pictures (--beside) sees visible, thermal and fused
+for pairs sees both modalities; with one of them black; with one of them frozen, another picture of
+the set in its place; and with one of them missing, as the pipeline hands on a pair whose camera is
+silent or hangs. A detector for pictures (--beside) sees visible, thermal and fused
 images. Average precision at IoU 0.5, recall at the detector's threshold, and recall at one
 false detection per picture; the definitions are those of `fusion evaluate --detector`.
+
+With --beside a second table tells what a broken camera costs the other one's targets. The targets
+of a camera are the labelled objects that the detector beside finds in this camera's picture alone,
+at its own threshold. Counted are those that the detector for pairs finds, at its threshold, with
+both cameras, and with the other one black, frozen or missing. Found means: a detection of the class
+overlaps the object by IoU 0.5.
 """
 
 from __future__ import annotations
@@ -14,22 +21,88 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 import fusion_core
 from fusion_core.detection import Detector
-from fusion_core.detection.labels import CLASSES, read_labels
+from fusion_core.detection.boxes import Candidates, overlaps
+from fusion_core.detection.labels import CLASSES, Labels, read_labels
 from fusion_core.evaluation import ImagePair, dataset_name, list_pairs, read_pair
 from fusion_core.evaluation.detecting import grouped
-from fusion_core.evaluation.precision import ClassTally
+from fusion_core.evaluation.precision import IOU, ClassTally
 from fusion_core.types import AlignedPair, UInt8Image
 
 LEAST_SCORE = 0.01
-Views = Iterator[tuple[str, Detector, UInt8Image, AlignedPair]]
+STATES = ("pair", "black", "frozen", "missing")
+CAMERAS = {"visible": "thermal", "thermal": "visible"}
+
+
+@dataclass
+class Set:
+    """What was found in the pictures of one set.
+
+    Attributes:
+        tallies: View -> class -> detections, each right or wrong.
+        thresholds: View -> least score of what its detector reports.
+        targets: Working camera, class -> how many targets there are, and how many were found with
+            the pair, and with the other camera black, frozen and missing.
+    """
+
+    tallies: dict[str, dict[str, ClassTally]] = field(default_factory=dict)
+    thresholds: dict[str, float] = field(default_factory=dict)
+    targets: dict[tuple[str, str], dict[str, int]] = field(
+        default_factory=lambda: defaultdict(lambda: dict.fromkeys(("targets", *STATES), 0))
+    )
+
+    def add(self, views: dict[str, tuple[Detector, Candidates]], labels: Labels) -> None:
+        """Take in what was found in the views of one pair."""
+        for name, (detector, found) in views.items():
+            self.thresholds[name] = detector.card.conf
+            by_class = self.tallies.setdefault(name, {label: ClassTally() for label in CLASSES})
+            for index, label in enumerate(CLASSES):
+                own = found.take(found.classes == index)
+                by_class[label].add(own.boxes, own.scores, labels.objects[label], labels.ignore)
+
+    def add_targets(self, views: dict[str, tuple[Detector, Candidates]], labels: Labels) -> None:
+        """Count the targets of each camera that are found with the other one broken."""
+        for working, broken in CAMERAS.items():
+            for index, label in enumerate(CLASSES):
+                objects = labels.objects[label]
+                target = hits(views[f"beside: {working}"], index, objects)
+                row = self.targets[working, label]
+                row["targets"] += int(target.sum())
+                for state in STATES:
+                    view = "pair" if state == "pair" else f"{broken} {state}"
+                    row[state] += int((target & hits(views[view], index, objects)).sum())
+
+    def scores(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Return view -> class -> scores, of the classes that occur."""
+        summed = {
+            view: {
+                label: tally.sum_up(self.thresholds[view])
+                for label, tally in by_class.items()
+                if tally.objects
+            }
+            for view, by_class in self.tallies.items()
+        }
+        keys = ("objects", "ap50", "recall", "precision", "recall_at_one")
+        return {
+            view: {label: {key: getattr(s, key) for key in keys} for label, s in classes.items()}
+            for view, classes in summed.items()
+        }
+
+
+def hits(view: tuple[Detector, Candidates], index: int, objects: np.ndarray) -> np.ndarray:
+    """Return which objects of a class a detector finds at its threshold."""
+    detector, found = view
+    sure = found.take((found.classes == index) & (found.scores >= detector.card.conf))
+    return (overlaps(objects, sure.boxes) >= IOU).any(axis=1)
 
 
 def unpacked(folder: Path, scratch: Path) -> Path:
@@ -55,68 +128,54 @@ def aligned(visible: UInt8Image, thermal: UInt8Image) -> AlignedPair:
     return AlignedPair(0, visible, luminance, np.ones(thermal.shape, np.bool_))
 
 
-def views(
+def look(
     pair: ImagePair, other: ImagePair, default: Detector, beside: Detector | None, model: str
-) -> Views:
-    """Yield name, detector, picture and pair of everything that is looked at."""
+) -> dict[str, tuple[Detector, Candidates]]:
+    """Return by view which detector looked and what it found."""
     visible, thermal = pair.visible, pair.thermal
     size = (thermal.shape[1], thermal.shape[0])
-    seen = {
-        "pair": (visible, thermal),
-        "visible only": (visible, np.zeros_like(thermal)),
-        "thermal only": (np.zeros_like(visible), thermal),
-        "thermal frozen": (visible, cv2.resize(other.thermal, size)),
-        "visible frozen": (cv2.resize(other.visible, size), thermal),
+    both = aligned(visible, thermal)
+    states = {
+        "pair": both,
+        "thermal black": aligned(visible, np.zeros_like(thermal)),
+        "visible black": aligned(np.zeros_like(visible), thermal),
+        "thermal frozen": aligned(visible, cv2.resize(other.thermal, size)),
+        "visible frozen": aligned(cv2.resize(other.visible, size), thermal),
+        "thermal missing": replace(both, thermal=None),
+        "visible missing": replace(both, visible=None),
     }
-    for name, planes in seen.items():
-        yield name, default, visible, aligned(*planes)
+    seen = {name: (default, visible, planes) for name, planes in states.items()}
     if beside is not None:
         pictures = {"visible": visible, "thermal": np.repeat(thermal[:, :, None], 3, axis=2)}
         pictures["fused"] = fusion_core.fuse(thermal, visible, model=model)
         for name, picture in pictures.items():
-            yield f"{beside.path.stem}: {name}", beside, picture, aligned(visible, thermal)
-
-
-def judge(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, dict[str, float]]]:
-    """Return view -> class -> scores of one set."""
-    default = Detector(options.detector)
-    beside = Detector(options.beside) if options.beside else None
-    with tempfile.TemporaryDirectory() as scratch:
-        pairs = list_pairs([unpacked(folder, Path(scratch))])
-        tallies: dict[str, dict[str, ClassTally]] = {}
-        thresholds: dict[str, float] = {}
-        for number, paths in enumerate(pairs):
-            pair = read_pair(paths)
-            other = read_pair(pairs[(number + len(pairs) // 2) % len(pairs)])
-            labels = read_labels(
-                paths.visible.parent.parent / "labels", paths.stem, *pair.thermal.shape
-            )
-            for name, detector, picture, planes in views(
-                pair, other, default, beside, options.model
-            ):
-                found = grouped(detector.detect(picture, planes, score=LEAST_SCORE), detector)
-                thresholds[name] = detector.card.conf
-                by_class = tallies.setdefault(name, {label: ClassTally() for label in CLASSES})
-                for index, label in enumerate(CLASSES):
-                    own = found.take(found.classes == index)
-                    by_class[label].add(own.boxes, own.scores, labels.objects[label], labels.ignore)
+            seen[f"beside: {name}"] = (beside, picture, both)
     return {
-        name: {
-            label: {
-                "objects": tally.objects,
-                "ap50": (scores := tally.sum_up(thresholds[name])).ap50,
-                "recall": scores.recall,
-                "precision": scores.precision,
-                "recall_at_one": scores.recall_at_one,
-            }
-            for label, tally in by_class.items()
-            if tally.objects
-        }
-        for name, by_class in tallies.items()
+        name: (detector, grouped(detector.detect(picture, planes, score=LEAST_SCORE), detector))
+        for name, (detector, picture, planes) in seen.items()
     }
 
 
-def show(name: str, scores: dict[str, dict[str, dict[str, float]]]) -> None:
+def judge(folder: Path, options: argparse.Namespace) -> Set:
+    """Return what is found in one set."""
+    default = Detector(options.detector)
+    beside = Detector(options.beside) if options.beside else None
+    results = Set()
+    with tempfile.TemporaryDirectory() as scratch:
+        pairs = list_pairs([unpacked(folder, Path(scratch))])
+        for number, paths in enumerate(pairs):
+            pair = read_pair(paths)
+            other = read_pair(pairs[(number + len(pairs) // 2) % len(pairs)])
+            beside_it = paths.visible.parent.parent / "labels"
+            labels = read_labels(beside_it, paths.stem, *pair.thermal.shape)
+            views = look(pair, other, default, beside, options.model)
+            results.add(views, labels)
+            if beside is not None:
+                results.add_targets(views, labels)
+    return results
+
+
+def show_scores(name: str, scores: dict[str, dict[str, dict[str, float]]]) -> None:
     """Print one set as rows of a Markdown table."""
     for view, classes in scores.items():
         cells = []
@@ -125,6 +184,40 @@ def show(name: str, scores: dict[str, dict[str, dict[str, float]]]) -> None:
             values = [row[key] for key in ("ap50", "recall", "recall_at_one")] if row else []
             cells.append(" / ".join("–" if math.isnan(v) else f"{v:.2f}" for v in values) or "–")
         print(f"| {name} | {view} | " + " | ".join(cells) + " |", flush=True)
+
+
+def show_targets(results: dict[str, Set]) -> None:
+    """Print what broken cameras cost, per set, camera and class, and in all."""
+    print("\n| set | camera at work | class | targets | both | other black | frozen | missing |")
+    print("|---|---|---|---|---|---|---|---|")
+    totals: dict[str, dict[str, int]] = {}
+    for name, found in results.items():
+        for (camera, label), row in found.targets.items():
+            total = totals.setdefault(camera, dict.fromkeys(row, 0))
+            for key, count in row.items():
+                total[key] += count
+            if row["targets"]:
+                print(f"| {name} | {camera} | {label} | " + cells_of(row) + " |")
+    for camera, row in totals.items():
+        print(f"| all | {camera} | all | " + cells_of(row) + " |")
+
+
+def cells_of(row: dict[str, int]) -> str:
+    """Return counts as cells, those of a broken camera with the change from both."""
+    whole = row["pair"]
+    changes = [
+        f"{row[state]} ({100 * (row[state] - whole) / whole:+.0f} %)" if whole else "–"
+        for state in STATES[1:]
+    ]
+    return " | ".join([str(row["targets"]), str(whole), *changes])
+
+
+def plain(found: Set) -> dict[str, Any]:
+    """Return a set's results for JSON."""
+    targets: dict[str, dict[str, dict[str, int]]] = {}
+    for (camera, label), row in found.targets.items():
+        targets.setdefault(camera, {})[label] = row
+    return {"scores": found.scores(), "targets": targets}
 
 
 def main() -> int:
@@ -142,9 +235,12 @@ def main() -> int:
     for folder in options.data:
         name = dataset_name([folder])
         results[name] = judge(folder, options)
-        show(name, results[name])
+        show_scores(name, results[name].scores())
+    if options.beside:
+        show_targets(results)
     if options.out:
-        options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps({name: plain(found) for name, found in results.items()}, indent=1)
+        options.out.write_text(text + "\n", encoding="utf-8")
     return 0
 
 
