@@ -70,7 +70,9 @@ def shuffle(x: Tensor, factor: int) -> Tensor:
 
 def smooth(x: Tensor) -> Tensor:
     """Filter ``BxCxHxW`` with the binomial ``[1 2 1] / 4`` in both directions, border repeated."""
-    # The backward of replicate padding disagrees with torch.compile about channels-last inputs.
-    x = F.pad(x.contiguous(), (1, 1, 1, 1), mode="replicate")
-    x = (x[..., :-2] + x[..., 2:]).add_(x[..., 1:-1], alpha=2)
-    return (x[..., :-2, :] + x[..., 2:, :]).add_(x[..., 1:-1, :], alpha=2).mul_(1 / 16)
+    # As planes: with four dimensions the backward of replicate padding and torch.compile disagree
+    # about which of them come last in memory.
+    planes = F.pad(x.flatten(0, 1), (1, 1, 1, 1), mode="replicate")
+    planes = (planes[..., :-2] + planes[..., 2:]).add_(planes[..., 1:-1], alpha=2)
+    planes = (planes[..., :-2, :] + planes[..., 2:, :]).add_(planes[..., 1:-1, :], alpha=2)
+    return planes.mul_(1 / 16).view(x.shape)
