@@ -25,6 +25,17 @@ class Pull:
     precision: Vectors
 
 
+def support(volumes: Volumes, spread: float) -> float:
+    """Return the log-likelihood that all blocks are in place, 0 for flat ones.
+
+    It is that of ``pull`` at no displacement, less what blocks would give that fit everywhere.
+    """
+    near = -(volumes.shifts**2).sum(axis=1) / (2 * spread**2)
+    weight = np.exp(np.float64(_SHARPNESS) * volumes.scores + near)
+    found = np.log(weight.sum(axis=1) / np.exp(near).sum())
+    return float(found[volumes.seen].sum())
+
+
 def pull(volumes: Volumes, at: Vectors, spread: float) -> Pull:
     """Return gradient and curvature of ``log sum_d exp(k score(d) - |d - at|^2 / 2 spread^2)``.
 

@@ -13,6 +13,8 @@ import numpy as np
 from fusion_core.registration.evidence import pull
 from fusion_core.registration.features import Features
 from fusion_core.registration.projective import (
+    corner_distance,
+    corners,
     jacobian,
     rescaled,
     to_matrix,
@@ -20,10 +22,11 @@ from fusion_core.registration.projective import (
 )
 from fusion_core.registration.pyramid import describe_at, reduced_size
 from fusion_core.registration.rig import Matrix, Size
-from fusion_core.registration.volumes import Vectors, Volumes, correlate
+from fusion_core.registration.volumes import Vectors, Volumes, correlate, widened
 from fusion_core.types import FloatImage, Mask
 
 _STEPS = 3
+_SETTLED_PX = 0.05
 _NEARER = 1e-6  # similarity per squared pixel of displacement
 IDENTITY: Final = np.eye(3)
 
@@ -37,12 +40,17 @@ class Level:
         reach: Largest displacement looked for, in reduced pixels.
         cell: Distance of block centres, a third of a block, in reduced pixels.
         spreads: Smoothing of the likelihood in reduced pixels, wide to narrow.
+        margin: How far similarity is taken to go on unchanged beyond ``reach``.
+        passes: How often the picture is warped and compared anew at most; it ends when that no
+            longer moves the corners.
     """
 
     factor: int
     reach: int
     cell: int
     spreads: tuple[float, ...]
+    margin: int = 0
+    passes: int = 1
 
 
 WIDE: Final = (
@@ -50,14 +58,19 @@ WIDE: Final = (
     Level(2, 3, 8, (2, 1.5, 1, 1)),
 )
 THOROUGH: Final = (WIDE[0], Level(4, 4, 8, (3, 2, 1.5, 1)), WIDE[1])
+# Without the pull of the ends: further off, and further astray in pictures that repeat themselves.
+FREE: Final = (
+    Level(4, 10, 12, (8, 6, 4, 3, 2, 1.5, 1), margin=8),
+    Level(4, 4, 8, (3, 2, 1.5, 1), margin=4),
+    Level(2, 3, 8, (2, 1.5, 1, 1), margin=2),
+)
+SETTLE: Final = (Level(2, 4, 12, (3, 2, 1.5, 1), margin=2),)
 # What a first pass has left is seen better once the picture is warped by it. Wide blocks tell
 # perspective from noise, and at whole resolution they tell it to a fraction of a pixel.
 POLISH: Final = (
-    Level(2, 4, 12, (3, 2, 1.5, 1)),
-    Level(2, 3, 12, (2, 1.5, 1, 1)),
-    Level(1, 3, 20, (2, 1.5, 1, 1)),
-    Level(1, 2, 20, (1, 1, 1)),
-    Level(1, 2, 20, (1, 1, 1)),
+    Level(2, 3, 12, (1,), margin=2, passes=4),
+    Level(1, 3, 20, (2, 1), margin=2),
+    Level(1, 2, 20, (1,), margin=2, passes=5),
 )
 
 
@@ -105,7 +118,7 @@ class Scene:
         visible, thermal = self.described(level.factor)
         if not np.array_equal(matrix, IDENTITY):
             thermal = describe_at(*self.warped(matrix), level.factor)
-        return correlate(visible, thermal, level.reach, level.cell)
+        return widened(correlate(visible, thermal, level.reach, level.cell), level.margin)
 
 
 def estimate(
@@ -131,16 +144,28 @@ def estimate(
     """
     matrix = start
     for number, level in enumerate(levels):
-        size = reduced_size(scene.size, level.factor)
-        volumes = scene.volumes(matrix, level)
-        coarse = rescaled(matrix, 1 / level.factor)
-        begin = np.zeros(8)
-        if vote and number == 0:
-            begin[:2] = vote_for(volumes) / (max(size) / 2)
-        before = to_parameters(rescaled(applied, 1 / level.factor) @ coarse, size)
-        step = climb(volumes, size, before, begin, expected, level.spreads)
-        matrix = rescaled(coarse @ to_matrix(step, size), level.factor)
+        for _ in range(level.passes):
+            before = matrix
+            voting = vote and number == 0
+            matrix = _improved(scene, matrix, level, expected, applied, vote=voting)
+            if corner_distance(matrix, before, scene.size) < _SETTLED_PX:
+                break
     return matrix
+
+
+def _improved(
+    scene: Scene, matrix: Matrix, level: Level, expected: Vectors, applied: Matrix, *, vote: bool
+) -> Matrix:
+    """Return what one comparison of the pictures makes of an alignment."""
+    size = reduced_size(scene.size, level.factor)
+    volumes = scene.volumes(matrix, level)
+    coarse = rescaled(matrix, 1 / level.factor)
+    begin = np.zeros(8)
+    if vote:
+        begin[:2] = vote_for(volumes) / (max(size) / 2)
+    before = to_parameters(rescaled(applied, 1 / level.factor) @ coarse, size)
+    step = climb(volumes, size, before, begin, expected, level.spreads)
+    return rescaled(coarse @ to_matrix(step, size), level.factor)
 
 
 def climb(  # noqa: PLR0917
@@ -175,6 +200,20 @@ def climb(  # noqa: PLR0917
             slope = np.einsum("nij,ni->j", lever, found.gradient) - belief @ (before + step)
             step = step + np.linalg.solve(curvature, slope)
     return step
+
+
+def corner_deviation(volumes: Volumes, size: Size, expected: Vectors) -> float:
+    """Return how far off the corners may be when all blocks are in place, in pixels.
+
+    It is the root of the mean square by the inverse curvature of the blocks' joint likelihood; the
+    blocks overlap, so that the truth is a multiple of it.
+    """
+    lever = jacobian(volumes.centres, size)
+    precision = pull(volumes, np.zeros_like(volumes.centres), 1.0).precision
+    curvature = np.einsum("nij,nik,nkl->jl", lever, precision, lever) + np.diag(1 / expected**2)
+    corner = jacobian(corners(size), size)
+    square = np.einsum("nij,jk,nik->n", corner, np.linalg.inv(curvature), corner)
+    return float(np.sqrt(square.mean()))
 
 
 def vote_for(volumes: Volumes) -> Vectors:

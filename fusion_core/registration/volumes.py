@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -58,8 +58,7 @@ def correlate(visible: Features, thermal: Features, reach: int, cell: int) -> Vo
     around = ((reach, reach), (reach, reach))
     other = np.pad(thermal.channels, ((0, 0), *around))
     energy, valid = np.pad(thermal.energy, around), np.pad(thermal.valid, around)
-    side = np.arange(-reach, reach + 1)
-    shifts = np.stack(np.meshgrid(side, side), axis=2).reshape(-1, 2)
+    shifts = _square(reach)
     scores = np.empty((rows * columns, len(shifts)), np.float32)
     cover = np.empty_like(scores)
     for index, (dx, dy) in enumerate(shifts):
@@ -85,6 +84,12 @@ def correlate(visible: Features, thermal: Features, reach: int, cell: int) -> Vo
     return Volumes(centres, (rows, columns), shifts.astype(np.float64), scores, seen)
 
 
+def _square(reach: int) -> NDArray[np.int_]:
+    """Return the whole displacements up to ``reach`` in both directions, ``Mx2``."""
+    side = np.arange(-reach, reach + 1)
+    return np.stack(np.meshgrid(side, side), axis=2).reshape(-1, 2)
+
+
 def _windows(image: FloatImage, cell: int) -> FloatImage:
     """Return sums over cells, blurred with 1-2-1 in both directions to a mean of one cell."""
     size = image.shape[1] // cell, image.shape[0] // cell
@@ -92,6 +97,24 @@ def _windows(image: FloatImage, cell: int) -> FloatImage:
     return np.asarray(
         cv2.sepFilter2D(means, cv2.CV_32F, _ACROSS, _ACROSS * cell**2, borderType=_BORDER),
         np.float32,
+    )
+
+
+def widened(volumes: Volumes, margin: int) -> Volumes:
+    """Return volumes in which similarity goes on unchanged for ``margin`` pixels further out.
+
+    Where displacements just end, those of a flat block lie on one side of a place near the end, and
+    their mean pulls the block back.
+    """
+    if margin == 0:
+        return volumes
+    side = round(len(volumes.shifts) ** 0.5)
+    around = ((0, 0), (margin, margin), (margin, margin))
+    scores = np.pad(volumes.scores.reshape(-1, side, side), around, mode="edge")
+    return replace(
+        volumes,
+        shifts=_square(side // 2 + margin).astype(np.float64),
+        scores=scores.reshape(len(scores), -1),
     )
 
 

@@ -1,13 +1,17 @@
 """Small homographies, corrected maps and similarity volumes, against OpenCV and by hand."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
+import pytest
 from pictures import H, W, scene_pair, thermal_through
 
 from fusion_core.registration import Rig
-from fusion_core.registration.evidence import pull
+from fusion_core.registration.evidence import pull, support
 from fusion_core.registration.features import describe
 from fusion_core.registration.field import Field
+from fusion_core.registration.parametric import corner_deviation
 from fusion_core.registration.projective import (
     corners,
     jacobian,
@@ -16,7 +20,7 @@ from fusion_core.registration.projective import (
     to_matrix,
     to_parameters,
 )
-from fusion_core.registration.volumes import Volumes, correlate, moved
+from fusion_core.registration.volumes import Volumes, correlate, moved, widened
 from fusion_core.registration.warp import map_pixels, pixel_grid
 
 SIZE = (W, H)
@@ -122,3 +126,47 @@ def test_an_edge_pulls_across_and_not_along():
     assert abs(found.gradient[0, 1]) < 1e-6
     assert found.precision[0, 1, 1] < 0.1 * found.precision[0, 0, 0]
     assert np.abs(found.precision[1]).max() < 0.1 * found.precision[0, 0, 0]  # a flat block
+
+
+def test_flat_blocks_stay_where_they_are_up_to_the_end_of_the_displacements():
+    # What fits everywhere alike has no slope anywhere. At 2 px from the end of displacements that
+    # just stop, most of those under a Gaussian lie on the other side: its mean, cut off at one
+    # standard deviation, is -0.2876 deviations (phi(1) / Phi(1) of the standard normal), which
+    # for 2 px is a slope of -0.144. Displacements are whole: the cut is half a pixel further out.
+    flat = make_volumes([np.full((9, 9), 0.3)], 4)
+    at = np.array([[2.0, -2.0]])
+    cut = pull(flat, at, 2.0).gradient
+    assert -0.144 < cut[0, 0] < 0 < cut[0, 1] < 0.144
+    assert np.abs(pull(widened(flat, 4), at, 2.0).gradient).max() < 0.1 * cut[0, 1]
+
+
+def test_widened_volumes_keep_what_was_compared():
+    scores = np.arange(9.0).reshape(3, 3)
+    wide = widened(make_volumes([scores], 1), 2)
+    assert wide.shifts.max() == 3
+    # numpy's own padding, displacement by displacement
+    np.testing.assert_array_equal(wide.scores[0].reshape(7, 7), np.pad(scores, 2, mode="edge"))
+
+
+def test_support_counts_the_blocks_that_are_in_place():
+    flat, peak = np.zeros((9, 9)), np.zeros((9, 9))
+    peak[4, 4] = 0.5
+    assert support(make_volumes([flat, flat], 4), 1.0) == pytest.approx(0, abs=1e-9)
+    # exp(12 * 0.5) = 403.4 in place instead of 1; the Gaussian of 1 px over whole displacements
+    # sums up to 2.5066^2 = 6.283 (2 pi to four digits): log((403.4 + 5.283) / 6.283) = 4.175
+    assert support(make_volumes([peak], 4), 1.0) == pytest.approx(4.175, abs=0.002)
+
+
+def test_corners_are_the_surer_the_more_blocks_say_where_they_are():
+    # The precision of a peak is the same for each block; four times the blocks halve the deviation
+    # where the prior says next to nothing.
+    y, x = np.mgrid[-4:5, -4:5]
+    peak = np.exp(-(x**2 + y**2) / 2.0)
+    free = np.full(8, 1e3)
+    places = np.stack(np.meshgrid(np.linspace(10, 90, 5), np.linspace(10, 90, 5)), 2).reshape(-1, 2)
+    found = []
+    for centres in (places, np.repeat(places, 4, axis=0)):
+        volumes = replace(make_volumes([peak] * len(centres), 4), centres=centres)
+        found.append(corner_deviation(volumes, (101, 101), free))
+    first, second = found
+    assert second == pytest.approx(first / 2, rel=1e-3)
