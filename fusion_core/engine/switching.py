@@ -17,18 +17,16 @@ from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 # What the restoring network is better at; haze and smoke are mistaken for each other.
 VEILS = ("haze", "smoke")
 OTHERS = ("rain", "snow", "noise")
-# Night stays with the network of clear scenes: the other lifts black to a flat gray.
-_DARK = 0.7
 
 
 class Switch:
     """Hysteresis on the prior, and a fade.
 
     A scene is degraded when the likeliest of rain, snow, noise, and haze or smoke together reaches
-    ``enter``, and clear again when it falls below ``leave``, or at night; in between, and without a
-    prior, nothing changes. The share of the degraded scene's picture then moves by
-    ``1 / fade_frames`` per frame, so that no frame differs from the last by more than that part of
-    what the two networks differ by.
+    ``enter``, and clear again when it falls below ``leave``; in between, and without a prior,
+    nothing changes. The share of the degraded scene's picture then moves by ``1 / fade_frames`` per
+    frame, so that no frame differs from the last by more than that part of what the two networks
+    differ by.
 
     Args:
         config: Thresholds and length of the fade.
@@ -54,8 +52,7 @@ class Switch:
             clear = math.prod(1 - prior.visible.get(kind, 0.0) for kind in VEILS)
             likeliest = max(1 - clear, *(prior.visible.get(kind, 0.0) for kind in OTHERS))
             threshold = self._config.leave if self.degraded else self._config.enter
-            dark = prior.visible.get("low_light", 0.0) >= _DARK
-            self.degraded = likeliest >= threshold and not dark
+            self.degraded = likeliest >= threshold
         last = self._config.fade_frames
         if not self._shown:
             # Nothing was seen before that could jump.

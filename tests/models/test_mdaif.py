@@ -111,7 +111,8 @@ def test_network_fits_the_width_of_the_language_models_tokens():
 
 
 def test_gradients_reach_the_prior_and_every_parameter():
-    model = trained_alike().train()
+    """With all experts at work: one that nobody chose learns nothing from that step."""
+    model = trained_alike(dataclasses.replace(TINY, chosen=4)).train()
     thermal, visible, cues = pair(32, 32, batch=4)
     tokens = cues.tokens.clone().requires_grad_()
     torch.manual_seed(0)
@@ -180,7 +181,7 @@ def test_squared_variation_by_hand():
 
 def test_gates_sum_to_one_over_the_two_best():
     """Softmax over 2 and 1: e / (e + 1) = 0.731059 and the rest."""
-    gate = NoisyTopK(2).eval()
+    gate = NoisyTopK(2, 4).eval()
     logits = torch.tensor([[1.0, -3.0, 2.0, 0.0]])
     gates, _ = gate(logits, torch.zeros_like(logits))
     torch.testing.assert_close(gates, torch.tensor([[0.268941, 0.0, 0.731059, 0.0]]))
@@ -190,12 +191,28 @@ def test_gates_sum_to_one_over_the_two_best():
 
 
 def test_balance_falls_when_the_experts_share_the_work():
-    gate = NoisyTopK(1).eval()
+    gate = NoisyTopK(1, 4).eval()
     even = 9 * torch.eye(4)
     uneven = even[[0, 0, 0, 0]]
     assert float(gate(even, torch.zeros(4, 4)).balance) < 0.01
     # One of four does all: cv^2 is 3 by importance and 3 by load.
     assert float(gate(uneven, torch.zeros(4, 4)).balance) == pytest.approx(6, abs=0.05)
+
+
+def test_expert_that_lags_behind_by_a_constant_is_still_chosen():
+    """Logits 0.05 apart between pictures, one expert 1.0 behind: it never led, it shall half lead.
+
+    Of four alike two are chosen, each for half of the pictures.
+    """
+    torch.manual_seed(0)
+    gate = NoisyTopK(2, 4)
+    behind = torch.tensor([0.0, 0.0, 0.0, -1.0])
+    for _ in range(300):
+        gate(behind + 0.05 * torch.randn(5, 4), torch.full((5, 4), -3.0))
+    gate.eval()
+    gates, _ = gate(behind + 0.05 * torch.randn(2000, 4), torch.zeros(2000, 4))
+    chosen = (gates > 0).float().mean(0)
+    torch.testing.assert_close(chosen, torch.full((4,), 0.5), atol=0.1, rtol=0)
 
 
 @pytest.mark.parametrize("per_pixel", [False, True])

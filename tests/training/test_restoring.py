@@ -18,6 +18,7 @@ from fusion_core.training.restoring import (
     load_pictures,
     load_restoring_recipe,
 )
+from fusion_core.training.restoring.objective import weather_loss
 from fusion_core.training.restoring.pool import Harm, Pool, degrade, to_batch
 from fusion_core.training.restoring.restorer import Restorer
 
@@ -98,13 +99,48 @@ def test_sample_depends_on_seed_and_number_alone(pictures):
 def test_planes_hold_degraded_and_clean_picture_and_what_the_prior_saw(pictures):
     picture, provider = pictures[0], EmbeddedProvider()
     sample = degrade(picture.visible, picture.thermal, Harm({"low_contrast": 0.8}, {}, 1), provider)
-    batch = to_batch(sample.planes[None], torch.from_numpy(sample.tokens)[None])
+    told = (torch.from_numpy(part)[None] for part in (sample.tokens, sample.weather))
+    batch = to_batch(sample.planes[None], *told)
     ycrcb = cv2.cvtColor(picture.visible, cv2.COLOR_RGB2YCrCb)
     clean = torch.from_numpy(ycrcb[..., [0, 2, 1]]).permute(2, 0, 1).float() / 255
     torch.testing.assert_close(batch.clean[0], clean)
     assert torch.equal(batch.degraded_thermal, batch.clean_thermal)
     assert batch.degraded[:, 0].std() < 0.8 * batch.clean[:, 0].std()
     assert batch.tokens.shape == (1, 32, provider.dim)
+
+
+def test_nights_are_dark_on_the_clean_side_too(pictures):
+    """At most (0.25)^1.65 = 0.1 of a mid gray at half gain; day tones leave 0.41 to 0.58 of it."""
+    days, nights = (
+        np.mean([pool.sample(i).planes[..., 4].mean() for i in range(12)])
+        for pool in (
+            Pool(pictures, dataclasses.replace(SHORT, night=share), None, 0) for share in (0.0, 1.0)
+        )
+    )
+    assert nights < 0.5 * days
+
+
+def test_mistaken_crops_see_prior_and_weather_of_another_picture(pictures):
+    """All pictures keep their pixels; with a share of 1 none keeps its tokens."""
+    recipe = dataclasses.replace(SHORT, pool=4)
+    right, wrong = (
+        Pool(pictures, dataclasses.replace(recipe, mistaken=share), EmbeddedProvider(), 0).batch(0)
+        for share in (0.0, 1.0)
+    )
+    assert torch.equal(right.degraded, wrong.degraded)
+    assert (right.tokens - wrong.tokens).abs().amax((1, 2)).min() > 0
+
+
+def test_weather_says_what_was_done_and_its_loss_is_cross_entropy(pictures):
+    """Smoke counts as haze. -ln 0.8 and -ln 0.5 by hand, one picture, one scale."""
+    picture = pictures[0]
+    sample = degrade(
+        picture.visible, picture.thermal, Harm({"smoke": 0.5, "snow": 0.3}, {}, 1), None
+    )
+    assert sample.weather.tolist() == [1, 0, 1]
+    activations = torch.tensor([[[0.8, 0.2, 0.5]]])
+    found = weather_loss(activations, torch.from_numpy(sample.weather)[None])
+    assert float(found) == pytest.approx((0.223144 + 0.223144 + 0.693147) / 3, abs=1e-5)
 
 
 def test_mixtures_favour_what_is_asked_for_and_one_kind_stays_alone():

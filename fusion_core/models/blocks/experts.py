@@ -12,6 +12,8 @@ from fusion_core.models.blocks.scene import Scene, TokenReader
 
 _HIDDEN = 128
 _ROUTER_HIDDEN = 256
+# Spread of the noise before its softplus, at first: more noise would choose in the router's place.
+_QUIET = -3.0
 
 
 class Prototypes(nn.Module):
@@ -113,7 +115,11 @@ class ExpertMixture(nn.Module):
             nn.GELU(),
             nn.Conv2d(_ROUTER_HIDDEN, 2 * experts, 1),
         )
-        self.gate = NoisyTopK(chosen)
+        last = self.router[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        nn.init.constant_(last.bias[experts:], _QUIET)
+        self.gate = NoisyTopK(chosen, experts)
         self.experts = nn.ModuleList(Expert(channels) for _ in range(experts))
         self.shortcut = nn.Conv2d(2 * channels, channels, 1)
 
@@ -131,9 +137,13 @@ class ExpertMixture(nn.Module):
         return out, routing
 
     def _route(self, x: Tensor, weather: Tensor) -> Routing:
-        """Route in float32: half precision would turn near ties around."""
-        place = x.float() if self.per_pixel else x.float().mean((2, 3), keepdim=True)
-        told = weather.float()[:, :, None, None].expand(-1, -1, *place.shape[2:])
+        """Route in float32: half precision would turn near ties around.
+
+        The router reads the features, but does not shape them: balance is no reason to change them.
+        """
+        seen = x.detach().float()
+        place = seen if self.per_pixel else seen.mean((2, 3), keepdim=True)
+        told = weather.detach().float()[:, :, None, None].expand(-1, -1, *place.shape[2:])
         with torch.autocast(x.device.type, enabled=False):
             logits, spread = self.router(torch.cat((place, told), 1)).chunk(2, dim=1)
         if not self.per_pixel:

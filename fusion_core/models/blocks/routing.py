@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _NOISE_FLOOR = 0.1
+# Share of the running statistics that one training step renews.
+_RENEWED = 0.05
 _EPS = 1e-10
+_FLAT = 1e-6
 
 
 class Routing(NamedTuple):
@@ -31,25 +34,62 @@ class NoisyTopK(nn.Module):
     are the softmax over the ``k`` largest ``h``. Importance is the sum of an expert's gates, its
     load the smooth probability of being chosen under the noise.
 
+    Before that each expert's logit loses the mean over the experts and is standardised by its
+    running mean and deviation over the training, not in the paper: of a few pictures, a fair
+    choice, too, is uneven, so that the balance of small batches is bought most cheaply by giving
+    all pictures the same logits, which leaves the choice to the noise, and after training to
+    whichever is a hair above the others.
+
     Args:
         k: Experts that work for one input.
+        experts: Experts E.
     """
 
-    def __init__(self, k: int) -> None:
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, k: int, experts: int) -> None:
         super().__init__()
-        self.k = k
+        self.k = min(k, experts)
+        self.register_buffer("mean", torch.zeros(experts))
+        self.register_buffer("variance", torch.ones(experts))
 
     def forward(self, logits: Tensor, spread: Tensor) -> Routing:
         """Return gates of logits and noise spreads, both ``BxE`` or ``BxExHxW``, float32."""
+        logits = self._standardised(logits)
         scale = F.softplus(spread) + _NOISE_FLOOR
         noisy = logits + torch.randn_like(logits) * scale if self.training else logits
-        k = min(self.k, logits.shape[1])
-        values, chosen = noisy.topk(k, dim=1)
+        values, chosen = noisy.topk(self.k, dim=1)
         gates = torch.zeros_like(noisy).scatter(1, chosen, values.softmax(dim=1))
         axes = [axis for axis in range(gates.ndim) if axis != 1]
         importance = gates.sum(axes)
         load = self._load(logits, noisy, scale).sum(axes)
         return Routing(gates, squared_variation(importance) + squared_variation(load))
+
+    @torch.no_grad()
+    def calibrate(self, logits: Tensor) -> None:
+        """Take mean and deviation of the raw logits ``NxE`` of ``N`` inputs.
+
+        Averaged weights need it: their logits are not the average of the logits.
+        """
+        centred = logits - logits.mean(1, keepdim=True)
+        self.mean.copy_(centred.mean(0))
+        self.variance.copy_(centred.var(0, unbiased=False))
+
+    def _standardised(self, logits: Tensor) -> Tensor:
+        """Return logits of mean 0 and deviation 1 over the training's pictures, per expert."""
+        axes = [axis for axis in range(logits.ndim) if axis != 1]
+        logits = logits - logits.mean(1, keepdim=True)
+        if self.training:
+            seen = logits.detach()
+            self.mean.lerp_(seen.mean(axes), _RENEWED)
+            around = (seen - _per_expert(self.mean, seen)).square().mean(axes)
+            self.variance.lerp_(around, _RENEWED)
+        # Copies, or the next batch would change them before this one's gradient.
+        mean, variance = (
+            _per_expert(value.clone(), logits) for value in (self.mean, self.variance)
+        )
+        return (logits - mean) * (variance + _FLAT).rsqrt()
 
     def _load(self, logits: Tensor, noisy: Tensor, scale: Tensor) -> Tensor:
         """Return the probability that each expert is chosen if only its own noise is drawn anew."""
@@ -61,6 +101,11 @@ class NoisyTopK(nn.Module):
         threshold = torch.where(noisy >= last_in, first_out, last_in)
         chosen: Tensor = torch.special.ndtr((logits - threshold) / scale)
         return chosen
+
+
+def _per_expert(values: Tensor, like: Tensor) -> Tensor:
+    """Return ``E`` values in the shape in which they meet ``BxE`` or ``BxExHxW``."""
+    return values.reshape(-1, *[1] * (like.ndim - 2))
 
 
 def squared_variation(values: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from fusion_core.training.objective import objective
 from fusion_core.training.restoring.pool import RestoringBatch
 from fusion_core.training.restoring.recipe import RestoringLoss
 
+_EDGE = 1e-4
+
 
 def restoring_objective(
     made: Restored, batch: RestoringBatch, orthonormality: Tensor, weights: RestoringLoss
@@ -42,7 +44,24 @@ def restoring_objective(
     terms["chroma"] = weights.chroma * 2 * F.l1_loss(made.fused[:, 1:], batch.clean[:, 1:])
     restored = F.l1_loss(made.visible, visible) + F.l1_loss(made.thermal, thermal)
     terms["restored"] = weights.restored * restored
+    alike = made.activations.shape[-1] == batch.weather.shape[-1]
+    if weights.weather and alike and batch.tokens.shape[1]:
+        terms["weather"] = weights.weather * weather_loss(made.activations, batch.weather)
     terms["balance"] = weights.balance * made.balance.float()
     terms["orthonormality"] = weights.orthonormality * orthonormality
     terms["total"] = torch.stack(list(terms.values())).sum()
     return terms
+
+
+def weather_loss(activations: Tensor, weather: Tensor) -> Tensor:
+    """Return the cross entropy of prototype activations against what weather there is.
+
+    Not in the paper, where prototypes are told apart by themselves: here they are asked to.
+
+    Args:
+        activations: ``BxLxK`` in (0, 1), per scale.
+        weather: ``BxK`` in {0, 1}, see ``WEATHERS``.
+    """
+    asked = weather[:, None].expand_as(activations)
+    inside = activations.float().clamp(_EDGE, 1 - _EDGE)
+    return F.binary_cross_entropy(inside, asked)

@@ -18,10 +18,12 @@ from fusion_core.priors import PriorProvider
 from fusion_core.training.degradations import Degrader, sample_mixture
 from fusion_core.training.losses import saliency
 from fusion_core.training.restoring.pictures import Picture
-from fusion_core.training.restoring.recipe import RestoringRecipe
+from fusion_core.training.restoring.recipe import WEATHERS, RestoringRecipe
 from fusion_core.types import FloatImage, UInt8Image
 
 _SMALLEST = 0.6
+# A clear day as a night: (k J)^gamma with k and the logarithm of gamma from these ranges.
+_NIGHT_GAIN, _NIGHT_TONE = (0.4, 1.0), (0.5, 1.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,12 @@ class Sample:
         planes: ``HxWx9`` uint8: degraded Y, Cb, Cr and thermal, clean Y, Cb, Cr and thermal, and
             the saliency of the clean thermal picture times 255.
         tokens: ``SxC`` of the prior on the degraded pair, empty without one.
+        weather: Which of ``WEATHERS`` the visible picture got, in {0, 1}.
     """
 
     planes: UInt8Image
     tokens: FloatImage
+    weather: FloatImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ class RestoringBatch(NamedTuple):
         clean: ``Bx3xHxW`` Y, Cb and Cr.
         clean_thermal: ``Bx1xHxW``.
         salient: ``Bx1xHxW`` saliency of the clean thermal picture.
-        tokens: ``BxSxC`` tokens of the prior on the whole degraded pictures.
+        tokens: ``BxSxC`` tokens of the prior on the whole degraded pictures, or on others.
+        weather: ``BxK`` in {0, 1}, which of ``WEATHERS`` the pictures have that the prior saw.
     """
 
     degraded: Tensor
@@ -65,6 +70,7 @@ class RestoringBatch(NamedTuple):
     clean_thermal: Tensor
     salient: Tensor
     tokens: Tensor
+    weather: Tensor
 
 
 class Pool:
@@ -109,19 +115,23 @@ class Pool:
             self._samples.append(self.sample(self._next))
             self._next += 1
         rng = np.random.default_rng((self._seed, 1, step))
-        drawn = [
-            self._samples[index]
-            for index in rng.permutation(len(self._samples))[: self._recipe.batch].tolist()
-        ]
+        order = [self._samples[index] for index in rng.permutation(len(self._samples)).tolist()]
+        count = self._recipe.batch
+        drawn, others = order[:count], order[::-1][:count]
         crops = np.stack([_crop(sample.planes, self._recipe.crop, rng) for sample in drawn])
-        tokens = torch.from_numpy(np.stack([sample.tokens for sample in drawn]))
-        return to_batch(crops, tokens)
+        mistaken = rng.random(count) < self._recipe.mistaken
+        seen = [b if wrong else a for a, b, wrong in zip(drawn, others, mistaken, strict=True)]
+        tokens, weather = (
+            torch.from_numpy(np.stack(told))
+            for told in ([s.tokens for s in seen], [s.weather for s in seen])
+        )
+        return to_batch(crops, tokens, weather)
 
     def sample(self, index: int) -> Sample:
         """Return one degraded picture."""
         recipe, rng = self._recipe, np.random.default_rng((self._seed, 0, index))
         picture = self._pictures[int(rng.integers(len(self._pictures)))]
-        visible, thermal = _vary(picture, recipe.crop, rng)
+        visible, thermal = _vary(picture, recipe, rng)
         severities = sample_mixture(
             rng,
             "visible",
@@ -156,7 +166,8 @@ def degrade(
     hot = torch.from_numpy(thermal).float()[None, None] / 255
     salient = (saliency(hot)[0, 0].numpy() * 255).round().astype(np.uint8)
     planes = np.dstack((to_planes(bad_visible), bad_thermal, to_planes(visible), thermal, salient))
-    return Sample(planes, tokens)
+    weather = [any(kind in harm.visible for kind in kinds) for kinds in WEATHERS]
+    return Sample(planes, tokens, np.asarray(weather, np.float32))
 
 
 def to_planes(rgb: UInt8Image) -> UInt8Image:
@@ -164,12 +175,12 @@ def to_planes(rgb: UInt8Image) -> UInt8Image:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]], np.uint8)
 
 
-def to_batch(planes: UInt8Image, tokens: Tensor) -> RestoringBatch:
-    """Return ``BxHxWx9`` planes of samples as a batch."""
+def to_batch(planes: UInt8Image, tokens: Tensor, weather: Tensor) -> RestoringBatch:
+    """Return ``BxHxWx9`` planes of samples, with what the prior saw, as a batch."""
     stacked = torch.from_numpy(planes).permute(0, 3, 1, 2).float().div_(255)
     starts = (0, 3, 4, 7, 8, 9)
     parts = (stacked[:, a:b].contiguous() for a, b in itertools.pairwise(starts))
-    return RestoringBatch(*parts, tokens)  # type: ignore[call-arg]
+    return RestoringBatch(*parts, tokens, weather)  # type: ignore[call-arg]
 
 
 def _degraded(picture: UInt8Image, severities: Mapping[str, float], seed: int) -> UInt8Image:
@@ -179,18 +190,22 @@ def _degraded(picture: UInt8Image, severities: Mapping[str, float], seed: int) -
     return np.rint(Degrader(severities, seed).apply(values).image * 255).astype(np.uint8)
 
 
-def _vary(picture: Picture, crop: int, rng: np.random.Generator) -> tuple[UInt8Image, UInt8Image]:
+def _vary(
+    picture: Picture, recipe: RestoringRecipe, rng: np.random.Generator
+) -> tuple[UInt8Image, UInt8Image]:
     """Scale, flip and tone a pair; never enlarge it, never below the size of a crop."""
     planes = np.dstack((picture.visible, picture.thermal))
     height, width = picture.thermal.shape
-    scale = max(rng.uniform(_SMALLEST, 1.0), crop / min(height, width))
+    scale = max(rng.uniform(_SMALLEST, 1.0), recipe.crop / min(height, width))
     if scale < 1 and rng.random() < 0.7:
         size = round(width * scale), round(height * scale)
         planes = np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_AREA), np.uint8)
     if rng.random() < 0.5:
         planes = planes[:, ::-1]
-    tone = np.exp(rng.uniform(-0.25, 0.25))
-    table = np.rint(255 * (np.arange(256) / 255) ** tone).astype(np.uint8)
+    dark = rng.random() < recipe.night
+    gain = rng.uniform(*_NIGHT_GAIN) if dark else 1.0
+    tone = np.exp(rng.uniform(*(_NIGHT_TONE if dark else (-0.25, 0.25))))
+    table = np.rint(255 * (gain * np.arange(256) / 255) ** tone).astype(np.uint8)
     return np.take(table, planes[..., :3]), np.ascontiguousarray(planes[..., 3])
 
 

@@ -29,6 +29,8 @@ class RestoringLoss:
         chroma: L1 to the clean Cb and Cr.
         restored: L1 of the visible and thermal picture restored on the way.
         detail: L1 of the restored visible picture's Sobel magnitude.
+        weather: Cross entropy of the prototypes' activations against the weathers at hand; needs
+            a prior and as many prototypes as there are in ``WEATHERS``.
         balance: Balance of the experts.
         orthonormality: Squared distance of the prototypes to orthonormal ones.
     """
@@ -40,6 +42,7 @@ class RestoringLoss:
     chroma: _Weight = 12.0
     restored: _Weight = 5.0
     detail: _Weight = 0.0
+    weather: _Weight = 0.0
     balance: _Weight = 0.1
     orthonormality: _Weight = 0.1
 
@@ -54,6 +57,8 @@ class RestoringRecipe(FuserSchedule):
         pool: Degraded pictures that crops are drawn from.
         fresh: Pictures of the pool that every step renews.
         clean: Share of visible pictures that stay clean.
+        night: Share of pictures whose clean visible side is made dark: a night shall stay one.
+        mistaken: Share of crops that see the prior of another picture.
         thermal: Share of thermal pictures that are degraded.
         largest: Most degradations of one visible picture.
         kinds: Degradations to draw from; empty draws from all (the paper's strategy II), one kind
@@ -72,6 +77,8 @@ class RestoringRecipe(FuserSchedule):
     pool: Annotated[int, Field(ge=1)] = 48
     fresh: Annotated[int, Field(ge=1)] = 2
     clean: _Share = 0.18
+    night: _Share = 0.0
+    mistaken: _Share = 0.0
     thermal: _Share = 0.3
     largest: Annotated[int, Field(ge=1, le=3)] = 3
     kinds: tuple[str, ...] = ()
@@ -81,6 +88,9 @@ class RestoringRecipe(FuserSchedule):
     network: dict[str, int | bool | str | tuple[int, ...]] = field(default_factory=dict)
     loss: RestoringLoss = field(default_factory=RestoringLoss)
 
+
+# What each of three prototypes is asked to stand for; smoke veils as haze does.
+WEATHERS: tuple[tuple[str, ...], ...] = (("haze", "smoke"), ("rain",), ("snow",))
 
 # Parts of MdaIF that can be taken out or varied: fields of its configuration.
 ABLATIONS: Mapping[str, Mapping[str, int | bool | str]] = {

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fusion_core.models import Cues, create_model
+from fusion_core.models import Cues, create_model, save_weights
+from fusion_core.models.blocks.routing import NoisyTopK
 from fusion_core.models.mdaif import MdaIF, Restored
 from fusion_core.priors import PriorProvider
 from fusion_core.training.dataset import split_by_scene
@@ -18,10 +20,13 @@ from fusion_core.training.fusers import FuserTrainer
 from fusion_core.training.loop import Place
 from fusion_core.training.restoring.objective import restoring_objective
 from fusion_core.training.restoring.pictures import Picture
-from fusion_core.training.restoring.pool import Pool, RestoringBatch
+from fusion_core.training.restoring.pool import Pool, RestoringBatch, Sample, to_batch
 from fusion_core.training.restoring.recipe import RestoringRecipe
 from fusion_core.training.restoring.restorer import Restorer
 from fusion_core.training.restoring.validation import validate
+
+# Pictures that routers are calibrated on.
+_CALIBRATION = 48
 
 
 class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
@@ -64,6 +69,15 @@ class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
             made = restore(self.model, batch)
         return restoring_objective(made, batch, self.model.orthonormality(), self.recipe.loss)
 
+    def _write(self, scalars: Mapping[str, Any]) -> None:
+        """Write the averaged weights with routers calibrated to them, on whole pictures.
+
+        The average itself stays as it is, so that a resumed run goes on with the same bits.
+        """
+        settled = copy.deepcopy(self.average)
+        calibrate_routers(settled, [self._pool.sample(index) for index in range(_CALIBRATION)])
+        save_weights(settled, self.place.out / "weights.safetensors", scalars)
+
     def _validate(self, sheet: Path) -> dict[str, float]:
         return validate(self.average, self.held_out, self._provider, sheet)
 
@@ -76,6 +90,26 @@ def restore(model: MdaIF | Restorer, batch: RestoringBatch) -> Restored:
     tokens = batch.tokens if batch.tokens.shape[1] else None
     cues = Cues(batch.degraded[:, 1:], tokens)
     return model.restore(batch.degraded_thermal, batch.degraded[:, :1], cues)
+
+
+@torch.no_grad()
+def calibrate_routers(model: MdaIF | Restorer, samples: Sequence[Sample]) -> None:
+    """Standardise the logits of every router over what the network makes of some pictures."""
+    seen: dict[NoisyTopK, list[Tensor]] = {
+        module: [] for module in model.modules() if isinstance(module, NoisyTopK)
+    }
+    hooks = [
+        gate.register_forward_pre_hook(lambda gate, inputs: seen[gate].append(inputs[0]))
+        for gate in seen
+    ]
+    for sample in samples if seen else ():
+        told = (torch.from_numpy(part)[None] for part in (sample.tokens, sample.weather))
+        batch = to_batch(sample.planes[None], *told)
+        restore(model, RestoringBatch(*(part.to(model.bank.device) for part in batch)))
+    for hook in hooks:
+        hook.remove()
+    for gate, found in seen.items():
+        gate.calibrate(torch.cat([logits.movedim(1, -1).flatten(0, -2) for logits in found]))
 
 
 def _build(recipe: RestoringRecipe, prior: int | None, seed: int) -> MdaIF | Restorer:

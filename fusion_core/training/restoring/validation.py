@@ -50,7 +50,8 @@ def validate(
     for index in np.linspace(0, len(pictures) - 1, min(_ROWS, len(pictures))).astype(int).tolist():
         picture, case = pictures[index], _CASES[len(rows) % len(_CASES)]
         sample = degrade(picture.visible, picture.thermal, Harm(case, {}, 7), provider)
-        batch = to_batch(sample.planes[None], torch.from_numpy(sample.tokens)[None])
+        told = (torch.from_numpy(part)[None] for part in (sample.tokens, sample.weather))
+        batch = to_batch(sample.planes[None], *told)
         batch = type(batch)(*(part.to(model.bank.device) for part in batch))
         tokens = batch.tokens if batch.tokens.shape[1] else None
         luma, clean = batch.degraded[:, :1], batch.clean[:, :1]
