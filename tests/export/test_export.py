@@ -62,6 +62,8 @@ def test_a_network_that_restores(tmp_path, rng):
         dim=16,
         prior=12,
         queries=2,
+        experts=2,
+        chosen=1,
         decoder=(16, 16, 8, 8),
         stem=4,
         blocks=1,
