@@ -132,7 +132,7 @@ def restoration(data: Path, restorer: Path | None, every: int, *, slow: bool) ->
         for name, by_group in rows.items():
             means = [np.mean([entry[index] for entry in by_group[g]]) for g in GROUPS]
             print(f"| {name} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
-    counts = {group: len(entries) for group, entries in rows["mdaif"].items()}
+    counts = {group: len(entries) for group, entries in next(iter(rows.values())).items()}
     print(f"\npictures: {json.dumps(counts)}")
 
 
