@@ -36,6 +36,9 @@ class AdaptConfig:
     fade_frames: Annotated[
         int,
         Field(
-            ge=1, le=1000, description="Model auto: frames over which one model replaces the other."
+            ge=1,
+            le=1000,
+            description="Frames over which one model replaces the other, and, for models that use"
+            " the prior, one prior the next.",
         ),
     ] = 15

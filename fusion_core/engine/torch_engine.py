@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fusion_core.engine.fading import TokenFade
 from fusion_core.engine.precision import fast_precision
 from fusion_core.engine.relief import Relief
 from fusion_core.engine.stabiliser import Stabiliser
@@ -84,6 +85,7 @@ class Engine:
             lets every pair stand alone.
         relieved: A source that the prior calls degraded counts less; no matter for a network that
             uses the prior itself.
+        fade_frames: Frames over which a network that uses the prior goes from one to the next.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Engine:
         stability: float = 0.0,
         *,
         relieved: bool = False,
+        fade_frames: int = 1,
     ) -> None:
         keep_freed_memory()
         self._model = model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -103,6 +106,7 @@ class Engine:
         self._precision = torch.float16 if on_gpu else fast_precision("cpu")
         self._stabiliser = Stabiliser(stability) if stability else None
         self._relief = Relief() if relieved and not self.uses_prior else None
+        self._fade = TokenFade(fade_frames)
         self._seam: tuple[Mask, FloatImage] | None = None
 
     @property
@@ -186,7 +190,7 @@ class Engine:
             swapped = torch.from_numpy(ycrcb[..., 2:0:-1].copy()).to(self._device)
             chroma = swapped.permute(2, 0, 1)[None].float().mul_(1 / 255)
         if uses.uses_prior and prior is not None:
-            tokens = torch.from_numpy(prior.tokens).to(self._device)[None]
+            tokens = torch.from_numpy(self._fade.step(prior)).to(self._device)[None]
         if uses.uses_mask and mask is not None:
             prompt = torch.from_numpy(mask).to(self._device)[None, None]
         return Cues(chroma, tokens, prompt)

@@ -32,16 +32,21 @@ def open_engine(
     if config.model != "auto":
         model = load_model(config.model, device)
         bank = open_bank(model, config.memory)
-        return model, bank, Engine(model, bank, config.stability, relieved=adapt.sources)
+        return model, bank, _engine(config, model, bank)
     if config.prior == "none":
         raise UsageError("model 'auto' is picked by the prior: prior 'none' gives none; set one")
     model, other = load_model(adapt.clean, device), load_model(adapt.degraded, device)
     bank = open_bank(model, config.memory)
-    clean, degraded = (
-        Engine(network, own, config.stability, relieved=adapt.sources)
-        for network, own in ((model, bank), (other, open_bank(other, config.memory)))
-    )
+    clean = _engine(config, model, bank)
+    degraded = _engine(config, other, open_bank(other, config.memory))
     return model, bank, SwitchingEngine(clean, degraded, adapt)
+
+
+def _engine(config: Config, model: Fuser, bank: MemoryBank | None) -> Engine:
+    adapt = config.adapt
+    return Engine(
+        model, bank, config.stability, relieved=adapt.sources, fade_frames=adapt.fade_frames
+    )
 
 
 def open_detection(config: Config, device: torch.device) -> DetectionStage | None:

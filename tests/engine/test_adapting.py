@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fusion_core.engine import AdaptConfig, Engine, SwitchingEngine
+from fusion_core.engine.fading import TokenFade
 from fusion_core.engine.relief import Relief
 from fusion_core.engine.switching import Switch
 from fusion_core.errors import UsageError
@@ -161,3 +162,41 @@ def test_new_prior_does_not_show_as_a_jump():
     relief.relieve(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=0.0))
     relief.relieve(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=1.0))
     assert relief.gains["noise"] == pytest.approx(0.1)
+
+
+def saying(value, tokens=2):
+    return ScenePrior(0, 0, "test", {}, {}, np.full((tokens, 3), value, np.float32), 1.0)
+
+
+def test_a_new_prior_comes_in_equal_steps():
+    fade = TokenFade(4)
+    one, other = saying(0.0), saying(1.0)
+    seen = [fade.step(prior)[0, 0] for prior in [one, one, *[other] * 6]]
+    assert seen == pytest.approx([0, 0, 0.25, 0.5, 0.75, 1, 1, 1])
+
+
+def test_a_prior_that_comes_amid_a_fade_starts_from_where_it_is():
+    fade = TokenFade(4)
+    first, other, last = saying(0.0), saying(1.0), saying(-0.5)
+    seen = [fade.step(prior)[0, 0] for prior in [first, other, other, *[last] * 4]]
+    assert seen == pytest.approx([0, 0.25, 0.5, 0.25, 0, -0.25, -0.5])
+
+
+def test_the_first_prior_and_one_of_another_width_count_at_once():
+    fade = TokenFade(4)
+    assert fade.step(saying(1.0))[0, 0] == 1
+    assert fade.step(saying(-1.0, tokens=5)).tolist() == [[-1.0] * 3] * 5
+
+
+def test_a_restoring_model_ends_at_what_the_new_prior_says():
+    rng = np.random.default_rng(1)
+    one, other = (
+        ScenePrior(0, 0, "test", {}, {}, rng.standard_normal((32, 128), np.float32), 1.0)
+        for _ in range(2)
+    )
+    faded = engine("mdaif", fade_frames=5)
+    images = [faded.fuse(pair(), told).image for told in [one, *[other] * 5]]
+    before, after = (engine("mdaif").fuse(pair(), told).image for told in (one, other))
+    np.testing.assert_array_equal(images[0], before)
+    np.testing.assert_array_equal(images[5], after)
+    assert all((image != before).any() and (image != after).any() for image in images[1:5])

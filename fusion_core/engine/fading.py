@@ -1,0 +1,40 @@
+"""From one scene prior to the next without a jump."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fusion_core.types import FloatImage, ScenePrior
+
+
+class TokenFade:
+    """Moves the tokens that a network sees from a prior's to the next one's, frame by frame.
+
+    A refresh says something else at once, which shows as a jump of the whole picture. The first
+    prior, and one of another shape, count at once.
+
+    Args:
+        frames: Frames from one prior to the next, at least 1.
+    """
+
+    def __init__(self, frames: int) -> None:
+        self._frames = frames
+        self._prior: ScenePrior | None = None
+        self._left = 0
+        self._shown: FloatImage | None = None
+
+    def step(self, prior: ScenePrior) -> FloatImage:
+        """Return the ``SxC`` tokens for the next frame."""
+        target = prior.tokens
+        if self._shown is None or self._shown.shape != target.shape:
+            self._left = 0
+        elif prior is not self._prior:
+            self._left = self._frames
+        self._prior = prior
+        if self._left <= 1 or self._shown is None:
+            self._left, self._shown = 0, target
+        else:
+            # The same step every frame: the rest of the way over the rest of the frames.
+            step = (target - self._shown) / np.float32(self._left)
+            self._left, self._shown = self._left - 1, self._shown + step
+        return self._shown
