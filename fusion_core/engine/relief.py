@@ -18,8 +18,9 @@ _STEP = 0.1
 # White noise keeps 1 / (2 sigma sqrt(pi)) of its deviation behind a Gaussian: 0.24.
 _NOISE_SIGMA = 1.2
 _STRIPE_SIGMA, _STRIPE_WINDOW = 8.0, 49
-# Luma from which a glaring picture shows nothing.
-_CLIPPED = 0.85
+# Luma from which a glaring picture shows nothing, and the darkest value that takes its place: a
+# cold sky around the sun shall not become a black hole in the picture.
+_CLIPPED, _DARKEST = 0.85, 0.65
 
 _NOISE, _GLARE, _THERMAL_NOISE, _STRIPES = "noise", "glare", "thermal noise", "stripes"
 
@@ -30,8 +31,8 @@ class Relief:
     * A noisy source gives its detail up: it is mixed with its Gaussian blur.
     * Stripes go out of the thermal picture: what changes along a row faster than a Gaussian of
       eight pixels, median over all rows, is subtracted, and likewise along the columns.
-    * Where a glaring visible picture is clipped it takes the thermal values, so that both sources
-      show the same there.
+    * Where a glaring visible picture is clipped it takes the thermal picture, laid into the upper
+      third of the range: what is hot stands out again, and what is cold is gray.
 
     Each answer is scaled by how sure the prior is, from nothing at a probability of 0.6 to all at
     0.9, and moves by a tenth per frame.
@@ -88,10 +89,11 @@ def _blurred(image: NDArray[Any], gain: float) -> NDArray[Any]:
 
 
 def _filled(luma: UInt8Image, thermal: FloatImage, gain: float) -> UInt8Image:
-    """Return the luma with the thermal values where it is clipped."""
+    """Return the luma with the thermal picture in its upper third where it is clipped."""
     values = luma / np.float32(255)
     weight = np.clip((values - _CLIPPED) / (1 - _CLIPPED), 0, 1) * np.float32(gain)
-    filled = 255 * (values + weight * (thermal - values))
+    instead = _DARKEST + (1 - _DARKEST) * thermal
+    filled = 255 * (values + weight * (instead - values))
     return np.asarray(np.rint(filled), np.uint8)
 
 

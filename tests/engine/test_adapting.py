@@ -148,12 +148,13 @@ def test_stripes_go_and_shapes_stay():
     assert cleaned[45:75, 65:95].mean() - cleaned[:30].mean() > 0.4
 
 
-def test_clipped_visible_takes_the_thermal_values():
+def test_clipped_visible_shows_thermal_in_the_upper_third():
+    """0.65 + 0.35 * 0.25 = 0.7375, times 255."""
     thermal = np.full((4, 4), 0.25, np.float32)
     luma = np.full((4, 4), 255, np.uint8)
     luma[2:] = 100
     _, filled = Relief().relieve(thermal, luma, prior(over_exposure=1.0))
-    assert (filled[:2] == 64).all()
+    assert (filled[:2] == 188).all()
     assert (filled[2:] == 100).all()
 
 
