@@ -11,7 +11,8 @@ class TokenFade:
     """Moves the tokens that a network sees from a prior's to the next one's, frame by frame.
 
     A refresh says something else at once, which shows as a jump of the whole picture. The first
-    prior, and one of another shape, count at once.
+    prior, that of another scene, and one of another shape count at once: what was said of one scene
+    is never mixed with what is said of the next.
 
     Args:
         frames: Frames from one prior to the next, at least 1.
@@ -26,9 +27,14 @@ class TokenFade:
     def step(self, prior: ScenePrior) -> FloatImage:
         """Return the ``SxC`` tokens for the next frame."""
         target = prior.tokens
-        if self._shown is None or self._shown.shape != target.shape:
+        before = self._prior
+        if (
+            before is None
+            or before.scene_id != prior.scene_id
+            or before.tokens.shape != target.shape
+        ):
             self._left = 0
-        elif prior is not self._prior:
+        elif prior is not before:
             self._left = self._frames
         self._prior = prior
         if self._left <= 1 or self._shown is None:

@@ -39,6 +39,6 @@ class AdaptConfig:
             ge=1,
             le=1000,
             description="Frames over which one model replaces the other, and, for models that use"
-            " the prior, one prior the next.",
+            " the prior, one prior of a scene the next.",
         ),
     ] = 15

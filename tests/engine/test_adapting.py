@@ -165,8 +165,8 @@ def test_new_prior_does_not_show_as_a_jump():
     assert relief.gains["noise"] == pytest.approx(0.1)
 
 
-def saying(value, tokens=2):
-    return ScenePrior(0, 0, "test", {}, {}, np.full((tokens, 3), value, np.float32), 1.0)
+def saying(value, tokens=2, scene=0):
+    return ScenePrior(scene, 0, "test", {}, {}, np.full((tokens, 3), value, np.float32), 1.0)
 
 
 def test_a_new_prior_comes_in_equal_steps():
@@ -187,6 +187,12 @@ def test_the_first_prior_and_one_of_another_width_count_at_once():
     fade = TokenFade(4)
     assert fade.step(saying(1.0))[0, 0] == 1
     assert fade.step(saying(-1.0, tokens=5)).tolist() == [[-1.0] * 3] * 5
+
+
+def test_two_scenes_are_never_mixed():
+    fade = TokenFade(4)
+    told = [saying(0.0), saying(1.0), saying(-1.0, scene=1), saying(0.0, scene=1)]
+    assert [fade.step(prior)[0, 0] for prior in told] == pytest.approx([0, 0.25, -1, -0.75])
 
 
 def test_a_restoring_model_ends_at_what_the_new_prior_says():
