@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 import numpy as np
 
 from fusion_core.config import Config
-from fusion_core.engine.switching import OTHERS, VEILS
+from fusion_core.engine.switching import degradation
 from fusion_core.pipeline import Pipeline
 from fusion_core.source import open_source
-from fusion_core.types import ScenePrior
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 VIDEO = "0117_1620"
-
-
-def degraded(prior: ScenePrior) -> float:
-    """Return what the switch compares with its thresholds."""
-    clear = math.prod(1 - prior.visible.get(kind, 0.0) for kind in VEILS)
-    return max(1 - clear, *(prior.visible.get(kind, 0.0) for kind in OTHERS))
 
 
 def main() -> None:
@@ -49,7 +41,7 @@ def main() -> None:
             assert result.aligned.visible is not None
             both = result.image.astype(np.int16), result.aligned.visible.astype(np.int16)
             names.append(result.model)
-            likely.append(degraded(result.prior))
+            likely.append(degradation(result.prior))
             dark.append(result.prior.visible.get("low_light", 0.0))
             before = last or both
             moved.append(float(np.abs(both[0] - before[0]).mean()))

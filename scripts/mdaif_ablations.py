@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-from restoring import GROUPS, fusing, scenes, score
+from restoring import compare, fusing
 
 from fusion_core.engine import Engine
 from fusion_core.models import load_model
@@ -27,16 +26,7 @@ def main() -> None:
         weights.parent.name: fusing(Engine(load_model(str(weights)), None), told=True)
         for weights in sorted(options.runs.glob("*/weights.safetensors"))
     }
-    scores: dict[str, dict[str, list[tuple[float, ...]]]] = {name: {} for name in methods}
-    for scene in scenes(options.data, options.every):
-        for name, fuse in methods.items():
-            entry = score(fuse(scene.degraded, scene.thermal, scene.prior), scene)
-            scores[name].setdefault(scene.group, []).append(entry)
-    for index, metric in enumerate(("PSNR dB", "SSIM sum")):
-        print(f"\n| {metric} | {' | '.join(GROUPS)} |\n|---{'|---' * len(GROUPS)}|")
-        for name, groups in scores.items():
-            means = (np.mean([entry[index] for entry in groups[group]]) for group in GROUPS)
-            print(f"| {name} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
+    compare(methods, options.data, options.every)
 
 
 if __name__ == "__main__":

@@ -119,8 +119,12 @@ def in_turn(restore: Fuse, fuse: Fuse) -> Fuse:
 
 
 def restoration(data: Path, restorer: Path | None, every: int, *, slow: bool) -> None:
-    """Print PSNR, SSIM and the PSNR of the chroma per method and group."""
-    compared = methods(restorer, slow=slow)
+    """Compare restoring while fusing with fusing alone and the cascades."""
+    compare(methods(restorer, slow=slow), data, every)
+
+
+def compare(compared: dict[str, Fuse], data: Path, every: int) -> None:
+    """Print PSNR, SSIM and the PSNR of the chroma of methods per group."""
     rows: dict[str, dict[str, list[tuple[float, float, float]]]] = {}
     for scene in scenes(data, every):
         for name, fuse in compared.items():

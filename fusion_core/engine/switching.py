@@ -49,16 +49,20 @@ class Switch:
     def update(self, prior: ScenePrior | None) -> float:
         """Return the share of the degraded scene's network in the next picture, in [0, 1]."""
         if prior is not None:
-            clear = math.prod(1 - prior.visible.get(kind, 0.0) for kind in VEILS)
-            likeliest = max(1 - clear, *(prior.visible.get(kind, 0.0) for kind in OTHERS))
             threshold = self._config.leave if self.degraded else self._config.enter
-            self.degraded = likeliest >= threshold
+            self.degraded = degradation(prior) >= threshold
         last = self._config.fade_frames
         if not self._shown:
             # Nothing was seen before that could jump.
             self._shown, self._steps = True, last if self.degraded else 0
         self._steps = min(last, max(0, self._steps + (1 if self.degraded else -1)))
         return self._steps / last
+
+
+def degradation(prior: ScenePrior) -> float:
+    """Return how likely the visible picture is one that the restoring network is better at."""
+    clear = math.prod(1 - prior.visible.get(kind, 0.0) for kind in VEILS)
+    return max(1 - clear, *(prior.visible.get(kind, 0.0) for kind in OTHERS))
 
 
 class SwitchingEngine:

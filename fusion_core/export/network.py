@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from fusion_core.errors import UsageError
 from fusion_core.models import Cues, Fuser
+from fusion_core.priors.network import TOKENS
 from fusion_core.runtime.onnx_file import write_onnx
 
-_TOKENS = 32  # tokens per scene of the embedded provider
+_TOKENS = 2 * TOKENS  # of the embedded provider: those of both pictures
 
 
 @dataclass(frozen=True, slots=True)
