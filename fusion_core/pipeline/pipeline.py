@@ -113,6 +113,7 @@ class Pipeline(Closing):
                 aligned = self._registrar.align(pair.stamp_ns, pair.visible, thermal)
             if aligned.confidence < self.config.registration.min_confidence:
                 health += ("registration_low",)
+            health += self._registrar.health()
             with timer("prior"):
                 prior, prior_health = self._prior(aligned)
             with timer("mask"):

@@ -58,6 +58,10 @@ class Registrar(Closing):
             "trusted": found.trusted,
         }
 
+    def health(self) -> tuple[str, ...]:
+        """Return what is wrong: ``registration_failed`` while nothing is measured."""
+        return ("registration_failed",) if self._follower and self._follower.failed else ()
+
     def start(self) -> None:
         """Refine in the background from now on, instead of within ``align``."""
         if self._follower:

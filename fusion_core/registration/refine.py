@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from fusion_core.registration.measure import Evidence, search
-from fusion_core.registration.parametric import Scene
+from fusion_core.registration.comparison import Finding, Measurer, Task, scene_of
 from fusion_core.registration.projective import (
     corner_distance,
     corners,
     mapped,
     normalised,
-    rescaled,
     to_matrix,
     to_parameters,
 )
-from fusion_core.registration.pyramid import reduced, work_factor
 from fusion_core.registration.rig import Matrix, Size
 from fusion_core.registration.settings import RegistrationConfig
-from fusion_core.registration.tracking import NO_CHANGE, Change, Tracker
+from fusion_core.registration.tracking import Change
 from fusion_core.types import AlignedPair
 
 _STEP_PX = 0.35  # largest change of the correction from one frame to the next
 _NOISE_PX = 3.0  # a measurement further off than this is a bump, and believed when it is seen twice
 _GAIN = 0.5  # largest share of a trusted measurement in the correction
 _LEAST_GAIN = 0.05
-_PATIENCE = 4  # measurements without trust from one wider search to the next
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,77 +54,65 @@ class Refinement:
     Not safe for use from several threads at once. The same pairs give the same corrections.
     """
 
-    def __init__(self, config: RegistrationConfig) -> None:
+    def __init__(self, config: RegistrationConfig, measurer: Measurer) -> None:
         self._config = config
+        self._measurer = measurer
+        self._epoch = 0
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: sizes, rig or time have changed."""
+        self._epoch += 1
         self._target: Matrix = np.eye(3)
         self._bump: Matrix | None = None
-        self._doubts = 0
-        self._evidence = Evidence()
-        self._tracker = Tracker()
         self._stamp_ns: int | None = None
         self._due_ns: int | None = None
         self.correction = Correction(np.eye(3))
 
     def update(self, pair: AlignedPair, applied: Matrix) -> Correction:
-        """Take in one pair that was aligned with the correction ``applied``."""
+        """Take in one pair that shows both images and was aligned with the correction ``applied``.
+
+        It is measured when that is due and the measurer is ready; every pair is a step towards
+        what is known.
+        """
         if self._stamp_ns is not None and pair.stamp_ns < self._stamp_ns:
             self.reset()
         elapsed_s = 0.0 if self._stamp_ns is None else (pair.stamp_ns - self._stamp_ns) / 1e9
         self._stamp_ns = pair.stamp_ns
-        if self._due_ns is None or pair.stamp_ns >= self._due_ns:
+        due = self._due_ns is None or pair.stamp_ns >= self._due_ns
+        if due and self._measurer.ready():
             self._due_ns = pair.stamp_ns + round(self._config.period_s * 1e9)
-            self._measure(pair, applied)
+            scene, factor = scene_of(pair)
+            self._measurer.put(scene, Task(self._epoch, _size(pair), factor, applied))
+        found = self._measurer.get()
+        if found is not None and found.epoch == self._epoch:
+            self._take(found, _size(pair))
         self._follow(pair, elapsed_s)
         return self.correction
 
-    def _measure(self, pair: AlignedPair, applied: Matrix) -> None:
-        """Estimate the whole correction from one pair."""
-        scene, factor = _scene(pair)
-        if scene is None:
-            return
-        start = rescaled(applied, 1 / factor)
-        change = self._tracker.follow(scene, start)
-        self._carry(change or NO_CHANGE, factor)
-        found = self._evidence.measure(scene, start)
-        low = self._config.min_confidence
-        if found.confidence < low and self._doubts % _PATIENCE == _PATIENCE - 1:
-            wider = search(scene, start)
-            if wider.confidence >= low:
-                found, self._evidence = wider, Evidence()
-        confidence, whole = found.confidence, _size(pair)
-        total = rescaled(found.matrix, factor)
-        if corner_distance(total, np.eye(3), whole) > self._config.range_px:
-            confidence = 0.0
+    def _take(self, found: Finding, size: Size) -> None:
+        """Let a measurement move the target."""
+        if found.change is not None:
+            self._carry(found.change)
         before = self.correction
-        good = confidence >= low
-        self._doubts = 0 if good else self._doubts + 1
+        good = found.confidence >= self._config.min_confidence
         share = _GAIN if before.measured else 1.0
-        residual = before.residual_px
         if good:
-            residual = corner_distance(total, applied, whole)
-            self._believe(total, whole, self._gain(confidence, change is not None))
+            self._believe(found.matrix, size, self._gain(found.confidence, found.tracked))
         self.correction = Correction(
             before.matrix,
-            before.confidence + share * (confidence - before.confidence),
-            residual,
+            before.confidence + share * (found.confidence - before.confidence),
+            found.residual_px if good else before.residual_px,
             before.size_px,
             before.measured + 1,
             before.trusted + good,
         )
 
-    def _carry(self, change: Change, factor: int) -> None:
+    def _carry(self, change: Change) -> None:
         """Take the cameras' own motion along, whether the pictures can be compared or not."""
-        if change is NO_CHANGE:
-            return
-        whole = Change(rescaled(change.thermal, factor), rescaled(change.visible, factor))
-        self._evidence.carry(change)
-        self._target = normalised(whole.carried(self._target))
+        self._target = normalised(change.carried(self._target))
         if self._bump is not None:
-            self._bump = normalised(whole.carried(self._bump))
+            self._bump = normalised(change.carried(self._bump))
 
     def _gain(self, confidence: float, tracked: bool) -> float:
         """Return the share of a trusted measurement in the target.
@@ -176,13 +159,3 @@ class Refinement:
 
 def _size(pair: AlignedPair) -> Size:
     return pair.valid.shape[1], pair.valid.shape[0]
-
-
-def _scene(pair: AlignedPair) -> tuple[Scene | None, int]:
-    """Return the pictures at working size and the factor of the reduction."""
-    factor = work_factor(_size(pair))
-    if pair.visible is None or pair.thermal is None:
-        return None, factor
-    luma = np.asarray(cv2.cvtColor(pair.visible, cv2.COLOR_RGB2GRAY), np.float32)
-    valid = reduced(pair.valid.astype(np.float32), factor) > 0.99
-    return Scene(reduced(luma, factor), reduced(pair.thermal, factor) * 255, valid), factor

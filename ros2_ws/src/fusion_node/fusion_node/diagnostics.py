@@ -244,10 +244,13 @@ def _calibration(node: NodeStatus, pipeline: PipelineStatus) -> DiagnosticStatus
 def _registration(pipeline: PipelineStatus) -> DiagnosticStatus:
     found = pipeline.registration
     low = "registration_low" in pipeline.health
+    failed = "registration_failed" in pipeline.health
     if not found:
         message = "not refined: the calibration is used as it is"
+    elif failed:
+        message = "not measured: its process is lost, the last correction stays"
     elif low:
         message = "not trusted: the pictures do not agree with any alignment"
     else:
         message = f"corrected by {found['correction_px']:.1f} px"
-    return _status("registration", message, found.items(), _worse(low))
+    return _status("registration", message, found.items(), _worse(low or failed))
