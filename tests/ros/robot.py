@@ -294,6 +294,11 @@ class NodeProcess:
         """Signal the whole process group, as a terminal does."""
         os.killpg(self._process.pid, number)
 
+    def children(self):
+        """Return the processes that the node has started."""
+        tasks = Path(f"/proc/{self._process.pid}/task").iterdir()
+        return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+
     def wait_exit(self):
         """Wait for the end of the process and return its exit code."""
         return self._process.wait(TIMEOUT_S)

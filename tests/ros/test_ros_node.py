@@ -1,6 +1,8 @@
 """The node as a citizen of a ROS graph: lifecycle, parameters, services, memory, transport."""
 
 import dataclasses
+import itertools
+import os
 import signal
 
 import pytest
@@ -257,6 +259,35 @@ def test_a_signal_even_twice_ends_the_node_cleanly(start, tmp_path, number):
     assert node.wait_exit() == 0, node.log
     assert "Traceback" not in node.log
     assert file.exists()
+
+
+def test_a_registration_that_is_no_longer_measured_is_reported(start):
+    node = start(**{"registration.refine": "'on'"})  # YAML takes a bare "on" for true
+    images = node.listen(Image, "image")
+    indices = itertools.count()
+
+    def send():
+        index = next(indices)
+        node.send_pair(100 * index, index)
+
+    def measured():
+        status = node.diagnostics("registration")
+        return status and int(status[2].get("measured", 0)) > 0
+
+    repeat_until(send, measured, "a measurement", 0.1)
+    (pid,) = node.children()
+    os.kill(pid, signal.SIGKILL)
+
+    def failed():
+        return node.diagnostics("registration")[1].startswith("not measured")
+
+    repeat_until(send, failed, "the loss in the diagnostics", 0.1)
+    assert node.diagnostics("registration")[0] == 1
+    before = len(images.messages)
+    repeat_until(send, lambda: len(images.messages) > before, "a fused image")
+    node.signal(signal.SIGINT)
+    assert node.wait_exit() == 0, node.log
+    assert "Traceback" not in node.log
 
 
 def test_diagnostics_are_complete(start):

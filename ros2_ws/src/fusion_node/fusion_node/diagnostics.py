@@ -245,10 +245,10 @@ def _registration(pipeline: PipelineStatus) -> DiagnosticStatus:
     found = pipeline.registration
     low = "registration_low" in pipeline.health
     failed = "registration_failed" in pipeline.health
-    if not found:
+    if failed:
+        message = "not measured: the process for that is lost, the last correction stays"
+    elif not found:
         message = "not refined: the calibration is used as it is"
-    elif failed:
-        message = "not measured: its process is lost, the last correction stays"
     elif low:
         message = "not trusted: the pictures do not agree with any alignment"
     else:
