@@ -28,7 +28,7 @@ from fusion_core.registration.settings import RegistrationConfig
 _log = logging.getLogger(__name__)
 _ANSWER_S = 60.0  # without an answer a process is given up
 _RESTART_S = 60.0  # from one start to the next at least
-_NICE = 5  # where all cores are in use, it takes a quarter of the time that another one does
+_NICE = 5  # on a core that others want as well it gets a third of what each of them gets
 _BEGIN: Final = f"""import os, sys; os.nice({_NICE}); sys.path[:] = sys.argv[3:]
 from fusion_core.registration.worker import main; main()"""
 
