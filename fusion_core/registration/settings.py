@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from fusion_core.runtime.words import OnOff
+
 
 @dataclass(frozen=True)
 class RegistrationConfig:
@@ -16,6 +18,7 @@ class RegistrationConfig:
 
     refine: Annotated[
         Literal["auto", "on", "off"],
+        OnOff,
         Field(
             description="Correct the registration from the pictures; auto: where a rig file says "
             "that the cameras are apart."

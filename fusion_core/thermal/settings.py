@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from fusion_core.runtime.words import OnOff
+
 
 @dataclass(frozen=True)
 class ThermalConfig:
@@ -16,6 +18,7 @@ class ThermalConfig:
 
     agc: Annotated[
         Literal["auto", "percentile", "plateau", "off"],
+        OnOff,
         Field(
             description="Gain control; auto: percentile for more than 8 bits, off for 8 bits; "
             "off: the full range of the encoding."

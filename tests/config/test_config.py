@@ -59,6 +59,13 @@ def test_overrides_win_over_the_file_and_none_means_not_given(tmp_path):
     assert (config.model, config.device) == ("m2pn-edge", "cpu")
 
 
+@pytest.mark.parametrize(("word", "value"), [("on", "on"), ("off", "off"), ("auto", "auto")])
+def test_a_bare_on_or_off_in_yaml_is_the_word(tmp_path, word, value):
+    path = tmp_path / "config.yaml"
+    path.write_text(f"registration: {{refine: {word}}}\n", encoding="utf-8")
+    assert Config.load(path).registration.refine == value
+
+
 def test_a_rig_file_alone_is_a_configuration(tmp_path):
     path = tmp_path / "rig.yaml"
     path.write_text("homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]\n")

@@ -262,7 +262,7 @@ def test_a_signal_even_twice_ends_the_node_cleanly(start, tmp_path, number):
 
 
 def test_a_registration_that_is_no_longer_measured_is_reported(start):
-    node = start(**{"registration.refine": "'on'"})  # YAML takes a bare "on" for true
+    node = start(**{"registration.refine": "on"})
     images = node.listen(Image, "image")
     indices = itertools.count()
 

@@ -20,6 +20,7 @@ from rclpy.parameter import Parameter
 
 from fusion_core.config import Config
 from fusion_core.errors import ConfigError
+from fusion_core.runtime.words import as_word
 
 Value = bool | int | float | str
 _OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")
@@ -151,6 +152,8 @@ class CoreParameters:
             self._node.undeclare_parameter(setting.name)
             if isinstance(setting.default, float) and type(given) is int:
                 given = float(given)  # "sync.slack_ms:=25" means 25.0
+            if isinstance(setting.default, str):
+                given = as_word(given)  # "registration.refine:=on" arrives as true
             if not _accepted(setting, given):
                 self._refused[setting.name] = given
                 given = None
