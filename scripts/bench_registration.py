@@ -4,70 +4,34 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import av
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from registration_alternatives import METHODS
+from registration_pairs import (
+    INVERSE,
+    Array,
+    corner_gaps,
+    field_of,
+    inverse_of,
+    is_night,
+    mean_error,
+    picture_gap,
+    random_homography,
+    read_pairs,
+)
+from registration_streams import streams
 
 import fusion_core as fc
 from fusion_core.registration import Registrar, RegistrationConfig, Rig
 from fusion_core.registration.field import Field
 from fusion_core.types import Frame, ThermalImage
 
-Array = NDArray[Any]
 SETS = ("roadscene/val", "msrs", "llvip", "video_frames")
 TRIALS = 2  # homographies per pair
 TURNS = 12  # of 5 s with and without refinement
-# Gray level below which a visible picture is one at night, looked at by eye: of the whole picture,
-# for RoadScene, whose long exposures make the ground bright, of the upper third.
-NIGHT, NIGHT_SKY = 60, 155
-INVERSE = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
-
-
-def read_pairs(folder: Path) -> Iterator[tuple[str, Array, Array]]:
-    """Yield stem, visible BGR and thermal gray, no wider than 640 pixels."""
-    for path in sorted((folder / "vi").iterdir()):
-        visible = cv2.imread(str(path))
-        thermal = cv2.imread(str(next((folder / "ir").glob(f"{path.stem}.*"))), 0)
-        if visible.shape[1] > 900:
-            size = (visible.shape[1] // 2, visible.shape[0] // 2)
-            visible, thermal = (
-                cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-                for image in (visible, thermal)
-            )
-        yield path.stem, visible, thermal
-
-
-def grid_of(shape: tuple[int, ...]) -> Array:
-    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    return np.stack((x, y), axis=2)
-
-
-def inverse_of(warp: Array) -> Array:
-    """Return u with u(p) = -warp(p + u(p)), so that what was warped is back in place."""
-    grid, back = grid_of(warp.shape), np.zeros_like(warp)
-    for _ in range(100):
-        places = grid + back
-        back = -cv2.remap(
-            warp, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-    return back
-
-
-def field_of(matrix: Array | None, shape: tuple[int, ...]) -> Array:
-    grid = grid_of(shape).astype(np.float64)
-    if matrix is None:
-        return np.zeros_like(grid)
-    return cv2.perspectiveTransform(grid, np.asarray(matrix, np.float64)) - grid
-
-
-def mean_error(found: Array, true: Array) -> float:
-    return float(np.linalg.norm(found - true, axis=2).mean())
 
 
 def deformed(folder: Path) -> None:
@@ -104,41 +68,6 @@ def deformed(folder: Path) -> None:
             f"{name:32s}{np.mean(errors):8.2f}{np.median(errors):8.2f}{max(errors):8.2f}"
             f"{worse:7d}{np.mean(seconds[name]) * 1e3:8.0f}"
         )
-
-
-def corners_of(shape: tuple[int, ...]) -> Array:
-    right, bottom = shape[1] - 1.0, shape[0] - 1.0
-    return np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]])
-
-
-def random_homography(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Return a homography whose corners move by 2 to 20 pixels on average."""
-    corners = corners_of(shape)
-    way = rng.normal(size=(4, 2)) + rng.normal(size=2)
-    way *= rng.uniform(2, 20) / np.linalg.norm(way, axis=1).mean()
-    return cv2.getPerspectiveTransform(
-        corners.astype(np.float32), (corners + way).astype(np.float32)
-    )
-
-
-def corner_gaps(first: Array | None, second: Array | None, shape: tuple[int, ...]) -> Array:
-    if first is None or second is None:
-        return np.full(4, np.inf)
-    corners = corners_of(shape)[None]
-    gap = cv2.perspectiveTransform(corners, first) - cv2.perspectiveTransform(corners, second)
-    return np.linalg.norm(gap[0], axis=1)
-
-
-def picture_gap(first: Array | None, second: Array | None, shape: tuple[int, ...]) -> float:
-    if first is None or second is None:
-        return np.inf
-    return mean_error(field_of(first, shape), field_of(second, shape))
-
-
-def is_night(name: str, visible: Array) -> bool:
-    if name.startswith("roadscene"):
-        return float(visible[: len(visible) // 3].mean()) < NIGHT_SKY
-    return float(visible.mean()) < NIGHT
 
 
 def homographies(data: Path, sets: Sequence[str], every: int) -> None:
@@ -223,56 +152,6 @@ def confidence(data: Path, sets: Sequence[str], every: int) -> None:
             f"  at {limit:.1f}: {np.mean(np.array(good) >= limit):.2f} of the right and "
             f"{np.mean(np.array(bad) >= limit):.2f} of the wrong ones pass"
         )
-
-
-def frames_of(folder: Path, limit: int | None) -> Iterator[tuple[Array, Array]]:
-    streams = (av.open(str(folder / f"{name}.mp4")).decode(video=0) for name in ("vi", "ir"))
-    for number, (visible, thermal) in enumerate(zip(*streams, strict=False)):
-        if number == limit:
-            return
-        yield visible.to_ndarray(format="rgb24"), thermal.to_ndarray(format="gray")
-
-
-def follow(
-    folder: Path, shift_at: Callable[[float], tuple[float, float]], limit: int | None = None
-) -> Array:
-    """Return per frame: error in pixels, correction at the centre, confidence."""
-    registrar, rows = Registrar(None, RegistrationConfig(refine="on")), []
-    matrix = np.eye(3)
-    for number, (visible, thermal) in enumerate(frames_of(folder, limit)):
-        height, width = thermal.shape
-        shift = np.array(shift_at(number / 30), np.float64)
-        move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
-        moved = cv2.warpAffine(thermal, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        image = ThermalImage(moved.astype(np.float32) / 255, None)
-        stamp_ns = round(number * 1e9 / 30)
-        pair = registrar.align(stamp_ns, Frame(stamp_ns, "visible", visible, "rgb8"), image)
-        places = grid_of((height, width))[16::32, 16::32].astype(np.float64)
-        error = np.linalg.norm(cv2.perspectiveTransform(places, matrix) - places - shift, axis=2)
-        centre = cv2.perspectiveTransform(np.array([[[width / 2, height / 2]]]), matrix)[0, 0]
-        rows.append((error.mean(), *centre, pair.confidence))
-        matrix = registrar.correction
-    return np.array(rows)
-
-
-def streams(data: Path) -> None:
-    """Registered video as it is, with 0.5 px/s of drift, and with a step of 8 px after 4 s."""
-    cases = {
-        "as recorded": lambda _: (0, 0),
-        "drift 0.5 px/s": lambda t: (0.4 * t, 0.3 * t),
-        "step of 8 px": lambda t: (0, 0) if t < 4 else (6.4, -4.8),
-    }
-    print(f"{'video':14s}{'case':16s}{'mean':>7s}{'p95':>7s}{'worst':>7s}{'step':>7s}{'conf':>7s}")
-    for video in sorted(path.name for path in (data / "video").iterdir() if path.is_dir()):
-        for case, shift_at in cases.items():
-            rows = follow(data / "video" / video, shift_at)
-            step = np.linalg.norm(np.diff(rows[:, 1:3], axis=0), axis=1).max()
-            line = (rows[:, 0].mean(), np.percentile(rows[:, 0], 95), rows[:, 0].max(), step)
-            print(f"{video:14s}{case:16s}", "".join(f"{value:7.2f}" for value in line), end="")
-            print(f"{rows[:, 3].mean():7.2f}", flush=True)
-            if case.startswith("step"):
-                late = np.flatnonzero(rows[120:, 0] < 1.5)
-                print("   within 1.5 px after", late[0] / 30 if len(late) else "never", "s")
 
 
 def warp_time() -> None:
