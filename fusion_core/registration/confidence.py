@@ -19,7 +19,7 @@ _FINE_CHECK: Final = Level(2, 6, 12, ())
 _NEAR, _FAR = 1.5, 2.9  # in reduced pixels
 # Logistic regressions on alignments of known error; see docs/registration.md
 _OFFSET, _SHARE_GAIN, _PEAK_GAIN = -5.96, 7.24, 0.864
-_FINE_OFFSET, _FINE_SHARE_GAIN, _DEVIATION_GAIN = 1.14, 8.25, -4.32
+_FINE_OFFSET, _FINE_SHARE_GAIN, _DEVIATION_GAIN = -0.71, 9.34, -5.29
 _FEWEST_BLOCKS = 24
 
 
@@ -36,9 +36,9 @@ def trust(scene: Scene, matrix: Matrix) -> float:
 def trust_polished(scene: Scene, matrix: Matrix, expected: Vectors) -> float:
     """Return the confidence in [0, 1] that ``matrix``, found to a fraction of a pixel, is right.
 
-    Eight free parameters fit chance similarities better than few; at half of the resolution those
-    do not last. It rests on the share of blocks that fit better in place than anywhere else, and on
-    how far the corners may be off by what the blocks say (``corner_deviation``).
+    Eight free parameters fit chance similarities better than few; on a grid of half the resolution
+    those do not last. It rests on the share of blocks that fit better in place than anywhere else,
+    and on how far the corners may be off by what the blocks say (``corner_deviation``).
     """
     volumes = scene.volumes(matrix, _FINE_CHECK)
     if volumes.seen.sum() < _FEWEST_BLOCKS:

@@ -31,7 +31,7 @@ class Features:
     Attributes:
         channels: ``CxHxW`` float32, 0 where not valid.
         energy: ``HxW`` float32, sum of squares over the channels.
-        valid: ``HxW`` float32, 1 where there is a picture, else 0.
+        valid: ``HxW`` float32, 1 where there is a picture, else 0, and between on its border.
     """
 
     channels: FloatImage
@@ -39,16 +39,23 @@ class Features:
     valid: FloatImage
 
 
-def describe(image: FloatImage, valid: Mask) -> Features:
-    """Return the descriptors of a single-channel image in gray levels of 0 to 255."""
+def describe(image: FloatImage, valid: Mask | FloatImage, grid: int = 1) -> Features:
+    """Return the descriptors of a single-channel image in gray levels of 0 to 255.
+
+    Args:
+        image: ``HxW`` float32.
+        valid: ``HxW``, where it is a picture: a mask, or shares of pixels in [0, 1].
+        grid: Distance in pixels of the points at which the surroundings are averaged: 1 is exact;
+            4 takes a third of the time.
+    """
     smooth = cv2.GaussianBlur(image, (0, 0), _SMOOTHING)
     dx = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32)
     dy = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 32)
     kernel = np.ones((2 * _EDGE_PX + 1,) * 2, np.uint8)
-    inside = cv2.erode(valid.astype(np.uint8), kernel).astype(np.float32)
+    inside = np.asarray(cv2.erode(valid.astype(np.float32), kernel), np.float32)
     square = (dx * dx + dy * dy) * inside
-    share = cv2.GaussianBlur(inside, (0, 0), _SURROUNDINGS) + 1e-3
-    level = np.sqrt(cv2.GaussianBlur(square, (0, 0), _SURROUNDINGS) / share) + _FLAT
+    share = _surroundings(inside, grid) + 1e-3
+    level = np.sqrt(_surroundings(square, grid) / share) + _FLAT
     # magnitude * cos^4 of the angle to each orientation, without a single trigonometric function
     scale = 1 / (np.power(square, 1.5) + 1e-12) / level
     channels = np.empty((_ORIENTATIONS, *image.shape), np.float32)
@@ -57,6 +64,17 @@ def describe(image: FloatImage, valid: Mask) -> Features:
         along = (dx * np.float32(np.cos(angle)) + dy * np.float32(np.sin(angle))) * inside
         along *= along
         channel = cv2.GaussianBlur(along * along * scale, (0, 0), _SMOOTHING)
-        mean = cv2.GaussianBlur(channel, (0, 0), _SURROUNDINGS) / share
+        mean = _surroundings(channel, grid) / share
         channels[index] = (channel - mean) * inside
     return Features(channels, np.einsum("chw,chw->hw", channels, channels), inside)
+
+
+def _surroundings(image: FloatImage, grid: int) -> FloatImage:
+    """Return Gaussian means around each pixel."""
+    if grid == 1:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), _SURROUNDINGS), np.float32)
+    height, width = image.shape
+    size = max(1, width // grid), max(1, height // grid)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), _SURROUNDINGS / grid)
+    return np.asarray(cv2.resize(small, (width, height)), np.float32)

@@ -13,7 +13,6 @@ import numpy as np
 from fusion_core.registration.evidence import pull
 from fusion_core.registration.features import Features
 from fusion_core.registration.projective import (
-    corner_distance,
     corners,
     jacobian,
     rescaled,
@@ -26,7 +25,6 @@ from fusion_core.registration.volumes import Vectors, Volumes, correlate, widene
 from fusion_core.types import FloatImage, Mask
 
 _STEPS = 3
-_SETTLED_PX = 0.05
 _NEARER = 1e-6  # similarity per squared pixel of displacement
 IDENTITY: Final = np.eye(3)
 
@@ -41,8 +39,6 @@ class Level:
         cell: Distance of block centres, a third of a block, in reduced pixels.
         spreads: Smoothing of the likelihood in reduced pixels, wide to narrow.
         margin: How far similarity is taken to go on unchanged beyond ``reach``.
-        passes: How often the picture is warped and compared anew at most; it ends when that no
-            longer moves the corners.
     """
 
     factor: int
@@ -50,27 +46,11 @@ class Level:
     cell: int
     spreads: tuple[float, ...]
     margin: int = 0
-    passes: int = 1
 
 
 WIDE: Final = (
     Level(4, 10, 12, (8, 6, 4, 3, 2, 1.5, 1)),
     Level(2, 3, 8, (2, 1.5, 1, 1)),
-)
-THOROUGH: Final = (WIDE[0], Level(4, 4, 8, (3, 2, 1.5, 1)), WIDE[1])
-# Without the pull of the ends: further off, and further astray in pictures that repeat themselves.
-FREE: Final = (
-    Level(4, 10, 12, (8, 6, 4, 3, 2, 1.5, 1), margin=8),
-    Level(4, 4, 8, (3, 2, 1.5, 1), margin=4),
-    Level(2, 3, 8, (2, 1.5, 1, 1), margin=2),
-)
-SETTLE: Final = (Level(2, 4, 12, (3, 2, 1.5, 1), margin=2),)
-# What a first pass has left is seen better once the picture is warped by it. Wide blocks tell
-# perspective from noise, and at whole resolution they tell it to a fraction of a pixel.
-POLISH: Final = (
-    Level(2, 3, 12, (1,), margin=2, passes=4),
-    Level(1, 3, 20, (2, 1), margin=2),
-    Level(1, 2, 20, (1,), margin=2, passes=5),
 )
 
 
@@ -144,19 +124,20 @@ def estimate(
     """
     matrix = start
     for number, level in enumerate(levels):
-        for _ in range(level.passes):
-            before = matrix
-            voting = vote and number == 0
-            matrix = _improved(scene, matrix, level, expected, applied, vote=voting)
-            if corner_distance(matrix, before, scene.size) < _SETTLED_PX:
-                break
+        matrix = improved(scene, matrix, level, expected, applied, vote=vote and number == 0)
     return matrix
 
 
-def _improved(
-    scene: Scene, matrix: Matrix, level: Level, expected: Vectors, applied: Matrix, *, vote: bool
+def improved(
+    scene: Scene,
+    matrix: Matrix,
+    level: Level,
+    expected: Vectors,
+    applied: Matrix = IDENTITY,
+    *,
+    vote: bool = False,
 ) -> Matrix:
-    """Return what one comparison of the pictures makes of an alignment."""
+    """Return what one comparison of the pictures makes of an alignment; see ``estimate``."""
     size = reduced_size(scene.size, level.factor)
     volumes = scene.volumes(matrix, level)
     coarse = rescaled(matrix, 1 / level.factor)

@@ -35,3 +35,15 @@ def describe_at(image: FloatImage, valid: Mask, factor: int) -> Features:
     """Return the descriptors of the reduced picture."""
     seen = reduced(valid.astype(np.float32), factor) > 0.99
     return describe(reduced(image, factor), seen)
+
+
+def averaged(features: Features, factor: int) -> Features:
+    """Return descriptors averaged over squares of ``factor`` pixels.
+
+    Unlike those of a reduced picture they still know its fine detail.
+    """
+    if factor == 1:
+        return features
+    channels = np.stack([reduced(channel, factor) for channel in features.channels])
+    energy = np.einsum("chw,chw->hw", channels, channels)
+    return Features(channels, energy, reduced(features.valid, factor))

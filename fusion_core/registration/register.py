@@ -12,31 +12,12 @@ from numpy.typing import NDArray
 from fusion_core.errors import EncodingError, UsageError
 from fusion_core.registration.confidence import trust_polished
 from fusion_core.registration.dense import refine_dense
-from fusion_core.registration.evidence import support
-from fusion_core.registration.parametric import (
-    FREE,
-    IDENTITY,
-    POLISH,
-    SETTLE,
-    THOROUGH,
-    Level,
-    Scene,
-    estimate,
-)
 from fusion_core.registration.projective import normalised, rescaled, scaling
 from fusion_core.registration.pyramid import reduced, work_factor
 from fusion_core.registration.rig import Matrix, Size
+from fusion_core.registration.search import EXPECTED, Detail, find
 from fusion_core.types import FloatImage, Mask, UInt8Image
 
-# Expected of unregistered pairs: shift, linear and projective part, relative to half the width.
-# Few coarse blocks cannot tell perspective: the searches begin with little of it and with some.
-_SEARCHES: Final = (
-    (THOROUGH, np.array([0.3, 0.3, 0.06, 0.06, 0.06, 0.06, 0.006, 0.006])),
-    (FREE, np.array([0.3, 0.3, 0.1, 0.1, 0.1, 0.1, 0.02, 0.02])),
-)
-# From then on with as much as there is.
-_EXPECTED: Final = np.array([0.3, 0.3, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05])
-_CHOICE: Final = Level(2, 3, 12, ())
 _THERMAL_TYPES: Final = {"uint8", "uint16", "float32", "float64"}
 _LOW, _HIGH = 0.5, 99.5
 _SMALLEST = 48
@@ -93,8 +74,8 @@ def register(
     begin = _begin(initial, size, (thermal.shape[1], thermal.shape[0]))
     factor = work_factor(size)
     scene = _scene(thermal, visible, begin, factor)
-    found = estimate(scene, _candidate(scene), POLISH, _EXPECTED, vote=False)
-    confidence = trust_polished(scene, found, _EXPECTED)
+    found = find(scene)
+    confidence = trust_polished(scene, found, EXPECTED)
     homography = normalised(begin @ rescaled(found, factor))
     if mode == "homography":
         return Registration(_displacement(homography, size), homography, confidence)
@@ -137,16 +118,7 @@ def _begin(initial: Matrix | None, visible: Size, thermal: Size) -> Matrix:
     return matrix
 
 
-def _candidate(scene: Scene) -> Matrix:
-    """Return the likeliest of the alignments that the searches lead to, at half resolution."""
-    found = []
-    for levels, expected in _SEARCHES:
-        matrix = estimate(scene, IDENTITY, levels, expected, vote=True)
-        found.append(estimate(scene, matrix, SETTLE, _EXPECTED, vote=False))
-    return max(found, key=lambda matrix: support(scene.volumes(matrix, _CHOICE), 1.0))
-
-
-def _scene(thermal: NDArray[Any], visible: UInt8Image, begin: Matrix, factor: int) -> Scene:
+def _scene(thermal: NDArray[Any], visible: UInt8Image, begin: Matrix, factor: int) -> Detail:
     """Return both pictures on the visible grid at working size."""
     size = (visible.shape[1], visible.shape[0])
     seen = _picture(thermal)
@@ -163,7 +135,7 @@ def _scene(thermal: NDArray[Any], visible: UInt8Image, begin: Matrix, factor: in
     luma = np.asarray(cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY), np.float32)
     share = np.asarray(there, np.float32)
     gray = np.asarray(warped, np.float32)
-    return Scene(reduced(luma, factor), reduced(gray, factor), reduced(share, factor) > 0.99)
+    return Detail(reduced(luma, factor), reduced(gray, factor), reduced(share, factor) > 0.99)
 
 
 def _picture(thermal: NDArray[Any]) -> Mask:

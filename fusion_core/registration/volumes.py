@@ -39,34 +39,37 @@ class Volumes:
     seen: NDArray[np.bool_]
 
 
-def correlate(visible: Features, thermal: Features, reach: int, cell: int) -> Volumes:
+def correlate(
+    visible: Features, thermal: Features, reach: int, cell: int, step: int = 1
+) -> Volumes:
     """Correlate blocks with their surroundings within ``reach`` pixels.
 
     A block is a window of 3x3 cells, its middle one weighing most; block centres are one cell
-    apart.
+    apart. Of a block's pixels every ``step``-th in both directions is compared; ``step`` divides
+    ``cell``.
     """
     height, width = visible.energy.shape
     rows, columns = height // cell, width // cell
     # cells lie centred in the picture
     top, left = (height - rows * cell) // 2, (width - columns * cell) // 2
-    box = slice(top, top + rows * cell), slice(left, left + columns * cell)
+    box = slice(top, top + rows * cell, step), slice(left, left + columns * cell, step)
     own, own_energy, own_valid = (
-        visible.channels[:, box[0], box[1]],
+        np.ascontiguousarray(visible.channels[:, box[0], box[1]]),
         visible.energy[box],
         visible.valid[box],
     )
     around = ((reach, reach), (reach, reach))
     other = np.pad(thermal.channels, ((0, 0), *around))
     energy, valid = np.pad(thermal.energy, around), np.pad(thermal.valid, around)
-    shifts = _square(reach)
+    shifts, side = _square(reach), cell // step
     scores = np.empty((rows * columns, len(shifts)), np.float32)
     cover = np.empty_like(scores)
     for index, (dx, dy) in enumerate(shifts):
         y, x = top + reach + dy, left + reach + dx
-        there = slice(y, y + rows * cell), slice(x, x + columns * cell)
+        there = slice(y, y + rows * cell, step), slice(x, x + columns * cell, step)
         dot = np.einsum("chw,chw->hw", own, other[:, there[0], there[1]])
         both, mine, others, seen_by_both = (
-            _windows(part, cell)
+            _windows(part, side)
             for part in (
                 dot,
                 own_energy * valid[there],
@@ -77,7 +80,7 @@ def correlate(visible: Features, thermal: Features, reach: int, cell: int) -> Vo
         noise = _NOISE * seen_by_both + 1e-3
         scores[:, index] = (both / np.sqrt((mine + noise) * (others + noise))).ravel()
         cover[:, index] = seen_by_both.ravel()
-    seen = cover.min(axis=1) > _LEAST_COVER * cell * cell
+    seen = cover.min(axis=1) > _LEAST_COVER * side * side
     scores[~seen] = 0
     y, x = np.mgrid[:rows, :columns]
     centres = np.stack((x.ravel() * cell + left, y.ravel() * cell + top), axis=1) + (cell - 1) / 2
