@@ -9,7 +9,7 @@ from pictures import H, W, scene_pair, thermal_through
 
 from fusion_core.registration import Rig
 from fusion_core.registration.evidence import pull, support
-from fusion_core.registration.features import describe
+from fusion_core.registration.features import Features, describe
 from fusion_core.registration.field import Field
 from fusion_core.registration.parametric import corner_deviation
 from fusion_core.registration.projective import (
@@ -20,6 +20,7 @@ from fusion_core.registration.projective import (
     to_matrix,
     to_parameters,
 )
+from fusion_core.registration.pyramid import averaged
 from fusion_core.registration.volumes import Volumes, correlate, moved, widened
 from fusion_core.registration.warp import map_pixels, pixel_grid
 
@@ -99,6 +100,29 @@ def test_blocks_fit_best_where_the_picture_has_moved_to():
     assert volumes.seen.all()
     assert (np.linalg.norm(best - (3, 2), axis=1) <= 1).mean() > 0.8
     assert np.abs(volumes.scores).max() <= 1
+
+
+def features_of(channels):
+    energy = np.einsum("chw,chw->hw", channels, channels)
+    return Features(channels, energy, np.ones(channels.shape[1:], np.float32))
+
+
+def test_averages_and_every_second_pixel_of_doubled_descriptors_are_the_descriptors():
+    # Each pixel repeated in a square of 2x2: the mean of a square is the pixel, and so is every
+    # second one of them; displacements are twice as long.
+    rng = np.random.default_rng(0)
+    small = [features_of(rng.normal(size=(8, 24, 32)).astype(np.float32)) for _ in range(2)]
+    large = [features_of(np.repeat(np.repeat(f.channels, 2, 1), 2, 2)) for f in small]
+    for one, other in zip(small, large, strict=True):
+        found = averaged(other, 2)
+        np.testing.assert_allclose(found.channels, one.channels, atol=1e-6)
+        np.testing.assert_allclose(found.energy, one.energy, rtol=1e-5)
+        assert (found.valid == 1).all()
+    expected, found = correlate(*small, 2, 8), correlate(*large, 4, 16, step=2)
+    even = (found.shifts % 2 == 0).all(axis=1)
+    np.testing.assert_array_equal(found.shifts[even], 2 * expected.shifts)
+    np.testing.assert_allclose(found.scores[:, even], expected.scores, atol=1e-6)
+    np.testing.assert_allclose(found.centres, 2 * expected.centres + 0.5)
 
 
 def make_volumes(scores, reach):

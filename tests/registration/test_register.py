@@ -147,3 +147,24 @@ def test_real_pairs_with_known_deformation(recordings):
         found = fc.register(thermal[..., 0], np.ascontiguousarray(visible[..., ::-1]), "dense")
         before = np.linalg.norm(true, axis=2).mean()
         assert end_point_error(found.displacement, true) < 0.25 * before
+
+
+@pytest.mark.data
+def test_a_real_pair_ends_where_it_ends_when_it_is_displaced(recordings):
+    # A street in fog. Reduced to half its resolution it fits best some 11 px off the corners.
+    visible, thermal = (
+        cv2.resize(cv2.imread(str(path)), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        for path in (recordings / "m3fd" / kind / "00388.jpg" for kind in ("vi", "ir"))
+    )
+    height, width = thermal.shape[:2]
+    corners = np.float32([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]])
+    moved = corners + np.float32([[5, -7], [31, -8], [14, -2], [15, 2]])
+    warp = cv2.getPerspectiveTransform(corners, moved)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    displaced = cv2.warpPerspective(thermal[..., 0], warp, (width, height), flags=flags)
+    rgb = np.ascontiguousarray(visible[..., ::-1])
+    stored, found = (fc.register(image, rgb).homography for image in (thermal[..., 0], displaced))
+    gaps = cv2.perspectiveTransform(corners[None], warp @ found) - cv2.perspectiveTransform(
+        corners[None], stored
+    )
+    assert np.median(np.linalg.norm(gaps, axis=2)) < 1
