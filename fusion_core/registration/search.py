@@ -37,7 +37,7 @@ _FINE: Final = Level(1, 2, 30, (1,), margin=2)
 _SAME_PX = 1.0  # ends nearer to one another than this are one
 _SETTLED = 0.05  # of a pixel of the grid
 _MOST_PASSES = 8
-_GRID = 4
+_GRID = 4  # of the means of a pixel's surroundings
 
 
 class Detail(Scene):
@@ -60,6 +60,7 @@ class Detail(Scene):
         visible, thermal = self.described(level.factor)
         if not np.array_equal(matrix, IDENTITY):
             thermal = averaged(self._thermal(matrix), level.factor)
+        # the finest descriptors are smooth: every second pixel says as much as all
         step = 2 if level.factor == 1 else 1
         return widened(correlate(visible, thermal, level.reach, level.cell, step), level.margin)
 
