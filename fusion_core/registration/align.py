@@ -10,10 +10,11 @@ import numpy as np
 from fusion_core.errors import CalibrationError
 from fusion_core.registration.field import Field
 from fusion_core.registration.follower import Applied, Follower
+from fusion_core.registration.pyramid import SMALLEST, reduced_size, work_factor
 from fusion_core.registration.rig import Matrix, Rig, Size
 from fusion_core.registration.settings import RegistrationConfig
 from fusion_core.runtime.closing import Closing
-from fusion_core.types import AlignedPair, FloatImage, Frame, Mask, ThermalImage
+from fusion_core.types import AlignedPair, FloatImage, Frame, Mask, ThermalImage, UInt8Image
 
 # Standard deviation of the low-pass of a thermal image that is not trusted, per pixel of width.
 _SOFT = 1 / 80
@@ -102,7 +103,7 @@ class Registrar(Closing):
         pair = replace(
             pair, visible=image, confidence=found.confidence, residual_px=found.residual_px
         )
-        if image is not None:
+        if image is not None and _comparable(image):
             self._follower.offer(pair, applied)
         return self._by_policy(pair)
 
@@ -169,3 +170,9 @@ def _soft(pair: AlignedPair) -> FloatImage:
     share = cv2.GaussianBlur(pair.valid.astype(np.float32), (0, 0), sigma)
     blurred = cv2.GaussianBlur(pair.thermal, (0, 0), sigma) / np.maximum(share, 1e-3)
     return np.asarray(np.where(pair.valid, blurred, 0), np.float32)
+
+
+def _comparable(image: UInt8Image) -> bool:
+    """Return whether a visible image is large enough to be compared with a thermal one."""
+    size = (image.shape[1], image.shape[0])
+    return min(reduced_size(size, work_factor(size))) >= SMALLEST

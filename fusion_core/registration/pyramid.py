@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import cv2
 import numpy as np
 
@@ -9,7 +11,9 @@ from fusion_core.registration.features import Features, describe
 from fusion_core.registration.rig import Size
 from fusion_core.types import FloatImage, Mask
 
-_WORK_WIDTH = 640
+SMALLEST: Final = 48
+"""Pixels a side that a picture needs to be compared with another one."""
+_WORK_WIDTH: Final = 640
 
 
 def work_factor(size: Size) -> int:

@@ -13,14 +13,13 @@ from fusion_core.errors import EncodingError, UsageError
 from fusion_core.registration.confidence import trust_polished
 from fusion_core.registration.dense import refine_dense
 from fusion_core.registration.projective import normalised, rescaled, scaling
-from fusion_core.registration.pyramid import reduced, work_factor
+from fusion_core.registration.pyramid import SMALLEST, reduced, work_factor
 from fusion_core.registration.rig import Matrix, Size
 from fusion_core.registration.search import EXPECTED, Detail, find
 from fusion_core.types import FloatImage, Mask, UInt8Image
 
 _THERMAL_TYPES: Final = {"uint8", "uint16", "float32", "float64"}
 _LOW, _HIGH = 0.5, 99.5
-_SMALLEST = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +63,10 @@ def register(
     if mode not in {"homography", "dense"}:
         raise UsageError(f"mode {mode!r}: is not one of homography, dense")
     check_images(thermal, visible)
-    if min(*thermal.shape, *visible.shape[:2]) < _SMALLEST:
+    if min(*thermal.shape, *visible.shape[:2]) < SMALLEST:
         raise EncodingError(
             f"thermal {thermal.shape}, visible {visible.shape[:2]}: registration needs at least "
-            f"{_SMALLEST} pixels a side"
+            f"{SMALLEST} pixels a side"
         )
     height, width = visible.shape[:2]
     size = (width, height)

@@ -101,6 +101,14 @@ def test_pictures_without_a_common_edge_change_nothing():
     np.testing.assert_array_equal(results[-1].thermal, empty.luminance)
 
 
+def test_pictures_too_small_to_compare_pass_unmeasured():
+    visible, thermal = np.zeros((24, 32, 3), np.uint8), np.zeros((24, 32), np.float32)
+    registrar = Registrar(None, RegistrationConfig(refine="on"))
+    results = run(registrar, [(visible, ThermalImage(thermal, None))] * 12)
+    assert [result.visible.shape for result in results] == [(24, 32, 3)] * 12
+    assert not registrar.report().get("measured")
+
+
 @pytest.mark.parametrize("policy", ["keep_last", "soften", "visible_only"])
 def test_policy_while_the_registration_is_not_trusted(policy):
     visible, _ = scene_pair(5)
