@@ -37,6 +37,7 @@ class M2PNConfig:
         slots: Slots of the memory bank.
         down: Edge in pixels of the grid the features live on: 1 runs on the picture itself, more
             on its pixel-unshuffled form.
+        levels: Levels of resolution on which the head works.
         context_nodes: Ablation: graphs also hold the fused and the residual node.
         graph: Ablation: graph attention refines the modality nodes.
         memory: Ablation: prompts query with what the memory bank returns, not with the scene.
@@ -51,6 +52,7 @@ class M2PNConfig:
     heads: int = 4
     slots: int = 100
     down: int = 1
+    levels: int = 2
     context_nodes: bool = True
     graph: bool = True
     memory: bool = True
@@ -58,7 +60,7 @@ class M2PNConfig:
 
 
 FULL = M2PNConfig()
-EDGE = M2PNConfig(growth=8, layers=3, width=16, tail=(16,), dim=64, down=2)
+EDGE = M2PNConfig(growth=8, layers=3, width=16, tail=(16,), dim=64, down=2, levels=1)
 
 
 class PromptBlock(nn.Module):
@@ -106,7 +108,9 @@ class M2PN(Fuser):
     Both end in :class:`BlendHead`, not in the paper's tanh of a convolution: the exact detail of
     both sources need not pass through the features, and the instance normalisation, which depends
     on the size of the picture, hardly changes the contrast of the result. Trained alike on crops, a
-    network with the paper's head came out too contrasty on whole pictures.
+    network with the paper's head came out too contrasty on whole pictures. The head of the full
+    network has two levels: at full resolution it learned to draw edges that no source has. The
+    edge network, whose maps come from a coarser grid, gained nothing by a second one.
 
     The edge network has the same modules, narrower, on the pixel-unshuffled sources: a convolution
     there sees every pixel, unlike after pooling, at a quarter of the positions.
@@ -123,7 +127,7 @@ class M2PN(Fuser):
         super().__init__(name, config, random_slots(config.slots, config.dim))
         c, source = config, config.layers * config.growth
         pixels = c.down * c.down
-        self.pad = PadToMultiple(c.down)
+        self.pad = PadToMultiple(max(c.down, c.levels))
         self.thermal_encoder = DenseEncoder(pixels, c.growth, c.layers)
         self.visible_encoder = DenseEncoder(pixels, c.growth, c.layers)
         self.merge = nn.Conv2d(2 * source, c.width, 3, padding=1)
@@ -155,7 +159,7 @@ class M2PN(Fuser):
         for fan_in, fan_out in zip((c.width, *c.tail), c.tail, strict=False):
             tail += [nn.Conv2d(fan_in, fan_out, 3, padding=1), nn.ReLU(inplace=True)]
         self.tail = nn.Sequential(*tail)
-        self.head = BlendHead(c.tail[-1], c.down)
+        self.head = BlendHead(c.tail[-1], c.down, c.levels)
 
     def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> FuserOutput:  # noqa: ARG002
         """Fuse checked inputs; see :meth:`Fuser.forward`."""

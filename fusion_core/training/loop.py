@@ -201,7 +201,7 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
     def _advance(self) -> dict[str, Tensor]:
         """Do one step: update the network and its average."""
         for group in self.optimiser.param_groups:
-            group["lr"] = self._rate(self.step)
+            group["lr"] = self._rate(self.step) * group.get("share", 1.0)
         terms = self._losses()
         self.optimiser.zero_grad(set_to_none=True)
         terms["total"].backward()  # type: ignore[no-untyped-call]

@@ -1,5 +1,6 @@
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -196,8 +197,6 @@ def test_convention_shuffle_puts_the_phases_where_pixel_shuffle_does():
 
 
 def test_smooth_equals_the_binomial_kernel_in_opencv():
-    import cv2
-
     image = torch.rand(9, 13)
     kernel = np.array([0.25, 0.5, 0.25])
     expected = cv2.sepFilter2D(image.numpy(), -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
@@ -232,8 +231,25 @@ def test_blend_head_by_hand_with_constant_maps():
 
 
 @pytest.mark.parametrize("down", [1, 2])
-def test_the_head_stays_in_range_whatever_the_features(down):
-    head = BlendHead(5, down)
+def test_blend_head_of_two_levels_adds_on_half_the_resolution(down):
+    """Gain 0.5 on the finest thermal, -0.25 on the halved visible detail, rest 0.5 * tanh(0.1)."""
+    head = BlendHead(3, down, levels=2)
+    fine = torch.tensor([0, math.atanh(0.5), 0]).repeat_interleave(down * down)
+    with torch.no_grad():
+        head.conv.bias.copy_(torch.cat([fine, torch.tensor([0, math.atanh(-0.25), 0.1])]))
+    thermal, visible = (0.3 + 0.2 * torch.rand(2, 1, 1, 8, 12)).unbind(0)
+    fused = head(torch.randn(1, 3, 8 // down, 12 // down), thermal, visible)
+    finest = thermal - smooth(thermal)
+    half = visible.unflatten(3, (6, 2)).unflatten(2, (4, 2)).mean((3, 5))
+    added = cv2.resize((half - smooth(half))[0, 0].numpy(), (12, 8))
+    expected = (thermal + visible) / 2 + 0.5 * finest - 0.25 * torch.from_numpy(added)
+    close(fused, expected + 0.5 * math.tanh(0.1), 1e-5)
+
+
+@pytest.mark.parametrize("down", [1, 2])
+@pytest.mark.parametrize("levels", [1, 2])
+def test_the_head_stays_in_range_whatever_the_features(down, levels):
+    head = BlendHead(5, down, levels)
     nn.init.normal_(head.conv.weight)
     thermal, visible = torch.rand(2, 1, 1, 4 * down, 6 * down).unbind(0)
     fused = head(torch.randn(1, 5, 4, 6) * 100, thermal, visible)

@@ -16,30 +16,50 @@ class BlendHead(nn.Module):
     followed by the binomial filter ``[1 2 1] / 4`` in both directions. That filter is zero at the
     period of two pixels with which the phases of a shuffle by 2 can differ, so no grid shows; the
     detail it would take from the picture does not pass through it, but comes from the sources.
+
+    With two levels ``r`` is ``a' d(thermal') + b' d(visible') + r'`` on half the resolution, with
+    the sources' means of 2x2 pixels, interpolated: what is finer than ``r'`` comes from a source.
     The convolution starts at zero: an untrained network returns the mean of the sources.
 
     Args:
         channels: Channels of the feature maps.
-        down: Edge of a feature pixel in picture pixels.
+        down: Edge of a feature pixel in picture pixels; 1 or 2 with two levels.
+        levels: 1 or 2.
     """
 
-    MAPS = 4
-
-    def __init__(self, channels: int, down: int) -> None:
+    def __init__(self, channels: int, down: int, levels: int = 1) -> None:
         super().__init__()
+        assert levels == 1 or down in {1, 2}, "the second level has half the resolution"
         self.down = down
-        self.conv = nn.Conv2d(channels, self.MAPS * down * down, 3, padding=1)
+        # maps of the picture's grid, and those of half its resolution
+        self.parts = [4 * down * down, 0] if levels == 1 else [3 * down * down, 3]
+        self.conv = nn.Conv2d(channels, sum(self.parts), 3, padding=1)
         nn.init.zeros_(self.conv.weight)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
-        """Return ``Bx1xHxW`` in [0, 1] from features ``BxCxH/downxW/down`` and both sources."""
-        maps = smooth(shuffle(self.conv(x), self.down).to(visible.dtype))
-        weight, gain_thermal, gain_visible, rest = maps.chunk(self.MAPS, dim=1)
+        """Return ``Bx1xHxW`` in [0, 1] from features ``BxCxH/downxW/down`` and both sources.
+
+        With two levels H and W are even.
+        """
+        fine, coarse = torch.split(self.conv(x), self.parts, dim=1)
+        maps = smooth(shuffle(fine, self.down).to(visible.dtype))
+        weight, gain_thermal, gain_visible, *rest = torch.split(maps, 1, dim=1)
         fused = torch.lerp(visible, thermal, weight.sigmoid())
         fused = torch.addcmul(fused, gain_thermal.tanh(), thermal - smooth(thermal))
         fused = torch.addcmul(fused, gain_visible.tanh(), visible - smooth(visible))
-        return torch.add(fused, rest.tanh(), alpha=0.5).clamp(0, 1)
+        if rest:
+            return torch.add(fused, rest[0].tanh(), alpha=0.5).clamp(0, 1)
+        return (fused + self._half(coarse, thermal, visible)).clamp(0, 1)
+
+    def _half(self, maps: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
+        """Return what the second level adds, on the sources' grid."""
+        maps = F.avg_pool2d(maps, 2 // self.down).to(visible.dtype).tanh()
+        gain_thermal, gain_visible, rest = torch.split(maps, 1, dim=1)
+        thermal, visible = F.avg_pool2d(thermal, 2), F.avg_pool2d(visible, 2)
+        added = torch.addcmul(rest / 2, gain_thermal, thermal - smooth(thermal))
+        added = torch.addcmul(added, gain_visible, visible - smooth(visible))
+        return F.interpolate(added, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class TanhHead(nn.Module):

@@ -50,8 +50,8 @@ class Sampling:
     rendered: float = 0.1
     centred: float = 0.6
     shift: float = 3.0
-    blind: float = 0.6
-    frozen: float = 0.5
+    blind: float = 0.7
+    frozen: float = 0.6
 
 
 def make_batch(

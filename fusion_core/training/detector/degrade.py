@@ -113,8 +113,8 @@ def _cloud(image: _Planes, rng: np.random.Generator) -> _Planes:
 VISIBLE: Final[tuple[tuple[float, Change], ...]] = (
     (0.5, _tone),
     (0.1, _gray),
-    (0.2, _night),
-    (0.25, _veil),
+    (0.3, _night),
+    (0.3, _veil),
     (0.07, _glare),
     (0.1, _blur),
     (0.1, _noise),

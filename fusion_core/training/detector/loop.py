@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,18 @@ class DetectorRecipe(Schedule):
     Attributes:
         init: ONNX file of YOLOX-Nano whose weights the network starts from; empty: random ones.
         batch: Pictures per step.
+        visible_share: Part of the learning rate for the visible backbone, whose pretrained weights
+            know more pictures than the recordings show.
         decay: Share of the steps at the end in which the rate falls linearly to nothing.
         rendered_seeds: Streets rendered to learn from beside the recordings.
         sampling: How pictures are drawn.
     """
 
     init: str = ""
-    steps: int = 2800
+    steps: int = 4400
     batch: int = 8
     learning_rate: float = 2e-4
+    visible_share: float = 0.3
     warmup: int = 300
     decay: float = 0.4
     weight_decay: float = 0.03
@@ -98,7 +101,10 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
         return detection_loss(predictions, [o.to(place.device) for o in objects])
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(_groups(self.model, self.recipe.weight_decay))
+        recipe, visible = self.recipe, self.model.visible
+        rest = [m for m in self.model.children() if m is not visible]
+        slow = _groups([visible], recipe.weight_decay, recipe.visible_share)
+        return torch.optim.AdamW(slow + _groups(rest, recipe.weight_decay, 1.0))
 
     def _rate(self, step: int) -> float:
         return learning_rate(self.recipe, step)
@@ -121,10 +127,13 @@ def learning_rate(recipe: DetectorRecipe, step: int) -> float:
     return recipe.learning_rate * min(1.0, up, down)
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def _groups(
+    modules: Sequence[nn.Module], weight_decay: float, share: float
+) -> list[dict[str, Any]]:
     """Return the parameters for the optimiser; biases and normalisations do not decay."""
-    parameters = list(model.parameters())
+    parameters = [p for module in modules for p in module.parameters()]
+    decaying, others = ([p for p in parameters if (p.ndim > 1) == big] for big in (True, False))
     return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": decaying, "weight_decay": weight_decay, "share": share},
+        {"params": others, "weight_decay": 0.0, "share": share},
     ]

@@ -61,6 +61,24 @@ def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, pool, monkeypa
     assert all(torch.equal(tensor, again[name]) for name, tensor in whole.items())
 
 
+def test_the_visible_backbone_learns_at_its_share_of_the_rate(tmp_path, pool):
+    """AdamW's first step moves every parameter with a gradient by the rate, whatever the size."""
+    recipe = dataclasses.replace(SMALL, steps=1, weight_decay=0.0, visible_share=0.25)
+    trainer = DetectorTrainer(recipe, pool, Place(tmp_path))
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    trainer.run()
+    moved = {"visible": 0.0, "thermal": 0.0, "neck": 0.0}
+    for name, parameter in trainer.model.named_parameters():
+        room = name.split(".")[0]
+        if room in moved:
+            step = (parameter.detach() - before[name]).abs().max().item()
+            moved[room] = max(moved[room], step)
+    rate = learning_rate(recipe, 0)
+    assert moved["visible"] == pytest.approx(0.25 * rate, rel=1e-2)
+    assert moved["thermal"] == pytest.approx(rate, rel=1e-2)
+    assert moved["neck"] == pytest.approx(rate, rel=1e-2)
+
+
 def test_a_run_is_not_overwritten_and_steps_may_change_until_the_decay(tmp_path, pool):
     place = Place(tmp_path / "run")
     recipe = dataclasses.replace(SMALL, steps=2)
