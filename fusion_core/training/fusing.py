@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion_core.memory import MemoryBank, MemoryConfig, judge
-from fusion_core.models import NO_CUES, Fuser, FuserOutput
+from fusion_core.models import NO_CUES, Fuser
 from fusion_core.training.ablation import build_network
 from fusion_core.training.dataset import Batch, Pair, make_batch, split_by_scene
 from fusion_core.training.discriminator import Discriminator
@@ -55,7 +55,10 @@ class FusionTrainer(FuserTrainer[Recipe, Fuser]):
             self.bank.restore(place.out / self._resumed["bank"])
 
     def _losses(self) -> dict[str, Tensor]:
-        self._last = batch, output = self._fuse_batch(self.bank.slots)
+        batch = self._crops()
+        with self._autocast():
+            output = self.fuse(batch.thermal, batch.visible, self.bank.slots, NO_CUES)
+        self._last = batch, output
         return objective(output, batch, self.recipe.loss)
 
     def _learned(self) -> None:
@@ -68,8 +71,8 @@ class FusionTrainer(FuserTrainer[Recipe, Fuser]):
             scores = self.judge.judge(fused, batch.thermal, batch.visible)
         self.bank.update(output.query, scores)
 
-    def _fuse_batch(self, slots: Tensor) -> tuple[Batch, FuserOutput]:
-        """Fuse the crops of this step."""
+    def _crops(self) -> Batch:
+        """Return the crops of this step."""
         recipe, place = self.recipe, self.place
         drawn = make_batch(
             self.training,
@@ -79,9 +82,7 @@ class FusionTrainer(FuserTrainer[Recipe, Fuser]):
             seed=place.seed,
             step=self.step,
         )
-        batch = Batch(*(plane.to(place.device) for plane in drawn))
-        with self._autocast():
-            return batch, self.fuse(batch.thermal, batch.visible, slots, NO_CUES)
+        return Batch(*(plane.to(place.device) for plane in drawn))
 
     def _begin(self) -> None:
         """Load the weights to start from, if any.
@@ -91,9 +92,10 @@ class FusionTrainer(FuserTrainer[Recipe, Fuser]):
         if self.recipe.init:
             super()._begin()
             return
-        with torch.no_grad():
-            query = self._fuse_batch(self.model.bank)[1].query.float()
-            self.model.bank.mul_(query.norm(dim=1).mean())
+        batch = self._crops()
+        with torch.no_grad(), self._autocast():  # once: not worth compiling
+            output = self.model.fuse(batch.thermal, batch.visible, self.model.bank, NO_CUES)
+            self.model.bank.mul_(output.query.float().norm(dim=1).mean())
 
     def _keep(self) -> dict[str, Any]:
         bank = f"bank-{self.step:06d}.safetensors"
