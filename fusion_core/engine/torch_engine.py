@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fusion_core.engine.colour import to_rgb
 from fusion_core.engine.fading import TokenFade
 from fusion_core.engine.precision import fast_precision
 from fusion_core.engine.relief import Relief
@@ -170,8 +171,7 @@ class Engine:
         if chroma is not None:
             cv2.mixChannels([chroma], [ycrcb], [0, 2, 1, 1])
         cv2.insertChannel(fused, ycrcb, 0)
-        image = np.asarray(cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB), np.uint8)
-        return EngineResult(image, made.quality, made.memory_slot, made.network_ms)
+        return EngineResult(to_rgb(ycrcb), made.quality, made.memory_slot, made.network_ms)
 
     @torch.inference_mode()
     def warm_up(self, height: int, width: int) -> None:

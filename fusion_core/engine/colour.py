@@ -1,0 +1,38 @@
+"""Show a fused luma in the colours of a picture."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Final
+
+import cv2
+import numpy as np
+
+from fusion_core.types import UInt8Image
+
+_GRAY: Final = np.float32(128)
+_ROUNDING: Final = 1
+_LEAST: Final = np.float32(1e-6)
+
+
+def to_rgb(ycrcb: UInt8Image) -> UInt8Image:
+    """Return ``HxWx3`` RGB whose luma is, to a rounding, that of ``HxWx3`` YCrCb (BT.601, full).
+
+    Fusion puts a new luma under the visible picture's chroma. Where both together leave the range
+    of RGB, clipping would take contrast from the luma, of a warm person before a coloured wall for
+    example. There the chroma shrinks instead, just as far as it has to; the hue stays.
+    """
+    image = np.asarray(cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB), np.uint8)
+    planes = cv2.split(ycrcb)
+    lost = cv2.absdiff(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), planes[0])
+    outside = np.flatnonzero(lost > _ROUNDING)
+    if len(outside):
+        luma, cr, cb = (plane.ravel().take(outside).astype(np.float32) for plane in planes)
+        cr, cb = cr - _GRAY, cb - _GRAY
+        offsets = (1.403 * cr, -0.714 * cr - 0.344 * cb, 1.773 * cb)  # of red, green and blue
+        up, down = reduce(np.maximum, offsets), -reduce(np.minimum, offsets)
+        share = np.minimum((255 - luma) / np.maximum(up, _LEAST), luma / np.maximum(down, _LEAST))
+        share = np.minimum(share, 1)
+        channels = [np.rint(luma + share * offset) for offset in offsets]
+        image.reshape(-1, 3)[outside] = np.stack(channels, 1, dtype=np.uint8, casting="unsafe")
+    return image
