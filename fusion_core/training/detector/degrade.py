@@ -29,9 +29,9 @@ def _gray(image: _Planes, _: np.random.Generator) -> _Planes:
 
 
 def _night(image: _Planes, rng: np.random.Generator) -> _Planes:
-    """Darken, then add the sensor noise that a long exposure cannot hide."""
+    """Darken, light lamps, then add the sensor noise that a long exposure cannot hide."""
     dark = _power(image, rng.uniform(1, 2)) * np.float32(rng.uniform(0.08, 0.5))
-    return _noise(dark, rng)
+    return _noise(_lit(dark, int(rng.integers(0, 10)), (0.003, 0.04), rng), rng)
 
 
 def _veil(image: _Planes, rng: np.random.Generator) -> _Planes:
@@ -44,13 +44,7 @@ def _veil(image: _Planes, rng: np.random.Generator) -> _Planes:
 
 def _glare(image: _Planes, rng: np.random.Generator) -> _Planes:
     """Add the light of one to three lamps that blind the camera."""
-    height, width = image.shape[:2]
-    y, x = np.ogrid[:height, :width]
-    light = np.zeros((height, width), np.float32)
-    for _ in range(int(rng.integers(1, 4))):
-        far = (x - rng.uniform(0, width)) ** 2 + (y - rng.uniform(0, height)) ** 2
-        light += np.exp(-far / (rng.uniform(0.05, 0.3) * width) ** 2) * rng.uniform(0.5, 2)
-    return image + light[..., None]
+    return _lit(image, int(rng.integers(1, 4)), (0.05, 0.3), rng)
 
 
 def _blur(image: _Planes, rng: np.random.Generator) -> _Planes:
@@ -97,6 +91,19 @@ def _stripes(image: _Planes, rng: np.random.Generator) -> _Planes:
 
 def _inverted(image: _Planes, _: np.random.Generator) -> _Planes:
     return np.asarray(1 - image)
+
+
+def _lit(
+    image: _Planes, lamps: int, reach: tuple[float, float], rng: np.random.Generator
+) -> _Planes:
+    """Add lamps, each a bell of light whose radius is within ``reach`` of the picture's width."""
+    height, width = image.shape[:2]
+    y, x = np.ogrid[:height, :width]
+    light = np.zeros((height, width), np.float32)
+    for _ in range(lamps):
+        far = (x - rng.uniform(0, width)) ** 2 + (y - rng.uniform(0, height)) ** 2
+        light += np.exp(-far / (rng.uniform(*reach) * width) ** 2) * rng.uniform(0.5, 2)
+    return image + light[..., None]
 
 
 def _power(image: _Planes, exponent: float) -> _Planes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from fusion_core.training.detector.export import export_onnx
 from fusion_core.training.detector.loss import detection_loss
 from fusion_core.training.detector.network import PairNano
 from fusion_core.training.detector.pool import Pool
-from fusion_core.training.detector.pretrained import load_yolox
+from fusion_core.training.detector.pretrained import draw_back, load_yolox
 from fusion_core.training.loop import Place, Schedule, Trainer
 
 
@@ -28,6 +29,8 @@ class DetectorRecipe(Schedule):
         batch: Pictures per step.
         visible_share: Part of the learning rate for the visible backbone, whose pretrained weights
             know more pictures than the recordings show.
+        kept: Share of the initial weights in those that ship; they know what the recordings do not
+            show (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022, equation 1).
         decay: Share of the steps at the end in which the rate falls linearly to nothing.
         rendered_seeds: Streets rendered to learn from beside the recordings.
         sampling: How pictures are drawn.
@@ -38,6 +41,7 @@ class DetectorRecipe(Schedule):
     batch: int = 8
     learning_rate: float = 2e-4
     visible_share: float = 0.3
+    kept: float = 0.15
     warmup: int = 300
     decay: float = 0.4
     weight_decay: float = 0.03
@@ -77,13 +81,16 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
         super().__init__(recipe, model, place, resume=resume)
 
     def export(self) -> Path:
-        """Write the averaged network as ONNX and return its path.
+        """Write the averaged network, with its share of the initial one, as ONNX; return its path.
 
         Raises:
             MissingExtraError: The exporter's packages are not installed.
         """
         path = self.place.out / f"{self.model.name}.onnx"
-        export_onnx(self.average, self.recipe.sampling.input, path, self._describe())
+        model = copy.deepcopy(self.average).cpu()
+        if self.recipe.init:
+            draw_back(model, load_yolox(Path(self.recipe.init)), self.recipe.kept)
+        export_onnx(model, self.recipe.sampling.input, path, self._describe())
         return path
 
     def _begin(self) -> None:

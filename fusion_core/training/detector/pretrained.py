@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion_core.errors import MissingExtraError, WeightsError
+from fusion_core.training.detector.network import PairNano
 from fusion_core.training.detector.yolox import YoloxNano
 
 _ADVICE: Final = "give yolox_nano.onnx of the YOLOX releases (version 0.1.1rc0), COCO weights"
@@ -44,6 +45,26 @@ def load_yolox(path: Path) -> YoloxNano:
             target.weight.copy_(weight)
             target.bias.copy_(bias)
     return network
+
+
+@torch.no_grad()
+def draw_back(network: PairNano, donor: YoloxNano, share: float) -> None:
+    """Draw a trained network's weights back to those that it adopted before its training.
+
+    A straight line leads from one to the other (Wortsman et al., Robust fine-tuning of zero-shot
+    models, CVPR 2022, equation 1). What weighs the cameras was not adopted, and stays.
+
+    Args:
+        network: Changed in place.
+        donor: Where its weights came from.
+        share: 0 leaves it as it is, 1 undoes the training.
+    """
+    start = PairNano()
+    start.adopt(donor)
+    first = start.state_dict()
+    for name, weight in network.state_dict().items():
+        if not name.startswith("mix."):
+            weight.lerp_(first[name], share)
 
 
 def _convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:

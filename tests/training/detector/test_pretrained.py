@@ -6,7 +6,8 @@ import torch
 
 from fusion_core.errors import WeightsError
 from fusion_core.training.detector.network import KINDS, PairNano
-from fusion_core.training.detector.pretrained import load_yolox
+from fusion_core.training.detector.pretrained import draw_back, load_yolox
+from fusion_core.training.detector.yolox import YoloxNano
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -60,3 +61,14 @@ def test_a_file_that_is_missing_torn_or_another_network_is_an_error(tmp_path):
     shipped = Path(__file__).parents[3] / "fusion_core/detection/weights/pair-nano.onnx"
     with pytest.raises(WeightsError, match="convolutions"):
         load_yolox(shipped)
+
+
+def test_weights_are_drawn_back_to_where_they_came_from_but_those_of_the_mix():
+    donor, start, trained = YoloxNano(), PairNano(), PairNano()
+    start.adopt(donor)
+    before = {name: weight.clone() for name, weight in trained.state_dict().items()}
+    draw_back(trained, donor, 0.25)
+    for name, weight in trained.state_dict().items():
+        share = 0 if name.startswith("mix.") else 0.25
+        expected = (1 - share) * before[name] + share * start.state_dict()[name]
+        assert torch.allclose(weight, expected, atol=1e-6), name
