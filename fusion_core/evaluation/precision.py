@@ -9,7 +9,7 @@ Average precision is the mean of the interpolated precision at the recalls 0, 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,6 +68,17 @@ class ClassTally:
             if verdict is not None:
                 self.scores.append(float(score))
                 self.right.append(verdict)
+
+    @classmethod
+    def merged(cls, tallies: Iterable[ClassTally]) -> ClassTally:
+        """Return one tally of the pictures of many."""
+        whole = cls()
+        for tally in tallies:
+            whole.pictures += tally.pictures
+            whole.objects += tally.objects
+            whole.scores += tally.scores
+            whole.right += tally.right
+        return whole
 
     def sum_up(self, threshold: float) -> ClassScores:
         """Return the scores, those at a threshold for this least score."""

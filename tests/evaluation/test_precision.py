@@ -40,6 +40,15 @@ def test_average_precision_by_hand():
     assert scores.recall_at_one == 3 / 4  # both false ones are allowed in two pictures
 
 
+def test_tallies_of_single_pictures_merge_into_the_tally_of_all():
+    pictures = [
+        ([HERE, FAR, THERE], [0.9, 0.8, 0.7], [HERE, THERE], []),
+        ([HERE, FAR], [0.6, 0.1], [HERE, THERE], []),
+    ]
+    merged = ClassTally.merged(tally(picture) for picture in pictures)
+    assert merged == tally(*pictures)
+
+
 def test_recall_ends_before_the_second_false_detection_of_a_picture():
     found = [FAR, HERE, (0, 600, 10, 610), THERE]
     scores = tally((found, [0.9, 0.8, 0.7, 0.6], [HERE, THERE], [])).sum_up(0.5)
