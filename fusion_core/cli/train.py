@@ -38,6 +38,8 @@ class Train:
     init: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Start from these weights of the same network (fine-tuning), pair-nano from yolox_nano.onnx;
     default: from scratch."""
+    recipe: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = ""
+    """Another recipe for a fusion network: one that ships, or a YAML file."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Optimiser steps; default: the recipe's."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
@@ -90,9 +92,7 @@ class Train:
         from fusion_core.training import FusionTrainer, load_pairs, load_recipe
 
         self._refuse("prior", "kind")
-        recipe = load_recipe(
-            self.model, self.ablation, steps=self.steps, init=str(self.init) if self.init else None
-        )
+        recipe = load_recipe(self.model, self.ablation, **self._changes())
         trainer = FusionTrainer(recipe, load_pairs(self.data), place, resume=self.resume)
         return self._drive(trainer)
 
@@ -100,9 +100,7 @@ class Train:
         from fusion_core.training.prompting import PromptTrainer, load_masked, load_prompt_recipe
 
         self._refuse("prior", "kind")
-        recipe = load_prompt_recipe(
-            self.model, self.ablation, steps=self.steps, init=str(self.init) if self.init else None
-        )
+        recipe = load_prompt_recipe(self.model, self.ablation, **self._changes())
         trainer = PromptTrainer(recipe, load_masked(self.data), place, resume=self.resume)
         return self._drive(trainer)
 
@@ -115,12 +113,7 @@ class Train:
         )
 
         recipe = load_restoring_recipe(
-            self.model,
-            self.ablation,
-            steps=self.steps,
-            init=str(self.init) if self.init else None,
-            prior=self.prior,
-            kinds=self.kind or None,
+            self.model, self.ablation, prior=self.prior, kinds=self.kind or None, **self._changes()
         )
         provider = None
         if recipe.prior != "none":
@@ -132,7 +125,7 @@ class Train:
     def _train_detector(self, place: Place) -> int:
         from fusion_core.training.detector import DetectorRecipe, DetectorTrainer, load_pool
 
-        self._refuse("ablation", "prior", "kind")
+        self._refuse("recipe", "ablation", "prior", "kind")
         if self.init and not self.init.is_file():
             raise UsageError(
                 f"--init {self.init}: no such file; give yolox_nano.onnx of the YOLOX releases, or "
@@ -151,10 +144,15 @@ class Train:
         """Train the embedded provider in one go, on the CPU."""
         from fusion_core.training.priors import PriorRecipe, train_prior
 
-        self._refuse("resume", "ablation", "init", "compile", "prior", "kind")
+        self._refuse("recipe", "resume", "ablation", "init", "compile", "prior", "kind")
         recipe = PriorRecipe() if self.steps is None else PriorRecipe(steps=self.steps)
         print(train_prior(self.data, self.out, recipe, self.seed))
         return 0
+
+    def _changes(self) -> dict[str, Any]:
+        """Return the recipe to read and what wins over it."""
+        init = str(self.init) if self.init else None
+        return {"source": self.recipe, "steps": self.steps, "init": init}
 
     def _refuse(self, *options: str) -> None:
         """Refuse options that mean nothing to this network."""

@@ -86,22 +86,22 @@ class Recipe(FuserSchedule):
         return dataclasses.asdict(self)
 
 
-def load_recipe(model: str, ablation: str = "", **overrides: object) -> Recipe:
-    """Read the recipe that ships for a model.
+def load_recipe(model: str, ablation: str = "", *, source: str = "", **overrides: object) -> Recipe:
+    """Read the recipe that ships for a model, or another one.
 
     Args:
         model: Name of the model.
         ablation: One of ``ABLATIONS``; empty is the full system.
+        source: See :func:`read_recipe`.
         overrides: Top-level values that win over the file's; None means not given.
 
     Raises:
-        UsageError: No recipe ships for the model, or there is no such ablation.
+        UsageError: There is no such recipe, or no such ablation.
         ConfigError: The recipe or an override is malformed or out of range.
     """
     change = find_ablation(ablation)
-    return read_recipe(
-        Recipe, model, {"ablation": ablation, **change.recipe, **overrides}, {"loss": change.loss}
-    )
+    changes = {"ablation": ablation, **change.recipe, **overrides}
+    return read_recipe(Recipe, model, changes, {"loss": change.loss}, source)
 
 
 def read_recipe(
@@ -109,26 +109,31 @@ def read_recipe(
     model: str,
     overrides: Mapping[str, object],
     nested: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    source: str = "",
 ) -> RecipeT:
-    """Read the recipe that ships for a model, as data of its kind.
+    """Read the recipe that ships for a model, or another one, as data of its kind.
 
     Args:
         kind: Frozen dataclass that the recipe must fit.
         model: Name of the model.
         overrides: Top-level values that win over the file's; None means not given.
         nested: Top-level name -> values that win over those in it.
+        source: Name of another recipe that ships, or a YAML file; empty: the model's own.
 
     Raises:
-        UsageError: No recipe ships for the model.
-        ConfigError: The recipe or an override is malformed or out of range.
+        UsageError: There is no such recipe.
+        ConfigError: The recipe or an override is malformed or out of range, or the recipe is
+            another model's.
     """
-    path = RECIPES / f"{model}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
-        raise UsageError(f"model {model!r}: no recipe; known recipes: {known}")
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path = _find(source or model)
+    data = _parse(path)
+    if data.get("model") != model:
+        raise ConfigError(
+            f"{path}: model = {data.get('model')!r}, but {model!r} is to be trained; "
+            "give the recipe of this model"
+        )
     for name, values in nested.items():
-        data[name] |= values
+        data[name] = {**data.get(name, {}), **values}
     data |= {key: value for key, value in overrides.items() if value is not None}
     try:
         return TypeAdapter(kind).validate_python(data)
@@ -137,3 +142,24 @@ def read_recipe(
         key = ".".join(str(part) for part in first["loc"])
         reason = f"{key} = {first['input']!r}: {first['msg'].lower()}"
         raise ConfigError(f"{path.name}: {reason}") from None
+
+
+def _find(name: str) -> Path:
+    """Return the file of a recipe that ships, or the one named."""
+    shipped = RECIPES / f"{name}.yaml"
+    path = shipped if shipped.is_file() else Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
+        raise UsageError(f"recipe {name!r}: no such file; recipes that ship: {known}")
+    return path
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: no YAML ({reason})") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: not a table of recipe values; see {RECIPES}")
+    return data

@@ -36,6 +36,30 @@ def test_unknown_model_lists_the_known():
         load_recipe("m3pn")
 
 
+def test_a_recipe_of_ones_own_takes_the_place_of_the_one_that_ships(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("model: m2pn-edge\nsteps: 9\nloss: {overshoot: 3.5}\n")
+    recipe = load_recipe("m2pn-edge", source=str(file))
+    assert (recipe.steps, recipe.loss) == (9, LossWeights(overshoot=3.5))
+    assert load_recipe("m2pn-edge", "no-structure", source=str(file)).loss.overshoot == 3.5
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("model: m2pn\nsteps: 9\n", "'m2pn'.*'m2pn-edge'"), ("a: [", "no YAML"), ("7", "table")],
+)
+def test_a_recipe_that_does_not_fit_is_an_error(tmp_path, text, reason):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=rf"mine\.yaml.*{reason}"):
+        load_recipe("m2pn-edge", source=str(file))
+
+
+def test_a_recipe_that_is_not_there_lists_those_that_ship():
+    with pytest.raises(UsageError, match=r"none\.yaml.*m2pn-edge"):
+        load_recipe("m2pn", source="none.yaml")
+
+
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_ablation_differs_from_the_full_system_in_its_part_only(name):
     full, ablated = load_recipe("m2pn-edge"), load_recipe("m2pn-edge", name)

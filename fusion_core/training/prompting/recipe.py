@@ -77,17 +77,20 @@ ABLATIONS: Mapping[str, Ablation] = {
 }
 
 
-def load_prompt_recipe(model: str, ablation: str = "", **overrides: object) -> PromptRecipe:
-    """Read the recipe that ships for a model.
+def load_prompt_recipe(
+    model: str, ablation: str = "", *, source: str = "", **overrides: object
+) -> PromptRecipe:
+    """Read the recipe that ships for a model, or another one.
 
     Args:
         model: ``ctrlfuse`` or ``ctrlfuse-full``.
         ablation: One of ``ABLATIONS``; empty is the full system.
+        source: See :func:`fusion_core.training.recipe.read_recipe`.
         overrides: Top-level values that win over the file's; None means not given.
 
     Raises:
-        UsageError: No such ablation.
-        ConfigError: An override is malformed or out of range.
+        UsageError: No such ablation or recipe.
+        ConfigError: The recipe or an override is malformed or out of range.
     """
     if ablation not in ABLATIONS:
         known = ", ".join(ABLATIONS)
@@ -96,4 +99,4 @@ def load_prompt_recipe(model: str, ablation: str = "", **overrides: object) -> P
         )
     change = ABLATIONS[ablation]
     changes = {"network": dict(change.network), **change.recipe, **overrides}
-    return read_recipe(PromptRecipe, model, changes, {"prompt": change.prompt})
+    return read_recipe(PromptRecipe, model, changes, {"prompt": change.prompt}, source)

@@ -104,23 +104,26 @@ ABLATIONS: Mapping[str, Mapping[str, int | bool | str]] = {
 }
 
 
-def load_restoring_recipe(model: str, ablation: str = "", **overrides: object) -> RestoringRecipe:
-    """Read the recipe that ships for a restoring network.
+def load_restoring_recipe(
+    model: str, ablation: str = "", *, source: str = "", **overrides: object
+) -> RestoringRecipe:
+    """Read the recipe that ships for a restoring network, or another one.
 
     Args:
         model: ``mdaif``, ``mdaif-b1`` or ``restorer``.
         ablation: One of ``ABLATIONS``; empty is the full system.
+        source: See :func:`fusion_core.training.recipe.read_recipe`.
         overrides: Top-level values that win over the file's; None means not given.
 
     Raises:
-        UsageError: No such ablation.
-        ConfigError: An override is malformed or out of range.
+        UsageError: No such ablation or recipe.
+        ConfigError: The recipe or an override is malformed or out of range.
     """
     if ablation not in ABLATIONS:
         known = ", ".join(ABLATIONS)
         raise UsageError(f"ablation {ablation!r}: unknown; known ablations of MdaIF: {known[2:]}")
     changes = {"network": dict(ABLATIONS[ablation]), **overrides}
-    recipe = read_recipe(RestoringRecipe, model, changes)
+    recipe = read_recipe(RestoringRecipe, model, changes, source=source)
     for kind in recipe.kinds:
         if kind not in VISIBLE_KINDS[1:]:
             known = ", ".join(VISIBLE_KINDS[1:])
