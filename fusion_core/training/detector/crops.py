@@ -31,7 +31,7 @@ class Sampling:
 
     Attributes:
         size: Edge of a training picture in pixels.
-        input: Height and width of the network's input at run time; scale 1 is a picture fitted in.
+        fitted: Height and width into which a picture fits at scale 1.
         scale: Smallest and largest scale.
         mosaic: Probability that four crops share a picture.
         rendered: Probability that a crop is of a rendered scene, where there are any.
@@ -44,7 +44,7 @@ class Sampling:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     size: int = 320
-    input: tuple[int, int] = (416, 544)
+    fitted: tuple[int, int] = (416, 544)
     scale: tuple[float, float] = (0.5, 3.0)
     mosaic: float = 0.3
     rendered: float = 0.1
@@ -103,7 +103,7 @@ def _fill(
     """Paint a random crop of a pair into a tile and return the boxes in it."""
     source, size = pair.planes, np.array(tile.shape[1::-1], np.float64)
     whole = np.array(source.shape[1::-1])
-    fitted = min(sampling.input[1] / whole[0], sampling.input[0] / whole[1])
+    fitted = min(sampling.fitted[1] / whole[0], sampling.fitted[0] / whole[1])
     low, high = (math.log(value) for value in sampling.scale)
     scale = fitted * math.exp(rng.uniform(low, high)) * np.exp(rng.uniform(-0.08, 0.08, 2))
     origin = _place(pair, size, scale, sampling.centred, rng)

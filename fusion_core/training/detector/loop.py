@@ -32,6 +32,7 @@ class DetectorRecipe(Schedule):
         kept: Share of the initial weights in those that ship; they know what the recordings do not
             show (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022, equation 1).
         decay: Share of the steps at the end in which the rate falls linearly to nothing.
+        input: Height and width of the exported network's input, multiples of 32.
         rendered_seeds: Streets rendered to learn from beside the recordings.
         sampling: How pictures are drawn.
     """
@@ -47,6 +48,7 @@ class DetectorRecipe(Schedule):
     weight_decay: float = 0.03
     clip: float = 10.0
     save_every: int = 100
+    input: tuple[int, int] = (448, 608)
     rendered_seeds: int = 20
     sampling: Sampling = field(default_factory=Sampling)
 
@@ -90,7 +92,7 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
         model = copy.deepcopy(self.average).cpu()
         if self.recipe.init:
             draw_back(model, load_yolox(Path(self.recipe.init)), self.recipe.kept)
-        export_onnx(model, self.recipe.sampling.input, path, self._describe())
+        export_onnx(model, self.recipe.input, path, self._describe())
         return path
 
     def _begin(self) -> None:

@@ -17,7 +17,7 @@ from fusion_core.training.detector.degrade import THERMAL, VISIBLE, degrade
 from fusion_core.training.detector.labels import IGNORE, Labels
 from fusion_core.training.detector.pool import Pool
 
-PLAIN = Sampling(size=128, input=(128, 160), scale=(0.5, 1.6), mosaic=0, shift=0, blind=0)
+PLAIN = Sampling(size=128, fitted=(128, 160), scale=(0.5, 1.6), mosaic=0, shift=0, blind=0)
 
 
 def bright_boxes(pair_count=3):
@@ -79,7 +79,7 @@ def test_ignored_regions_are_kept_apart():
 
 
 def test_batches_depend_on_seed_and_step_only(pool):
-    sampling = Sampling(size=96, input=(128, 160))
+    sampling = Sampling(size=96, fitted=(128, 160))
     first, boxes = make_batch(pool, sampling, count=3, seed=1, step=5)
     again, same = make_batch(pool, sampling, count=3, seed=1, step=5)
     other, _ = make_batch(pool, sampling, count=3, seed=1, step=6)
@@ -92,7 +92,7 @@ def test_batches_depend_on_seed_and_step_only(pool):
 
 def test_a_blind_camera_shows_nothing_of_the_scene_and_the_other_is_kept(pool):
     """Never both: the labels must be seen in one of them."""
-    sampling = Sampling(size=96, input=(128, 160), blind=1.0, centred=1.0, mosaic=0)
+    sampling = Sampling(size=96, fitted=(128, 160), blind=1.0, centred=1.0, mosaic=0)
     for seed in range(25):
         pictures, objects = make_batch(pool, sampling, count=1, seed=seed, step=0)
         if not len(objects[0].boxes):

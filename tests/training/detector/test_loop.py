@@ -24,7 +24,8 @@ SMALL = DetectorRecipe(
     warmup=1,
     save_every=2,
     rendered_seeds=0,
-    sampling=Sampling(size=64, input=(128, 160)),
+    input=(128, 160),
+    sampling=Sampling(size=64, fitted=(128, 160)),
 )
 
 
@@ -103,7 +104,7 @@ def test_learning_rate_rises_stays_and_falls():
 
 def test_pictures_are_learned_by_heart_from_random_weights(pool):
     """The surest of all points finds the object of its picture."""
-    sampling = Sampling(size=96, input=(128, 160), scale=(1.0, 1.0), mosaic=0, blind=0, shift=0)
+    sampling = Sampling(size=96, fitted=(128, 160), scale=(1.0, 1.0), mosaic=0, blind=0, shift=0)
     images, objects = make_batch(pool, sampling, count=2, seed=0, step=1)
     assert [len(o.boxes) for o in objects] == [1, 1]
     torch.manual_seed(0)
