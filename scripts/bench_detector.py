@@ -116,13 +116,12 @@ class Set:
 
 def gain_of(both: list[ClassTally], ones: list[list[ClassTally]]) -> dict[str, float]:
     """Return the gain of both cameras over the better one, pictures drawn anew for its interval."""
-    better = max(ones, key=lambda tallies: ap50(tallies, range(len(both))))
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(0, len(both), (DRAWS, len(both)))
-    gains = [ap50(both, picks) - ap50(better, picks) for picks in drawn]
-    low, high = np.nanpercentile(gains, (5, 95))
     whole = range(len(both))
-    return {"gain": ap50(both, whole) - ap50(better, whole), "low": float(low), "high": float(high)}
+    better = max(ones, key=lambda tallies: ap50(tallies, whole))
+    drawn = np.random.default_rng(0).integers(0, len(both), (DRAWS, len(both)))
+    gain, *gains = (ap50(both, picks) - ap50(better, picks) for picks in (whole, *drawn))
+    low, high = np.nanpercentile(gains, (5, 95))
+    return {"gain": gain, "low": float(low), "high": float(high)}
 
 
 def ap50(tallies: list[ClassTally], picks: Iterable[int]) -> float:
@@ -218,11 +217,11 @@ def show_scores(name: str, scores: dict[str, dict[str, dict[str, float]]]) -> No
         print(f"| {name} | {view} | " + " | ".join(cells) + " |", flush=True)
 
 
-def show_gains(results: dict[str, Set]) -> None:
+def show_gains(gains: dict[str, dict[str, dict[str, float]]]) -> None:
     """Print what both cameras give beyond the better one, per set and class."""
     print("\n| set | class | both less the better one | 90 % interval |\n|---|---|---|---|")
-    for name, found in results.items():
-        for label, row in found.gains().items():
+    for name, rows in gains.items():
+        for label, row in rows.items():
             print(
                 f"| {name} | {label} | {row['gain']:+.2f} | {row['low']:+.2f}, {row['high']:+.2f} |"
             )
@@ -254,12 +253,12 @@ def cells_of(row: dict[str, int]) -> str:
     return " | ".join([str(row["targets"]), str(whole), *changes])
 
 
-def plain(found: Set) -> dict[str, Any]:
+def plain(found: Set, gains: dict[str, dict[str, float]]) -> dict[str, Any]:
     """Return a set's results for JSON."""
     targets: dict[str, dict[str, dict[str, int]]] = {}
     for (camera, label), row in found.targets.items():
         targets.setdefault(camera, {})[label] = row
-    return {"scores": found.scores(), "gains": found.gains(), "targets": targets}
+    return {"scores": found.scores(), "gains": gains, "targets": targets}
 
 
 def main() -> int:
@@ -278,11 +277,14 @@ def main() -> int:
         name = dataset_name([folder])
         results[name] = judge(folder, options)
         show_scores(name, results[name].scores())
-    show_gains(results)
+    gains = {name: found.gains() for name, found in results.items()}
+    show_gains(gains)
     if options.beside:
         show_targets(results)
     if options.out:
-        text = json.dumps({name: plain(found) for name, found in results.items()}, indent=1)
+        text = json.dumps(
+            {name: plain(found, gains[name]) for name, found in results.items()}, indent=1
+        )
         options.out.write_text(text + "\n", encoding="utf-8")
     return 0
 
