@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from fusion_core.detection.settings import DetectionConfig
@@ -22,6 +21,7 @@ from fusion_core.masks.settings import MaskConfig
 from fusion_core.memory.settings import MemoryConfig
 from fusion_core.priors.settings import PriorsConfig
 from fusion_core.registration.settings import RegistrationConfig
+from fusion_core.runtime.yaml_file import read_mapping
 from fusion_core.sync.settings import SyncConfig
 from fusion_core.thermal.settings import ThermalConfig
 
@@ -101,14 +101,7 @@ class Config:
             ConfigError: The file is missing or malformed, or a value is wrong.
         """
         path = Path(path)
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-        if not isinstance(data, dict):
-            raise ConfigError(f"{path}: expected a mapping of keys, got {type(data).__name__}")
+        data = read_mapping(path, ConfigError)
         if _RIG_KEYS & data.keys():
             data = {"calibration": str(path)}
         data.update({key: value for key, value in overrides.items() if value is not None})

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import yaml
 
 from fusion_core.calibration.targets import Points
 from fusion_core.errors import CalibrationError, UsageError
 from fusion_core.registration import Rig
 from fusion_core.registration.rigfile import camera_from_mapping, read_matrix
+from fusion_core.runtime.yaml_file import read_mapping
 from fusion_core.types import CameraModel, Modality
 
 _KALIBR_MODELS: Final = {
@@ -30,7 +30,7 @@ def read_camera_info(path: Path) -> CameraModel:
     Raises:
         CalibrationError: The file cannot be read, or is no such file.
     """
-    return camera_from_mapping(_read(path), str(path))
+    return camera_from_mapping(read_mapping(path, CalibrationError), str(path))
 
 
 def read_camera_infos(paths: tuple[Path, Path] | None) -> dict[Modality, CameraModel]:
@@ -92,7 +92,7 @@ def rig_from_kalibr(
         CalibrationError: The file cannot be read, is no camchain, or uses another lens model.
         UsageError: It cannot be told which camera is which.
     """
-    chain = _read(path)
+    chain = read_mapping(path, CalibrationError)
     names = sorted((name for name in chain if str(name).startswith("cam")), key=_number)
     if len(names) < 2 or not all(isinstance(chain[name], Mapping) for name in names):
         raise CalibrationError(f"{path}: not a camchain of two cameras (keys cam0, cam1, ...)")
@@ -124,19 +124,6 @@ def _rig(
         reference_depth_m=depth_m,
         thermal_offset_ms=offset_ms,
     )
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    """Return the mapping in a YAML file."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(data, Mapping):
-        raise CalibrationError(f"{path}: expected a mapping of keys, got {type(data).__name__}")
-    return data
 
 
 def _number(name: str) -> int:

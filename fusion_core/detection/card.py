@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from fusion_core.detection.coco import COCO_NAMES, COCO_NUMBERS
 from fusion_core.detection.settings import FormName
 from fusion_core.errors import DetectorError
+from fusion_core.runtime.yaml_file import read_mapping
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,7 @@ def read_card(path: Path, metadata: Mapping[str, str]) -> Card:
     origin = beside if beside.is_file() else path
     values: dict[str, Any] = {key: _literal(value) for key, value in metadata.items()}
     if beside.is_file():
-        try:
-            values |= dict(yaml.safe_load(beside.read_text(encoding="utf-8")) or {})
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise DetectorError(f"{beside}: not a YAML mapping of keys ({reason})") from None
+        values |= read_mapping(beside, DetectorError)
     if isinstance(values.get("names"), list):
         values["names"] = dict(enumerate(values["names"]))
     if values.get("task", "detect") != "detect":

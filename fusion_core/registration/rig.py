@@ -21,6 +21,7 @@ from fusion_core.registration.rigfile import (
     read_size,
 )
 from fusion_core.runtime.files import atomic_path
+from fusion_core.runtime.yaml_file import read_mapping
 from fusion_core.types import CameraModel
 
 Matrix = NDArray[np.float64]
@@ -71,13 +72,7 @@ class Rig:
         Raises:
             CalibrationError: The file cannot be read, or a key is missing, unknown or wrong.
         """
-        try:
-            data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            reason = " ".join(str(error).split())
-            raise CalibrationError(f"{path}: not valid YAML ({reason})") from None
+        data = read_mapping(Path(path), CalibrationError)
         try:
             return cls.from_mapping(data)
         except CalibrationError as error:

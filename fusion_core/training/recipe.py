@@ -9,10 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from fusion_core.errors import ConfigError, UsageError
+from fusion_core.runtime.yaml_file import read_mapping
 from fusion_core.training.ablation import find_ablation
 from fusion_core.training.augment import Augmentation
 from fusion_core.training.fusers import FuserSchedule
@@ -126,7 +126,7 @@ def read_recipe(
             another model's.
     """
     path = _find(source or model)
-    data = _parse(path)
+    data = read_mapping(path, ConfigError)
     if data.get("model") != model:
         raise ConfigError(
             f"{path}: model = {data.get('model')!r}, but {model!r} is to be trained; "
@@ -152,14 +152,3 @@ def _find(name: str) -> Path:
         known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
         raise UsageError(f"recipe {name!r}: no such file; recipes that ship: {known}")
     return path
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: no YAML ({reason})") from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: not a table of recipe values; see {RECIPES}")
-    return data

@@ -275,7 +275,7 @@ class TestCard:
             ("conf: high", r"net.yaml: conf = 'high'"),
             ("conf: 2", r"conf = 2"),
             ("decoder: yolo99", "decoder = 'yolo99'"),
-            ("[1", "not a YAML mapping"),
+            ("[1", "not valid YAML"),
         ],
     )
     def test_a_wrong_value_is_named(self, text, message, tmp_path):
