@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _ANY_SIZE = (640, 640)
 _FATAL_ONLY = 4
+_SPIN_US = "50"
+_SPINS_BRIEFLY = (1, 26)
 
 
 class Network:
@@ -52,8 +54,7 @@ class Network:
             raise DetectorError(f"{path}: no such file; give an ONNX file of a detector")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        # Waiting threads would spin on cores that cameras and the fusion network need.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        _spin_briefly(options, onnxruntime.__version__)
         options.log_severity_level = _FATAL_ONLY
         try:
             self._session = onnxruntime.InferenceSession(
@@ -131,6 +132,17 @@ class Network:
         except Exception as error:  # noqa: BLE001 - its errors have no common class
             raise DetectorError(f"{self._path}: cannot be executed ({_line(error)})") from None
         return dict(zip(names, results, strict=True))
+
+
+def _spin_briefly(options: Any, version: str) -> None:  # noqa: ANN401 - of the imported module
+    """Let waiting threads spin from one operation to the next, but not after a run.
+
+    Waking them costs more than most operations of a small network do; spinning on they would take
+    the cores that cameras and the fusion network need, so releases without a limit do not spin.
+    """
+    limited = tuple(int(part) for part in version.split(".")[:2]) >= _SPINS_BRIEFLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if limited else "0")
+    options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_US)
 
 
 def _providers(runtime: Any, device: str) -> list[str]:  # noqa: ANN401 - the imported module
