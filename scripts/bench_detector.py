@@ -14,8 +14,9 @@ sets drawn from the set's pictures with replacement.
 With --beside a third table tells what a broken camera costs the other one's targets. The targets
 of a camera are the labelled objects that the detector beside finds in this camera's picture alone,
 at its own threshold. Counted are those that the detector for pairs finds, at its threshold, with
-both cameras, and with the other one black, frozen or missing. Found means: a detection of the class
-overlaps the object by IoU 0.5.
+both cameras, with the other one black, frozen or missing, and by the whole pipeline when the other
+camera has hung: it sends the frozen picture for the fourth time, while the working one pans, and
+the pipeline may notice. Found means: a detection of the class overlaps the object by IoU 0.5.
 """
 
 from __future__ import annotations
@@ -41,11 +42,12 @@ from fusion_core.detection.labels import CLASSES, Labels, read_labels
 from fusion_core.evaluation import ImagePair, dataset_name, list_pairs, read_pair
 from fusion_core.evaluation.detecting import grouped
 from fusion_core.evaluation.precision import IOU, ClassTally
-from fusion_core.types import AlignedPair, UInt8Image
+from fusion_core.types import AlignedPair, Detection, Frame, FramePair, UInt8Image
 
 LEAST_SCORE = 0.01
 DRAWS = 1000
-STATES = ("pair", "black", "frozen", "missing")
+STATES = ("pair", "black", "frozen", "missing", "hung")
+REPEATS = 4
 CAMERAS = {"visible": "thermal", "thermal": "visible"}
 
 
@@ -57,7 +59,7 @@ class Set:
         tallies: View -> class -> detections of each picture, each right or wrong.
         thresholds: View -> least score of what its detector reports.
         targets: Working camera, class -> how many targets there are, and how many were found with
-            the pair, and with the other camera black, frozen and missing.
+            the pair, and with the other camera black, frozen, missing and hung.
     """
 
     tallies: dict[str, dict[str, list[ClassTally]]] = field(default_factory=dict)
@@ -159,39 +161,98 @@ def aligned(visible: UInt8Image, thermal: UInt8Image) -> AlignedPair:
     return AlignedPair(0, visible, luminance, np.ones(thermal.shape, np.bool_))
 
 
-def look(
-    pair: ImagePair, other: ImagePair, default: Detector, beside: Detector | None, model: str
-) -> dict[str, tuple[Detector, Candidates]]:
-    """Return by view which detector looked and what it found."""
-    visible, thermal = pair.visible, pair.thermal
-    size = (thermal.shape[1], thermal.shape[0])
-    both = aligned(visible, thermal)
-    states = {
-        "pair": both,
-        "thermal black": aligned(visible, np.zeros_like(thermal)),
-        "visible black": aligned(np.zeros_like(visible), thermal),
-        "thermal frozen": aligned(visible, cv2.resize(other.thermal, size)),
-        "visible frozen": aligned(cv2.resize(other.visible, size), thermal),
-        "thermal missing": replace(both, thermal=None),
-        "visible missing": replace(both, visible=None),
-    }
-    seen = {name: (default, visible, planes) for name, planes in states.items()}
-    if beside is not None:
-        pictures = {"visible": visible, "thermal": np.repeat(thermal[:, :, None], 3, axis=2)}
-        pictures["fused"] = fusion_core.fuse(thermal, visible, model=model)
-        for name, picture in pictures.items():
-            seen[f"beside: {name}"] = (beside, picture, both)
-    return {
-        name: (detector, grouped(detector.detect(picture, planes, score=LEAST_SCORE), detector))
-        for name, (detector, picture, planes) in seen.items()
-    }
+class Stream:
+    """The whole pipeline, to which each pair is the end of a short stream.
+
+    Args:
+        detector: Its detector, as in the configuration.
+        model: Its fusion network.
+    """
+
+    def __init__(self, detector: str, model: str) -> None:
+        detection = {"track": False}
+        settings = {"model": model, "prior": "none", "detector": detector, "detection": detection}
+        self._pipeline = fusion_core.Pipeline(fusion_core.Config.from_dict(settings))
+        self._stamp_ns = 0
+
+    def detect(self, visible: UInt8Image, thermal: UInt8Image, hung: str) -> tuple[Detection, ...]:
+        """Return what is found when one camera repeats its picture, and the other pans to its."""
+        for shift in reversed(range(REPEATS)):
+            self._stamp_ns += 100_000_000
+            panned = {"visible": visible, "thermal": thermal}
+            panned[CAMERAS[hung]] = np.roll(panned[CAMERAS[hung]], shift, axis=1)
+            frames = [
+                Frame(self._stamp_ns, "visible", panned["visible"], "rgb8"),
+                Frame(self._stamp_ns, "thermal", panned["thermal"], "mono8"),
+            ]
+            fused = self._pipeline.step(FramePair(self._stamp_ns, *frames, skew_ns=0))
+        return fused.detections if fused else ()
+
+
+class Lookers:
+    """The detectors, and the pipeline, that look at every pair.
+
+    Args:
+        options: The command line's.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._default = Detector(options.detector)
+        self._beside = Detector(options.beside) if options.beside else None
+        self._stream = Stream(options.detector, options.model)
+        self._model = options.model
+
+    def look(self, pair: ImagePair, other: ImagePair) -> dict[str, tuple[Detector, Candidates]]:
+        """Return by view which detector looked and what it found."""
+        visible, thermal = pair.visible, pair.thermal
+        size = (thermal.shape[1], thermal.shape[0])
+        both = aligned(visible, thermal)
+        frozen = {
+            "visible": cv2.resize(other.visible, size),
+            "thermal": cv2.resize(other.thermal, size),
+        }
+        states = {
+            "pair": both,
+            "thermal black": aligned(visible, np.zeros_like(thermal)),
+            "visible black": aligned(np.zeros_like(visible), thermal),
+            "thermal frozen": aligned(visible, frozen["thermal"]),
+            "visible frozen": aligned(frozen["visible"], thermal),
+            "thermal missing": replace(both, thermal=None),
+            "visible missing": replace(both, visible=None),
+        }
+        views = {name: seen_by(self._default, visible, seen) for name, seen in states.items()}
+        return views | self._look_beside(both, thermal, frozen)
+
+    def _look_beside(
+        self, both: AlignedPair, thermal: UInt8Image, frozen: dict[str, UInt8Image]
+    ) -> dict[str, tuple[Detector, Candidates]]:
+        """Return the views that need a detector beside: its own, and those of hung cameras."""
+        if self._beside is None:
+            return {}
+        assert both.visible is not None
+        pictures = {"visible": both.visible, "thermal": np.repeat(thermal[:, :, None], 3, axis=2)}
+        pictures["fused"] = fusion_core.fuse(thermal, both.visible, model=self._model)
+        views = {
+            f"beside: {name}": seen_by(self._beside, picture, both)
+            for name, picture in pictures.items()
+        }
+        for hung in CAMERAS:
+            shown = {"visible": both.visible, "thermal": thermal, hung: frozen[hung]}
+            found = self._stream.detect(shown["visible"], shown["thermal"], hung)
+            views[f"{hung} hung"] = (self._default, grouped(found, self._default))
+        return views
+
+
+def seen_by(
+    detector: Detector, picture: UInt8Image, pair: AlignedPair
+) -> tuple[Detector, Candidates]:
+    """Return a detector and what it finds, be it ever so unsure."""
+    return detector, grouped(detector.detect(picture, pair, score=LEAST_SCORE), detector)
 
 
 def judge(folder: Path, options: argparse.Namespace) -> Set:
     """Return what is found in one set."""
-    default = Detector(options.detector)
-    beside = Detector(options.beside) if options.beside else None
-    results = Set()
+    lookers, results = Lookers(options), Set()
     with tempfile.TemporaryDirectory() as scratch:
         pairs = list_pairs([unpacked(folder, Path(scratch))])
         for number, paths in enumerate(pairs):
@@ -199,9 +260,9 @@ def judge(folder: Path, options: argparse.Namespace) -> Set:
             other = read_pair(pairs[(number + len(pairs) // 2) % len(pairs)])
             beside_it = paths.visible.parent.parent / "labels"
             labels = read_labels(beside_it, paths.stem, *pair.thermal.shape)
-            views = look(pair, other, default, beside, options.model)
+            views = lookers.look(pair, other)
             results.add(views, labels)
-            if beside is not None:
+            if options.beside:
                 results.add_targets(views, labels)
     return results
 
@@ -229,8 +290,8 @@ def show_gains(gains: dict[str, dict[str, dict[str, float]]]) -> None:
 
 def show_targets(results: dict[str, Set]) -> None:
     """Print what broken cameras cost, per set, camera and class, and in all."""
-    print("\n| set | camera at work | class | targets | both | other black | frozen | missing |")
-    print("|---|---|---|---|---|---|---|---|")
+    head = ("set", "camera at work", "class", "targets", "both", "other black", *STATES[2:])
+    print("\n| " + " | ".join(head) + " |\n|" + "---|" * len(head))
     totals: dict[str, dict[str, int]] = {}
     for name, found in results.items():
         for (camera, label), row in found.targets.items():

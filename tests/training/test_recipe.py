@@ -46,7 +46,11 @@ def test_a_recipe_of_ones_own_takes_the_place_of_the_one_that_ships(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("model: m2pn\nsteps: 9\n", "'m2pn'.*'m2pn-edge'"), ("a: [", "not valid YAML"), ("7", "mapping of keys")],
+    [
+        ("model: m2pn\nsteps: 9\n", "'m2pn'.*'m2pn-edge'"),
+        ("a: [", "not valid YAML"),
+        ("7", "mapping of keys"),
+    ],
 )
 def test_a_recipe_that_does_not_fit_is_an_error(tmp_path, text, reason):
     file = tmp_path / "mine.yaml"
