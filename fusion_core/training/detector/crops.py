@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from fusion_core.training.detector.assign import Objects
 from fusion_core.training.detector.data import LabelledPair
 from fusion_core.training.detector.degrade import THERMAL, VISIBLE, blinded, degrade
-from fusion_core.training.detector.labels import IGNORE, Labels
+from fusion_core.training.detector.labels import IGNORE, NOTHING, Labels
 from fusion_core.training.detector.pool import Pool
 from fusion_core.types import FloatImage, UInt8Image
 
@@ -38,6 +39,7 @@ class Sampling:
         centred: Probability that a crop is placed around an object.
         shift: Largest error of registration in pixels of the crop's source.
         blind: Probability that one of the two cameras is dead or frozen.
+        thermal: Probability that it is the thermal one.
         frozen: Probability that such a camera shows another scene instead of nothing.
     """
 
@@ -51,21 +53,40 @@ class Sampling:
     centred: float = 0.6
     shift: float = 3.0
     blind: float = 0.7
+    thermal: float = 0.6
     frozen: float = 0.6
 
 
-def make_batch(
-    pool: Pool, sampling: Sampling, *, count: int, seed: int, step: int
-) -> tuple[Tensor, list[Objects]]:
-    """Return ``Bx4xSxS`` pictures in [0, 1] and their objects, a function of the arguments."""
+class Batch(NamedTuple):
+    """What one step learns from.
+
+    Attributes:
+        images: ``Bx4xSxS`` red, green, blue, thermal in [0, 1].
+        objects: What each shows to both cameras together.
+        people: The people that the thermal camera alone shows in each.
+    """
+
+    images: Tensor
+    objects: list[Objects]
+    people: list[Objects]
+
+    def to(self, device: str) -> Batch:
+        """Return the same on a device."""
+        objects, people = ([o.to(device) for o in group] for group in self[1:])
+        return Batch(self.images.to(device), objects, people)
+
+
+def make_batch(pool: Pool, sampling: Sampling, *, count: int, seed: int, step: int) -> Batch:
+    """Return pictures and what they show, a function of the arguments."""
     rng = np.random.default_rng((seed, step))
-    planes, objects = [], []
+    planes, objects, people = [], [], []
     for _ in range(count):
         picture, labels = draw_picture(pool, sampling, rng)
-        spoiled, known = spoil(picture, labels, pool, sampling, rng)
+        spoiled, both, thermal = spoil(picture, labels, pool, sampling, rng)
         planes.append(spoiled.transpose(2, 0, 1))
-        objects.append(to_objects(known))
-    return torch.from_numpy(np.stack(planes)), objects
+        objects.append(to_objects(both))
+        people.append(to_objects(thermal.people()))
+    return Batch(torch.from_numpy(np.stack(planes)), objects, people)
 
 
 def to_objects(labels: Labels) -> Objects:
@@ -165,29 +186,36 @@ def _clip(labels: Labels, size: _Vector) -> Labels:
 
 def spoil(
     picture: UInt8Image, labels: Labels, pool: Pool, sampling: Sampling, rng: np.random.Generator
-) -> tuple[FloatImage, Labels]:
+) -> tuple[FloatImage, Labels, Labels]:
     """Return float32 in [0, 1] with the faults of both cameras, and what can be told of it.
 
-    What a frozen camera shows of another scene is neither right nor wrong: no single pair tells
-    whether it is there.
+    What a frozen camera shows of another scene is neither right nor wrong for both together: no
+    single pair tells whether it is there. The thermal camera alone is held to what it shows.
+
+    Returns:
+        Picture, labels for both cameras, labels for the thermal one alone.
     """
     planes = picture.astype(np.float32) / np.float32(255)
-    victim = int(rng.integers(2)) if rng.random() < sampling.blind else None
+    victim = _victim(sampling, rng)
     visible, thermal = planes[..., :3], planes[..., 3]
+    both = alone = labels
     if victim is not None and rng.random() < sampling.frozen:
         other, ghosts = draw_picture(pool, sampling, rng)
         scene = other.astype(np.float32) / np.float32(255)
         visible, thermal = (scene[..., :3], thermal) if victim == 0 else (visible, scene[..., 3])
-        labels = Labels(
-            np.concatenate([labels.boxes, ghosts.boxes]),
-            np.concatenate([labels.classes, np.full(len(ghosts.classes), IGNORE)]),
-        )
+        both = labels.beside(ghosts.unknown())
+        alone = labels if victim == 0 else ghosts
     elif victim == 0:
         visible = blinded(visible, rng)
     elif victim == 1:
-        thermal = blinded(thermal, rng)
+        thermal, alone = blinded(thermal, rng), NOTHING
     # A camera that is alone shows the labelled objects at least half of the time.
     if victim is None or rng.random() < 0.5:
         visible = visible if victim == 0 else degrade(visible, VISIBLE, rng)
         thermal = thermal if victim == 1 else degrade(thermal, THERMAL, rng)
-    return np.dstack([visible, thermal]).astype(np.float32), labels
+    return np.dstack([visible, thermal]).astype(np.float32), both, alone
+
+
+def _victim(sampling: Sampling, rng: np.random.Generator) -> int | None:
+    """Return which camera is broken: 0 visible, 1 thermal, or none."""
+    return int(rng.random() < sampling.thermal) if rng.random() < sampling.blind else None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fusion_core.detection.labels import CLASSES, read_labels
 
 IGNORE: Final = -1
+PERSON: Final = CLASSES.index("person")
 
 
 class Labels(NamedTuple):
@@ -23,6 +24,23 @@ class Labels(NamedTuple):
 
     boxes: NDArray[np.float32]
     classes: NDArray[np.int64]
+
+    def people(self) -> Labels:
+        """Return those of people, and the ignored ones."""
+        mine = (self.classes == PERSON) | (self.classes == IGNORE)
+        return Labels(self.boxes[mine], self.classes[mine])
+
+    def unknown(self) -> Labels:
+        """Return the same boxes, all ignored."""
+        return Labels(self.boxes, np.full_like(self.classes, IGNORE))
+
+    def beside(self, other: Labels) -> Labels:
+        """Return both together."""
+        boxes = np.concatenate([self.boxes, other.boxes])
+        return Labels(boxes, np.concatenate([self.classes, other.classes]))
+
+
+NOTHING: Final = Labels(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
 
 
 def load_labels(folder: Path, stem: str, height: int, width: int) -> Labels:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fusion_core.training.detector.crops import Sampling, make_batch
 from fusion_core.training.detector.export import export_onnx
-from fusion_core.training.detector.loss import detection_loss
+from fusion_core.training.detector.loss import pair_loss
 from fusion_core.training.detector.network import PairNano
 from fusion_core.training.detector.pool import Pool
 from fusion_core.training.detector.pretrained import draw_back, load_yolox
@@ -101,13 +101,12 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
 
     def _losses(self) -> dict[str, Tensor]:
         recipe, place = self.recipe, self.place
-        images, objects = make_batch(
+        batch = make_batch(
             self.pool, recipe.sampling, count=recipe.batch, seed=place.seed, step=self.step
-        )
+        ).to(place.device)
         with self._autocast():
-            features = self.features(images.to(place.device))
-        predictions = self.model.predict(features)
-        return detection_loss(predictions, [o.to(place.device) for o in objects])
+            features = self.features(batch.images)
+        return pair_loss(self.model.predict(features), batch.objects, batch.people)
 
     def _optimiser(self) -> torch.optim.Optimizer:
         recipe, visible = self.recipe, self.model.visible

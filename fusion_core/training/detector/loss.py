@@ -12,6 +12,22 @@ from fusion_core.training.detector.boxes import complete_iou
 from fusion_core.training.detector.network import Predictions
 
 BOX_WEIGHT = 5.0
+THERMAL_WEIGHT = 0.5
+
+
+def pair_loss(
+    predictions: Predictions, objects: Sequence[Objects], people: Sequence[Objects]
+) -> dict[str, Tensor]:
+    """Return ``total``, ``both`` and ``thermal``: the costs of both views of a batch.
+
+    Args:
+        predictions: Of ``2B``, see :meth:`PairNano.features`.
+        objects: What each of ``B`` pictures shows.
+        people: The people whom thermal alone shows in each.
+    """
+    mixed, alone = predictions.views()
+    both, thermal = detection_loss(mixed, objects)["total"], detection_loss(alone, people)["total"]
+    return {"total": both + THERMAL_WEIGHT * thermal, "both": both, "thermal": thermal}
 
 
 def detection_loss(predictions: Predictions, batch: Sequence[Objects]) -> dict[str, Tensor]:

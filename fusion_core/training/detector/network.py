@@ -2,9 +2,11 @@
 
 YOLOX-Nano (see ``yolox``) with a backbone for each modality. Their features are mixed at strides 8,
 16 and 32, where every point and channel weighs the cameras anew, so that a camera that is blind, or
-blind in a part of its picture, costs little; neck and head are shared. Every box is predicted by
-one point: its centre relative to the point and the logarithm of its size, both in units of the
-stride.
+blind in a part of its picture, costs little. Neck and head see the mixed features, and once more
+those of thermal alone, of which they tell people only: whom thermal shows clearly a misleading
+visible picture cannot hide (late beside halfway fusion: Liu et al., BMVC 2016; Chen et al.,
+Multimodal object detection via probabilistic ensembling, ECCV 2022). Every box is predicted by one
+point: its centre relative to the point and the logarithm of its size, both in units of the stride.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fusion_core.training.detector.labels import PERSON
 from fusion_core.training.detector.yolox import WIDTHS, Backbone, Conv, Head, Neck, YoloxNano
 
 STRIDES: Final = (8, 16, 32)
@@ -38,6 +41,12 @@ class Predictions(NamedTuple):
     logits: Tensor
     boxes: Tensor
     points: Tensor
+
+    def views(self) -> tuple[Predictions, Predictions]:
+        """Return those of both cameras together, and those of people in thermal alone."""
+        (mixed, alone), boxes = self.logits.chunk(2), self.boxes.chunk(2)
+        people = alone[..., PERSON : PERSON + 1]
+        return Predictions(mixed, boxes[0], self.points), Predictions(people, boxes[1], self.points)
 
 
 class Mix(nn.Module):
@@ -85,14 +94,16 @@ class PairNano(nn.Module):
             head.load_state_dict(state)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Return ``Bx(4+1+K)xhxw`` head outputs of the strides 8, 16 and 32.
+        """Return ``2Bx(4+1+K)xhxw`` head outputs of the strides 8, 16 and 32.
+
+        The first B are of both cameras, the others of thermal alone.
 
         Args:
             images: ``Bx4xHxW`` red, green, blue, thermal in [0, 1]; H and W multiples of 32.
         """
         pairs = zip(self.mix, self.visible(images[:, :3]), self.thermal(images[:, 3:]), strict=True)
-        mixed = self.neck([mix(visible, thermal) for mix, visible, thermal in pairs])
-        return [head(x) for head, x in zip(self.heads, mixed, strict=True)]
+        views = [torch.cat([mix(visible, thermal), thermal]) for mix, visible, thermal in pairs]
+        return [head(x) for head, x in zip(self.heads, self.neck(views), strict=True)]
 
     def predict(self, features: list[Tensor]) -> Predictions:
         """Return boxes and logits of every point in float32."""
@@ -106,9 +117,16 @@ class PairNano(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return ``Bx(4+C)xP``: centre x, centre y, width, height in pixels, then probabilities."""
-        logits, boxes, _ = self.predict(self.features(images))
-        return torch.cat([boxes, logits.sigmoid()], 2).transpose(1, 2)
+        """Return ``Bx(4+C)x2P``: centre x, centre y, width, height in pixels, then probabilities.
+
+        The second P points tell only people.
+        """
+        mixed, people = self.predict(self.features(images)).views()
+        others = mixed.logits.shape[2] - 1 - PERSON
+        alone = F.pad(people.logits.sigmoid(), (PERSON, others))
+        boxes = torch.cat([mixed.boxes, people.boxes], 1)
+        scores = torch.cat([mixed.logits.sigmoid(), alone], 1)
+        return torch.cat([boxes, scores], 2).transpose(1, 2)
 
 
 def _logits(objectness: Tensor, kinds: Tensor) -> Tensor:

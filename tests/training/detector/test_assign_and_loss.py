@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fusion_core.training.detector.assign import Objects, assign
-from fusion_core.training.detector.loss import BOX_WEIGHT, detection_loss
+from fusion_core.training.detector.loss import BOX_WEIGHT, detection_loss, pair_loss
 from fusion_core.training.detector.network import Predictions
 
 NOTHING = torch.zeros(0, 4)
@@ -110,3 +110,14 @@ def test_a_shifted_box_costs_its_complete_iou():
     cost = (1 - (2 / 3 - 4 / 244)) * 2 / 3
     assert terms["box"].item() == pytest.approx(cost, abs=1e-5)
     assert terms["total"].item() == pytest.approx(terms["score"].item() + BOX_WEIGHT * cost, 1e-5)
+
+
+def test_views_are_judged_apart_and_thermal_counts_half():
+    """Both cameras see nothing at 0.1 and 3 classes; thermal alone is judged for people only."""
+    points, logit = grid(2, 8), math.log(0.1 / 0.9)
+    logits = torch.stack([torch.full((4, 3), logit), torch.tensor([[logit, 9.0, 9.0]] * 4)])
+    predictions = Predictions(logits, around(points, 8)[None].repeat(2, 1, 1), points)
+    terms = pair_loss(predictions, [objects([], [])], [objects([], [])])
+    assert terms["both"].item() == pytest.approx(-12 * math.log(0.9), rel=1e-5)
+    assert terms["thermal"].item() == pytest.approx(-4 * math.log(0.9), rel=1e-5)
+    assert terms["total"].item() == pytest.approx(-14 * math.log(0.9), rel=1e-5)

@@ -14,7 +14,7 @@ from fusion_core.training.detector.crops import (
 )
 from fusion_core.training.detector.data import LabelledPair
 from fusion_core.training.detector.degrade import THERMAL, VISIBLE, degrade
-from fusion_core.training.detector.labels import IGNORE, Labels
+from fusion_core.training.detector.labels import IGNORE, PERSON, Labels
 from fusion_core.training.detector.pool import Pool
 
 PLAIN = Sampling(size=128, fitted=(128, 160), scale=(0.5, 1.6), mosaic=0, shift=0, blind=0)
@@ -80,11 +80,12 @@ def test_ignored_regions_are_kept_apart():
 
 def test_batches_depend_on_seed_and_step_only(pool):
     sampling = Sampling(size=96, fitted=(128, 160))
-    first, boxes = make_batch(pool, sampling, count=3, seed=1, step=5)
-    again, same = make_batch(pool, sampling, count=3, seed=1, step=5)
-    other, _ = make_batch(pool, sampling, count=3, seed=1, step=6)
+    first, boxes, people = make_batch(pool, sampling, count=3, seed=1, step=5)
+    again, *same = make_batch(pool, sampling, count=3, seed=1, step=5)
+    other, *_ = make_batch(pool, sampling, count=3, seed=1, step=6)
     assert torch.equal(first, again)
-    assert all(torch.equal(a.boxes, b.boxes) for a, b in zip(boxes, same, strict=True))
+    for mine, twin in zip((boxes, people), same, strict=True):
+        assert all(torch.equal(a.boxes, b.boxes) for a, b in zip(mine, twin, strict=True))
     assert not torch.equal(first, other)
     assert first.dtype == torch.float32
     assert 0 <= first.min() <= first.max() <= 1
@@ -94,7 +95,7 @@ def test_a_blind_camera_shows_nothing_of_the_scene_and_the_other_is_kept(pool):
     """Never both: the labels must be seen in one of them."""
     sampling = Sampling(size=96, fitted=(128, 160), blind=1.0, centred=1.0, mosaic=0)
     for seed in range(25):
-        pictures, objects = make_batch(pool, sampling, count=1, seed=seed, step=0)
+        pictures, objects, _ = make_batch(pool, sampling, count=1, seed=seed, step=0)
         if not len(objects[0].boxes):
             continue
         spread = [pictures[0, :3].std().item(), pictures[0, 3].std().item()]
@@ -107,11 +108,40 @@ def test_what_a_frozen_camera_shows_is_ignored_and_the_rest_stays_known():
     rng = np.random.default_rng(0)
     for _ in range(10):
         picture, labels = draw_picture(bright_boxes(1), sampling, rng)
-        _, known = spoil(picture, labels, bright_boxes(1), sampling, rng)
+        _, known, _ = spoil(picture, labels, bright_boxes(1), sampling, rng)
         count = len(labels.classes)
         assert known.boxes[:count].tolist() == labels.boxes.tolist()
         assert known.classes[:count].tolist() == labels.classes.tolist()
         assert (known.classes[count:] == IGNORE).all()
+
+
+@pytest.mark.parametrize("frozen", [0.0, 1.0])
+@pytest.mark.parametrize("camera", ["visible", "thermal"])
+def test_thermal_alone_answers_for_what_it_shows(camera, frozen):
+    """Dead: for nothing; frozen: for the other scene; with the visible one broken: for its own."""
+    chances = {"blind": 1.0, "thermal": float(camera == "thermal"), "frozen": frozen}
+    sampling = dataclasses.replace(PLAIN, **chances)
+    picture = np.zeros((128, 128, 4), np.uint8)
+    labels = Labels(np.array([[0, 0, 9, 9]], np.float32), np.array([PERSON]))
+    _, both, alone = spoil(picture, labels, bright_boxes(1), sampling, np.random.default_rng(2))
+    assert both.classes.tolist()[:1] == [PERSON]
+    assert (both.classes[1:] == IGNORE).all()
+    assert len(both.classes) == 1 + int(frozen)
+    if camera == "visible":
+        assert alone.classes.tolist() == [PERSON]
+    elif frozen:
+        assert alone.boxes.tolist() == both.boxes[1:].tolist()
+        assert IGNORE not in alone.classes
+    else:
+        assert not len(alone.classes)
+
+
+def test_thermal_alone_is_asked_for_people_only():
+    """A vehicle is background for it; what is ignored stays so."""
+    boxes = np.arange(12, dtype=np.float32).reshape(3, 4)
+    people = Labels(boxes, np.array([1, PERSON, IGNORE])).people()
+    assert people.boxes.tolist() == boxes[1:].tolist()
+    assert people.classes.tolist() == [PERSON, IGNORE]
 
 
 @pytest.mark.parametrize("kind", ["visible", "thermal"])

@@ -9,10 +9,11 @@ def test_shapes_ranges_and_size():
     with torch.no_grad():
         output = model(torch.rand(2, 4, 96, 128))
     points = sum((96 // stride) * (128 // stride) for stride in STRIDES)
-    assert output.shape == (2, 7, points)
+    assert output.shape == (2, 7, 2 * points)
     assert output[:, 2:4].gt(0).all()
     assert output[:, 4:].ge(0).all()
     assert output[:, 4:].le(1).all()
+    assert output[:, 5:, points:].eq(0).all(), "thermal alone tells people only"
     assert sum(parameter.numel() for parameter in model.parameters()) < 4e6
 
 
@@ -50,3 +51,13 @@ def test_each_backbone_sees_its_own_modality_only_and_untrained_both_count_the_s
         visible, thermal = model.visible(pictures[:, :3]), model.thermal(pictures[:, 3:])
         for mix, a, b in zip(model.mix, visible, thermal, strict=True):
             assert torch.allclose(mix(a, b), (a + b) / 2, atol=1e-5)
+
+
+def test_people_in_thermal_alone_do_not_depend_on_the_visible_picture():
+    model, pictures = PairNano().eval(), torch.rand(2, 4, 64, 96)
+    pictures[1, 3] = pictures[0, 3]
+    with torch.no_grad():
+        first, second = model(pictures)
+    mixed, alone = (first - second).abs().chunk(2, 1)
+    assert mixed.max() > 1e-4
+    assert alone.max() < 1e-5
