@@ -5,7 +5,8 @@ for pairs sees both modalities; with one of them black; with one of them frozen,
 the set in its place; and with one of them missing, as the pipeline hands on a pair whose camera is
 silent or hangs. A detector for pictures (--beside) sees visible, thermal and fused
 images. Average precision at IoU 0.5, recall at the detector's threshold, and recall at one
-false detection per picture; the definitions are those of `fusion evaluate --detector`.
+false detection per picture; the definitions are those of `fusion evaluate --detector`. The last
+column is the mean average precision over the classes with ten objects and more.
 
 A second table tells how much more both cameras together give than the better one alone (the other
 black), and how sure that is: the 5th to 95th percentile of the difference of AP50 over a thousand
@@ -45,6 +46,7 @@ from fusion_core.evaluation.precision import IOU, ClassTally
 from fusion_core.types import AlignedPair, Detection, Frame, FramePair, UInt8Image
 
 LEAST_SCORE = 0.01
+LEAST_OBJECTS = 10
 DRAWS = 1000
 STATES = ("pair", "black", "frozen", "missing", "hung")
 REPEATS = 4
@@ -275,7 +277,15 @@ def show_scores(name: str, scores: dict[str, dict[str, dict[str, float]]]) -> No
             row = classes.get(label)
             values = [row[key] for key in ("ap50", "recall", "recall_at_one")] if row else []
             cells.append(" / ".join("–" if math.isnan(v) else f"{v:.2f}" for v in values) or "–")
+        cells.append(f"{mean_ap50(classes):.3f}")
         print(f"| {name} | {view} | " + " | ".join(cells) + " |", flush=True)
+
+
+def mean_ap50(classes: dict[str, dict[str, float]]) -> float:
+    """Return the mean of the classes of which there are enough objects."""
+    return float(
+        np.mean([row["ap50"] for row in classes.values() if row["objects"] >= LEAST_OBJECTS])
+    )
 
 
 def show_gains(gains: dict[str, dict[str, dict[str, float]]]) -> None:
@@ -333,7 +343,7 @@ def main() -> int:
     options = parser.parse_args()
     results = {}
     columns = " | ".join(f"{label}: AP50 / recall / at one false" for label in CLASSES)
-    print(f"| set | sees | {columns} |\n|---|---|" + "---|" * len(CLASSES))
+    print(f"| set | sees | {columns} | mean |\n|---|---|---|" + "---|" * len(CLASSES))
     for folder in options.data:
         name = dataset_name([folder])
         results[name] = judge(folder, options)
