@@ -73,6 +73,8 @@ class Set:
     def add(self, views: dict[str, tuple[Detector, Candidates]], labels: Labels) -> None:
         """Take in what was found in the views of one pair."""
         for name, (detector, found) in views.items():
+            if name.endswith(" hung"):
+                continue  # The pipeline keeps no detections below its threshold to average over.
             self.thresholds[name] = detector.card.conf
             by_class = self.tallies.setdefault(name, {label: [] for label in CLASSES})
             for index, label in enumerate(CLASSES):
