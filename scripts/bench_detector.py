@@ -73,8 +73,6 @@ class Set:
     def add(self, views: dict[str, tuple[Detector, Candidates]], labels: Labels) -> None:
         """Take in what was found in the views of one pair."""
         for name, (detector, found) in views.items():
-            if name.endswith(" hung"):
-                continue  # The pipeline keeps no detections below its threshold to average over.
             self.thresholds[name] = detector.card.conf
             by_class = self.tallies.setdefault(name, {label: [] for label in CLASSES})
             for index, label in enumerate(CLASSES):
@@ -194,7 +192,7 @@ class Stream:
 
 
 class Lookers:
-    """The detectors, and the pipeline, that look at every pair.
+    """The detectors, and with --beside the pipeline, that look at every pair.
 
     Args:
         options: The command line's.
@@ -203,48 +201,47 @@ class Lookers:
     def __init__(self, options: argparse.Namespace) -> None:
         self._default = Detector(options.detector)
         self._beside = Detector(options.beside) if options.beside else None
-        self._stream = Stream(options.detector, options.model)
+        self._stream = Stream(options.detector, options.model) if options.beside else None
         self._model = options.model
 
     def look(self, pair: ImagePair, other: ImagePair) -> dict[str, tuple[Detector, Candidates]]:
-        """Return by view which detector looked and what it found."""
+        """Return by view which detector looked and what it found; the other pair is as large."""
         visible, thermal = pair.visible, pair.thermal
-        size = (thermal.shape[1], thermal.shape[0])
         both = aligned(visible, thermal)
-        frozen = {
-            "visible": cv2.resize(other.visible, size),
-            "thermal": cv2.resize(other.thermal, size),
-        }
         states = {
             "pair": both,
             "thermal black": aligned(visible, np.zeros_like(thermal)),
             "visible black": aligned(np.zeros_like(visible), thermal),
-            "thermal frozen": aligned(visible, frozen["thermal"]),
-            "visible frozen": aligned(frozen["visible"], thermal),
+            "thermal frozen": aligned(visible, other.thermal),
+            "visible frozen": aligned(other.visible, thermal),
             "thermal missing": replace(both, thermal=None),
             "visible missing": replace(both, visible=None),
         }
         views = {name: seen_by(self._default, visible, seen) for name, seen in states.items()}
-        return views | self._look_beside(both, thermal, frozen)
-
-    def _look_beside(
-        self, both: AlignedPair, thermal: UInt8Image, frozen: dict[str, UInt8Image]
-    ) -> dict[str, tuple[Detector, Candidates]]:
-        """Return the views that need a detector beside: its own, and those of hung cameras."""
-        if self._beside is None:
-            return {}
-        assert both.visible is not None
-        pictures = {"visible": both.visible, "thermal": np.repeat(thermal[:, :, None], 3, axis=2)}
-        pictures["fused"] = fusion_core.fuse(thermal, both.visible, model=self._model)
-        views = {
-            f"beside: {name}": seen_by(self._beside, picture, both)
-            for name, picture in pictures.items()
-        }
-        for hung in CAMERAS:
-            shown = {"visible": both.visible, "thermal": thermal, hung: frozen[hung]}
-            found = self._stream.detect(shown["visible"], shown["thermal"], hung)
-            views[f"{hung} hung"] = (self._default, grouped(found, self._default))
+        if self._beside is not None:
+            pictures = {"visible": visible, "thermal": np.repeat(thermal[:, :, None], 3, axis=2)}
+            pictures["fused"] = fusion_core.fuse(thermal, visible, model=self._model)
+            for name, picture in pictures.items():
+                views[f"beside: {name}"] = seen_by(self._beside, picture, both)
         return views
+
+    def look_at_streams(
+        self, pair: ImagePair, other: ImagePair
+    ) -> dict[str, tuple[Detector, Candidates]]:
+        """Return what the pipeline finds, above its threshold, when either camera hangs."""
+        if self._stream is None:
+            return {}
+        shown = {"thermal": (pair.visible, other.thermal), "visible": (other.visible, pair.thermal)}
+        found = {hung: self._stream.detect(*images, hung) for hung, images in shown.items()}
+        return {f"{k} hung": (self._default, grouped(v, self._default)) for k, v in found.items()}
+
+
+def resized(pair: ImagePair, shape: tuple[int, ...]) -> ImagePair:
+    """Return a pair with pictures of this height and width."""
+    size = (shape[1], shape[0])
+    return replace(
+        pair, visible=cv2.resize(pair.visible, size), thermal=cv2.resize(pair.thermal, size)
+    )
 
 
 def seen_by(
@@ -254,20 +251,21 @@ def seen_by(
     return detector, grouped(detector.detect(picture, pair, score=LEAST_SCORE), detector)
 
 
-def judge(folder: Path, options: argparse.Namespace) -> Set:
+def judge(folder: Path, lookers: Lookers) -> Set:
     """Return what is found in one set."""
-    lookers, results = Lookers(options), Set()
+    results = Set()
     with tempfile.TemporaryDirectory() as scratch:
         pairs = list_pairs([unpacked(folder, Path(scratch))])
         for number, paths in enumerate(pairs):
             pair = read_pair(paths)
             other = read_pair(pairs[(number + len(pairs) // 2) % len(pairs)])
+            other = resized(other, pair.thermal.shape)
             beside_it = paths.visible.parent.parent / "labels"
             labels = read_labels(beside_it, paths.stem, *pair.thermal.shape)
             views = lookers.look(pair, other)
             results.add(views, labels)
-            if options.beside:
-                results.add_targets(views, labels)
+            if hung := lookers.look_at_streams(pair, other):
+                results.add_targets(views | hung, labels)
     return results
 
 
@@ -279,22 +277,16 @@ def show_scores(name: str, scores: dict[str, dict[str, dict[str, float]]]) -> No
             row = classes.get(label)
             values = [row[key] for key in ("ap50", "recall", "recall_at_one")] if row else []
             cells.append(" / ".join("–" if math.isnan(v) else f"{v:.2f}" for v in values) or "–")
-        cells.append(f"{mean_ap50(classes):.3f}")
+        frequent = [row["ap50"] for row in classes.values() if row["objects"] >= LEAST_OBJECTS]
+        cells.append(f"{np.mean(frequent):.3f}" if frequent else "–")
         print(f"| {name} | {view} | " + " | ".join(cells) + " |", flush=True)
 
 
-def mean_ap50(classes: dict[str, dict[str, float]]) -> float:
-    """Return the mean of the classes of which there are enough objects."""
-    return float(
-        np.mean([row["ap50"] for row in classes.values() if row["objects"] >= LEAST_OBJECTS])
-    )
-
-
-def show_gains(gains: dict[str, dict[str, dict[str, float]]]) -> None:
+def show_gains(report: dict[str, dict[str, Any]]) -> None:
     """Print what both cameras give beyond the better one, per set and class."""
     print("\n| set | class | both less the better one | 90 % interval |\n|---|---|---|---|")
-    for name, rows in gains.items():
-        for label, row in rows.items():
+    for name, found in report.items():
+        for label, row in found["gains"].items():
             print(
                 f"| {name} | {label} | {row['gain']:+.2f} | {row['low']:+.2f}, {row['high']:+.2f} |"
             )
@@ -326,12 +318,12 @@ def cells_of(row: dict[str, int]) -> str:
     return " | ".join([str(row["targets"]), str(whole), *changes])
 
 
-def plain(found: Set, gains: dict[str, dict[str, float]]) -> dict[str, Any]:
+def plain(found: Set) -> dict[str, Any]:
     """Return a set's results for JSON."""
     targets: dict[str, dict[str, dict[str, int]]] = {}
     for (camera, label), row in found.targets.items():
         targets.setdefault(camera, {})[label] = row
-    return {"scores": found.scores(), "gains": gains, "targets": targets}
+    return {"scores": found.scores(), "gains": found.gains(), "targets": targets}
 
 
 def main() -> int:
@@ -343,22 +335,19 @@ def main() -> int:
     parser.add_argument("--model", default="m2pn-edge", help="fuses what --beside looks at")
     parser.add_argument("--out", type=Path, metavar="FILE.json")
     options = parser.parse_args()
-    results = {}
+    lookers, results, report = Lookers(options), {}, {}
     columns = " | ".join(f"{label}: AP50 / recall / at one false" for label in CLASSES)
     print(f"| set | sees | {columns} | mean |\n|---|---|---|" + "---|" * len(CLASSES))
     for folder in options.data:
         name = dataset_name([folder])
-        results[name] = judge(folder, options)
-        show_scores(name, results[name].scores())
-    gains = {name: found.gains() for name, found in results.items()}
-    show_gains(gains)
+        results[name] = judge(folder, lookers)
+        report[name] = plain(results[name])
+        show_scores(name, report[name]["scores"])
+    show_gains(report)
     if options.beside:
         show_targets(results)
     if options.out:
-        text = json.dumps(
-            {name: plain(found, gains[name]) for name, found in results.items()}, indent=1
-        )
-        options.out.write_text(text + "\n", encoding="utf-8")
+        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
