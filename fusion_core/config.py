@@ -46,7 +46,7 @@ class Config:
     threads: Annotated[
         int, Field(ge=0, le=256, description="CPU threads of the network; 0: all cores.")
     ] = 0
-    stability: Annotated[
+    temporal_smoothing: Annotated[
         float,
         Field(
             ge=0,

@@ -20,11 +20,11 @@ import torch
 from fusion_core.engine import Engine
 from fusion_core.masks import hot_regions
 from fusion_core.models import Cues, Fuser, load_model
-from fusion_core.training.losses import sobel_magnitude
-from fusion_core.training.prompting.data import MaskedPair, load_masked
-from fusion_core.training.prompting.loss import full_size
-from fusion_core.training.prompting.masks import boxed, dilated, eroded, partial
 from fusion_core.types import AlignedPair, FloatImage, UInt8Image
+from fusion_lab.training.losses import sobel_magnitude
+from fusion_lab.training.prompting.data import MaskedPair, load_masked
+from fusion_lab.training.prompting.loss import full_size
+from fusion_lab.training.prompting.masks import boxed, dilated, eroded, partial
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SETS = ("msrs", "llvip", "video/0117_1620")

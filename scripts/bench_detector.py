@@ -40,10 +40,10 @@ import fusion_core
 from fusion_core.detection import Detector
 from fusion_core.detection.boxes import Candidates, overlaps
 from fusion_core.detection.labels import CLASSES, Labels, read_labels
-from fusion_core.evaluation import ImagePair, dataset_name, list_pairs, read_pair
-from fusion_core.evaluation.detecting import grouped
-from fusion_core.evaluation.precision import IOU, ClassTally
 from fusion_core.types import AlignedPair, Detection, Frame, FramePair, UInt8Image
+from fusion_lab.evaluation import ImagePair, dataset_name, list_pairs, read_pair
+from fusion_lab.evaluation.detecting import grouped
+from fusion_lab.evaluation.precision import IOU, ClassTally
 
 LEAST_SCORE = 0.01
 LEAST_OBJECTS = 10

@@ -22,24 +22,24 @@ import torch
 from fusion_core.config import Config
 from fusion_core.engine import Engine
 from fusion_core.pipeline import Pipeline
-from fusion_core.priors import Assessment, PriorKeeper, PriorsConfig
+from fusion_core.priors import Assessment, PriorScheduler, PriorsConfig
 from fusion_core.priors.change import ChangeDetector
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.priors.kinds import kinds_of
 from fusion_core.priors.network import PriorNet
 from fusion_core.source import open_source
-from fusion_core.source.synthetic import SyntheticScene
-from fusion_core.training.degradations import ORDER, Degrader
-from fusion_core.training.degradations.testset import SEVERITIES, VERSION, cases, checksum, cut
-from fusion_core.training.priors.bases import Base, load_bases
-from fusion_core.training.priors.loop import predict
-from fusion_core.training.priors.samples import Row, degrade, stack
-from fusion_core.training.priors.scores import (
+from fusion_core.types import AlignedPair, FloatImage, Modality, UInt8Image
+from fusion_lab.synthetic import SyntheticScene
+from fusion_lab.training.degradations import ORDER, Degrader
+from fusion_lab.training.degradations.testset import SEVERITIES, VERSION, cases, checksum, cut
+from fusion_lab.training.priors.bases import Base, load_bases
+from fusion_lab.training.priors.loop import predict
+from fusion_lab.training.priors.samples import Row, degrade, stack
+from fusion_lab.training.priors.scores import (
     average_precision,
     calibration_error,
     confusion,
 )
-from fusion_core.types import AlignedPair, FloatImage, Modality, UInt8Image
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SMOKE = "0117_1620"
@@ -192,7 +192,7 @@ def refresh(_data: Path) -> None:
     times: dict[str, list[float]] = {"without": [], "with": []}
     with (
         Pipeline(Config.from_dict({"prior": "none", "device": "cpu"})) as pipeline,
-        PriorKeeper(Slow(), PriorsConfig(refresh_s=1.0)) as keeper,
+        PriorScheduler(Slow(), PriorsConfig(refresh_s=1.0)) as keeper,
     ):
         for index in range(600):
             turn = "with" if index // 30 % 2 else "without"
@@ -208,7 +208,9 @@ def refresh(_data: Path) -> None:
         print(f"{keeper.status()['refreshes']} refreshes, all {index + 1} frames fused")
 
 
-def one_frame(engine: Engine, keeper: PriorKeeper | None, pair: AlignedPair, index: int) -> float:
+def one_frame(
+    engine: Engine, keeper: PriorScheduler | None, pair: AlignedPair, index: int
+) -> float:
     """Fuse one frame at 30 Hz and return its milliseconds."""
     moment = AlignedPair(index * 33_333_333, pair.visible, pair.thermal, pair.valid)
     start = time.perf_counter()

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from bench_ctrlfuse import PROMPTS, SETS, Effect, effect, found_by, some, target_of
 
-from fusion_core.metrics import compute_all
 from fusion_core.models import Fuser, load_model
-from fusion_core.training.prompting.data import MaskedPair, load_masked
 from fusion_core.types import FloatImage, UInt8Image
+from fusion_lab.metrics import compute_all
+from fusion_lab.training.prompting.data import MaskedPair, load_masked
 
 SHOWN = ("true", "boxes")
 QUALITY = ("MI", "SCD", "VIF", "Qabf", "SSIM")

@@ -23,7 +23,7 @@ from fusion_core.errors import FusionError
 from fusion_core.pipeline import Pipeline
 from fusion_core.sink.bag import BagRecorder
 from fusion_core.source import open_source
-from fusion_core.source.synthetic import SyntheticScene
+from fusion_lab.synthetic import SyntheticScene
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = ROOT / "ros2_ws" / "src" / "fusion_node" / "config" / "fastdds.xml"

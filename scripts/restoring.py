@@ -12,16 +12,16 @@ import numpy as np
 import torch
 
 from fusion_core.engine import Engine
-from fusion_core.metrics import compute_all, to_gray
 from fusion_core.models import Cues, load_model, load_weights
 from fusion_core.models.mdaif import MdaIF
 from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
-from fusion_core.training.dataset import pair_files
-from fusion_core.training.degradations import Degrader
-from fusion_core.training.degradations.testset import Case, cases, cut
-from fusion_core.training.restoring.restorer import Restorer
 from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
+from fusion_lab.metrics import compute_all, to_gray
+from fusion_lab.training.dataset import pair_files
+from fusion_lab.training.degradations import Degrader
+from fusion_lab.training.degradations.testset import Case, cases, cut
+from fusion_lab.training.restoring.restorer import Restorer
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 GROUPS = ("clean", "haze", "rain", "snow", "smoke", "low_light", "mixed")

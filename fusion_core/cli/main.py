@@ -1,48 +1,57 @@
-"""Entry point of the ``fusion`` command."""
+"""The ``fusion`` command; its verbs are the entry points of the group ``fusion.verbs``."""
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import tyro
+from fusion_core import __version__
+from fusion_core.errors import FusionError, UsageError
+from fusion_core.plugins import VERBS, load_plugin, plugin_names
 
-from fusion_core.cli.bench import Bench
-from fusion_core.cli.calibrate import Calibrate
-from fusion_core.cli.evaluate import Evaluate
-from fusion_core.cli.export import Export
-from fusion_core.cli.models import Models
-from fusion_core.cli.run import Run
-from fusion_core.cli.train import Train
-from fusion_core.errors import FusionError
-
-_VERBS: dict[str, Callable[..., Any]] = {
-    "run": Run,
-    "train": Train,
-    "evaluate": Evaluate,
-    "calibrate": Calibrate,
-    "export": Export,
-    "models": Models,
-    "bench": Bench,
-}
+_HELP = {"-h", "--help", "help"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return 0, 2 for bad usage, 1 for a failure with one clear line."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        verb = tyro.extras.subcommand_cli_from_dict(
-            _VERBS, prog="fusion", description="Fuse thermal and RGB streams.", args=arguments
-        )
-        return int(verb.run())
+        if not given or given[0] in _HELP:
+            print(_overview())
+            return 0 if given else UsageError.exit_code
+        if given[0] == "--version":
+            print(f"fusion {__version__}")
+            return 0
+        return int(_parsed(given[0], given[1:]).run())
     except FusionError as error:
         print(f"fusion: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("fusion: interrupted", file=sys.stderr)
         return 1
+
+
+def _parsed(verb: str, arguments: list[str]) -> Any:  # noqa: ANN401 - the verb's own class
+    """Return the verb with its options; only the module of this verb is imported."""
+    if verb not in plugin_names(VERBS):
+        raise UsageError(f"{verb!r}: no such verb; known verbs: {', '.join(plugin_names(VERBS))}")
+    options = load_plugin(VERBS, verb, type)
+    import tyro
+
+    return tyro.cli(options, prog=f"fusion {verb}", args=arguments)
+
+
+def _overview() -> str:
+    """Return the verbs, one line each."""
+    lines = ["usage: fusion VERB [options]", "", "Fuse thermal and RGB streams.", ""]
+    for verb in plugin_names(VERBS):
+        summary = (inspect.getdoc(load_plugin(VERBS, verb, type)) or "").partition("\n")[0]
+        lines.append(f"  {verb:10s} {summary}")
+    return "\n".join([*lines, "", "`fusion VERB --help` explains a verb's options."])
 
 
 if __name__ == "__main__":

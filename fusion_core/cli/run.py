@@ -197,7 +197,7 @@ class _Session:
         if status.fused == 0 and self.error is None and not interrupted:
             self.error = SourceError(
                 f"no frame was fused: read {dict(status.read)}, dropped {dict(status.drops)}; "
-                "check the streams' stamps, or raise sync.slack_ms"
+                "check the streams' stamps, or raise sync.max_skew_ms"
             )
         self._close_sinks()
         summary: dict[str, Any] = summarise(

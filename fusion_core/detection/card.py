@@ -23,7 +23,7 @@ class Card:
     Attributes:
         names: Class number -> name; empty when the file does not say.
         input: ``pair``: visible red, green, blue and thermal luminance; ``fused``: a picture.
-        decoder: Form of the outputs, one of ``forms.FORMS`` or ``auto``.
+        decoder: OutputFormat of the outputs, one of ``forms.FORMS`` or ``auto``.
         conf: Least score of a detection.
         iou: Overlap above which two boxes of a class are one.
     """

@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 
 from fusion_core.detection.boxes import Candidates, strongest
 from fusion_core.detection.card import class_names, read_card
-from fusion_core.detection.forms import FORMS, Form, Outputs, class_count, recognise
+from fusion_core.detection.letterbox import PADDING, Letterbox
 from fusion_core.detection.network import Network
-from fusion_core.detection.placement import PADDING, Placement
+from fusion_core.detection.output_formats import (
+    FORMS,
+    OutputFormat,
+    Outputs,
+    class_count,
+    detect_format,
+)
 from fusion_core.errors import DetectorError, UsageError
 from fusion_core.types import AlignedPair, Detection, UInt8Image
 
@@ -45,7 +51,7 @@ class Detector:
         name: ``default`` or the path of an ONNX file.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; 0: all cores.
-        decoder: Form of the outputs; ``auto``: as the model's card says, or recognised.
+        decoder: OutputFormat of the outputs; ``auto``: as the model's card says, or recognised.
 
     Raises:
         UsageError: The name is neither ``default`` nor an ONNX file's.
@@ -118,21 +124,21 @@ class Detector:
         """
         picture = pair_planes(aligned) if self.takes_pair else image
         height, width = picture.shape[:2]
-        placement = Placement.of((width, height), self._network.size, self._form.fit)
+        letterbox = Letterbox.of((width, height), self._network.size, self._form.fit)
         # Networks for pairs are trained here, on pictures that are much reduced without aliasing.
-        reduced = self.takes_pair and placement.placed[0] < _MUCH_REDUCED * width
-        painted = placement.paint(picture, cv2.INTER_AREA if reduced else cv2.INTER_LINEAR)
+        reduced = self.takes_pair and letterbox.placed[0] < _MUCH_REDUCED * width
+        painted = letterbox.paint(picture, cv2.INTER_AREA if reduced else cv2.INTER_LINEAR)
         outputs = self._network.run(_blob(painted, self._form))
         found = strongest(
             self._decode(outputs),
             score or self.card.conf,
             (iou or self.card.iou) if self._form.suppress else None,
         )
-        return self._named(found, placement)
+        return self._named(found, letterbox)
 
     def _recognised(self, outputs: Outputs) -> str:
         """Return the form of the outputs."""
-        form = recognise(outputs, self._network.size, len(self.card.names) or None)
+        form = detect_format(outputs, self._network.size, len(self.card.names) or None)
         if form is None:
             shapes = ", ".join(f"{name} {list(out.shape)}" for name, out in outputs.items())
             raise DetectorError(
@@ -151,13 +157,13 @@ class Detector:
                 f"another in detection.decoder: auto, {', '.join(FORMS)}"
             ) from None
 
-    def _named(self, found: Candidates, placement: Placement) -> tuple[Detection, ...]:
+    def _named(self, found: Candidates, letterbox: Letterbox) -> tuple[Detection, ...]:
         """Return candidates as detections in the picture.
 
         Left out is what lies outside it, and, where classes have names, what has none: the
         background that some networks list beside their classes.
         """
-        corners = placement.to_picture(found.boxes)
+        corners = letterbox.to_picture(found.boxes)
         rows = zip(corners, found.scores, found.classes, strict=True)
         return tuple(
             Detection(
@@ -182,7 +188,7 @@ def pair_planes(aligned: AlignedPair) -> UInt8Image:
     return np.asarray(cv2.merge([visible, thermal]), np.uint8)
 
 
-def _blob(painted: UInt8Image, form: Form) -> NDArray[np.float32]:
+def _blob(painted: UInt8Image, form: OutputFormat) -> NDArray[np.float32]:
     """Return ``HxWxC`` uint8 as the ``1xCxHxW`` float32 that a form wants."""
     planes = cv2.split(painted)
     if form.bgr:

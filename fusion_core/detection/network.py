@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.detection.placement import Size
+from fusion_core.detection.letterbox import Size
 from fusion_core.errors import DetectorError, MissingExtraError
 
 _log = logging.getLogger(__name__)

@@ -40,7 +40,7 @@ class DetectionConfig:
         str, Field(description="Classes to keep, separated by commas; empty: all of the model's.")
     ] = ""
     decoder: Annotated[
-        FormName, Field(description="Form of the model's outputs; auto: recognised.")
+        FormName, Field(description="OutputFormat of the model's outputs; auto: recognised.")
     ] = "auto"
     track: Annotated[bool, Field(description="Give objects an identity across frames.")] = True
     track_keep_s: Annotated[

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from fusion_core.engine.colour import to_rgb
-from fusion_core.engine.fading import TokenFade
+from fusion_core.engine.input_correction import InputCorrection
 from fusion_core.engine.precision import fast_precision
-from fusion_core.engine.relief import Relief
-from fusion_core.engine.stabiliser import Stabiliser
+from fusion_core.engine.prior_fade import PriorFade
+from fusion_core.engine.temporal_smoothing import TemporalSmoother
 from fusion_core.errors import UsageError
-from fusion_core.memory import MemoryBank, MemoryConfig, judge
+from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
 from fusion_core.models import Cues, Fuser, FuserOutput, MdaIF
 from fusion_core.runtime.allocator import keep_freed_memory
 from fusion_core.types import AlignedPair, FloatImage, Mask, ScenePrior, UInt8Image
@@ -82,10 +82,10 @@ class Engine:
     Args:
         model: The network, on its device.
         bank: Memory bank on the same device, for a network that uses one.
-        stability: Share of the previous picture that is kept where nothing moves, in [0, 1); 0
-            lets every pair stand alone.
-        relieved: A source that the prior calls degraded counts less; no matter for a network that
-            uses the prior itself.
+        temporal_smoothing: Share of the previous picture that is kept where nothing moves, in
+            [0, 1); 0 treats every pair alone.
+        correct_inputs: Correct a source that the prior calls degraded; without effect on a network
+            that uses the prior itself.
         fade_frames: Frames over which a network that uses the prior goes from one to the next.
     """
 
@@ -93,9 +93,9 @@ class Engine:
         self,
         model: Fuser,
         bank: MemoryBank | None,
-        stability: float = 0.0,
+        temporal_smoothing: float = 0.0,
         *,
-        relieved: bool = False,
+        correct_inputs: bool = False,
         fade_frames: int = 1,
     ) -> None:
         keep_freed_memory()
@@ -105,9 +105,9 @@ class Engine:
         # Half the numbers' bits for less time; the result changes by less than half a gray level.
         on_gpu = self._device.type == "cuda"
         self._precision = torch.float16 if on_gpu else fast_precision("cpu")
-        self._stabiliser = Stabiliser(stability) if stability else None
-        self._relief = Relief() if relieved and not self.uses_prior else None
-        self._fade = TokenFade(fade_frames)
+        self._smoother = TemporalSmoother(temporal_smoothing) if temporal_smoothing else None
+        self._correction = InputCorrection() if correct_inputs and not self.uses_prior else None
+        self._fade = PriorFade(fade_frames)
         self._seam: tuple[Mask, FloatImage] | None = None
 
     @property
@@ -160,8 +160,8 @@ class Engine:
             # Outside the thermal view both inputs show the same, so no false edge enters.
             thermal = np.where(pair.valid, thermal, luma.astype(np.float32) / 255)
         seen = luma
-        if self._relief is not None:
-            thermal, seen = self._relief.relieve(thermal, luma, prior)
+        if self._correction is not None:
+            thermal, seen = self._correction.correct(thermal, luma, prior)
         made = self._run(thermal, seen, self._cues(ycrcb, prior, mask), pair.stamp_ns)
         fused, chroma = made.luma, made.chroma
         # A network that restores does so outside the thermal view, too.
@@ -213,11 +213,11 @@ class Engine:
             torch.cuda.synchronize(self._device)
         network_ms = (time.perf_counter() - start) * 1e3
         fused = output.fused.float()
-        score = judge(fused)
+        score = quality_score(fused)
         slot = self._bank.update(output.query.float(), score) if self._bank else None
         picture = fused[0, 0].cpu().numpy()
-        if self._stabiliser:
-            picture = self._stabiliser.smooth(picture, stamp_ns)
+        if self._smoother:
+            picture = self._smoother.smooth(picture, stamp_ns)
         # rounds and saturates in one pass
         pixels = np.asarray(cv2.convertScaleAbs(picture, alpha=255), np.uint8)
         chroma = None

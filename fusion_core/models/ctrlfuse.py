@@ -26,7 +26,7 @@ from fusion_core.models.blocks import (
 )
 from fusion_core.models.segmenters import (
     EmbeddedSegmenter,
-    MaskAsGiven,
+    PassThroughSegmenter,
     SamSegmenter,
     Segmenter,
 )
@@ -148,7 +148,7 @@ class CtrlFuse(Fuser):
             assert c.down == 1, "SAM finds on the picture's own grid"
             self.segmenter = SamSegmenter(dim=c.dim)
         else:
-            self.segmenter = MaskAsGiven(c.dim, c.down)
+            self.segmenter = PassThroughSegmenter(c.dim, c.down)
 
     def steer(self, gain: float, segmenter_weights: str) -> None:
         """Set how much prompts count, and where the weights of SAM are if it is the segmenter.

@@ -14,9 +14,7 @@ import torch
 from fusion_core.config import Config
 from fusion_core.engine import pick_device
 from fusion_core.errors import FusionError, SourceError, UsageError
-from fusion_core.pipeline.ledger import Ledger
-from fusion_core.pipeline.repeats import RepeatWatch
-from fusion_core.pipeline.rooms import (
+from fusion_core.pipeline.builders import (
     open_detection,
     open_engine,
     open_masks,
@@ -24,10 +22,12 @@ from fusion_core.pipeline.rooms import (
     open_snapshots,
     with_offset,
 )
+from fusion_core.pipeline.frozen_stream import FrozenStreamDetector
+from fusion_core.pipeline.statistics import PipelineStatistics
 from fusion_core.pipeline.status import PipelineStatus
 from fusion_core.registration import Registrar, Rig
-from fusion_core.runtime.closing import Closing
-from fusion_core.runtime.latest import LatestSlot
+from fusion_core.runtime.closable import Closable
+from fusion_core.runtime.latest_slot import LatestSlot
 from fusion_core.runtime.meters import StageTimer
 from fusion_core.source import Source
 from fusion_core.sync import Synchronizer
@@ -51,45 +51,45 @@ _JOIN_S = 10.0
 _FLAT = 0.8
 
 
-class Pipeline(Closing):
+class Pipeline(Closable):
     """Turn two camera streams into one fused stream.
 
     Recorded input: iterate ``stream(source)``; it waits for the network and loses nothing.
-    Live input: ``start(callback)``, then ``offer`` frames from any thread; the newest pair wins.
+    Live input: ``start(callback)``, then ``submit`` frames from any thread; the newest pair wins.
 
     Args:
         config: What to do; the defaults when None.
-        forgive_memory: With an unusable memory snapshot, set the file aside, start with a fresh
-            bank and report ``memory_fresh``, instead of raising.
+        reset_invalid_memory: With an unusable memory snapshot, set the file aside, start with a
+            fresh bank and report ``memory_fresh``, instead of raising.
 
     Raises:
         UsageError: Unknown model or device, or a prior that the model cannot read.
         WeightsError: The model's or the provider's weights are missing or torn.
         MissingExtraError: The provider needs a package that is not installed.
         CalibrationError: The rig file is malformed.
-        MemoryBankError: The snapshot is torn or foreign, and not forgiven.
+        MemoryBankError: The snapshot is torn or foreign, and ``reset_invalid_memory`` is False.
         MaskError: The file or folder of masks is missing or holds none.
         DetectorError: The detector's file is missing, broken or of an unknown form.
     """
 
-    def __init__(self, config: Config | None = None, *, forgive_memory: bool = False) -> None:
+    def __init__(self, config: Config | None = None, *, reset_invalid_memory: bool = False) -> None:
         self.config = config = config or Config()
         if config.threads:
             torch.set_num_threads(config.threads)
         self._device = pick_device(config.device)
         model, bank, self._engine = open_engine(config, self._device)
-        self._keeper = open_snapshots(config.memory, bank)
-        self._start_health = self._keeper.restore(forgive=forgive_memory)
+        self._snapshots = open_snapshots(config.memory, bank)
+        self._start_health = self._snapshots.restore(reset_invalid=reset_invalid_memory)
         rig = Rig.load(config.calibration) if config.calibration else None
         self._registrar = Registrar(rig, config.registration)
         self._detection = open_detection(config, self._device)
-        self._repeats = RepeatWatch()
+        self._frozen_visible = FrozenStreamDetector()
         self._thermal = ThermalProcessor(config.thermal)
         self._masks = open_masks(config, model)
         self._priors = open_priors(config, self._device, self._engine)
         self._sync = Synchronizer(with_offset(config.sync, rig))
         self._sync_lock = threading.Lock()
-        self._ledger = Ledger(self._start_health)
+        self._statistics = PipelineStatistics(self._start_health)
         self._live = False
         self._slot: LatestSlot[tuple[FramePair, float]] = LatestSlot()
         self._worker: threading.Thread | None = None
@@ -107,7 +107,7 @@ class Pipeline(Closing):
                 thermal, health = self._thermal_image(pair)
             if thermal is None and pair.visible is None:
                 return None
-            hangs = self._repeats.frozen(pair)
+            hangs = self._frozen_visible.frozen(pair)
             health += ("visible_frozen",) if hangs else ()
             with timer("registration"):
                 aligned = self._registrar.align(pair.stamp_ns, pair.visible, thermal)
@@ -129,13 +129,13 @@ class Pipeline(Closing):
                     detections, conditions = self._detection.run(result.image, seen)
                 health += conditions
                 if self._masks is not None:
-                    self._masks.found(detections, pair.stamp_ns)
+                    self._masks.set_detections(detections, pair.stamp_ns)
         health += prior_health
         timer.timings["network"] = result.network_ms
-        self._keeper.tick()
-        self._ledger.note(timer.timings, pair, health)
+        self._snapshots.tick()
+        self._statistics.record_result(timer.timings, pair, health)
         return FusedFrame(
-            frame=self._ledger.fused - 1,
+            frame=self._statistics.fused - 1,
             stamp_ns=pair.stamp_ns,
             image=result.image,
             pair=pair,
@@ -171,28 +171,28 @@ class Pipeline(Closing):
         )
         self._worker.start()
 
-    def offer(self, frame: Frame) -> None:
+    def submit(self, frame: Frame) -> None:
         """Take one live frame; never blocks, never raises for what the frame contains."""
         for pair in self._push(frame):
             if self._slot.put((pair, time.perf_counter())):
-                self._ledger.drop({"busy": 1})
+                self._statistics.count_drops({"busy": 1})
 
-    def reject(self, modality: Modality, cause: str) -> None:
+    def count_invalid(self, modality: Modality, cause: str) -> None:
         """Count a frame of a stream that could not be understood."""
-        self._ledger.rates[modality].tick()
-        self._ledger.drop({cause: 1})
+        self._statistics.rates[modality].tick()
+        self._statistics.count_drops({cause: 1})
 
     def warm_up(self, height: int = 480, width: int = 640) -> None:
         """Run the network once, so that the first real frame is as quick as the next."""
         self._engine.warm_up(height, width)
 
-    def detect(self, wanted: bool) -> None:
+    def enable_detection(self, wanted: bool) -> None:
         """Switch the detector, where there is one, off while nobody wants what it finds."""
         if self._detection is not None:
-            marks = self._masks is not None and self._masks.wants_detections
+            marks = self._masks is not None and self._masks.uses_detections
             self._detection.active = wanted or marks
 
-    def offer_mask(self, mask: UInt8Image) -> None:
+    def submit_mask(self, mask: UInt8Image) -> None:
         """Take a mask that counts until a newer one or for `mask.hold_s`; callable from any thread.
 
         A model that takes no masks ignores it; one that does not fit the picture is reported in the
@@ -202,29 +202,29 @@ class Pipeline(Closing):
             mask: ``HxW`` on the visible image's grid; every value but zero marks.
         """
         if self._masks is not None:
-            self._masks.give(mask)
+            self._masks.set_mask(mask)
 
-    def reject_mask(self, reason: str) -> None:
+    def count_invalid_mask(self, reason: str) -> None:
         """Count a mask that could not be understood."""
         if self._masks is not None:
-            self._masks.reject(reason)
+            self._masks.count_invalid(reason)
 
     @property
     def drops(self) -> dict[str, int]:
         """What was dropped so far, by cause."""
-        return self._ledger.drops(self._sync.drops)
+        return self._statistics.drops(self._sync.drops)
 
     def status(self) -> PipelineStatus:
         """Return counters, rates, latencies and health; callable from any thread."""
-        ledger = self._ledger
+        statistics = self._statistics
         return PipelineStatus(
             read=dict(self._sync.read),
-            rates_hz={name: round(rate.hertz(), 2) for name, rate in ledger.rates.items()},
-            pairs=ledger.pairs,
-            fused=ledger.fused,
+            rates_hz={name: round(rate.hertz(), 2) for name, rate in statistics.rates.items()},
+            pairs=statistics.pairs,
+            fused=statistics.fused,
             drops=self.drops,
-            latency_ms=ledger.latency.percentiles(),
-            skew_ms=ledger.skew.percentiles().get("skew", {}),
+            latency_ms=statistics.latency.percentiles(),
+            skew_ms=statistics.skew.percentiles().get("skew", {}),
             model=self._engine.name,
             device=self._device.type,
             calibration=self.config.calibration,
@@ -233,8 +233,8 @@ class Pipeline(Closing):
             detector=self._detection.status() if self._detection else {},
             prior=self._priors.status() if self._priors else {},
             mask=self._masks.status() if self._masks else {},
-            health=ledger.health,
-            last_error=ledger.last_error,
+            health=statistics.health,
+            last_error=statistics.last_error,
         )
 
     def save_memory(self) -> Path:
@@ -243,7 +243,7 @@ class Pipeline(Closing):
         Raises:
             MemoryBankError: No file is configured, or it cannot be written.
         """
-        return self._keeper.save()
+        return self._snapshots.save()
 
     def reset_memory(self) -> None:
         """Return the memory bank, where the model has one, to its trained state."""
@@ -269,21 +269,21 @@ class Pipeline(Closing):
         if self._priors is not None:
             self._priors.close()
         self._registrar.close()
-        self._keeper.close()
+        self._snapshots.close()
 
     def _push(self, frame: Frame) -> list[FramePair]:
         """Pair one frame."""
         with self._sync_lock:
-            self._ledger.rates[frame.modality].tick()
+            self._statistics.rates[frame.modality].tick()
             pairs = self._sync.push(frame)
-            self._ledger.pairs += len(pairs)
+            self._statistics.pairs += len(pairs)
             return pairs
 
     def _flush(self) -> list[FramePair]:
         """Pair what still waits for a partner."""
         with self._sync_lock:
             pairs = self._sync.flush()
-            self._ledger.pairs += len(pairs)
+            self._statistics.pairs += len(pairs)
             return pairs
 
     def _thermal_image(self, pair: FramePair) -> tuple[ThermalImage | None, tuple[str, ...]]:
@@ -325,7 +325,7 @@ class Pipeline(Closing):
     def _step_or_skip(self, pair: FramePair) -> FusedFrame | None:
         fused = self.step(pair)
         if fused is None:
-            self._ledger.drop({"frozen": 1})
+            self._statistics.count_drops({"frozen": 1})
         return fused
 
     def _stream_recorded(self, source: Source) -> Iterator[FusedFrame]:
@@ -336,7 +336,7 @@ class Pipeline(Closing):
         except SourceError as error:
             broken = error
         yield from self._fuse_all(self._flush())
-        self._ledger.drop(source.skipped)
+        self._statistics.count_drops(source.skipped)
         if broken is not None:
             raise broken
 
@@ -347,7 +347,7 @@ class Pipeline(Closing):
         def read() -> None:
             try:
                 for frame in source.frames():
-                    self.offer(frame)
+                    self.submit(frame)
             except SourceError as error:
                 broken.append(error)
             finally:
@@ -361,7 +361,7 @@ class Pipeline(Closing):
         finally:
             source.close()
             reader.join(_JOIN_S)
-            self._ledger.drop(source.skipped)
+            self._statistics.count_drops(source.skipped)
         if broken:
             raise broken[0]
 
@@ -372,13 +372,13 @@ class Pipeline(Closing):
             try:
                 fused = self._step_or_skip(pair)
             except FusionError as error:
-                self._ledger.survive(str(error))
+                self._statistics.count_failure(str(error))
             except Exception as error:  # noqa: BLE001 - a live stream outlives any one frame
                 _log.exception("a pair could not be fused")
-                self._ledger.survive(f"{type(error).__name__}: {error}")
+                self._statistics.count_failure(f"{type(error).__name__}: {error}")
             else:
                 if fused is not None:
-                    self._ledger.latency.add({"age": (time.perf_counter() - paired_at) * 1e3})
+                    self._statistics.latency.add({"age": (time.perf_counter() - paired_at) * 1e3})
                     yield fused
 
     def _work(self, on_fused: Callable[[FusedFrame], None]) -> None:
@@ -387,4 +387,4 @@ class Pipeline(Closing):
                 on_fused(fused)
             except Exception as error:  # noqa: BLE001 - a failed output must not end the stream
                 _log.exception("a result could not be handed on")
-                self._ledger.last_error = f"{type(error).__name__}: {error}"
+                self._statistics.last_error = f"{type(error).__name__}: {error}"

@@ -13,14 +13,14 @@ from fusion_core.registration.follower import Applied, Follower
 from fusion_core.registration.pyramid import SMALLEST, reduced_size, work_factor
 from fusion_core.registration.rig import Matrix, Rig, Size
 from fusion_core.registration.settings import RegistrationConfig
-from fusion_core.runtime.closing import Closing
+from fusion_core.runtime.closable import Closable
 from fusion_core.types import AlignedPair, FloatImage, Frame, Mask, ThermalImage, UInt8Image
 
 # Standard deviation of the low-pass of a thermal image that is not trusted, per pixel of width.
 _SOFT = 1 / 80
 
 
-class Registrar(Closing):
+class Registrar(Closable):
     """Brings thermal images onto the visible grid by a rig's calibration and its refinement.
 
     The maps are computed once per pair of image sizes and whenever the refinement has moved. The

@@ -14,7 +14,7 @@ from fusion_core.registration.refine import Correction, Refinement
 from fusion_core.registration.settings import RegistrationConfig
 from fusion_core.registration.warp import Warp
 from fusion_core.registration.worker import Worker
-from fusion_core.runtime.closing import Closing
+from fusion_core.runtime.closable import Closable
 from fusion_core.types import AlignedPair
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Applied:
         return cls(field, Correction(np.eye(3)), field.plain)
 
 
-class Follower(Closing):
+class Follower(Closable):
     """Turns aligned pairs into the next map, which the frame path only has to pick up.
 
     Without ``start`` this happens in the caller's thread, so that a recording gives the same

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from fusion_core.runtime.words import OnOff
+from fusion_core.runtime.on_off import OnOff
 
 
 @dataclass(frozen=True)

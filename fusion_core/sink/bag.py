@@ -14,8 +14,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from fusion_core.errors import SinkError
-from fusion_core.runtime.closing import Closing
-from fusion_core.sink.base import Sink, make_folder
+from fusion_core.runtime.closable import Closable
+from fusion_core.sink.base import Sink, SinkKind, make_folder
 from fusion_core.types import CameraModel, Detection, Frame, FusedFrame
 
 # rosbags makes its message classes at run time, from their definitions.
@@ -44,7 +44,7 @@ _VISION_MSGS = {
 }
 
 
-class BagRecorder(Closing):
+class BagRecorder(Closable):
     """Write images, camera models and detections to a new rosbag2 folder.
 
     Args:
@@ -210,3 +210,9 @@ class BagSink(Sink):
     def close(self) -> None:
         """Write the bag's index."""
         self._recorder.close()
+
+
+BAG = SinkKind(
+    open=lambda address, _overlay: BagSink(Path(address.removeprefix("bag:"))),
+    example="bag:DIR (rosbag2)",
+)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from fusion_core.errors import SinkError
-from fusion_core.runtime.closing import Closing
+from fusion_core.runtime.closable import Closable
 from fusion_core.types import FusedFrame
 
 
-class Sink(Closing):
+class Sink(Closable):
     """One output; a context manager that closes itself.
 
     Attributes:
@@ -44,3 +46,19 @@ def make_folder(folder: Path) -> None:
         raise SinkError(
             f"{folder}: cannot be created ({error.strerror}); choose another place"
         ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class SinkKind:
+    """One kind of output; an entry point of the group ``fusion.sinks`` names an instance.
+
+    The entry point's name is the scheme of the addresses, or the suffix of the files, that it
+    opens.
+
+    Attributes:
+        open: Takes the address or path, and whether pictures show what the detector found.
+        example: An address, for messages.
+    """
+
+    open: Callable[[str, bool], Sink]
+    example: str

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from fusion_core.errors import SinkError
-from fusion_core.sink.base import Sink, make_folder
+from fusion_core.sink.base import Sink, SinkKind, make_folder
 from fusion_core.types import FusedFrame
 
 # Level 1 takes a third of the default's time for files a tenth larger.
@@ -50,3 +50,9 @@ class ImageFolderSink(Sink):
 
     def close(self) -> None:
         """Nothing stays open between images."""
+
+
+FOLDER = SinkKind(
+    open=lambda path, _overlay: ImageFolderSink(Path(path)),
+    example="a folder ending in / (PNG per frame)",
+)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_core.errors import SinkError
-from fusion_core.sink.base import Sink, make_folder
+from fusion_core.sink.base import Sink, SinkKind, make_folder
 from fusion_core.types import FusedFrame, ScenePrior
 
 
@@ -102,3 +102,6 @@ def _number(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return round(float(value), 6)
+
+
+JSONL = SinkKind(open=lambda path, _overlay: JsonlSink(Path(path)), example="FILE.jsonl")

@@ -15,7 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from fusion_core.drawing import draw_detections
 from fusion_core.errors import SinkError
-from fusion_core.sink.base import Sink, make_folder
+from fusion_core.sink.base import Sink, SinkKind, make_folder
 from fusion_core.types import FusedFrame, UInt8Image
 
 _log = logging.getLogger(__name__)
@@ -175,3 +175,9 @@ def _make_even(image: UInt8Image) -> UInt8Image:
     return np.asarray(
         cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8
     )
+
+
+VIDEO = SinkKind(
+    open=lambda path, overlay: VideoSink(Path(path), overlay=overlay),
+    example="FILE.mp4 or FILE.mkv",
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fusion_core.sink.base import Sink
+from fusion_core.sink.base import Sink, SinkKind
 from fusion_core.transport.pubsub import Publisher
 from fusion_core.transport.wire import WireImage
 from fusion_core.types import FusedFrame
@@ -33,3 +33,6 @@ class WireSink(Sink):
     def close(self) -> None:
         """Stop publishing."""
         self._publisher.close()
+
+
+ZMQ = SinkKind(open=lambda address, _overlay: WireSink(address), example="zmq://host:port/topic")

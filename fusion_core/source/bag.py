@@ -70,7 +70,7 @@ def open_bag(path: Path, visible_topic: str | None, thermal_topic: str | None) -
 
 
 class BagStream:
-    """One image topic of a bag; see ``Stream``.
+    """One image topic of a bag; see ``RecordedStream``.
 
     Stamps are those of the message headers; where a header has none, the time of recording.
     A message that cannot be understood is left out and counted.

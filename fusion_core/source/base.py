@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from fusion_core.types import Frame, Modality
 
@@ -54,7 +55,7 @@ class Source(Protocol):
     ) -> None: ...
 
 
-class Stream(Protocol):
+class RecordedStream(Protocol):
     """One recorded input.
 
     Attributes:
@@ -72,3 +73,48 @@ class Stream(Protocol):
     def close(self) -> None:
         """Release the input; may be called twice."""
         ...
+
+
+class FrameReader(Protocol):
+    """One live input; all but the constructor is called from one thread.
+
+    Attributes:
+        name: How the user named it, for messages.
+        skipped: What was lost since it was last emptied, by cause.
+    """
+
+    name: str
+    skipped: Counter[str]
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Wait for the next frame; None when none came in time or it cannot be understood.
+
+        Raises:
+            SourceError: The input is gone for good.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the input; may be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """One kind of input; an entry point of the group ``fusion.sources`` names an instance.
+
+    The entry point's name is the scheme of the addresses, or the suffix of the files, that it
+    opens.
+
+    Attributes:
+        open: Takes an address and the modalities asked for, one or both, and returns a
+            ``RecordedStream`` or, when ``live``, a ``FrameReader``.
+        example: An address, for messages.
+        live: Frames come when they are captured.
+        holds_both: One address gives both streams.
+    """
+
+    open: Callable[[str, tuple[Modality, ...]], Any]
+    example: str
+    live: bool = False
+    holds_both: bool = False

@@ -55,7 +55,7 @@ def common_order(first: Path, second: Path) -> dict[str, int] | None:
 
 
 class ImageStream:
-    """A folder of images as one camera stream; see ``Stream``.
+    """A folder of images as one camera stream; see ``RecordedStream``.
 
     If every stem is a number of 16 to 19 digits, it is the stamp in nanoseconds; otherwise
     frames are 1/30 s apart in natural order of their names.

@@ -7,10 +7,10 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
 
 from fusion_core.errors import FusionError, SourceError
-from fusion_core.runtime.closing import Closing
+from fusion_core.runtime.closable import Closable
+from fusion_core.source.base import FrameReader
 from fusion_core.types import Frame, Modality
 
 _log = logging.getLogger(__name__)
@@ -20,31 +20,7 @@ _SILENCE_S = 10.0
 _JOIN_S = 2.0
 
 
-class FrameReader(Protocol):
-    """One live input; all but the constructor is called from one thread.
-
-    Attributes:
-        name: How the user named it, for messages.
-        skipped: What was lost since it was last emptied, by cause.
-    """
-
-    name: str
-    skipped: Counter[str]
-
-    def read(self, timeout_s: float) -> Frame | None:
-        """Wait for the next frame; None when none came in time or it cannot be understood.
-
-        Raises:
-            SourceError: The input is gone for good.
-        """
-        ...
-
-    def close(self) -> None:
-        """Release the input; may be called twice."""
-        ...
-
-
-class LiveSource(Closing):
+class LiveSource(Closable):
     """Cameras and sockets; see ``Source``.
 
     When one stream ends the other goes on; the error is raised when none is left, or when all

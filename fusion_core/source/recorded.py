@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from fusion_core.errors import SourceError
-from fusion_core.runtime.closing import Closing
-from fusion_core.source.base import Stream
+from fusion_core.runtime.closable import Closable
+from fusion_core.source.base import RecordedStream
 from fusion_core.types import Frame, Modality
 
 _JUMP_BACK_NS = 1_000_000_000
 
 
-class RecordedSource(Closing):
+class RecordedSource(Closable):
     """Files read as fast as the reader takes them; see ``Source``.
 
     A torn stream ends like a short one; its error is raised when all others have ended too.
@@ -25,7 +25,7 @@ class RecordedSource(Closing):
 
     live = False
 
-    def __init__(self, streams: Sequence[Stream]) -> None:
+    def __init__(self, streams: Sequence[RecordedStream]) -> None:
         self._streams = tuple(streams)
         self._read: Counter[Modality] = Counter()
         self._errors: list[SourceError] = []
@@ -63,7 +63,7 @@ class RecordedSource(Closing):
         for stream in self._streams:
             stream.close()
 
-    def _keyed(self, stream: Stream) -> Iterator[tuple[int, Frame]]:
+    def _keyed(self, stream: RecordedStream) -> Iterator[tuple[int, Frame]]:
         """Yield frames with a sort key that keeps growing where a clock was set back.
 
         Without it the merge would hold one stream back until the other's stamps reach the old

@@ -24,7 +24,7 @@ _END_SLACK_FRAMES = 3
 
 
 class VideoStream:
-    """One video file as one camera stream; see ``Stream``.
+    """One video file as one camera stream; see ``RecordedStream``.
 
     Stamps are the frames' presentation times. A thermal video that shows gray is given as
     ``mono8`` luma, a 16-bit gray one as ``mono16``, a colour-mapped one as ``rgb8``.

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 
 from fusion_core.errors import EncodingError
+from fusion_core.source.base import SourceKind
 from fusion_core.transport.image_codec import to_modality
 from fusion_core.transport.pubsub import Subscriber
 from fusion_core.transport.wire import WireImage
@@ -74,3 +75,10 @@ class WireReader:
             message.frame_id,
             message.sequence,
         )
+
+
+ZMQ = SourceKind(
+    open=lambda address, modalities: WireReader(address, modalities[0]),
+    example="zmq://host:port/topic",
+    live=True,
+)

@@ -1,7 +1,7 @@
 """Pairing of the two streams by capture stamp."""
 
-from fusion_core.sync.ledger import CAUSES
 from fusion_core.sync.settings import SyncConfig
+from fusion_core.sync.statistics import CAUSES
 from fusion_core.sync.synchronizer import Synchronizer
 
 __all__ = ["CAUSES", "SyncConfig", "Synchronizer"]

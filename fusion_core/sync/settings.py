@@ -18,7 +18,7 @@ class SyncConfig:
         Literal["visible", "thermal"],
         Field(description="Stream whose frames set the output rate."),
     ] = "visible"
-    slack_ms: Annotated[
+    max_skew_ms: Annotated[
         float, Field(ge=0, le=1000, description="Largest skew of a pair, in milliseconds.")
     ] = 25.0
     visible_offset_ms: Annotated[
@@ -29,7 +29,7 @@ class SyncConfig:
         float,
         Field(ge=-5000, le=5000, description="Added to thermal stamps, in milliseconds."),
     ] = 0.0
-    reuse_ms: Annotated[
+    max_age_ms: Annotated[
         float,
         Field(
             ge=0,

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from fusion_core.sync.ledger import Ledger
+from fusion_core.sync.frame_buffer import FrameBuffer, Stamped
 from fusion_core.sync.settings import SyncConfig
-from fusion_core.sync.stream import Stamped, Stream
+from fusion_core.sync.statistics import SyncStatistics
 from fusion_core.types import Frame, FramePair, Modality
 
 _BACKWARD_NS: Final = 1_000_000_000
@@ -27,16 +27,16 @@ class Synchronizer:
     """Pairs a master stream with a partner stream, and accounts for every frame.
 
     Every frame of the master stream gives at most one pair, in stamp order. Its partner is the
-    nearest frame within ``slack_ms``; failing that the partner stream's newest frame up to
-    ``reuse_ms`` old; failing that the policy ``on_missing_*`` decides. When the master stream falls
-    silent for ``reuse_ms + wait_ms`` (and two of its own periods), the frames of the partner stream
-    drive the output by the same kind of policy. Policy ``hold`` without a frame to hold gives a
-    one-sided pair.
+    nearest frame within ``max_skew_ms``; failing that the partner stream's newest frame up to
+    ``max_age_ms`` old; failing that the policy ``on_missing_*`` decides. When the master stream
+    falls silent for ``max_age_ms + wait_ms`` (and two of its own periods), the frames of the
+    partner stream drive the output by the same policy. Policy ``hold`` gives a one-sided
+    pair while there is no frame to hold.
 
     A pair leaves as soon as no coming partner can be nearer: the partner stream has reached the
     master's stamp, or its rate says that the next frame will be farther away. A partner that is
     late is waited for until a stamp ``wait_ms`` past the master's has been seen on either stream;
-    a stream that has been silent for ``reuse_ms + wait_ms`` (and two of its own periods) is not
+    a stream that has been silent for ``max_age_ms + wait_ms`` (and two of its own periods) is not
     waited for. Where the offsets move one stream back relative to the other, it is given as much
     time more.
 
@@ -59,16 +59,16 @@ class Synchronizer:
 
     def __init__(self, config: SyncConfig, capacity: int = 64) -> None:
         """Start with empty buffers of ``capacity`` frames for each stream."""
-        self._slack = _ns(config.slack_ms)
-        self._reuse = _ns(config.reuse_ms)
+        self._slack = _ns(config.max_skew_ms)
+        self._reuse = _ns(config.max_age_ms)
         self._capacity = capacity
         self._policy: dict[Modality, str] = {
             "visible": config.on_missing_visible,
             "thermal": config.on_missing_thermal,
         }
-        self._streams: dict[Modality, Stream] = {
-            "visible": Stream("visible", _ns(config.visible_offset_ms)),
-            "thermal": Stream("thermal", _ns(config.thermal_offset_ms)),
+        self._streams: dict[Modality, FrameBuffer] = {
+            "visible": FrameBuffer("visible", _ns(config.visible_offset_ms)),
+            "thermal": FrameBuffer("thermal", _ns(config.thermal_offset_ms)),
         }
         self._master = self._streams[config.master]
         self._partner = self._streams["thermal" if config.master == "visible" else "visible"]
@@ -76,7 +76,7 @@ class Synchronizer:
         lag = self._master.offset_ns - self._partner.offset_ns
         self._wait = _ns(config.wait_ms) + max(0, lag)
         self._silence = self._reuse + _ns(config.wait_ms) + max(0, -lag)
-        self._ledger = Ledger()
+        self._statistics = SyncStatistics()
         self._output: int | None = None  # stamp of the last pair
         self._mark: int | None = None  # partner's newest stamp when the master last spoke
         self._jumped = False
@@ -84,17 +84,17 @@ class Synchronizer:
     @property
     def drops(self) -> Mapping[str, int]:
         """Frames dropped so far, by cause; every cause is present."""
-        return MappingProxyType(dict(self._ledger.drops))
+        return MappingProxyType(dict(self._statistics.drops))
 
     @property
     def read(self) -> Mapping[str, int]:
         """Frames pushed so far, by stream."""
-        return MappingProxyType(dict(self._ledger.read))
+        return MappingProxyType(dict(self._statistics.read))
 
     @property
     def used(self) -> Mapping[str, int]:
         """Frames that were part of at least one pair, by stream."""
-        return MappingProxyType(dict(self._ledger.used))
+        return MappingProxyType(dict(self._statistics.used))
 
     @property
     def pending(self) -> Mapping[str, int]:
@@ -104,18 +104,18 @@ class Synchronizer:
     @property
     def paired(self) -> int:
         """Pairs given out so far, one-sided ones included."""
-        return self._ledger.paired
+        return self._statistics.paired
 
     def push(self, frame: Frame) -> list[FramePair]:
         """Take a frame of either stream; return the pairs that it completes, in stamp order."""
         stream = self._streams[frame.modality]
         stamp = frame.stamp_ns + stream.offset_ns
-        self._ledger.read[frame.modality] += 1
+        self._statistics.read[frame.modality] += 1
         pairs: list[FramePair] = []
         if stream.newest is not None and stamp < stream.newest - _BACKWARD_NS:
             self._restart()
         elif stream.newest is not None and stamp <= stream.newest:
-            self._ledger.drop("duplicate" if stamp == stream.newest else "out_of_order")
+            self._statistics.drop("duplicate" if stamp == stream.newest else "out_of_order")
             return []
         elif (latest := self._latest()) is not None and stamp > latest + _FORWARD_NS:
             pairs = self.flush()
@@ -126,10 +126,10 @@ class Synchronizer:
             self._mark = self._partner.newest
             if late:
                 stream.waiting.pop()
-                self._ledger.drop("too_old")
+                self._statistics.drop("too_old")
         if len(stream.waiting) > self._capacity:
             stream.waiting.popleft()
-            self._ledger.drop("overrun")
+            self._statistics.drop("overrun")
         return pairs + self._settle(final=False) + self._drive()
 
     def flush(self) -> list[FramePair]:
@@ -235,27 +235,27 @@ class Synchronizer:
         return pairs
 
     def _pair_by_policy(
-        self, lead: Stamped, stream: Stream, last: Stamped | None
+        self, lead: Stamped, stream: FrameBuffer, last: Stamped | None
     ) -> FramePair | None:
         """Pair ``lead`` of ``stream`` with the other stream's ``last`` frame as the policy says."""
         policy = self._policy[self._other(stream).modality]
         if policy == "skip":
-            self._ledger.drop("no_partner")
+            self._statistics.drop("no_partner")
             return None
         return self._pair(lead, stream, last if policy == "hold" else None, missing=True)
 
     def _pair(
-        self, lead: Stamped, stream: Stream, other: Stamped | None, *, missing: bool
+        self, lead: Stamped, stream: FrameBuffer, other: Stamped | None, *, missing: bool
     ) -> FramePair:
         """Build the pair that carries the stamp of ``lead``, and book both frames as used."""
         opposite = self._other(stream)
         reused = other is not None and other is opposite.used
         if other is not None and not reused:
             self._discard(opposite.take(other))
-            self._ledger.used[opposite.modality] += 1
+            self._statistics.used[opposite.modality] += 1
         stream.used = lead
-        self._ledger.used[stream.modality] += 1
-        self._ledger.paired += 1
+        self._statistics.used[stream.modality] += 1
+        self._statistics.paired += 1
         self._output = lead.stamp_ns
         health: tuple[str, ...] = ("time_jump",) if self._jumped else ()
         if missing:
@@ -273,7 +273,7 @@ class Synchronizer:
             health=health,
         )
 
-    def _other(self, stream: Stream) -> Stream:
+    def _other(self, stream: FrameBuffer) -> FrameBuffer:
         return self._partner if stream is self._master else self._master
 
     def _latest(self) -> int | None:
@@ -283,11 +283,11 @@ class Synchronizer:
     def _discard(self, items: list[Stamped]) -> None:
         """Book partner frames that no pair had a use for."""
         for item in items:
-            self._ledger.drop("too_old" if item.late else "unused")
+            self._statistics.drop("too_old" if item.late else "unused")
 
     def _restart(self) -> None:
         """Forget both streams' stamps after a jump in time."""
         for stream in self._streams.values():
-            self._ledger.drop("time_jump", len(stream.restart()))
+            self._statistics.drop("time_jump", len(stream.restart()))
         self._output = self._mark = None
         self._jumped = True

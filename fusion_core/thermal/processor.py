@@ -12,7 +12,7 @@ from fusion_core.thermal.decode import read_counts
 from fusion_core.thermal.gain import GainControl
 from fusion_core.thermal.pixels import DeadPixels, Destriper
 from fusion_core.thermal.settings import ThermalConfig
-from fusion_core.thermal.shutter import ShutterWatch
+from fusion_core.thermal.shutter import ShutterDetector
 from fusion_core.types import FloatImage, Frame, ThermalImage
 
 _LOG = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class ThermalProcessor:
         )
         self._pixels = DeadPixels()
         self._stripes = Destriper()
-        self._shutter = ShutterWatch(config.freeze_frames)
+        self._shutter = ShutterDetector(config.freeze_frames)
         self._layout: tuple[str, tuple[int, ...]] | None = None
         self._last: tuple[Frame, ThermalImage] | None = None
         self._warned = False

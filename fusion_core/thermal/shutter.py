@@ -18,7 +18,7 @@ _MEMORY: Final = 0.1  # weight of a new frame in the scene's running statistics
 _LONGEST_NS: Final = 3_000_000_000  # a correction takes about a second; a plain wall stays
 
 
-class ShutterWatch:
+class ShutterDetector:
     """Tells, frame by frame, whether the camera shows its shutter instead of the scene."""
 
     def __init__(self, freeze_frames: int) -> None:

@@ -23,9 +23,9 @@ def test_empty_file_means_defaults(tmp_path):
     ("data", "words"),
     [
         ({"modle": "m2pn"}, ["unknown key 'modle'", "model"]),
-        ({"sync": {"slak_ms": 3}}, ["unknown key 'sync.slak_ms'", "slack_ms"]),
-        ({"sync": {"slack_ms": -1}}, ["sync.slack_ms = -1", "greater than or equal to 0"]),
-        ({"sync": {"slack_ms": "soon"}}, ["sync.slack_ms = 'soon'", "number"]),
+        ({"sync": {"slak_ms": 3}}, ["unknown key 'sync.slak_ms'", "max_skew_ms"]),
+        ({"sync": {"max_skew_ms": -1}}, ["sync.max_skew_ms = -1", "greater than or equal to 0"]),
+        ({"sync": {"max_skew_ms": "soon"}}, ["sync.max_skew_ms = 'soon'", "number"]),
         ({"device": "tpu"}, ["device = 'tpu'", "'auto', 'cpu' or 'cuda'"]),
         ({"sync": 3}, ["sync = 3"]),
     ],

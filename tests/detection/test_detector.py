@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from fusion_core.detection import Detector
 from fusion_core.detection.detector import pair_planes
-from fusion_core.detection.forms import FORMS
+from fusion_core.detection.output_formats import FORMS
 from fusion_core.errors import DetectorError, UsageError
 from fusion_core.types import AlignedPair
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from fusion_core.engine import AdaptConfig, Engine, SwitchingEngine
-from fusion_core.engine.fading import TokenFade
-from fusion_core.engine.relief import Relief
+from fusion_core.engine.input_correction import InputCorrection
+from fusion_core.engine.prior_fade import PriorFade
 from fusion_core.engine.switching import Switch
 from fusion_core.errors import UsageError
 from fusion_core.models import create_model
@@ -113,11 +113,11 @@ def test_clean_sources_pass_bit_by_bit():
     told = prior({"noise": 0.59, "stripes": 0.1}, noise=0.59, over_exposure=0.59)
     seen = pair()
     luma = seen.visible[..., 0]
-    thermal, visible = Relief().relieve(seen.thermal, luma, told)
+    thermal, visible = InputCorrection().correct(seen.thermal, luma, told)
     assert thermal is seen.thermal
     assert visible is luma
-    with_relief, without = engine("m2pn-edge", relieved=True), engine("m2pn-edge")
-    assert np.array_equal(with_relief.fuse(seen, told).image, without.fuse(seen).image)
+    with_correction, without = engine("m2pn-edge", correct_inputs=True), engine("m2pn-edge")
+    assert np.array_equal(with_correction.fuse(seen, told).image, without.fuse(seen).image)
 
 
 def test_noise_of_a_source_that_is_told_noisy_falls_in_the_result():
@@ -128,12 +128,14 @@ def test_noise_of_a_source_that_is_told_noisy_falls_in_the_result():
     grey = np.full((96, 96, 3), 128, np.uint8)
     seen = AlignedPair(0, grey, noisy, np.ones(flat.shape, bool))
     told = prior({"noise": 1.0})
-    relieved, plain = (
-        Engine(create_model("m2pn-edge", seed=0), None, relieved=on).fuse(seen, told).image.std()
+    correct_inputs, plain = (
+        Engine(create_model("m2pn-edge", seed=0), None, correct_inputs=on)
+        .fuse(seen, told)
+        .image.std()
         for on in (True, False)
     )
-    assert relieved < 0.3 * plain
-    thermal, _ = Relief().relieve(noisy, grey[..., 0], told)
+    assert correct_inputs < 0.3 * plain
+    thermal, _ = InputCorrection().correct(noisy, grey[..., 0], told)
     assert thermal.std() / noisy.std() == pytest.approx(0.24, abs=0.02)
 
 
@@ -142,7 +144,9 @@ def test_stripes_go_and_shapes_stay():
     thermal = np.full((120, 160), 0.3, np.float32)
     thermal[40:80, 60:100] = 0.8
     striped = (thermal + rng.normal(0, 0.05, (1, 160))).astype(np.float32)
-    cleaned, _ = Relief().relieve(striped, np.zeros((120, 160), np.uint8), prior({"stripes": 1.0}))
+    cleaned, _ = InputCorrection().correct(
+        striped, np.zeros((120, 160), np.uint8), prior({"stripes": 1.0})
+    )
     before, after = (np.abs(image - thermal).mean() for image in (striped, cleaned))
     assert after < 0.4 * before
     assert cleaned[45:75, 65:95].mean() - cleaned[:30].mean() > 0.4
@@ -153,15 +157,15 @@ def test_clipped_visible_shows_thermal_in_the_upper_third():
     thermal = np.full((4, 4), 0.25, np.float32)
     luma = np.full((4, 4), 255, np.uint8)
     luma[2:] = 100
-    _, filled = Relief().relieve(thermal, luma, prior(over_exposure=1.0))
+    _, filled = InputCorrection().correct(thermal, luma, prior(over_exposure=1.0))
     assert (filled[:2] == 188).all()
     assert (filled[2:] == 100).all()
 
 
 def test_new_prior_does_not_show_as_a_jump():
-    relief = Relief()
-    relief.relieve(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=0.0))
-    relief.relieve(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=1.0))
+    relief = InputCorrection()
+    relief.correct(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=0.0))
+    relief.correct(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=1.0))
     assert relief.gains["noise"] == pytest.approx(0.1)
 
 
@@ -170,27 +174,27 @@ def saying(value, tokens=2, scene=0):
 
 
 def test_a_new_prior_comes_in_equal_steps():
-    fade = TokenFade(4)
+    fade = PriorFade(4)
     one, other = saying(0.0), saying(1.0)
     seen = [fade.step(prior)[0, 0] for prior in [one, one, *[other] * 6]]
     assert seen == pytest.approx([0, 0, 0.25, 0.5, 0.75, 1, 1, 1])
 
 
 def test_a_prior_that_comes_amid_a_fade_starts_from_where_it_is():
-    fade = TokenFade(4)
+    fade = PriorFade(4)
     first, other, last = saying(0.0), saying(1.0), saying(-0.5)
     seen = [fade.step(prior)[0, 0] for prior in [first, other, other, *[last] * 4]]
     assert seen == pytest.approx([0, 0.25, 0.5, 0.25, 0, -0.25, -0.5])
 
 
 def test_the_first_prior_and_one_of_another_width_count_at_once():
-    fade = TokenFade(4)
+    fade = PriorFade(4)
     assert fade.step(saying(1.0))[0, 0] == 1
     assert fade.step(saying(-1.0, tokens=5)).tolist() == [[-1.0] * 3] * 5
 
 
 def test_two_scenes_are_never_mixed():
-    fade = TokenFade(4)
+    fade = PriorFade(4)
     told = [saying(0.0), saying(1.0), saying(-1.0, scene=1), saying(0.0, scene=1)]
     assert [fade.step(prior)[0, 0] for prior in told] == pytest.approx([0, 0.25, -1, -0.75])
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_core.evaluation import baseline_methods
-from fusion_core.metrics import compute_all
+from fusion_lab.evaluation import baseline_methods
+from fusion_lab.metrics import compute_all
 
 RULES = {method.name: method.rule for method in baseline_methods()}
 

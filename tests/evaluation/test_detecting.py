@@ -8,10 +8,10 @@ import onnx_networks as networks
 import pytest
 import tyro
 
-from fusion_core.cli.evaluate import Evaluate
 from fusion_core.detection import Detector
 from fusion_core.errors import SourceError, UsageError
-from fusion_core.evaluation import FolderMethod, judge_by_detection, list_pairs
+from fusion_lab.cli.evaluate import Evaluate
+from fusion_lab.evaluation import FolderMethod, list_pairs, score_by_detection
 
 SPOTS = {"a": (40, 30), "b": (90, 60)}
 
@@ -48,7 +48,7 @@ def spot_finder(tmp_path):
 
 def test_what_shows_the_objects_scores(data, spot_finder):
     methods = [FolderMethod.parse(str(data / name)) for name in ("good", "moved")]
-    scores = judge_by_detection(Detector(spot_finder), list_pairs([data / "set"]), methods)
+    scores = score_by_detection(Detector(spot_finder), list_pairs([data / "set"]), methods)
     found = {name: classes["person"] for name, classes in scores.inputs.items()}
     assert {name: entry.ap50 for name, entry in found.items()} == {
         "visible": 0, "thermal": 1, "good": 1, "moved": 0,
@@ -71,7 +71,7 @@ def test_labels_of_a_detector_are_mapped_and_boxes_of_one_class_merged(data, tmp
     path = networks.constant(tmp_path / "c.onnx", {"o": rows}, shape=shape, metadata=metadata)
     (data / "set" / "labels" / "a.csv").write_text("label,x,y,w,h\nbus,36,26,8,8\n")
     (data / "set" / "labels" / "b.csv").write_text("label,x,y,w,h\nignore,30,20,20,20\n")
-    scores = judge_by_detection(Detector(path), list_pairs([data / "set"]), [])
+    scores = score_by_detection(Detector(path), list_pairs([data / "set"]), [])
     vehicle = scores.inputs["visible"]["vehicle"]
     assert (vehicle.objects, vehicle.ap50, vehicle.precision) == (1, 1, 1)
 
@@ -80,14 +80,14 @@ def test_a_detector_for_pairs_sees_each_pair_once(data, tmp_path):
     metadata = {"names": "['r', 'g', 'b', 'person']", "input": "pair", "conf": "0.02"}
     path = networks.colour_meter(tmp_path / "p.onnx", channels=4, metadata=metadata)
     methods = [FolderMethod.parse(str(data / "good"))]
-    scores = judge_by_detection(Detector(path), list_pairs([data / "set"]), methods)
+    scores = score_by_detection(Detector(path), list_pairs([data / "set"]), methods)
     assert list(scores.inputs) == ["pair"]
 
 
 def test_pictures_without_labels_are_refused(data, spot_finder):
     (data / "set" / "labels" / "b.csv").unlink()
     with pytest.raises(SourceError, match=r"no b.csv or b.txt"):
-        judge_by_detection(Detector(spot_finder), list_pairs([data / "set"]), [])
+        score_by_detection(Detector(spot_finder), list_pairs([data / "set"]), [])
 
 
 class TestCommand:

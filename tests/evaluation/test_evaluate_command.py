@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tyro
 
-from fusion_core.cli.evaluate import Evaluate
 from fusion_core.errors import UsageError
-from fusion_core.metrics import METRICS
+from fusion_lab.cli.evaluate import Evaluate
+from fusion_lab.metrics import METRICS
 
 
 @pytest.fixture

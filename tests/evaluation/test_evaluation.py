@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fusion_core.errors import EncodingError, SourceError, UsageError
-from fusion_core.evaluation import (
+from fusion_lab.evaluation import (
     DEFAULT_METRICS,
     Evaluation,
     FolderMethod,
@@ -21,7 +21,7 @@ from fusion_core.evaluation import (
     read_pair,
     write_json,
 )
-from fusion_core.metrics import HEADLINE, compute_all, to_gray
+from fusion_lab.metrics import HEADLINE, compute_all, to_gray
 
 
 def picture(seed, shape=(60, 80)):

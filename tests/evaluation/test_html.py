@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 
-from fusion_core.evaluation import baseline_methods, evaluate, list_pairs, write_html
-from fusion_core.evaluation.html import picture_order
-from fusion_core.evaluation.scoring import Evaluation, ImageScores, MethodScores
+from fusion_lab.evaluation import baseline_methods, evaluate, list_pairs, write_html
+from fusion_lab.evaluation.html import picture_order
+from fusion_lab.evaluation.scoring import Evaluation, ImageScores, MethodScores
 
 VOID = {"meta", "img"}
 

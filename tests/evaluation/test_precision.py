@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fusion_core.evaluation.precision import ClassTally, match
+from fusion_lab.evaluation.precision import ClassTally, match
 
 
 def boxes(*rows):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tyro
 
-from fusion_core.cli.evaluate import Evaluate
 from fusion_core.errors import SourceError, UsageError
+from fusion_lab.cli.evaluate import Evaluate
 
 
 def write_clip(folder, frames):

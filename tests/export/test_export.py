@@ -7,10 +7,10 @@ import torch
 
 from fusion_core.cli.main import main
 from fusion_core.errors import UsageError
-from fusion_core.export import export_network
 from fusion_core.models import Cues, create_model
 from fusion_core.models.m2pn import M2PN, M2PNConfig
 from fusion_core.models.mdaif import MdaIF, MdaIFConfig
+from fusion_lab.export import export_network
 
 HEIGHT, WIDTH = 64, 96
 TOLERANCE = 1e-4  # float32 sums in another order; a gray level is 4e-3

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fusion_core.errors import MemoryBankError
-from fusion_core.memory import MemoryBank, MemoryConfig, SnapshotKeeper, random_slots, retrieve
+from fusion_core.memory import MemoryBank, MemoryConfig, SnapshotManager, random_slots, retrieve
 
 WARM_UP = 200
 
@@ -364,15 +364,15 @@ def test_saves_and_statistics_from_other_threads_see_whole_states(tmp_path):
 def test_keeper_saves_at_the_end_and_restores_at_the_start(tmp_path):
     path = tmp_path / "deep" / "bank.safetensors"
     bank = busy_bank()
-    SnapshotKeeper(bank, path, 0).close()
+    SnapshotManager(bank, path, 0).close()
     other = new_bank()
-    assert SnapshotKeeper(other, path, 0).restore(forgive=False) == ()
+    assert SnapshotManager(other, path, 0).restore(reset_invalid=False) == ()
     assert torch.equal(other.slots, bank.slots)
 
 
 def test_keeper_without_a_file_restores_nothing_and_names_the_setting_on_save():
-    keeper = SnapshotKeeper(new_bank(), None, 0)
-    assert keeper.restore(forgive=False) == ()
+    keeper = SnapshotManager(new_bank(), None, 0)
+    assert keeper.restore(reset_invalid=False) == ()
     with pytest.raises(MemoryBankError, match=r"memory\.file is empty"):
         keeper.save()
     keeper.close()
@@ -382,8 +382,8 @@ def test_keeper_sets_an_unusable_snapshot_aside_only_when_asked(tmp_path):
     path = tmp_path / "bank.safetensors"
     path.write_bytes(b"torn")
     with pytest.raises(MemoryBankError):
-        SnapshotKeeper(new_bank(), path, 0).restore(forgive=False)
+        SnapshotManager(new_bank(), path, 0).restore(reset_invalid=False)
     assert path.read_bytes() == b"torn"
-    assert SnapshotKeeper(new_bank(), path, 0).restore(forgive=True) == ("memory_fresh",)
+    assert SnapshotManager(new_bank(), path, 0).restore(reset_invalid=True) == ("memory_fresh",)
     assert path.with_name("bank.safetensors.rejected").read_bytes() == b"torn"
     assert not path.exists()

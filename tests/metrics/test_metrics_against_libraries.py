@@ -13,7 +13,7 @@ from skimage.metrics import (
     structural_similarity,
 )
 
-from fusion_core.metrics import compute_all
+from fusion_lab.metrics import compute_all
 
 
 def texture(seed, shape=(70, 84)):

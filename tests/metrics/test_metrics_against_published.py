@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_core.metrics import compute_all
+from fusion_lab.metrics import compute_all
 
 DATA = Path(
     os.environ.get("FUSION_TEST_DATA", str(Path(__file__).resolve().parents[3] / "shared" / "data"))

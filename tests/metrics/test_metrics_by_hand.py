@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fusion_core.errors import EncodingError, UsageError
-from fusion_core.metrics import HEADLINE, METRICS, compute_all, select_metrics, to_gray
+from fusion_lab.metrics import HEADLINE, METRICS, compute_all, select_metrics, to_gray
 
 CHECKERBOARD = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
 CONSTANT = np.full((64, 64), 90, np.uint8)

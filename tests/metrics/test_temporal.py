@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fusion_core.errors import EncodingError
-from fusion_core.metrics import TemporalMeter
+from fusion_lab.metrics import TemporalMeter
 
 
 def world(seed, shape=(160, 260)):

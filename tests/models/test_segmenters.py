@@ -9,7 +9,7 @@ import torch
 from fusion_core.errors import WeightsError
 from fusion_core.models import Cues
 from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
-from fusion_core.models.segmenters import EmbeddedSegmenter, MaskAsGiven, SamSegmenter
+from fusion_core.models.segmenters import EmbeddedSegmenter, PassThroughSegmenter, SamSegmenter
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +156,6 @@ def test_embedded_segmenter_learns_to_follow_its_prompts():
 def test_a_mask_as_given_is_found_as_it_is():
     mask = torch.zeros(1, 1, 5, 8)
     mask[..., 2:, 4:] = 1
-    logits = MaskAsGiven(48, 2)(mask, mask, torch.randn(1, 2, 0, 48))
+    logits = PassThroughSegmenter(48, 2)(mask, mask, torch.randn(1, 2, 0, 48))
     assert logits.shape == (1, 2, 3, 4)
     assert torch.equal(logits > 0, (mask[..., ::2, ::2] > 0).expand(-1, 2, -1, -1))

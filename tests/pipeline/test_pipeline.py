@@ -188,7 +188,7 @@ class TestMemory:
         file = tmp_path / "bank.safetensors"
         file.write_bytes(b"torn")
         config = Config.from_dict({"memory": {"file": str(file)}, "device": "cpu"})
-        with Pipeline(config, forgive_memory=True) as pipeline:
+        with Pipeline(config, reset_invalid_memory=True) as pipeline:
             assert pipeline.status().health == ("memory_fresh",)
             aside = tmp_path / "bank.safetensors.rejected"
             assert aside.read_bytes() == b"torn"
@@ -216,7 +216,7 @@ class TestLive:
 
         pipeline.start(keep)
         for frame in frames:
-            pipeline.offer(frame)
+            pipeline.submit(frame)
             if frame.modality == "thermal":
                 self.settle(pipeline)
         assert done.wait(timeout_s), f"{len(results)} of {expected}"
@@ -250,7 +250,7 @@ class TestLive:
         with make() as pipeline:
             pipeline.start(lambda _: gate.wait(30))
             for frame in self.merged(stream(visible, 30, 2), stream(thermal, 30, 2)):
-                pipeline.offer(frame)
+                pipeline.submit(frame)
             gate.set()
             self.settle(pipeline)
             status = pipeline.status()
@@ -284,7 +284,7 @@ class TestLive:
         with make() as pipeline:
             pipeline.start(fail)
             for frame in self.merged(stream(visible, 10, 1), stream(thermal, 10, 1)):
-                pipeline.offer(frame)
+                pipeline.submit(frame)
                 self.settle(pipeline)
             status = pipeline.status()
         assert seen == list(range(10))
@@ -292,7 +292,7 @@ class TestLive:
 
     def test_rejected_messages_are_counted(self):
         with make() as pipeline:
-            pipeline.reject("thermal", "unknown_encoding")
+            pipeline.count_invalid("thermal", "unknown_encoding")
             assert pipeline.status().drops == {"unknown_encoding": 1}
 
 
@@ -314,7 +314,7 @@ class TestRegistration:
         # identical frames are what a closed shutter gives
         return make(registration={"refine": "on"}, thermal={"freeze_frames": 0})
 
-    def test_the_correction_is_reported_and_repeats(self):
+    def test_the_correction_is_reported_and_frozen_visible(self):
         runs = []
         for _ in range(2):
             pipeline = self.pipeline()

@@ -85,9 +85,9 @@ def test_a_failing_detector_never_ends_a_live_stream(tmp_path):
         arrived.clear()
         stamp = SECOND + index * SECOND // 10
         image = np.full((96, 128, 3), value, np.uint8)
-        pipeline.offer(Frame(stamp, "visible", image, "rgb8"))
+        pipeline.submit(Frame(stamp, "visible", image, "rgb8"))
         noise = np.random.default_rng(index).integers(-5, 6, (96, 128))
-        pipeline.offer(Frame(stamp, "thermal", (value + noise).astype(np.uint8), "mono8"))
+        pipeline.submit(Frame(stamp, "thermal", (value + noise).astype(np.uint8), "mono8"))
         assert arrived.wait(30)
 
     with make(path) as pipeline:
@@ -103,7 +103,7 @@ def test_a_detector_that_nobody_wants_rests(constant):
     with make(constant) as pipeline:
         counts = []
         for index, wanted in enumerate((True, False, True)):
-            pipeline.detect(wanted)
+            pipeline.enable_detection(wanted)
             stamp = SECOND + index * SECOND // 10
             pair = FramePair(stamp, visible(stamp, index), thermal(stamp, index), 0)
             counts.append(len(pipeline.step(pair).detections))

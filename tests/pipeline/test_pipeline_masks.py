@@ -13,7 +13,7 @@ from fusion_core.pipeline import Pipeline
 
 def make(**config):
     settings = {"device": "cpu", "threads": 1, "prior": "none", "model": "ctrlfuse"}
-    return Pipeline(Config.from_dict(settings | {"stability": 0.0} | config))
+    return Pipeline(Config.from_dict(settings | {"temporal_smoothing": 0.0} | config))
 
 
 def source(count=3):
@@ -78,8 +78,8 @@ def test_live_a_mask_that_does_not_fit_costs_only_itself():
     results = []
     with make(mask={"source": "none"}) as pipeline:
         pipeline._live = True
-        pipeline.offer_mask(square(shape=(50, 60)))
-        pipeline.reject_mask("mask of encoding 'rgb8': a mask is mono8")
+        pipeline.submit_mask(square(shape=(50, 60)))
+        pipeline.count_invalid_mask("mask of encoding 'rgb8': a mask is mono8")
         results = [pipeline.step(p) for p in pairs(pipeline)]
         status = pipeline.status()
     assert all("mask_rejected" in fused.health for fused in results)

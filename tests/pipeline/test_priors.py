@@ -104,7 +104,7 @@ def live(pipeline, frames):
     results = []
     pipeline.start(results.append)
     for frame in frames:
-        pipeline.offer(frame)
+        pipeline.submit(frame)
         if frame.modality == "thermal":
             end = time.monotonic() + 30
             while pipeline.status().fused < pipeline.status().pairs and time.monotonic() < end:
@@ -115,7 +115,7 @@ def live(pipeline, frames):
 def test_a_slow_provider_holds_up_no_live_frame(monkeypatch):
     """A provider that never answers while the stream runs: all frames are fused without it."""
     slow = SlowProvider(3600)
-    monkeypatch.setattr("fusion_core.pipeline.rooms.open_provider", lambda *_: slow)
+    monkeypatch.setattr("fusion_core.pipeline.builders.open_provider", lambda *_: slow)
     merged = sorted(
         (*stream(dark, 10, 6), *stream(thermal, 10, 6)),
         key=lambda f: (f.stamp_ns, f.modality != "visible"),
@@ -140,7 +140,7 @@ def test_a_broken_provider_shows_in_the_health_and_frames_go_on(monkeypatch):
         def assess(self, visible, thermal):
             raise RuntimeError("no memory left")
 
-    monkeypatch.setattr("fusion_core.pipeline.rooms.open_provider", lambda *_: Broken())
+    monkeypatch.setattr("fusion_core.pipeline.builders.open_provider", lambda *_: Broken())
     with make() as pipeline:
         source = ListSource(stream(visible, 10, 1), stream(thermal, 10, 1))
         results = list(pipeline.stream(source))
@@ -173,7 +173,7 @@ def told(**visible_kinds):
 
 @pytest.mark.parametrize(("haze", "model"), [(0.1, "m2pn-edge"), (0.9, "mdaif")])
 def test_model_auto_picks_by_the_prior_and_says_so(monkeypatch, haze, model):
-    monkeypatch.setattr("fusion_core.pipeline.rooms.open_provider", lambda *_: told(haze=haze))
+    monkeypatch.setattr("fusion_core.pipeline.builders.open_provider", lambda *_: told(haze=haze))
     with make(model="auto") as pipeline:
         source = ListSource(stream(visible, 10, 1), stream(thermal, 10, 1))
         results = list(pipeline.stream(source))

@@ -6,7 +6,7 @@ import pytest
 
 from fusion_core.errors import UsageError
 from fusion_core.priors.kinds import KINDS, THERMAL_KINDS, VISIBLE_KINDS
-from fusion_core.training.degradations import ORDER, Degrader, sample_mixture
+from fusion_lab.training.degradations import ORDER, Degrader, sample_mixture
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from fusion_core.priors.checkpoint import SHIPPED, load_prior, save_prior
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.priors.inputs import CROP, CROPS, STATISTICS, make_inputs
 from fusion_core.priors.network import PriorNet
-from fusion_core.training.degradations import Degrader
+from fusion_lab.training.degradations import Degrader
 
 
 def noise(seed, *shape):
@@ -99,7 +99,7 @@ def provider():
 @pytest.fixture(scope="module")
 def day():
     """A clear day of a synthetic world that was not trained on."""
-    from fusion_core.source.synthetic import SyntheticScene
+    from fusion_lab.synthetic import SyntheticScene
 
     url = "synthetic://day?seed=77&seconds=0.1&registered=1"
     frames = {frame.modality: frame for frame in SyntheticScene.from_url(url).frames()}

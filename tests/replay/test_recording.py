@@ -57,7 +57,7 @@ def test_a_scene_through_a_bag_gives_the_same_pixels(tmp_path):
 
 def test_the_shipped_rig_is_that_of_the_synthetic_scenes():
     from fusion_core.registration import Rig
-    from fusion_core.source.synthetic import SyntheticScene
+    from fusion_lab.synthetic import SyntheticScene
 
     shipped = Rig.load(Path(__file__).parents[2] / "calibration" / "synthetic.yaml")
     scene = Rig.from_mapping(SyntheticScene.from_url("synthetic://street").rig())

@@ -82,7 +82,7 @@ def test_parameters_are_the_configuration(start):
     for name, message in zip(expected, answer.values, strict=True):
         assert getattr(message, kinds[message.type]) == expected[name], name
     request = DescribeParameters.Request(
-        names=["sync.slack_ms", "threads", "sync.master", "autostart"]
+        names=["sync.max_skew_ms", "threads", "sync.master", "autostart"]
     )
     slack, threads, master, autostart = node.call(
         DescribeParameters, "describe_parameters", request
@@ -97,7 +97,7 @@ def test_parameters_are_the_configuration(start):
 
 def test_bad_values_are_refused_and_good_ones_wait_for_configuring(start):
     node = start(autostart=False)
-    assert not set_parameter(node, "sync.slack_ms", 5000.0).successful
+    assert not set_parameter(node, "sync.max_skew_ms", 5000.0).successful
     refused = set_parameter(node, "sync.master", "sonar")
     assert not refused.successful
     assert "'visible' or 'thermal'" in refused.reason
@@ -111,7 +111,7 @@ def test_bad_values_are_refused_and_good_ones_wait_for_configuring(start):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("sync.slack_ms", 5000.0, "sync.slack_ms = 5000.0"),
+        ("sync.max_skew_ms", 5000.0, "sync.max_skew_ms = 5000.0"),
         ("sync.slak_ms", 5.0, "unknown key 'sync.slak_ms'"),
         ("model", "m3pn", "m3pn"),
         ("calibration", "/nowhere/rig.yaml", "/nowhere/rig.yaml"),

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fusion_core.errors import UsageError
-from fusion_core.source.synthetic import SyntheticScene
 from fusion_core.types import Frame
+from fusion_lab.synthetic import SyntheticScene
 
 
 def _pair(url: str) -> tuple[Frame, Frame]:
@@ -213,13 +213,13 @@ def test_degradations_look_like_their_names(day, smoke):
     ],
 )  # fmt: skip
 def test_single_scenes_name_their_degradation(name, label):
-    from fusion_core.source.synthetic.timeline import conditions_at
+    from fusion_lab.synthetic.timeline import conditions_at
 
     assert conditions_at(name, 0.0, 1.0).labels() == {label: 1.0}
 
 
 def test_street_goes_through_its_episodes_without_a_jump():
-    from fusion_core.source.synthetic.timeline import conditions_at
+    from fusion_lab.synthetic.timeline import conditions_at
 
     moments = [conditions_at("street", index / 30, 12.0) for index in range(360)]
     kinds = [max(moment.labels(), key=moment.labels().get) for moment in moments]

@@ -157,7 +157,7 @@ def test_strong_jitter_keeps_pairs_within_slack_or_reuse():
     rng = random.Random(3)
     visible = sorted(100 / 3 * i + rng.uniform(0, 40) for i in range(300))
     thermal = sorted(1000 / 9 * i + rng.uniform(0, 40) for i in range(90))
-    synchronizer = Synchronizer(SyncConfig(reuse_ms=200))
+    synchronizer = Synchronizer(SyncConfig(max_age_ms=200))
     pairs = run(synchronizer, merged(visible, thermal))
     assert_accounted(synchronizer)
     assert all(-200 * MS <= p.skew_ns <= 25 * MS for p in pairs if p.thermal is not None)
@@ -195,14 +195,14 @@ def delivered_late(visible, thermal, delay_ms=400):
 def test_after_a_loss_pairing_falls_back_into_step_when_partners_are_waiting():
     # The partners that follow are at hand already; taking the next one each time would never end.
     times = [1000 / 60 * i for i in range(60)]
-    synchronizer = Synchronizer(SyncConfig(reuse_ms=500))
+    synchronizer = Synchronizer(SyncConfig(max_age_ms=500))
     pairs = run(synchronizer, delivered_late(times, times[:10] + times[11:]))
     assert [p.skew_ns for p in pairs[12:]] == [0] * 48
 
 
 def test_jitter_does_not_reuse_a_frame_that_is_hardly_nearer():
     # For 33 the used frame of 15 is 18 away, the fresh one of 53 is 20 away.
-    synchronizer = Synchronizer(SyncConfig(reuse_ms=500))
+    synchronizer = Synchronizer(SyncConfig(max_age_ms=500))
     pairs = run(synchronizer, delivered_late([0, 33], [15, 53]))
     assert [(p.thermal.sequence, p.reused) for p in pairs] == [(0, False), (1, False)]
 
@@ -269,7 +269,7 @@ def test_thermal_gap_of_two_seconds_skip():
 
 
 def test_a_dead_partner_is_not_waited_for():
-    synchronizer = Synchronizer(SyncConfig(reuse_ms=100, wait_ms=50))
+    synchronizer = Synchronizer(SyncConfig(max_age_ms=100, wait_ms=50))
     run(synchronizer, merged([0, 33, 66], [0, 33, 66]))
     delays = []
     for i in range(3, 30):
@@ -308,7 +308,7 @@ def test_silent_master_with_skip_counts_no_partner():
 
 def test_a_master_that_is_delivered_late_is_not_silent():
     times = [33 * i for i in range(60)]
-    synchronizer = Synchronizer(SyncConfig(reuse_ms=500))
+    synchronizer = Synchronizer(SyncConfig(max_age_ms=500))
     pairs = run(synchronizer, delivered_late(times, times))
     assert [p.skew_ns for p in pairs] == [0] * 60
 
@@ -394,7 +394,7 @@ def test_clocks_an_hour_apart_give_one_sided_pairs_in_order():
 
 
 def test_buffers_are_bounded():
-    synchronizer = Synchronizer(SyncConfig(wait_ms=1000, reuse_ms=5000), capacity=4)
+    synchronizer = Synchronizer(SyncConfig(wait_ms=1000, max_age_ms=5000), capacity=4)
     for i in range(10):
         synchronizer.push(frame("visible", i))
     assert synchronizer.pending["visible"] == 4
@@ -402,7 +402,7 @@ def test_buffers_are_bounded():
 
 
 def test_master_frame_older_than_the_output_is_too_old():
-    synchronizer = Synchronizer(SyncConfig(reuse_ms=0, wait_ms=0))
+    synchronizer = Synchronizer(SyncConfig(max_age_ms=0, wait_ms=0))
     for t in (0, 33, 66, 99):
         synchronizer.push(frame("thermal", t))  # silence: thermal drives
     synchronizer.push(frame("visible", 50))
@@ -431,8 +431,8 @@ EVENTS = st.lists(
 CONFIGS = st.builds(
     SyncConfig,
     master=st.sampled_from(["visible", "thermal"]),
-    slack_ms=st.sampled_from([0.0, 5.0, 25.0, 100.0]),
-    reuse_ms=st.sampled_from([0.0, 150.0]),
+    max_skew_ms=st.sampled_from([0.0, 5.0, 25.0, 100.0]),
+    max_age_ms=st.sampled_from([0.0, 150.0]),
     wait_ms=st.sampled_from([0.0, 50.0, 1000.0]),
     visible_offset_ms=st.sampled_from([0.0, -40.0]),
     on_missing_thermal=st.sampled_from(["hold", "visible_only", "skip"]),
@@ -460,7 +460,7 @@ def test_every_frame_is_accounted_for_once(config, events, capacity):
         assert sides
         first_uses.update(f.sequence for f in sides)
         if len(sides) == 2 and not any(h.endswith("_held") for h in pair.health):
-            late, early = max(config.slack_ms, config.reuse_ms) * MS, config.slack_ms * MS
+            late, early = max(config.max_skew_ms, config.max_age_ms) * MS, config.max_skew_ms * MS
             master_minus_partner = pair.skew_ns * (1 if config.master == "thermal" else -1)
             assert -early <= master_minus_partner <= late
     assert len(first_uses) == sum(synchronizer.used.values())

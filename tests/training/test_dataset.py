@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from fusion_core.errors import SourceError
-from fusion_core.training.augment import Augmentation, augment_pair
-from fusion_core.training.dataset import load_pairs, make_batch, split_by_scene, whole_pair
-from fusion_core.training.losses import saliency
+from fusion_lab.training.augment import Augmentation, augment_pair
+from fusion_lab.training.dataset import load_pairs, make_batch, split_by_scene, whole_pair
+from fusion_lab.training.losses import saliency
 
 PLAIN = Augmentation(scale=(1, 1), flip=0, dark=0, veil=0, tone=0, thermal_tone=0)
 WILD = Augmentation(scale=(0.5, 1), flip=1, dark=0.5, veil=0.5, tone=1, thermal_tone=1)

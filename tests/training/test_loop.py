@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 
 from fusion_core.errors import UsageError, WeightsError
 from fusion_core.models import create_model, load_model, save_weights
-from fusion_core.training import FusionTrainer, Place, load_pairs, load_recipe
-from fusion_core.training.discriminator import Discriminator
-from fusion_core.training.loop import cosine_rate, update_average
+from fusion_lab.training import FusionTrainer, Place, load_pairs, load_recipe
+from fusion_lab.training.discriminator import Discriminator
+from fusion_lab.training.loop import cosine_rate, update_average
 
 SMALL = dataclasses.replace(
     load_recipe("m2pn-edge", steps=6), batch=2, crop=32, warmup=2, save_every=3, validate_every=6

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from fusion_core.training import losses
+from fusion_lab.training import losses
 
 
 @pytest.fixture

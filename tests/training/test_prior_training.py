@@ -7,12 +7,12 @@ import torch
 
 from fusion_core.errors import SourceError
 from fusion_core.priors.kinds import THERMAL_KINDS, VISIBLE_KINDS
-from fusion_core.training.degradations import testset
-from fusion_core.training.priors import PriorRecipe, train_prior
-from fusion_core.training.priors.bases import Base, load_bases, native, synthetic_bases
-from fusion_core.training.priors.loop import platt, split
-from fusion_core.training.priors.samples import degrade, make_samples, stack
-from fusion_core.training.priors.scores import average_precision, calibration_error, confusion
+from fusion_lab.training.degradations import testset
+from fusion_lab.training.priors import PriorRecipe, train_prior
+from fusion_lab.training.priors.bases import Base, load_bases, native, synthetic_bases
+from fusion_lab.training.priors.loop import platt, split
+from fusion_lab.training.priors.samples import degrade, make_samples, stack
+from fusion_lab.training.priors.scores import average_precision, calibration_error, confusion
 
 
 @pytest.fixture

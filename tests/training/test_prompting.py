@@ -10,18 +10,18 @@ from safetensors.torch import load_file
 
 from fusion_core.errors import ConfigError, SourceError, UsageError
 from fusion_core.models import FuserOutput, create_model, load_model
-from fusion_core.training import Place
-from fusion_core.training.augment import Augmentation
-from fusion_core.training.dataset import Batch
-from fusion_core.training.prompting import PromptTrainer, load_masked, load_prompt_recipe
-from fusion_core.training.prompting.data import PromptBatch, make_prompt_batch
-from fusion_core.training.prompting.loss import (
+from fusion_lab.training import Place
+from fusion_lab.training.augment import Augmentation
+from fusion_lab.training.dataset import Batch
+from fusion_lab.training.prompting import PromptTrainer, load_masked, load_prompt_recipe
+from fusion_lab.training.prompting.data import PromptBatch, make_prompt_batch
+from fusion_lab.training.prompting.loss import (
     PromptWeights,
     emphasis_loss,
     prompt_objective,
     segmentation_loss,
 )
-from fusion_core.training.prompting.masks import (
+from fusion_lab.training.prompting.masks import (
     Spoiling,
     boxed,
     dilated,

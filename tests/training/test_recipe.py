@@ -5,13 +5,13 @@ import torch
 
 from fusion_core.errors import ConfigError, UsageError
 from fusion_core.models import FuserOutput, create_model, list_models
-from fusion_core.training import load_recipe
-from fusion_core.training.ablation import ABLATIONS, build_network
-from fusion_core.training.dataset import Batch
-from fusion_core.training.objective import objective
-from fusion_core.training.prompting import load_prompt_recipe
-from fusion_core.training.recipe import LossWeights
-from fusion_core.training.restoring import load_restoring_recipe
+from fusion_lab.training import load_recipe
+from fusion_lab.training.ablation import ABLATIONS, build_network
+from fusion_lab.training.dataset import Batch
+from fusion_lab.training.objective import objective
+from fusion_lab.training.prompting import load_prompt_recipe
+from fusion_lab.training.recipe import LossWeights
+from fusion_lab.training.restoring import load_restoring_recipe
 
 LOADERS = {
     "m2pn": load_recipe,

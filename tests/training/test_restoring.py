@@ -11,16 +11,16 @@ from fusion_core.errors import ConfigError, SourceError, UsageError
 from fusion_core.models import Cues, load_model
 from fusion_core.models.mdaif import SMALL
 from fusion_core.priors.embedded import EmbeddedProvider
-from fusion_core.training import Place
-from fusion_core.training.degradations import sample_mixture
-from fusion_core.training.restoring import (
+from fusion_lab.training import Place
+from fusion_lab.training.degradations import sample_mixture
+from fusion_lab.training.restoring import (
     RestoringTrainer,
     load_pictures,
     load_restoring_recipe,
 )
-from fusion_core.training.restoring.objective import weather_loss
-from fusion_core.training.restoring.pool import Harm, Pool, degrade, to_batch
-from fusion_core.training.restoring.restorer import Restorer
+from fusion_lab.training.restoring.objective import weather_loss
+from fusion_lab.training.restoring.pool import Harm, Pool, degrade, to_batch
+from fusion_lab.training.restoring.restorer import Restorer
 
 TINY = {
     "widths": (8, 8, 16, 16),

@@ -3,9 +3,9 @@ import json
 import pytest
 import tyro
 
-from fusion_core.cli.train import Train
 from fusion_core.errors import SourceError, UsageError
 from fusion_core.models import load_model
+from fusion_lab.cli.train import Train
 
 
 def command(folder, out, *more):

@@ -1,7 +1,7 @@
 """Networks that find what prompts describe, behind one protocol."""
 
 from fusion_core.models.segmenters.embedded import EmbeddedSegmenter
-from fusion_core.models.segmenters.protocol import MaskAsGiven, Segmenter
+from fusion_core.models.segmenters.protocol import PassThroughSegmenter, Segmenter
 from fusion_core.models.segmenters.sam import SamSegmenter
 
-__all__ = ["EmbeddedSegmenter", "MaskAsGiven", "SamSegmenter", "Segmenter"]
+__all__ = ["EmbeddedSegmenter", "PassThroughSegmenter", "SamSegmenter", "Segmenter"]

@@ -25,7 +25,7 @@ class Segmenter(Protocol):
         """
 
 
-class MaskAsGiven:
+class PassThroughSegmenter:
     """Finds what was marked, nothing else: for what a segmenter is worth.
 
     Args:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from fusion_core.training.detector import Pool
-from fusion_core.training.detector.data import load_labelled
+from fusion_lab.training.detector import Pool
+from fusion_lab.training.detector.data import load_labelled
 
 
 @pytest.fixture(autouse=True)

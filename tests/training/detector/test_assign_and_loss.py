@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from fusion_core.training.detector.assign import Objects, assign
-from fusion_core.training.detector.loss import BOX_WEIGHT, detection_loss, pair_loss
-from fusion_core.training.detector.network import Predictions
+from fusion_lab.training.detector.assign import Objects, assign
+from fusion_lab.training.detector.loss import BOX_WEIGHT, detection_loss, pair_loss
+from fusion_lab.training.detector.network import Predictions
 
 NOTHING = torch.zeros(0, 4)
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from fusion_core.training.detector.boxes import complete_iou, corners, pairwise_iou
+from fusion_lab.training.detector.boxes import complete_iou, corners, pairwise_iou
 
 
 def test_convention_boxes_are_centre_and_size_and_corners_are_edges():

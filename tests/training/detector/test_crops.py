@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from fusion_core.training.detector.assign import Objects
-from fusion_core.training.detector.crops import (
+from fusion_lab.training.detector.assign import Objects
+from fusion_lab.training.detector.crops import (
     Sampling,
     draw_picture,
     make_batch,
     spoil,
     to_objects,
 )
-from fusion_core.training.detector.data import LabelledPair
-from fusion_core.training.detector.degrade import THERMAL, VISIBLE, degrade
-from fusion_core.training.detector.labels import IGNORE, PERSON, Labels
-from fusion_core.training.detector.pool import Pool
+from fusion_lab.training.detector.data import LabelledPair
+from fusion_lab.training.detector.degrade import THERMAL, VISIBLE, degrade
+from fusion_lab.training.detector.labels import IGNORE, PERSON, Labels
+from fusion_lab.training.detector.pool import Pool
 
 PLAIN = Sampling(size=128, fitted=(128, 160), scale=(0.5, 1.6), mosaic=0, shift=0, blind=0)
 

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 
 from fusion_core.errors import SourceError
-from fusion_core.source.synthetic import SyntheticScene
-from fusion_core.training.detector.data import load_labelled
-from fusion_core.training.detector.labels import IGNORE, load_labels
-from fusion_core.training.detector.rendered import render_scene
+from fusion_lab.synthetic import SyntheticScene
+from fusion_lab.training.detector.data import load_labelled
+from fusion_lab.training.detector.labels import IGNORE, load_labels
+from fusion_lab.training.detector.rendered import render_scene
 
 
 def test_convention_labels_are_left_top_width_height_and_three_classes(tmp_path, write_labels):

@@ -8,15 +8,15 @@ import torch
 from safetensors import safe_open
 
 from fusion_core.errors import UsageError
-from fusion_core.training.detector import DetectorRecipe, DetectorTrainer
-from fusion_core.training.detector.assign import Objects
-from fusion_core.training.detector.boxes import corners, pairwise_iou
-from fusion_core.training.detector.crops import Sampling, make_batch
-from fusion_core.training.detector.export import export_onnx
-from fusion_core.training.detector.loop import learning_rate
-from fusion_core.training.detector.loss import pair_loss
-from fusion_core.training.detector.network import PairNano
-from fusion_core.training.loop import Place
+from fusion_lab.training.detector import DetectorRecipe, DetectorTrainer
+from fusion_lab.training.detector.assign import Objects
+from fusion_lab.training.detector.boxes import corners, pairwise_iou
+from fusion_lab.training.detector.crops import Sampling, make_batch
+from fusion_lab.training.detector.export import export_onnx
+from fusion_lab.training.detector.loop import learning_rate
+from fusion_lab.training.detector.loss import pair_loss
+from fusion_lab.training.detector.network import PairNano
+from fusion_lab.training.loop import Place
 
 SMALL = DetectorRecipe(
     steps=4,
@@ -41,7 +41,7 @@ def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, pool, monkeypa
         def monotonic():
             return 0.0
 
-    monkeypatch.setattr("fusion_core.training.loop.time", Clock)
+    monkeypatch.setattr("fusion_lab.training.loop.time", Clock)
     DetectorTrainer(SMALL, pool, Place(tmp_path / "whole")).run()
     broken = DetectorTrainer(SMALL, pool, Place(tmp_path / "broken"))
     left = iter(range(2))

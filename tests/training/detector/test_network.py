@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fusion_core.training.detector.network import STRIDES, PairNano, Predictions
+from fusion_lab.training.detector.network import STRIDES, PairNano, Predictions
 
 
 def test_shapes_ranges_and_size():

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from fusion_core.errors import WeightsError
-from fusion_core.training.detector.network import KINDS, PairNano
-from fusion_core.training.detector.pretrained import draw_back, load_yolox
-from fusion_core.training.detector.yolox import YoloxNano
+from fusion_lab.training.detector.network import KINDS, PairNano
+from fusion_lab.training.detector.pretrained import draw_back, load_yolox
+from fusion_lab.training.detector.yolox import YoloxNano
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")

@@ -1,8 +1,8 @@
 import pytest
 import tyro
 
-from fusion_core.cli.train import Train
 from fusion_core.errors import SourceError, UsageError
+from fusion_lab.cli.train import Train
 
 
 def command(folder, out, *more):

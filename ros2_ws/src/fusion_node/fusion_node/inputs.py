@@ -21,19 +21,19 @@ _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 _TOPICS: Mapping[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
 
 
-class FrameTaker(Protocol):
+class FrameReceiver(Protocol):
     """Where frames and masks go: the pipeline."""
 
-    def offer(self, frame: Frame) -> None:
+    def submit(self, frame: Frame) -> None:
         """Take one frame."""
 
-    def reject(self, modality: Modality, cause: str) -> None:
+    def count_invalid(self, modality: Modality, cause: str) -> None:
         """Count a message that could not become a frame."""
 
-    def offer_mask(self, mask: UInt8Image) -> None:
+    def submit_mask(self, mask: UInt8Image) -> None:
         """Take one mask."""
 
-    def reject_mask(self, reason: str) -> None:
+    def count_invalid_mask(self, reason: str) -> None:
         """Count a message that could not become a mask."""
 
 
@@ -43,7 +43,7 @@ class Inputs:
     Args:
         node: The node that subscribes.
         transport: ``raw`` or ``compressed``.
-        taker: Gets the frames and masks.
+        receiver: Gets the frames and masks.
         wanted: Asked before each image is decoded; False passes it over.
         on_mismatch: Called with topic and explanation on an incompatible quality of service.
     """
@@ -52,12 +52,12 @@ class Inputs:
         self,
         node: Node,
         transport: str,
-        taker: FrameTaker,
+        receiver: FrameReceiver,
         wanted: Callable[[], bool],
         on_mismatch: MismatchHandler,
     ) -> None:
         self._node = node
-        self._taker = taker
+        self._receiver = receiver
         self._wanted = wanted
         self._on_mismatch = on_mismatch
         self._infos: dict[Modality, CameraInfo] = {}
@@ -124,18 +124,18 @@ class Inputs:
             self._reject(modality, "bad_message", f"{type(error).__name__}: {error}")
         else:
             self._sizes[modality] = (frame.image.shape[1], frame.image.shape[0])
-            self._taker.offer(frame)
+            self._receiver.submit(frame)
 
     def _on_mask(self, message: Image) -> None:
         try:
-            self._taker.offer_mask(mask_from_message(message))
+            self._receiver.submit_mask(mask_from_message(message))
         except EncodingError as error:
-            self._taker.reject_mask(str(error))
+            self._receiver.count_invalid_mask(str(error))
         except Exception as error:  # noqa: BLE001 - no message may end the node
-            self._taker.reject_mask(f"{type(error).__name__}: {error}")
+            self._receiver.count_invalid_mask(f"{type(error).__name__}: {error}")
 
     def _reject(self, modality: Modality, cause: str, reason: str) -> None:
-        self._taker.reject(modality, cause)
+        self._receiver.count_invalid(modality, cause)
         if reason not in self._warned:
             self._warned.add(reason)
             self._node.get_logger().warning(f"{modality} image dropped: {reason}")

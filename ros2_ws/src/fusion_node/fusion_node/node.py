@@ -89,7 +89,7 @@ class FusionNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and the memory bank, warm up, and announce the outputs."""
         try:
-            pipeline = Pipeline(self._core.config(), forgive_memory=True)
+            pipeline = Pipeline(self._core.config(), reset_invalid_memory=True)
             pipeline.warm_up()
         except Exception as error:  # noqa: BLE001 - rclpy would swallow it without a word
             known = isinstance(error, FusionError)
@@ -162,7 +162,7 @@ class FusionNode(LifecycleNode):
         outputs, pipeline = self._outputs, self._pipeline
         if outputs is None or pipeline is None or not self._enabled:
             return False
-        pipeline.detect(outputs.wants_detections())
+        pipeline.enable_detection(outputs.wants_detections())
         return outputs.wanted()
 
     def _on_fused(self, fused: FusedFrame) -> None:

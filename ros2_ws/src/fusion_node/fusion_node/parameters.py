@@ -20,7 +20,7 @@ from rclpy.parameter import Parameter
 
 from fusion_core.config import Config
 from fusion_core.errors import ConfigError
-from fusion_core.runtime.words import as_word
+from fusion_core.runtime.on_off import on_off_text
 
 Value = bool | int | float | str
 _OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")
@@ -151,9 +151,9 @@ class CoreParameters:
         if given is not None:
             self._node.undeclare_parameter(setting.name)
             if isinstance(setting.default, float) and type(given) is int:
-                given = float(given)  # "sync.slack_ms:=25" means 25.0
+                given = float(given)  # "sync.max_skew_ms:=25" means 25.0
             if isinstance(setting.default, str):
-                given = as_word(given)  # "registration.refine:=on" arrives as true
+                given = on_off_text(given)  # "registration.refine:=on" arrives as true
             if not _accepted(setting, given):
                 self._refused[setting.name] = given
                 given = None

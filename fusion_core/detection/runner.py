@@ -1,0 +1,120 @@
+"""Detection as a stage of the pipeline: detector, tracks, temperatures, counters."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from fusion_core.detection.detector import Detector
+from fusion_core.detection.settings import DetectionConfig
+from fusion_core.detection.tracking import UNSURE, Tracker
+from fusion_core.errors import UsageError
+from fusion_core.types import AlignedPair, Box, Detection, UInt8Image
+
+_log = logging.getLogger(__name__)
+FAILED = "detector_failed"
+
+
+class DetectionRunner:
+    """Find and follow objects in each frame; what fails costs the frame its detections only.
+
+    Args:
+        detector: The detector.
+        config: What to take from it.
+
+    Raises:
+        UsageError: A label to keep is not one of the detector's.
+
+    Attributes:
+        active: Whether to look at all; a caller whose results nobody wants may switch it off.
+    """
+
+    def __init__(self, detector: Detector, config: DetectionConfig) -> None:
+        self.active = True
+        self._detector = detector
+        self._threshold = config.score_threshold or detector.card.conf
+        self._iou = config.iou_threshold
+        self._labels = _labels(config.labels, detector)
+        self._tracker = Tracker(self._threshold, config.track_keep_s) if config.track else None
+        self._counts: Counter[str] = Counter()
+        self._failures = 0
+        self._last_error = ""
+
+    def run(
+        self, image: UInt8Image, aligned: AlignedPair
+    ) -> tuple[tuple[Detection, ...], tuple[str, ...]]:
+        """Return the objects of one frame, and the conditions that held.
+
+        Args:
+            image: ``HxWx3`` uint8 RGB, the fused picture.
+            aligned: The pair that it was fused from.
+        """
+        if not self.active:
+            return (), ()
+        try:
+            found = self._find(image, aligned)
+        except Exception as error:  # noqa: BLE001 - the fused picture is worth having without boxes
+            self._survive(f"{type(error).__name__}: {error}")
+            return (), (FAILED,)
+        self._counts.update(detection.label for detection in found)
+        return found, ()
+
+    def status(self) -> dict[str, Any]:
+        """Return the detector, and detections, tracked objects and failures so far."""
+        return {
+            **self._detector.about,
+            "detections": dict(self._counts),
+            "objects": dict(self._tracker.objects) if self._tracker else {},
+            "failures": self._failures,
+            "last_error": self._last_error,
+        }
+
+    def _find(self, image: UInt8Image, aligned: AlignedPair) -> tuple[Detection, ...]:
+        least = self._threshold * (UNSURE if self._tracker else 1.0)
+        found: Sequence[Detection] = self._detector.detect(
+            image, aligned, score=least, iou=self._iou
+        )
+        if self._labels:
+            found = [detection for detection in found if detection.label in self._labels]
+        if self._tracker:
+            found = self._tracker.update(aligned.stamp_ns, found)
+        return tuple(
+            replace(detection, temperature=mean_temperature(aligned, detection.box))
+            for detection in found
+        )
+
+    def _survive(self, message: str) -> None:
+        if message != self._last_error:
+            _log.warning("a frame goes without detections: %s", message)
+        self._last_error = message
+        self._failures += 1
+
+
+def mean_temperature(aligned: AlignedPair, box: Box) -> float | None:
+    """Return the mean temperature in degrees Celsius of the pixels whose middle lies in a box.
+
+    None when the thermal camera does not measure, or does not see any of the box.
+    """
+    if aligned.temperature is None:
+        return None
+    x, y, width, height = box
+    columns = slice(math.ceil(x - 0.5), math.ceil(x + width - 0.5))
+    rows = slice(math.ceil(y - 0.5), math.ceil(y + height - 0.5))
+    seen = aligned.temperature[rows, columns][aligned.valid[rows, columns]]
+    return float(seen.mean()) if seen.size else None
+
+
+def _labels(text: str, detector: Detector) -> frozenset[str]:
+    """Return the labels listed, separated by commas."""
+    labels = frozenset(part.strip() for part in text.split(",") if part.strip())
+    unknown = sorted(labels - set(detector.labels))
+    if unknown and detector.labels:
+        raise UsageError(
+            f"detection.labels: {unknown[0]!r} is no class of {detector.path}; it knows "
+            f"{', '.join(detector.labels[:20])}"
+        )
+    return labels

@@ -1,0 +1,57 @@
+"""Temporal temporal_smoothing: average out noise and flicker where nothing moves."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from fusion_core.types import FloatImage
+
+# Motion is judged on means of 4x4 pixels, whose noise is a quarter of a pixel's.
+_CELL = 4
+# A mean that changes by ten of 256 gray levels or more is motion, and shown as it is.
+_MOTION = 10 / 255
+# After a longer gap the previous picture says nothing about this one.
+_GAP_NS = 500_000_000
+
+
+class TemporalSmoother:
+    """Motion-adaptive recursive filter on the fused luma.
+
+    ``out = previous + w (now - previous)``, with ``w`` rising smoothly from ``1 - keep``, where the
+    picture stands still, to 1 where it moves. For white noise on a still picture the variance falls
+    to ``(1 - keep) / (1 + keep)`` of itself. The neighbours of what moves count as moving, so
+    nothing trails behind an edge.
+
+    Args:
+        keep: Share of the previous picture where nothing moves, in [0, 1).
+    """
+
+    def __init__(self, keep: float) -> None:
+        self._keep = keep
+        self._previous: FloatImage | None = None
+        self._stamp_ns = 0
+
+    def smooth(self, luma: FloatImage, stamp_ns: int) -> FloatImage:
+        """Return the next picture, ``HxW`` float32; a jump in time or size starts anew.
+
+        Args:
+            luma: ``HxW`` float32 in [0, 1].
+            stamp_ns: Its capture time.
+        """
+        previous, gap_ns = self._previous, stamp_ns - self._stamp_ns
+        if previous is not None and previous.shape == luma.shape and 0 < gap_ns <= _GAP_NS:
+            change = np.asarray(cv2.subtract(luma, previous), np.float32)
+            cv2.multiply(change, self._weight(change), dst=change)
+            luma = np.asarray(cv2.add(previous, change), np.float32)
+        self._previous, self._stamp_ns = luma, stamp_ns
+        return luma
+
+    def _weight(self, change: FloatImage) -> FloatImage:
+        height, width = change.shape
+        size = (max(1, width // _CELL), max(1, height // _CELL))
+        moved = np.abs(cv2.resize(change, size, interpolation=cv2.INTER_AREA)) / _MOTION
+        moved = np.minimum(cv2.dilate(moved, np.ones((3, 3), np.uint8)), 1)
+        still = (1 - moved) ** 2 * (1 + 2 * moved)
+        weight = (1 - self._keep * still).astype(np.float32)
+        return np.asarray(cv2.resize(weight, (width, height)), np.float32)

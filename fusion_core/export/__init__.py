@@ -1,5 +1,0 @@
-"""Fusion networks for other run times."""
-
-from fusion_core.export.network import Exported, export_network
-
-__all__ = ["Exported", "export_network"]

@@ -1,0 +1,137 @@
+"""The mask in force: given live, from disk, or made from the frame."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusion_core.errors import MaskError
+from fusion_core.masks.files import MaskFiles
+from fusion_core.masks.regions import fill_boxes, hot_regions
+from fusion_core.masks.settings import MaskConfig
+from fusion_core.types import AlignedPair, Detection, FloatImage, Frame, UInt8Image
+
+_log = logging.getLogger(__name__)
+REJECTED = "mask_rejected"
+# Detections of a frame longer ago say nothing about this one.
+_DETECTIONS_NS = 500_000_000
+
+
+class MaskProvider:
+    """Answers for each frame what in it is marked.
+
+    A mask that was given live and still counts comes first, then the file or folder, then the
+    source of the settings.
+
+    Args:
+        config: Settings.
+
+    Raises:
+        MaskError: The file or folder is missing, or holds no masks.
+    """
+
+    def __init__(self, config: MaskConfig) -> None:
+        self._config = config
+        self._labels = frozenset(part.strip() for part in config.labels.split(",") if part.strip())
+        self._files = MaskFiles(Path(config.file)) if config.file else None
+        self._given: tuple[FloatImage, float] | None = None
+        self._found: tuple[tuple[Detection, ...], int] = ((), 0)
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._problem = ""
+
+    @property
+    def uses_detections(self) -> bool:
+        """Whether detections can become a mask."""
+        return self._config.source == "detector" and self._files is None
+
+    def set_mask(self, mask: UInt8Image) -> None:
+        """Take a mask, from any thread: ``HxW`` uint8, every value but zero marks."""
+        marked = (mask > 0).astype(np.float32)
+        with self._lock:
+            self._given = marked, time.monotonic()
+            self._counts["given"] += 1
+
+    def count_invalid(self, reason: str) -> None:
+        """Count a mask that cannot be used, and say why once."""
+        with self._lock:
+            self._counts["rejected"] += 1
+            known, self._problem = self._problem, reason
+        if reason != known:
+            _log.warning("mask not used: %s", reason)
+
+    def set_detections(self, detections: Sequence[Detection], stamp_ns: int) -> None:
+        """Remember what the detector found in a frame; it marks the next one."""
+        self._found = tuple(detections), stamp_ns
+
+    def mask_for(
+        self, aligned: AlignedPair, frame: Frame | None, *, live: bool
+    ) -> tuple[FloatImage | None, tuple[str, ...]]:
+        """Return the mask of a frame, ``HxW`` in [0, 1] or None, and the conditions that hold.
+
+        Args:
+            aligned: The pair that is fused.
+            frame: Its visible frame as it came in; without one nothing is marked.
+            live: A mask that does not fit is reported and left out, not raised.
+
+        Raises:
+            MaskError: A mask from disk cannot be read or does not fit, and the run is not live.
+        """
+        if frame is None or aligned.visible is None:
+            return None, ()
+        height, width = aligned.visible.shape[:2]
+        try:
+            mask = self._chosen(aligned, frame)
+            if mask is not None and mask.shape != (height, width):
+                raise MaskError(
+                    f"mask of {mask.shape[1]}x{mask.shape[0]} for a visible image of "
+                    f"{width}x{height}: a mask lies on the visible image's grid"
+                )
+        except MaskError as error:
+            if not live:
+                raise
+            self.count_invalid(str(error))
+            return None, (REJECTED,)
+        with self._lock:
+            self._counts["frames"] += mask is not None and bool(mask.any())
+        return mask, ()
+
+    def status(self) -> dict[str, Any]:
+        """Return the source, and counts: frames with something marked, masks given, rejected."""
+        with self._lock:
+            counts = {name: self._counts[name] for name in ("frames", "given", "rejected")}
+            source = self._config.file or self._config.source
+            return {"source": source, **counts, "problem": self._problem}
+
+    def _chosen(self, aligned: AlignedPair, frame: Frame) -> FloatImage | None:
+        if (given := self._in_force()) is not None:
+            return given
+        if self._files is not None:
+            return self._files.mask_for(frame)
+        if self._config.source == "saliency" and aligned.thermal is not None:
+            return hot_regions(aligned.thermal)
+        if self._config.source == "detector":
+            return self._detected(aligned)
+        return None
+
+    def _in_force(self) -> FloatImage | None:
+        with self._lock:
+            if self._given is None:
+                return None
+            mask, since = self._given
+            hold_s = self._config.hold_s
+            return mask if not hold_s or time.monotonic() - since <= hold_s else None
+
+    def _detected(self, aligned: AlignedPair) -> FloatImage | None:
+        detections, stamp_ns = self._found
+        if not 0 <= aligned.stamp_ns - stamp_ns <= _DETECTIONS_NS:
+            return None
+        wanted = [d.box for d in detections if not self._labels or d.label in self._labels]
+        return fill_boxes(wanted, *aligned.valid.shape)

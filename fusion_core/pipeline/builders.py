@@ -1,0 +1,120 @@
+"""From a configuration to the rooms that a pipeline joins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from fusion_core.config import Config
+from fusion_core.detection import DetectionRunner, Detector
+from fusion_core.engine import Engine, SwitchingEngine, open_bank
+from fusion_core.errors import UsageError
+from fusion_core.masks import MaskProvider
+from fusion_core.memory import MemoryBank, MemoryConfig, SnapshotManager
+from fusion_core.models import CtrlFuse, Fuser, load_model
+from fusion_core.priors import PriorScheduler, open_provider
+from fusion_core.registration import Rig
+from fusion_core.sync import SyncConfig
+
+
+def open_engine(
+    config: Config, device: torch.device
+) -> tuple[Fuser, MemoryBank | None, Engine | SwitchingEngine]:
+    """Return the network, or that of clear scenes, its bank, and what runs it.
+
+    Raises:
+        UsageError: Unknown model, or one that the prior is to pick without a provider.
+        WeightsError: Weights are missing or torn.
+    """
+    adapt = config.adapt
+    if config.model != "auto":
+        model = load_model(config.model, device)
+        bank = open_bank(model, config.memory)
+        return model, bank, _engine(config, model, bank)
+    if config.prior == "none":
+        raise UsageError("model 'auto' is picked by the prior: prior 'none' gives none; set one")
+    model, other = load_model(adapt.clean, device), load_model(adapt.degraded, device)
+    bank = open_bank(model, config.memory)
+    clean = _engine(config, model, bank)
+    degraded = _engine(config, other, open_bank(other, config.memory))
+    return model, bank, SwitchingEngine(clean, degraded, adapt)
+
+
+def _engine(config: Config, model: Fuser, bank: MemoryBank | None) -> Engine:
+    adapt = config.adapt
+    return Engine(
+        model,
+        bank,
+        config.temporal_smoothing,
+        correct_inputs=adapt.sources,
+        fade_frames=adapt.fade_frames,
+    )
+
+
+def open_detection(config: Config, device: torch.device) -> DetectionRunner | None:
+    """Return the detector and what follows it, None without one.
+
+    Raises:
+        DetectorError: The detector's file is missing, broken or of an unknown form.
+    """
+    if config.detector == "none":
+        return None
+    detector = Detector(
+        config.detector,
+        device=device.type,
+        threads=config.threads,
+        decoder=config.detection.decoder,
+    )
+    return DetectionRunner(detector, config.detection)
+
+
+def open_masks(config: Config, model: Fuser) -> MaskProvider | None:
+    """Return where masks come from, None for a model that takes none.
+
+    Raises:
+        UsageError: Masks were given to a model that takes none, or shall come from no detector.
+        MaskError: The file or folder of masks is missing or holds none.
+    """
+    if not model.features.uses_mask:
+        if config.mask.file:
+            raise UsageError(
+                f"mask {config.mask.file!r}: model {config.model!r} takes no mask; "
+                "choose model 'ctrlfuse'"
+            )
+        return None
+    keeper = MaskProvider(config.mask)
+    if keeper.uses_detections and config.detector == "none":
+        raise UsageError("mask.source 'detector': no detector is chosen; set detector 'default'")
+    if isinstance(model, CtrlFuse):
+        model.steer(config.mask.gain, config.mask.segmenter_weights)
+    return keeper
+
+
+def with_offset(sync: SyncConfig, rig: Rig | None) -> SyncConfig:
+    """Return the settings with the rig's time offset on top of their own."""
+    offset_ms = rig.thermal_offset_ms if rig else 0.0
+    return replace(sync, thermal_offset_ms=sync.thermal_offset_ms + offset_ms)
+
+
+def open_priors(
+    config: Config, device: torch.device, engine: Engine | SwitchingEngine
+) -> PriorScheduler | None:
+    """Return what keeps the scene prior, None without a provider.
+
+    Raises:
+        UsageError: The network cannot read this provider's tokens.
+        WeightsError: The provider's weights are missing or torn.
+        MissingExtraError: The provider needs a package that is not installed.
+    """
+    if config.prior == "none":
+        return None
+    provider = open_provider(config.prior, config.priors, device.type)
+    engine.check_prior(provider.name, provider.dim)
+    return PriorScheduler(provider, config.priors)
+
+
+def open_snapshots(config: MemoryConfig, bank: MemoryBank | None) -> SnapshotManager:
+    """Return what keeps the memory bank across restarts."""
+    return SnapshotManager(bank, Path(config.file) if config.file else None, config.save_every_s)

@@ -1,0 +1,195 @@
+"""Keep one prior per scene fresh without ever holding up a frame."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from fusion_core.priors.change import ChangeDetector
+from fusion_core.priors.provider import PriorProvider, assess_pair
+from fusion_core.priors.settings import PriorsConfig
+from fusion_core.runtime.closable import Closable
+from fusion_core.runtime.latest_slot import LatestSlot
+from fusion_core.types import AlignedPair, ScenePrior
+
+_log = logging.getLogger(__name__)
+_JOIN_S = 2.0
+_NICE = 10
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One pair to assess: of which scene, and which wishes for a refresh it fulfils."""
+
+    pair: AlignedPair
+    scene: int
+    wish: int
+
+
+class PriorScheduler(Closable):
+    """Decide when to ask a provider, ask it in a thread of its own, and hold the answer.
+
+    A prior is asked for at the start, when the scene has changed, when the last one was asked for
+    ``refresh_s`` ago (by capture stamps), and on request. The newest pair is taken when the
+    provider is free; a pair that waits is displaced by a newer one. A finished prior replaces the
+    one in force as a whole. When the provider raises or hangs, the last prior stays in force and
+    the health says so.
+
+    Args:
+        provider: Who is asked.
+        config: When.
+    """
+
+    def __init__(self, provider: PriorProvider, config: PriorsConfig) -> None:
+        self._provider = provider
+        self._config = config
+        self._detector = ChangeDetector(config.change, config.confirm_frames)
+        self._slot: LatestSlot[_Job] = LatestSlot()
+        self._changed = threading.Condition()
+        self._scene = 0
+        self._scene_began_ns = 0
+        self._asked_ns: int | None = None
+        self._stamp_ns = 0
+        self._wished = self._taken = self._answered = 0
+        self._busy_since: float | None = None
+        self._prior: ScenePrior | None = None
+        self._failure = ""
+        self._refreshes = self._failures = 0
+        self._last_ms = 0.0
+        self._yielding = False
+        self._worker = threading.Thread(target=self._work, name="prior", daemon=True)
+        self._worker.start()
+
+    def update(self, pair: AlignedPair, *, wait: bool) -> ScenePrior | None:
+        """Take the next pair and return the prior in force, None before the first.
+
+        Args:
+            pair: The newest pair.
+            wait: For a recording: when a refresh is due wait for it, at most ``timeout_s``, so
+                that every run gives the same. Otherwise this returns at once.
+        """
+        changed = self._detector.observe(pair)
+        self._stamp_ns = pair.stamp_ns
+        if changed:
+            self._scene += 1
+            self._scene_began_ns = pair.stamp_ns
+        with self._changed:
+            if changed or self._is_due(pair.stamp_ns):
+                self._asked_ns = pair.stamp_ns
+                self._wished += 1
+            wish = self._wished if self._taken < self._wished else None
+        self._yielding = not wait
+        if wish is not None:
+            self._slot.put(_Job(pair, self._scene, wish))
+            if wait:
+                self._await(wish)
+        return self._prior
+
+    def request(self) -> None:
+        """Ask for a refresh with the next pair; callable from any thread."""
+        with self._changed:
+            self._wished += 1
+
+    def health(self) -> tuple[str, ...]:
+        """Return what is wrong: ``prior_failed``, ``prior_hung``, ``prior_stale``."""
+        found = ["prior_failed"] if self._failure else []
+        if self._hangs():
+            found.append("prior_hung")
+        prior = self._prior
+        if prior is not None and self._is_stale(prior):
+            found.append("prior_stale")
+        return tuple(found)
+
+    def status(self) -> dict[str, Any]:
+        """Return counters and the newest prior as plain values; callable from any thread."""
+        prior = self._prior
+        problem = self._failure
+        if self._hangs():
+            limit = self._config.timeout_s
+            problem = f"{self._provider.name}: no answer for more than {limit:g} s"
+        return {
+            "provider": self._provider.name,
+            "scene": self._scene,
+            "refreshes": self._refreshes,
+            "failures": self._failures,
+            "refresh_ms": round(self._last_ms, 1),
+            "distance": round(self._detector.distance, 4),
+            "prior_scene": None if prior is None else prior.scene_id,
+            "age_s": None if prior is None else (self._stamp_ns - prior.stamp_ns) / 1e9,
+            "quality": None if prior is None else prior.quality,
+            "visible": {} if prior is None else dict(prior.visible),
+            "thermal": {} if prior is None else dict(prior.thermal),
+            "problem": problem,
+        }
+
+    def close(self) -> None:
+        """Let the thread go; one that hangs in the provider is left behind."""
+        self._slot.close()
+        self._worker.join(_JOIN_S)
+
+    def _is_due(self, stamp_ns: int) -> bool:
+        """Return whether age alone asks for a refresh; a clock that was set back does, too."""
+        if self._asked_ns is None or stamp_ns < self._asked_ns:
+            return True
+        limit_ns = self._config.refresh_s * _SECOND_NS
+        return limit_ns > 0 and stamp_ns - self._asked_ns >= limit_ns
+
+    def _is_stale(self, prior: ScenePrior) -> bool:
+        """Return whether the prior in force is of a scene over for a second, or far too old."""
+        if prior.scene_id != self._scene:
+            return self._stamp_ns - self._scene_began_ns > _SECOND_NS
+        limit_ns = (2 * self._config.refresh_s + 1) * _SECOND_NS
+        return self._config.refresh_s > 0 and self._stamp_ns - prior.stamp_ns > limit_ns
+
+    def _hangs(self) -> bool:
+        since = self._busy_since
+        return since is not None and time.monotonic() - since > self._config.timeout_s
+
+    def _await(self, wish: int) -> None:
+        """Wait for an answer to a wish; not for a provider that hangs already."""
+        if self._hangs():
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: self._answered >= wish, self._config.timeout_s)
+
+    def _work(self) -> None:
+        while (job := self._slot.take()) is not None:
+            with self._changed:
+                self._taken = max(self._taken, job.wish)
+            if self._yielding:
+                _yield_to_others()
+            self._busy_since = start = time.monotonic()
+            try:
+                self._prior = self._assess(job)
+                self._failure = ""
+                self._refreshes += 1
+            except Exception as error:  # noqa: BLE001 - frames go on with the last prior
+                self._fail(error)
+            finally:
+                self._busy_since = None
+                self._last_ms = (time.monotonic() - start) * 1e3
+                with self._changed:
+                    self._answered = max(self._answered, job.wish)
+                    self._changed.notify_all()
+
+    def _assess(self, job: _Job) -> ScenePrior:
+        return assess_pair(self._provider, job.pair, job.scene)
+
+    def _fail(self, error: Exception) -> None:
+        failure = f"{self._provider.name}: {type(error).__name__}: {error}"
+        if failure != self._failure:
+            _log.warning("scene prior not refreshed, the last one stays in force: %s", failure)
+        self._failure = failure
+        self._failures += 1
+
+
+def _yield_to_others() -> None:
+    """Lower the priority of this thread, where the system knows such a thing."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -1,0 +1,53 @@
+"""Open what a user names as a sink of fused frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fusion_core.errors import UsageError
+from fusion_core.plugins import SINKS, load_plugin, plugin_names
+from fusion_core.sink.base import Sink, SinkKind
+
+
+def open_sink(dst: str, *, overlay: bool = False) -> Sink:
+    """Open one output; videos and JSON lines replace an old file, bags refuse to.
+
+    An address ``NAME:...`` or a file ``*.NAME`` is opened by the entry point NAME of the group
+    ``fusion.sinks``, a folder ending in ``/`` by the entry point ``folder``.
+
+    Args:
+        dst: ``*.mp4``, ``*.mkv``, ``*.jsonl``, a folder ending in ``/``, ``bag:DIR`` or
+            ``zmq://host:port/topic``.
+        overlay: Whether videos show what the detector found.
+
+    Returns:
+        A sink; use it as a context manager.
+
+    Raises:
+        UsageError: The kind is unknown.
+        SinkError: The output cannot be created, or the bag's folder exists.
+    """
+    name = _kind_name(dst)
+    if name not in plugin_names(SINKS):
+        hint = f"for the folder write {dst}/; " if dst and Path(dst).is_dir() else ""
+        raise UsageError(f"output {dst!r} is of no known kind: {hint}expected {_kinds()}")
+    sink: Sink = _load(name).open(dst, overlay)
+    return sink
+
+
+def _kind_name(dst: str) -> str:
+    """Return the name of the entry point that opens an output; empty when there is none."""
+    scheme, _, rest = dst.partition(":")
+    if rest and (scheme in plugin_names(SINKS) or rest.startswith("//")):
+        return scheme
+    return "folder" if dst.endswith("/") else Path(dst).suffix[1:]
+
+
+def _load(name: str) -> SinkKind:
+    kind: SinkKind = load_plugin(SINKS, name, SinkKind)
+    return kind
+
+
+def _kinds() -> str:
+    examples = list(dict.fromkeys(_load(name).example for name in plugin_names(SINKS)))
+    return " or ".join([", ".join(examples[:-1]), *examples[-1:]])

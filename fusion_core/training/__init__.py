@@ -1,8 +1,0 @@
-"""Train fusion networks from scratch; never imported at run time."""
-
-from fusion_core.training.dataset import load_pairs
-from fusion_core.training.fusing import FusionTrainer
-from fusion_core.training.loop import Place
-from fusion_core.training.recipe import Recipe, load_recipe
-
-__all__ = ["FusionTrainer", "Place", "Recipe", "load_pairs", "load_recipe"]

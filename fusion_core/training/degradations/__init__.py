@@ -1,6 +1,0 @@
-"""Fifteen ways in which a picture gets worse, seeded, labelled and coherent in time."""
-
-from fusion_core.training.degradations.compose import ORDER, Degraded, Degrader, sample_mixture
-from fusion_core.training.degradations.depth import DepthProvider, GroundDepth
-
-__all__ = ["ORDER", "Degraded", "Degrader", "DepthProvider", "GroundDepth", "sample_mixture"]

@@ -1,6 +1,0 @@
-"""Train the default detector, which looks at both modalities; never imported at run time."""
-
-from fusion_core.training.detector.loop import DetectorRecipe, DetectorTrainer
-from fusion_core.training.detector.pool import Pool, load_pool
-
-__all__ = ["DetectorRecipe", "DetectorTrainer", "Pool", "load_pool"]

@@ -1,5 +1,0 @@
-"""Train the embedded prior provider on degraded pictures."""
-
-from fusion_core.training.priors.loop import PriorRecipe, train_prior
-
-__all__ = ["PriorRecipe", "train_prior"]

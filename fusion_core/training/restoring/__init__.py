@@ -1,7 +1,0 @@
-"""Train networks that restore degraded pictures, fusing them or alone."""
-
-from fusion_core.training.restoring.pictures import load_pictures
-from fusion_core.training.restoring.recipe import RestoringRecipe, load_restoring_recipe
-from fusion_core.training.restoring.trainer import RestoringTrainer
-
-__all__ = ["RestoringRecipe", "RestoringTrainer", "load_pictures", "load_restoring_recipe"]

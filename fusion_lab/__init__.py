@@ -1,0 +1,1 @@
+"""Training, evaluation, export, benches and the synthetic scene: what a robot does not run."""

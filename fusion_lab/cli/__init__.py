@@ -1,0 +1,1 @@
+"""The verbs of the laboratory, one file each."""

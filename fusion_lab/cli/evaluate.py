@@ -1,0 +1,214 @@
+"""``fusion evaluate``: score fused images against their sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from fusion_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fusion_core.detection import Detector
+    from fusion_lab.evaluation import (
+        DetectionScores,
+        Evaluation,
+        Method,
+        PairPaths,
+        StreamScores,
+    )
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score models, folders of fused images and classical rules on registered pairs.
+
+    Metrics are computed in float64 on 8-bit gray images and averaged over the pairs. One method
+    gives {"dataset", "pairs", "method", "metrics", "per_image"}; several give {"dataset",
+    "pairs", "methods": [the same, with "mean_rank" over the headline metrics]}. A detector adds
+    "detection": {"detector", "iou", "score_threshold", "pictures", "inputs": {name: {"mAP50",
+    class: {"objects", "AP50", "recall", "precision", "recall_at_1_false_per_picture"}}}}.
+
+    With --visible and --thermal instead of --data, the pipeline runs over a recording and the
+    stability of the fused stream is measured beside that of its sources: warping error along the
+    optical flow and flicker of static regions, in gray levels.
+    """
+
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE.json")]
+    """Where the scores go."""
+    data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR [DIR ...]")] = ()
+    """Folders with vi/ and ir/ of equal stems."""
+    visible: Annotated[str | None, tyro.conf.arg(metavar="SRC")] = None
+    """Visible stream of a recording, as for `fusion run`."""
+    thermal: Annotated[str | None, tyro.conf.arg(metavar="SRC")] = None
+    """Thermal stream of the recording."""
+    max_frames: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Stop after this many pairs of the recording."""
+    model: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = ()
+    """Models to run and score: names of `fusion models`, or weights.safetensors of a training."""
+    fused: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME=]DIR ...")] = ()
+    """Folders of fused images with the pairs' stems, in any image format."""
+    baselines: bool = False
+    """Score max, mean, Laplacian pyramid and guided filter as well."""
+    metrics: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = ()
+    """Metrics to compute, or `all`; default: EN SD SF AG MI SCD VIF Qabf SSIM NABF."""
+    html: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html")] = None
+    """Write one self-contained page with the table, best and worst pictures."""
+    workers: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Threads that score; 0: one per core."""
+    detector: Annotated[str, tyro.conf.arg(metavar="default|FILE.onnx")] = ""
+    """Judge by detection, too: average precision and recall of this detector on visible, thermal
+    and fused images of data with labels/."""
+
+    def run(self) -> int:
+        """Score, write, and print the tables."""
+        if self.visible or self.thermal:
+            return self._run_stream()
+        if not self.data:
+            raise UsageError("nothing to score: give --data DIR, or --visible and --thermal SRC")
+        return self._run_pairs()
+
+    def _run_stream(self) -> int:
+        from tqdm import tqdm
+
+        from fusion_lab.evaluation import evaluate_stream, stream_dict, write_json
+
+        if not (self.visible and self.thermal and self.model):
+            raise UsageError("a recording needs --visible SRC, --thermal SRC and --model NAME")
+        if self.detector:
+            raise UsageError("--detector judges labelled pictures: give --data DIR, no recording")
+        with tqdm(unit="frame", desc="fusing", dynamic_ncols=True) as bar:
+            scores = evaluate_stream(
+                self.visible, self.thermal, self.model, self.max_frames, bar.update
+            )
+        write_json(self.out, stream_dict(self.visible, scores))
+        _print_streams(self.visible, scores)
+        return 0
+
+    def _run_pairs(self) -> int:
+        from fusion_lab.evaluation import dataset_name, list_pairs, write_html, write_json
+
+        names, methods, judge = self._metric_names(), self._methods(), self._judge()
+        pairs = list_pairs(self.data)
+        scores: dict[str, Any] = {"dataset": dataset_name(self.data), "pairs": len(pairs)}
+        result = detection = None
+        if methods:
+            result = self._scored(pairs, methods, names)
+            scores = result.as_dict()
+        if judge is not None:
+            detection = _judged(judge, pairs, methods)
+            scores["detection"] = detection.as_dict()
+        write_json(self.out, scores)
+        if result is not None:
+            _print_table(result)
+            if self.html:
+                write_html(self.html, result, pairs, methods, detection)
+        if detection is not None:
+            _print_detection(detection)
+        return 0
+
+    def _scored(
+        self, pairs: list[PairPaths], methods: list[Method], names: tuple[str, ...]
+    ) -> Evaluation:
+        from tqdm import tqdm
+
+        from fusion_lab.evaluation import dataset_name, evaluate
+
+        total = len(pairs) * len(methods)
+        with tqdm(total=total, unit="image", desc="scoring", dynamic_ncols=True) as bar:
+            return evaluate(
+                dataset_name(self.data),
+                pairs,
+                methods,
+                names,
+                workers=self.workers,
+                on_scored=bar.update,
+            )
+
+    def _judge(self) -> Detector | None:
+        if not self.detector:
+            return None
+        from fusion_core.detection import Detector
+
+        return Detector(self.detector)
+
+    def _metric_names(self) -> tuple[str, ...]:
+        from fusion_lab.evaluation import DEFAULT_METRICS
+        from fusion_lab.metrics import METRICS, select_metrics
+
+        if self.workers < 0:
+            raise UsageError(f"--workers {self.workers}: must be at least 0")
+        if self.metrics == ("all",):
+            return tuple(METRICS)
+        names = self.metrics or DEFAULT_METRICS
+        select_metrics(names)
+        return names
+
+    def _methods(self) -> list[Method]:
+        from fusion_lab.evaluation import FolderMethod, ModelMethod, baseline_methods
+
+        methods: list[Method] = [ModelMethod(name) for name in self.model]
+        methods += [FolderMethod.parse(text) for text in self.fused]
+        if self.baselines:
+            methods += baseline_methods()
+        if not methods and (self.html or not self.detector):
+            raise UsageError(
+                "nothing to score: give --model NAME, --fused DIR or --baselines; --detector alone "
+                "judges the sources, without --html"
+            )
+        return methods
+
+
+def _print_streams(name: str, scores: Sequence[StreamScores]) -> None:
+    print(f"{name}: {scores[0].temporal.frames} frames; gray levels")
+    print(f"{'method':<12}{'':<16}{'fused':>9}{'visible':>9}{'thermal':>9}")
+    for entry in scores:
+        for title in ("warping_error", "flicker"):
+            v = getattr(entry.temporal, title)
+            line = f"{title:<16}{v.fused:9.3f}{v.visible:9.3f}{v.thermal:9.3f}"
+            print(f"{entry.model:<12}{line}")
+
+
+def _print_table(result: Evaluation) -> None:
+    names = list(result.methods[0].metrics)
+    width = max(len("method"), *(len(scores.method) for scores in result.methods))
+    several = len(result.methods) > 1
+    ranks = result.mean_ranks()
+    rank_head = "    rank" if several else ""
+    print(f"{result.dataset}: {len(result.methods[0].per_image)} pairs")
+    print("method".ljust(width) + rank_head + "".join(f" {name:>9}" for name in names))
+    for scores in sorted(result.methods, key=lambda s: ranks[s.method]):
+        rank = f"  {ranks[scores.method]:6.2f}" if several else ""
+        values = "".join(f" {scores.metrics[name]:9.4g}" for name in names)
+        print(scores.method.ljust(width) + rank + values)
+
+
+def _judged(detector: Detector, pairs: list[PairPaths], methods: list[Method]) -> DetectionScores:
+    from tqdm import tqdm
+
+    from fusion_lab.evaluation import score_by_detection
+
+    with tqdm(total=len(pairs), unit="pair", desc="detecting", dynamic_ncols=True) as bar:
+        return score_by_detection(detector, pairs, methods, bar.update)
+
+
+def _print_detection(detection: DetectionScores) -> None:
+    print(f"{detection.detector}: {detection.pictures} pictures, IoU 0.5")
+    print(
+        "R: recall, P: precision at its threshold; R@1: recall at one false detection per picture"
+    )
+    width = max(len("picture"), *(len(name) for name in detection.inputs))
+    labels = [name for name, s in next(iter(detection.inputs.values())).items() if s.objects]
+    head = "".join(f"  {name:>8}   AP50      R      P    R@1" for name in labels)
+    print("picture".ljust(width) + f"  {'mAP50':>6}" + head)
+    for name, classes in detection.inputs.items():
+        row = f"{name.ljust(width)}  {detection.mean_ap50(name):6.3f}"
+        for label in labels:
+            scores = classes[label]
+            values = (scores.ap50, scores.recall, scores.precision, scores.recall_at_one)
+            row += f"  {scores.objects:>8}" + "".join(f" {value:6.3f}" for value in values)
+        print(row)

@@ -1,0 +1,52 @@
+"""Scoring of fusion methods on folders of registered pairs."""
+
+from fusion_lab.evaluation.detecting import DetectionScores, score_by_detection
+from fusion_lab.evaluation.html import write_html
+from fusion_lab.evaluation.methods import (
+    BaselineMethod,
+    FolderMethod,
+    Method,
+    ModelMethod,
+    baseline_methods,
+)
+from fusion_lab.evaluation.pairs import (
+    ImagePair,
+    PairPaths,
+    dataset_name,
+    list_pairs,
+    read_pair,
+)
+from fusion_lab.evaluation.scoring import (
+    DEFAULT_METRICS,
+    Evaluation,
+    ImageScores,
+    MethodScores,
+    evaluate,
+    write_json,
+)
+from fusion_lab.evaluation.streams import StreamScores, evaluate_stream, stream_dict
+
+__all__ = [
+    "DEFAULT_METRICS",
+    "BaselineMethod",
+    "DetectionScores",
+    "Evaluation",
+    "FolderMethod",
+    "ImagePair",
+    "ImageScores",
+    "Method",
+    "MethodScores",
+    "ModelMethod",
+    "PairPaths",
+    "StreamScores",
+    "baseline_methods",
+    "dataset_name",
+    "evaluate",
+    "evaluate_stream",
+    "list_pairs",
+    "read_pair",
+    "score_by_detection",
+    "stream_dict",
+    "write_html",
+    "write_json",
+]

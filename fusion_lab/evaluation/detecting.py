@@ -1,0 +1,150 @@
+"""A fixed detector as the judge of fused images: what it finds in them and in their sources."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fusion_core.detection import Detector
+from fusion_core.detection.boxes import Candidates, strongest
+from fusion_core.detection.labels import CLASS_OF, CLASSES, read_labels
+from fusion_core.types import AlignedPair, Detection, UInt8Image
+from fusion_lab.evaluation.methods import Method
+from fusion_lab.evaluation.pairs import ImagePair, PairPaths, read_pair
+from fusion_lab.evaluation.precision import ClassScores, ClassTally
+from fusion_lab.evaluation.scoring import finite
+
+_LEAST_SCORE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionScores:
+    """What a detector finds on each kind of picture.
+
+    Attributes:
+        detector: File of the detector.
+        threshold: Least score for recall and precision.
+        pictures: Number of labelled pictures.
+        inputs: Kind of picture (``visible``, ``thermal``, each method; ``pair`` for a detector
+            that looks at both cameras) -> class -> scores.
+    """
+
+    detector: str
+    threshold: float
+    pictures: int
+    inputs: Mapping[str, Mapping[str, ClassScores]]
+
+    def mean_ap50(self, name: str) -> float:
+        """Return the mean over the classes that occur, nan when none does."""
+        known = [s.ap50 for s in self.inputs[name].values() if not math.isnan(s.ap50)]
+        return sum(known) / len(known) if known else math.nan
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON; undefined values become None."""
+        return {
+            "detector": self.detector,
+            "iou": 0.5,
+            "score_threshold": self.threshold,
+            "pictures": self.pictures,
+            "inputs": {
+                name: {
+                    "mAP50": finite(self.mean_ap50(name)),
+                    **{label: _plain(scores) for label, scores in classes.items()},
+                }
+                for name, classes in self.inputs.items()
+            },
+        }
+
+
+def score_by_detection(
+    detector: Detector,
+    pairs: Sequence[PairPaths],
+    methods: Sequence[Method],
+    on_judged: Callable[[], object] | None = None,
+) -> DetectionScores:
+    """Run a detector on visible, thermal and fused images of labelled pairs.
+
+    Args:
+        detector: The judge; one for pairs looks at each pair once, and at no fused image.
+        pairs: The pairs, each with a label file.
+        methods: Where fused images come from.
+        on_judged: Called after each pair.
+
+    Raises:
+        SourceError: A label file is missing or malformed, or a picture cannot be read.
+        DetectorError: The detector fails.
+    """
+    tallies: dict[str, dict[str, ClassTally]] = {}
+    for paths in pairs:
+        pair = read_pair(paths)
+        labels = read_labels(
+            paths.visible.parent.parent / "labels", paths.stem, *pair.thermal.shape
+        )
+        aligned = AlignedPair(
+            stamp_ns=0,
+            visible=pair.visible,
+            thermal=pair.thermal.astype(np.float32) / np.float32(255),
+            valid=np.ones(pair.thermal.shape, np.bool_),
+        )
+        for name, picture in _pictures(detector, pair, methods):
+            found = grouped(detector.detect(picture, aligned, score=_LEAST_SCORE), detector)
+            by_class = tallies.setdefault(name, {label: ClassTally() for label in CLASSES})
+            for number, label in enumerate(CLASSES):
+                own = found.take(found.classes == number)
+                by_class[label].add(own.boxes, own.scores, labels.objects[label], labels.ignore)
+        if on_judged:
+            on_judged()
+    threshold = detector.card.conf
+    return DetectionScores(
+        detector=str(detector.path),
+        threshold=threshold,
+        pictures=len(pairs),
+        inputs={
+            name: {label: tally.sum_up(threshold) for label, tally in by_class.items()}
+            for name, by_class in tallies.items()
+        },
+    )
+
+
+def _pictures(
+    detector: Detector, pair: ImagePair, methods: Sequence[Method]
+) -> Iterator[tuple[str, UInt8Image]]:
+    """Yield what the detector is to look at, by name."""
+    if detector.takes_pair:
+        yield "pair", pair.visible
+        return
+    yield "visible", pair.visible
+    yield "thermal", _colour(pair.thermal)
+    for method in methods:
+        yield method.name, _colour(method.fuse(pair))
+
+
+def grouped(found: Sequence[Detection], detector: Detector) -> Candidates:
+    """Return detections with the numbers of the classes judged; others are left out.
+
+    A car that was found as a truck, too, is then one vehicle found twice; the better box stays.
+    """
+    known = [(CLASS_OF[d.label.lower()], d) for d in found if d.label.lower() in CLASS_OF]
+    boxes = np.array([d.box for _, d in known], np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    scores = np.array([d.score for _, d in known], np.float64)
+    classes = np.array([CLASSES.index(label) for label, _ in known], np.int64)
+    return strongest(Candidates(boxes, scores, classes), 0.0, detector.card.iou)
+
+
+def _colour(image: UInt8Image) -> UInt8Image:
+    return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+
+
+def _plain(scores: ClassScores) -> dict[str, Any]:
+    return {
+        "objects": scores.objects,
+        "AP50": finite(scores.ap50),
+        "recall": finite(scores.recall),
+        "precision": finite(scores.precision),
+        "recall_at_1_false_per_picture": finite(scores.recall_at_one),
+    }

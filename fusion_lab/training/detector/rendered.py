@@ -1,0 +1,55 @@
+"""Labelled pairs of the synthetic street, rendered once per run."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from fusion_core.errors import SinkError
+from fusion_core.thermal import ThermalConfig, ThermalProcessor
+from fusion_core.types import UInt8Image
+from fusion_lab.synthetic import SyntheticScene
+
+_SECONDS: Final = 16.0
+_OTHER: Final = ("night", "rain", "snow", "smoke")
+
+
+def render(folder: Path, seeds: int) -> None:
+    """Write ``vi/``, ``ir/`` and ``labels/``: 22 frames, a second apart, of each seed.
+
+    16 are of a street that goes through day, night, smoke, haze and glare, six of one other
+    weather. Thermal pictures are as the pipeline would show them. Seeds that lie there are kept.
+    """
+    for name in ("vi", "ir", "labels"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for seed in range(seeds):
+        if not (folder / f"{seed}.done").exists():
+            for name, seconds in (("street", _SECONDS), (_OTHER[seed % 4], 6.0)):
+                render_scene(folder, SyntheticScene(name, 1000 + seed, seconds, 1, 1, True))
+            (folder / f"{seed}.done").touch()
+
+
+def render_scene(folder: Path, scene: SyntheticScene) -> None:
+    """Write the registered pairs of one scene and their labels."""
+    processor = ThermalProcessor(ThermalConfig())
+    for frame in scene.frames():
+        stem = f"{scene.name}_{scene.seed}_{frame.sequence:02d}"
+        if frame.modality == "thermal":
+            luminance = processor.process(frame).luminance
+            _write(folder / "ir" / f"{stem}.png", np.rint(luminance * 255).astype(np.uint8))
+            continue
+        assert frame.truth is not None
+        _write(folder / "vi" / f"{stem}.png", frame.image[..., ::-1])
+        with (folder / "labels" / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(("label", "x", "y", "w", "h"))
+            rows.writerows((label, *map(round, box)) for label, box in frame.truth.boxes)
+
+
+def _write(path: Path, image: UInt8Image) -> None:
+    if not cv2.imwrite(str(path), image):
+        raise SinkError(f"{path}: cannot be written; check the folder")

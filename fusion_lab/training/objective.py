@@ -1,0 +1,78 @@
+"""The objective: which losses a step minimises, and by how much each counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from fusion_core.models import FuserOutput
+from fusion_lab.training.dataset import Batch
+from fusion_lab.training.losses import (
+    attract,
+    brighter_intensity_loss,
+    complement_loss,
+    gradient_loss,
+    overshoot_loss,
+    repel,
+    select,
+    selected_intensity_loss,
+    spread,
+    ssim,
+)
+from fusion_lab.training.recipe import LossWeights
+
+
+def objective(output: FuserOutput, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
+    """Return every active term, weighted, and their sum as ``total``; all in float32.
+
+    Args:
+        output: What the network made of the batch.
+        batch: The sources.
+        weights: Weights; a term of weight 0 is not computed.
+    """
+    fused = output.fused.float()
+    thermal, visible = batch.thermal, batch.visible
+    terms: dict[str, Tensor] = {}
+    selection = select(thermal, visible, batch.salient, weights.k, guard=weights.guard)
+    if weights.selected:
+        loss = selected_intensity_loss(fused, thermal, visible, selection)
+        terms["selected"] = weights.selected * loss
+    if weights.brighter:
+        loss = brighter_intensity_loss(fused, thermal, visible, selection)
+        terms["brighter"] = weights.brighter * loss
+    if weights.ssim:
+        terms["ssim"] = weights.ssim * (2 - ssim(fused, thermal) - ssim(fused, visible))
+    if weights.gradient:
+        terms["gradient"] = weights.gradient * gradient_loss(fused, thermal, visible)
+    if weights.overshoot:
+        terms["overshoot"] = weights.overshoot * overshoot_loss(fused, thermal, visible)
+    if weights.complement:
+        terms["complement"] = weights.complement * complement_loss(fused, thermal, visible)
+    if weights.contrast and "thermal_graph" in output.nodes:
+        terms["contrast"] = weights.contrast * contrast_loss(output.nodes)
+    terms["total"] = torch.stack(list(terms.values())).sum()
+    return terms
+
+
+def contrast_loss(nodes: Mapping[str, Tensor]) -> Tensor:
+    """Return M2PN's five contrastive terms over the scene vectors of a batch, and a sixth.
+
+    The refined thermal and visible vectors differ from each other, each stays near the projected
+    mean of its own features, and the pair's vector, by which the memory is read, is near both.
+    The sixth keeps the pairs' vectors apart.
+
+    Args:
+        nodes: ``FuserOutput.nodes`` of a network with graph attention, ``BxD`` each.
+    """
+    n = {name: vector.float() for name, vector in nodes.items()}
+    thermal, visible = n["thermal_graph"], n["visible_graph"]
+    return (
+        repel(thermal, visible)
+        + attract(thermal, n["thermal"].detach())
+        + attract(visible, n["visible"].detach())
+        + attract(n["fused"], thermal)
+        + attract(n["fused"], visible)
+        + spread(n["fused"])
+    )

@@ -1,0 +1,152 @@
+"""Pictures to degrade, with what is known of their own state."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+
+from fusion_core.errors import SourceError
+from fusion_core.thermal import ThermalConfig, ThermalProcessor
+from fusion_core.types import UInt8Image
+from fusion_lab.synthetic import SyntheticScene
+from fusion_lab.training.dataset import pair_files
+
+# Below, a condition of a synthetic scene is fading in or out and has no label.
+_VISIBLE_SEVERITY = 0.15
+_SYNTHETIC = ("day", "night", "smoke", "haze", "glare", "rain", "snow")
+# A thermal picture with less deviation than this may be flat by itself.
+_FLAT = 0.09
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """One registered pair as recorded.
+
+    Attributes:
+        scene: Recording it belongs to.
+        key: Last two folders and stem, or the scene's address.
+        visible: ``HxWx3`` uint8 RGB.
+        thermal: ``HxW`` uint8.
+        present: Degradation -> severity that the visible picture has by itself.
+        unknown: Degradations that the visible picture may have.
+        thermal_unknown: The same for the thermal picture.
+    """
+
+    scene: str
+    key: str
+    visible: UInt8Image
+    thermal: UInt8Image
+    present: dict[str, float]
+    unknown: frozenset[str]
+    thermal_unknown: frozenset[str]
+
+
+def load_bases(folders: Sequence[Path]) -> list[Base]:
+    """Decode the pairs below folders that hold ``vi/`` and ``ir/``, or clips that do.
+
+    Raises:
+        SourceError: A folder holds no pairs, or a file cannot be decoded.
+    """
+    bases: list[Base] = []
+    for folder in folders:
+        clips = [folder] if (folder / "vi").is_dir() else sorted(folder.glob("*/"))
+        clips = [clip.resolve() for clip in clips if (clip / "vi").is_dir()]
+        if not clips:
+            raise SourceError(f"{folder}: no pairs; expected vi/ and ir/, there or one level down")
+        for clip in clips:
+            single = clip == folder.resolve()
+            for stem, thermal, visible in pair_files(clip):
+                key = "/".join((*clip.parts[-2:], stem))
+                bases.append(_base(key if single else str(clip), key, visible, thermal))
+    return bases
+
+
+def synthetic_bases(
+    seeds: Sequence[int], per_scene: int = 6, scenes: Sequence[str] = _SYNTHETIC
+) -> list[Base]:
+    """Render frames of synthetic scenes; their truth gives the labels."""
+    return [
+        base
+        for seed in seeds
+        for name in scenes
+        for base in _rendered(f"synthetic://{name}?seed={seed}", per_scene)
+    ]
+
+
+def native(key: str) -> tuple[dict[str, float], frozenset[str]]:
+    """Return what a recording's visible picture shows, and what it may show, by its key."""
+    for rule in _rules():
+        if fnmatch.fnmatch(key, rule["match"]) and _in_ranges(key, rule.get("numbers")):
+            return dict(rule.get("present", {})), frozenset(rule.get("unknown", ()))
+    return {}, frozenset()
+
+
+@functools.cache
+def _rules() -> list[dict[str, Any]]:
+    text = Path(__file__).with_name("native.yaml").read_text(encoding="utf-8")
+    rules: list[dict[str, Any]] = yaml.safe_load(text)
+    return rules
+
+
+def _in_ranges(key: str, ranges: list[list[int]] | None) -> bool:
+    found = re.search(r"\d+", key.rpartition("/")[2])
+    if ranges is None or found is None:
+        return ranges is None
+    return any(low <= int(found[0]) <= high for low, high in ranges)
+
+
+def _base(scene: str, key: str, visible_path: Path, thermal_path: Path) -> Base:
+    visible = cv2.imread(str(visible_path), cv2.IMREAD_COLOR)
+    thermal = cv2.imread(str(thermal_path), cv2.IMREAD_GRAYSCALE)
+    if visible is None or thermal is None:
+        broken = visible_path if visible is None else thermal_path
+        raise SourceError(f"{broken}: cannot be decoded as an image; replace or remove the pair")
+    present, unknown = native(key)
+    rgb = np.ascontiguousarray(visible[..., ::-1], np.uint8)
+    grey = np.asarray(thermal, np.uint8)
+    return Base(scene, key, rgb, grey, present, unknown, _thermal_unknown(grey))
+
+
+def _rendered(url: str, count: int) -> list[Base]:
+    """Render ``count`` moments of one scene, a second apart."""
+    scene = SyntheticScene.from_url(f"{url}&seconds={count}&rgb_hz=1&registered=1")
+    gain = ThermalProcessor(ThermalConfig(freeze_frames=0, dead_pixels=False))
+    bases, visible = [], None
+    for frame in scene.frames():
+        if frame.modality == "visible":
+            visible = frame
+            continue
+        assert visible is not None, "visible comes first"
+        assert visible.truth is not None, "synthetic frames know their truth"
+        luminance = gain.process(frame).luminance
+        thermal = np.rint(luminance * 255).astype(np.uint8)
+        truth = {k: s for k, s in visible.truth.degradations.items() if k != "clean"}
+        present = {kind: s for kind, s in truth.items() if s >= _VISIBLE_SEVERITY}
+        unknown = truth.keys() - present.keys()
+        if "low_light" in present:
+            unknown = {*unknown, "noise"}
+        bases.append(
+            Base(
+                url,
+                f"{url}#{frame.sequence}",
+                visible.image,
+                thermal,
+                present,
+                frozenset(unknown),
+                _thermal_unknown(thermal),
+            )
+        )
+    return bases
+
+
+def _thermal_unknown(thermal: UInt8Image) -> frozenset[str]:
+    return frozenset({"low_contrast"} if thermal.std() / 255 < _FLAT else set())

@@ -1,0 +1,185 @@
+"""Train, calibrate and write the embedded network."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fusion_core.priors.checkpoint import save_prior
+from fusion_core.priors.network import PriorNet
+from fusion_core.types import Modality
+from fusion_lab.training.priors.bases import Base, load_bases, synthetic_bases
+from fusion_lab.training.priors.samples import Samples, make_samples
+
+_CALIBRATION_EVERY = 6
+_MODALITIES: tuple[Modality, ...] = ("visible", "thermal")
+
+
+@dataclass(frozen=True)
+class PriorRecipe:
+    """What decides the training of the embedded network.
+
+    Attributes:
+        samples: Degraded pictures per modality.
+        held_out: Degraded pictures of other scenes, for the calibration.
+        steps: Optimiser steps of the visible network; the thermal one, of fewer kinds, takes half.
+        batch: Pictures per step.
+        crops: Crops looked at per picture and step, of twelve.
+        learning_rate: Start of the cosine.
+        weight_decay: Decoupled weight decay.
+        quality: Weight of the quality head.
+        seeds: Synthetic worlds; the last is for the calibration.
+    """
+
+    samples: int = 6000
+    held_out: int = 1500
+    steps: int = 2800
+    batch: int = 48
+    crops: int = 6
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    quality: float = 0.5
+    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+
+
+def train_prior(
+    folders: Sequence[Path],
+    out: Path,
+    recipe: PriorRecipe,
+    seed: int = 0,
+    report: Callable[[str], object] = print,
+) -> Path:
+    """Train both networks and return the file of weights.
+
+    Every sixth recorded scene and one synthetic world are kept out of the training for Platt's
+    scaling of each output.
+
+    Raises:
+        SourceError: The folders hold no pairs.
+    """
+    start = time.perf_counter()
+    bases = load_bases(folders)
+    rendered = [synthetic_bases((number,)) for number in recipe.seeds]
+    kept, held = split(bases)
+    kept += [base for world in rendered[:-1] for base in world]
+    held += [base for world in rendered[-1:] for base in world]
+    nets: dict[Modality, PriorNet] = {}
+    for modality in _MODALITIES:
+        training = make_samples(kept, modality, recipe.samples, seed)
+        calibration = make_samples(held, modality, recipe.held_out, seed + 1)
+        report(f"{modality}: samples made, {time.perf_counter() - start:.0f} s")
+        nets[modality] = fit(modality, training, recipe, seed, report)
+        calibrate(nets[modality], calibration)
+        report(f"{modality}: trained, {time.perf_counter() - start:.0f} s")
+    path = out / "embedded.safetensors"
+    about = {"recipe": dataclasses.asdict(recipe), "seed": seed, "bases": len(kept)}
+    save_prior(nets["visible"], nets["thermal"], path, about)
+    return path
+
+
+def split(bases: Sequence[Base]) -> tuple[list[Base], list[Base]]:
+    """Split by scene: every sixth is held out."""
+    scenes = sorted({base.scene for base in bases})
+    held = set(scenes[::_CALIBRATION_EVERY]) if len(scenes) > 1 else set()
+    return [b for b in bases if b.scene not in held], [b for b in bases if b.scene in held]
+
+
+def fit(
+    modality: Modality,
+    samples: Samples,
+    recipe: PriorRecipe,
+    seed: int,
+    report: Callable[[str], object],
+) -> PriorNet:
+    """Return a network trained on the samples."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net: PriorNet = PriorNet(modality).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net.mean.copy_(samples.statistics.mean(0))
+        net.deviation.copy_(samples.statistics.std(0) + 1e-3)
+        optimiser = torch.optim.AdamW(
+            net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        steps = recipe.steps if modality == "visible" else recipe.steps // 2
+        decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        for step in range(steps):
+            loss = _loss(net, samples, recipe)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimiser.step()
+            decay.step()
+            if step % max(1, steps // 10) == 0:
+                report(f"{modality} {step}: {float(loss.detach()):.4f}")
+    return net.eval()
+
+
+def _loss(net: PriorNet, samples: Samples, recipe: PriorRecipe) -> Tensor:
+    """Return the loss of a random batch."""
+    rows = torch.randint(len(samples.labels), (recipe.batch,))
+    crops = torch.randperm(samples.crops.shape[1])[: recipe.crops]
+    thumbs = samples.thumbs[rows].float().div(255).contiguous(memory_format=torch.channels_last)
+    details = samples.crops[rows][:, crops].float() / 255
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, quality, _ = net(thumbs, details, samples.statistics[rows])
+    known = samples.known[rows]
+    wrong = F.binary_cross_entropy_with_logits(
+        logits.float(), samples.labels[rows], known, reduction="sum"
+    )
+    off = F.binary_cross_entropy_with_logits(quality.float(), samples.quality[rows])
+    return wrong / known.sum() + recipe.quality * off
+
+
+@torch.no_grad()
+def predict(net: PriorNet, samples: Samples, batch: int = 64) -> tuple[Tensor, Tensor]:
+    """Return raw logits ``NxK`` and quality ``N`` in [0, 1]."""
+    logits, quality = [], []
+    for first in range(0, len(samples.labels), batch):
+        part = slice(first, first + batch)
+        found = net(
+            samples.thumbs[part].float() / 255,
+            samples.crops[part].float() / 255,
+            samples.statistics[part],
+        )
+        logits.append(found[0])
+        quality.append(torch.sigmoid(found[1]))
+    return torch.cat(logits), torch.cat(quality)
+
+
+def calibrate(net: PriorNet, samples: Samples) -> None:
+    """Set slope and offset of every output by Platt's method (1999) on held-out samples."""
+    logits, _ = predict(net, samples)
+    for column in range(logits.shape[1]):
+        rows = samples.known[:, column] > 0
+        slope, offset = platt(logits[rows, column], samples.labels[rows, column])
+        net.slope[column], net.offset[column] = slope, offset
+
+
+def platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Return slope and offset that make ``sigmoid(slope x + offset)`` likeliest.
+
+    Targets are Platt's smoothed ones, so that separable outputs stay finite.
+    """
+    positives, negatives = float(labels.sum()), float((1 - labels).sum())
+    high, low = (positives + 1) / (positives + 2), 1 / (negatives + 2)
+    targets = (labels * high + (1 - labels) * low).double()
+    values = logits.double()
+    parameters = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(parameters[0] * values + parameters[1], targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    slope, offset = parameters.detach().tolist()
+    return max(slope, 1e-3), offset

@@ -1,0 +1,147 @@
+"""Training of CtrlFuse: fusion, prompts and segmenter together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fusion_core.models import CtrlFuse, Cues, create_model
+from fusion_core.models.segmenters import EmbeddedSegmenter
+from fusion_lab.training.dataset import split_by_scene
+from fusion_lab.training.fusers import FuserTrainer
+from fusion_lab.training.loop import Place, cosine_rate
+from fusion_lab.training.prompting.data import (
+    MaskedPair,
+    PromptBatch,
+    make_prompt_batch,
+    whole_masked,
+)
+from fusion_lab.training.prompting.loss import full_size, prompt_objective, segmentation_loss
+from fusion_lab.training.prompting.masks import boxed
+from fusion_lab.training.prompting.recipe import PromptRecipe
+from fusion_lab.training.validation import write_sheet
+
+_SHEET_ROWS = 8
+_WEAK_EVIDENCE = 1.0
+
+
+class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
+    """Trains CtrlFuse.
+
+    Args:
+        recipe: What to do.
+        pairs: All pairs; the validation scenes are split off here.
+        place: Where and how.
+        resume: Go on from the checkpoint in ``place.out``.
+
+    Raises:
+        UsageError: The folder holds a run already, or the recipe or data to resume have changed.
+        WeightsError: The checkpoint to resume is missing, torn or foreign.
+    """
+
+    def __init__(
+        self, recipe: PromptRecipe, pairs: Sequence[MaskedPair], place: Place, *, resume: bool
+    ) -> None:
+        self.training, self.held_out = split_by_scene(pairs, place.hold_out, place.seed)
+        network = _build(recipe, place.seed)
+        self.fuse = torch.compile(network.fuse) if place.compile else network.fuse
+        super().__init__(recipe, network, place, resume=resume)
+
+    def _losses(self) -> dict[str, Tensor]:
+        recipe, place = self.recipe, self.place
+        segmenter_only = self.step >= recipe.segmenter_from
+        if segmenter_only:
+            self._freeze_fusion()
+        batch = make_prompt_batch(
+            self.training,
+            recipe.augmentation,
+            recipe.spoiling,
+            size=recipe.batch,
+            crop=recipe.crop,
+            seed=place.seed,
+            step=self.step,
+        )
+        batch = _moved(batch, place.device)
+        thermal, visible = batch.pictures.thermal, batch.pictures.visible
+        with self._autocast():
+            output = self.fuse(thermal, visible, self.model.bank, Cues(mask=batch.prompt))
+        if not segmenter_only:
+            return prompt_objective(output, batch, recipe.reference, recipe.prompt)
+        assert output.logits is not None, "a network in training segments"
+        loss = segmentation_loss(output.logits.float(), batch)
+        return {"segmentation": loss, "total": loss}
+
+    def _freeze_fusion(self) -> None:
+        """Freeze all but the segmenter; the evidence of the given mask starts anew, weaker."""
+        if self.step == self.recipe.segmenter_from:
+            for network in (self.model, self.average):
+                if isinstance(network.segmenter, EmbeddedSegmenter):
+                    network.segmenter.evidence.data.fill_(_WEAK_EVIDENCE)
+        self.model.gain = 0.0  # the fused picture teaches nothing now, so it need not be made
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name.startswith("segmenter."))
+
+    def _rate(self, step: int) -> float:
+        r = self.recipe
+        begin, end = 0, r.segmenter_from
+        if step >= end:
+            begin, end = end, r.steps
+        return cosine_rate(
+            step - begin,
+            steps=end - begin,
+            peak=r.learning_rate,
+            final=r.final_rate,
+            warmup=r.warmup,
+        )
+
+    @torch.no_grad()
+    def _validate(self, sheet: Path) -> dict[str, float]:
+        """Return the mean IoU of what is found where persons are boxed, and draw a sheet.
+
+        ``boxes`` is the IoU of the boxes themselves, which a segmenter shall surpass.
+        """
+        rows: list[tuple[Tensor, ...]] = []
+        found_iou: list[float] = []
+        boxes_iou: list[float] = []
+        for pair in self.held_out:
+            batch = _moved(whole_masked(pair), self.place.device)
+            if not bool(batch.target.any()):
+                continue
+            thermal, visible = batch.pictures.thermal, batch.pictures.visible
+            boxes = torch.from_numpy(boxed(batch.prompt[0, 0].byte().cpu().numpy()))[None, None]
+            prompt = boxes.to(batch.prompt)
+            output = self.average(thermal, visible, self.model.bank, Cues(mask=prompt))
+            assert output.logits is not None, "a network with a mask segments"
+            assert output.reference is not None, "a network with a mask keeps its reference fusion"
+            found = full_size(output.logits, thermal.shape[-2:]).mean(1, keepdim=True) > 0
+            meant = batch.target > 0
+            for kept, mask in ((found_iou, found), (boxes_iou, prompt > 0)):
+                kept.append(float((mask & meant).sum() / (mask | meant).sum()))
+            if len(rows) < _SHEET_ROWS:
+                rows.append((visible, thermal, output.reference, output.fused, found.float()))
+        if not rows:
+            return {}
+        write_sheet(sheet, rows)
+        scores = {"iou": found_iou, "boxes": boxes_iou}
+        return {name: round(sum(kept) / len(kept), 4) for name, kept in scores.items()}
+
+    def _counts(self) -> dict[str, int]:
+        return {"training_pairs": len(self.training), "validation_pairs": len(self.held_out)}
+
+
+def _build(recipe: PromptRecipe, seed: int) -> CtrlFuse:
+    """Return the untrained network."""
+    known = create_model(recipe.model).config
+    config = dataclasses.replace(known, **recipe.network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return CtrlFuse(recipe.model, config)  # type: ignore[arg-type]
+
+
+def _moved(batch: PromptBatch, device: str) -> PromptBatch:
+    pictures = type(batch.pictures)(*(plane.to(device) for plane in batch.pictures))
+    return PromptBatch(pictures, batch.prompt.to(device), batch.target.to(device))

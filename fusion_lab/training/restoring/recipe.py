@@ -1,0 +1,131 @@
+"""Recipes of restoring networks, as checked data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from fusion_core.errors import UsageError
+from fusion_core.priors import VISIBLE_KINDS
+from fusion_lab.training.fusers import FuserSchedule
+from fusion_lab.training.recipe import LossWeights, read_recipe
+
+_Weight = Annotated[float, Field(ge=0)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class RestoringLoss:
+    """Weights of the objective; the references are the clean pictures.
+
+    Attributes:
+        fusion: Terms of the fused luma, as for networks that fuse without restoring; None for one
+            that restores alone.
+        fidelity: Mean squared error of the fused luma to both clean pictures, which PSNR is made
+            of.
+        chroma: L1 to the clean Cb and Cr.
+        restored: L1 of the visible and thermal picture restored on the way.
+        detail: L1 of the restored visible picture's Sobel magnitude.
+        weather: Cross entropy of the prototypes' activations against the weathers at hand; needs
+            a prior and as many prototypes as there are in ``WEATHERS``.
+        balance: Balance of the experts.
+        orthonormality: Squared distance of the prototypes to orthonormal ones.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    fusion: LossWeights | None = None
+    fidelity: _Weight = 10.0
+    chroma: _Weight = 12.0
+    restored: _Weight = 5.0
+    detail: _Weight = 0.0
+    weather: _Weight = 0.0
+    balance: _Weight = 0.1
+    orthonormality: _Weight = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoringRecipe(FuserSchedule):
+    """One training run.
+
+    Attributes:
+        batch: Crops per step.
+        crop: Edge of a crop in pixels.
+        pool: Degraded pictures that crops are drawn from.
+        fresh: Pictures of the pool that every step renews.
+        clean: Share of visible pictures that stay clean.
+        night: Share of pictures whose clean visible side is made dark: a night shall stay one.
+        mistaken: Share of crops that see the prior of another picture.
+        thermal: Share of thermal pictures that are degraded.
+        largest: Most degradations of one visible picture.
+        kinds: Degradations to draw from; empty draws from all (the paper's strategy II), one kind
+            is its strategy I.
+        weather: Degradations of which ``favour`` of the degraded pictures have one.
+        favour: Share of degraded pictures that have at least one of ``weather``.
+        prior: Provider whose tokens of the degraded pictures the network sees.
+        network: Fields of the network's configuration that differ, for ablations.
+        loss: Weights of the objective.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    batch: Annotated[int, Field(ge=1)] = 5
+    crop: Annotated[int, Field(ge=32)] = 160
+    pool: Annotated[int, Field(ge=1)] = 48
+    fresh: Annotated[int, Field(ge=1)] = 2
+    clean: _Share = 0.18
+    night: _Share = 0.0
+    mistaken: _Share = 0.0
+    thermal: _Share = 0.3
+    largest: Annotated[int, Field(ge=1, le=3)] = 3
+    kinds: tuple[str, ...] = ()
+    weather: tuple[str, ...] = ("haze", "rain", "snow")
+    favour: _Share = 0.6
+    prior: Literal["embedded", "clip", "blip2", "none"] = "embedded"
+    network: dict[str, int | bool | str | tuple[int, ...]] = field(default_factory=dict)
+    loss: RestoringLoss = field(default_factory=RestoringLoss)
+
+
+# What each of three prototypes is asked to stand for; smoke veils as haze does.
+WEATHERS: tuple[tuple[str, ...], ...] = (("haze", "smoke"), ("rain",), ("snow",))
+
+# Parts of MdaIF that can be taken out or varied: fields of its configuration.
+ABLATIONS: Mapping[str, Mapping[str, int | bool | str]] = {
+    "": {},
+    "no-dcam": {"prototypes": 0},
+    "one-expert": {"experts": 1},
+    "random-prototypes": {"orthonormal": False},
+    "one-prototype": {"prototypes": 1},
+    "six-prototypes": {"prototypes": 6},
+    "pixel-router": {"router": "pixel"},
+}
+
+
+def load_restoring_recipe(
+    model: str, ablation: str = "", *, source: str = "", **overrides: object
+) -> RestoringRecipe:
+    """Read the recipe that ships for a restoring network, or another one.
+
+    Args:
+        model: ``mdaif``, ``mdaif-b1`` or ``restorer``.
+        ablation: One of ``ABLATIONS``; empty is the full system.
+        source: See :func:`fusion_lab.training.recipe.read_recipe`.
+        overrides: Top-level values that win over the file's; None means not given.
+
+    Raises:
+        UsageError: No such ablation or recipe.
+        ConfigError: The recipe or an override is malformed or out of range.
+    """
+    if ablation not in ABLATIONS:
+        known = ", ".join(ABLATIONS)
+        raise UsageError(f"ablation {ablation!r}: unknown; known ablations of MdaIF: {known[2:]}")
+    changes = {"network": dict(ABLATIONS[ablation]), **overrides}
+    recipe = read_recipe(RestoringRecipe, model, changes, source=source)
+    for kind in recipe.kinds:
+        if kind not in VISIBLE_KINDS[1:]:
+            known = ", ".join(VISIBLE_KINDS[1:])
+            raise UsageError(f"degradation {kind!r}: unknown; known: {known}")
+    return recipe

@@ -1,0 +1,125 @@
+"""Training of networks that restore: MdaIF, and the first half of a cascade."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion_core.models import Cues, create_model, save_weights
+from fusion_core.models.blocks.routing import NoisyTopK
+from fusion_core.models.mdaif import MdaIF, Restored
+from fusion_core.priors import PriorProvider
+from fusion_lab.training.dataset import split_by_scene
+from fusion_lab.training.fusers import FuserTrainer
+from fusion_lab.training.loop import Place
+from fusion_lab.training.restoring.objective import restoring_objective
+from fusion_lab.training.restoring.pictures import Picture
+from fusion_lab.training.restoring.pool import Pool, RestoringBatch, Sample, to_batch
+from fusion_lab.training.restoring.recipe import RestoringRecipe
+from fusion_lab.training.restoring.restorer import Restorer
+from fusion_lab.training.restoring.validation import validate
+
+# Pictures that routers are calibrated on.
+_CALIBRATION = 48
+
+
+class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
+    """Trains MdaIF or the restorer.
+
+    Args:
+        recipe: What to do.
+        pictures: All pictures; the validation scenes are split off here.
+        provider: Shows the network what the degraded pictures are like; None shows nothing.
+        place: Where and how.
+        resume: Go on from the checkpoint in ``place.out``.
+
+    Raises:
+        UsageError: The folder holds a run already, or the recipe or data to resume have changed.
+        WeightsError: The checkpoint to resume is missing, torn or foreign.
+    """
+
+    def __init__(
+        self,
+        recipe: RestoringRecipe,
+        pictures: Sequence[Picture],
+        provider: PriorProvider | None,
+        place: Place,
+        *,
+        resume: bool = False,
+    ) -> None:
+        self.training, self.held_out = split_by_scene(pictures, place.hold_out, place.seed)
+        self._provider = provider
+        self._pool = Pool(self.training, recipe, provider, place.seed)
+        network = _build(recipe, None if provider is None else provider.dim, place.seed)
+        super().__init__(recipe, network, place, resume=resume)
+
+    def _losses(self) -> dict[str, Tensor]:
+        batch = RestoringBatch(
+            *(part.to(self.place.device) for part in self._pool.batch(self.step))
+        )
+        # Noise of the gates and dropped priors, too, are a function of the step.
+        torch.manual_seed((self.place.seed << 32) + self.step)
+        with self._autocast():
+            made = restore(self.model, batch)
+        return restoring_objective(made, batch, self.model.orthonormality(), self.recipe.loss)
+
+    def _write(self, scalars: Mapping[str, Any]) -> None:
+        """Write the averaged weights with routers calibrated to them, on whole pictures.
+
+        The average itself stays as it is, so that a resumed run goes on with the same bits.
+        """
+        settled = copy.deepcopy(self.average)
+        calibrate_routers(settled, [self._pool.sample(index) for index in range(_CALIBRATION)])
+        save_weights(settled, self.place.out / "weights.safetensors", scalars)
+
+    def _validate(self, sheet: Path) -> dict[str, float]:
+        return validate(self.average, self.held_out, self._provider, sheet)
+
+    def _counts(self) -> dict[str, int]:
+        return {"training_pairs": len(self.training), "validation_pairs": len(self.held_out)}
+
+
+def restore(model: MdaIF | Restorer, batch: RestoringBatch) -> Restored:
+    """Let a network see the degraded side of a batch."""
+    tokens = batch.tokens if batch.tokens.shape[1] else None
+    cues = Cues(batch.degraded[:, 1:], tokens)
+    return model.restore(batch.degraded_thermal, batch.degraded[:, :1], cues)
+
+
+@torch.no_grad()
+def calibrate_routers(model: MdaIF | Restorer, samples: Sequence[Sample]) -> None:
+    """Standardise the logits of every router over what the network makes of some pictures."""
+    seen: dict[NoisyTopK, list[Tensor]] = {
+        module: [] for module in model.modules() if isinstance(module, NoisyTopK)
+    }
+    hooks = [
+        gate.register_forward_pre_hook(lambda gate, inputs: seen[gate].append(inputs[0]))
+        for gate in seen
+    ]
+    for sample in samples if seen else ():
+        told = (torch.from_numpy(part)[None] for part in (sample.tokens, sample.weather))
+        batch = to_batch(sample.planes[None], *told)
+        restore(model, RestoringBatch(*(part.to(model.bank.device) for part in batch)))
+    for hook in hooks:
+        hook.remove()
+    for gate, found in seen.items():
+        gate.calibrate(torch.cat([logits.movedim(1, -1).flatten(0, -2) for logits in found]))
+
+
+def _build(recipe: RestoringRecipe, prior: int | None, seed: int) -> MdaIF | Restorer:
+    """Return the untrained network, as wide as the prior's tokens."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if recipe.model == "restorer":
+            return Restorer()
+        known = create_model(recipe.model).config
+        changes: dict[str, Any] = {"prior": prior} if prior else {}
+        config = dataclasses.replace(known, **changes, **recipe.network)
+        torch.manual_seed(seed)
+        return MdaIF(recipe.model, config)  # type: ignore[arg-type]
