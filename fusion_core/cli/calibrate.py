@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 import tyro
 
 from fusion_core.errors import MissingExtraError, UsageError
@@ -110,7 +110,7 @@ class Calibrate:
         chosen = [name for name, given in ways.items() if given]
         if len(chosen) != 1:
             raise UsageError(f"give one of {', '.join(ways)}; got {' and '.join(chosen) or 'none'}")
-        if not 0 < self.reference_depth < np.inf:
+        if not 0 < self.reference_depth < math.inf:
             raise UsageError(f"--reference-depth {self.reference_depth:g}: must be above 0 metres")
         if self.time_offset is not None and not abs(self.time_offset) <= _LARGEST_OFFSET_MS:
             raise UsageError(

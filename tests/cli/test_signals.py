@@ -24,6 +24,16 @@ def wait_for(condition, process, what):
         time.sleep(0.02)
 
 
+def start(command, folder):
+    return subprocess.Popen(
+        [sys.executable, "-m", "fusion_core.cli.main", *command],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @pytest.mark.parametrize(
     "signals",
     [
@@ -37,13 +47,7 @@ def wait_for(condition, process, what):
 def test_signals_end_a_run_with_all_outputs_complete(tmp_path, signals):
     outputs = ["--out", "a.mp4", "--out", "a.jsonl", "--out", "bag:drive", "--memory", "bank"]
     command = ["run", *SCENE, "--detector", "none", *outputs, "--report", "a.html"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fusion_core.cli.main", *command],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(command, tmp_path)
     log = tmp_path / "a.jsonl"
     wait_for(lambda: log.exists() and log.read_text().count("\n") >= 2, process, "second frame")
     for number in signals:
@@ -63,6 +67,21 @@ def test_signals_end_a_run_with_all_outputs_complete(tmp_path, signals):
     assert (tmp_path / "bank").stat().st_size > 0
     assert "</html>" in (tmp_path / "a.html").read_text()
     assert "a.mp4" in out
+
+
+def test_a_live_run_that_waits_for_frames_ends_as_well(tmp_path):
+    """Nobody publishes at these addresses."""
+    inputs = ["--visible", "zmq://127.0.0.1:5/rgb", "--thermal", "zmq://127.0.0.1:5/ir"]
+    command = ["run", *inputs, "--detector", "none", "--device", "cpu", "--out", "a.jsonl"]
+    process = start(command, tmp_path)
+    wait_for((tmp_path / "a.jsonl").exists, process, "output")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    assert json.loads((tmp_path / "run.json").read_text())["fused"] == 0
+    assert "read     " in out
+    assert "dropped  none" not in out
 
 
 def send(number):
