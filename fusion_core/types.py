@@ -98,11 +98,13 @@ class FramePair:
     """Two frames that show the same moment; at most one side is ``None``.
 
     Attributes:
-        stamp_ns: Capture time of the master stream's frame after its offset, in nanoseconds.
+        stamp_ns: Capture time of the leading frame after its stream's offset, in nanoseconds.
         visible: The visible frame, ``None`` when the stream is missing and the policy says so.
         thermal: The thermal frame, ``None`` likewise.
         skew_ns: Thermal minus visible stamp after offsets, ``None`` when one side is missing.
         reused: The slower stream's frame was already part of an earlier pair.
+        lead: The stream whose frame gave the pair its stamp: the master stream, or its partner
+            while the master is silent.
         drops: Frames dropped so far, by cause, at the moment of pairing.
         health: Conditions a user should know of: ``thermal_missing``, ``thermal_held``,
             ``visible_missing``, ``visible_held``, ``time_jump``.
@@ -113,8 +115,24 @@ class FramePair:
     thermal: Frame | None
     skew_ns: int | None
     reused: bool = False
+    lead: Modality = "visible"
     drops: Mapping[str, int] = field(default_factory=dict)
     health: tuple[str, ...] = ()
+
+    @property
+    def lead_frame(self) -> Frame:
+        """The frame that gave the pair its stamp, with its own stamp and camera frame.
+
+        Raises:
+            ValueError: The pair holds no frame.
+        """
+        leading, other = self.visible, self.thermal
+        if self.lead == "thermal":
+            leading, other = other, leading
+        frame = leading if leading is not None else other
+        if frame is None:
+            raise ValueError("a pair without frames has no leading frame; give it one")
+        return frame
 
 
 @dataclass(frozen=True, slots=True)
