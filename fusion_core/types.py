@@ -36,6 +36,9 @@ class CameraModel:
         distortion_model: ``plumb_bob``, ``rational_polynomial`` or ``equidistant``.
         d: Distortion coefficients.
         k: 3x3 intrinsic matrix, row-major, in pixels.
+        r: 3x3 rectification matrix, row-major; empty: the identity.
+        p: 3x4 projection matrix of the rectified camera, row-major, in pixels; empty: ``k`` with a
+            zero column.
     """
 
     width: int
@@ -43,6 +46,21 @@ class CameraModel:
     distortion_model: str
     d: tuple[float, ...]
     k: tuple[float, ...]
+    r: tuple[float, ...] = ()
+    p: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PixelGrid:
+    """The camera on whose pixels an image lies.
+
+    Attributes:
+        frame_id: Its optical frame, empty when unknown.
+        camera: Its intrinsics, None when unknown.
+    """
+
+    frame_id: str
+    camera: CameraModel | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +180,8 @@ class AlignedPair:
         temperature: ``HxW`` float32 in degrees Celsius or None.
         confidence: Trust in the registration in [0, 1].
         residual_px: Estimated remaining misalignment in pixels, None when not measured.
+        grid: The camera on whose pixels both images lie; None: that of the pair's visible frame,
+            or of its thermal frame where there is no visible one.
     """
 
     stamp_ns: int
@@ -171,6 +191,7 @@ class AlignedPair:
     temperature: FloatImage | None = None
     confidence: float = 1.0
     residual_px: float | None = None
+    grid: PixelGrid | None = None
 
 
 @dataclass(frozen=True, slots=True)

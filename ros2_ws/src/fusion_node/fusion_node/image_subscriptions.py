@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -12,13 +12,16 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fusion_core.errors import EncodingError
+from fusion_core.transport.camera_info import camera_from_info
 from fusion_core.types import CameraModel, Frame, Modality, UInt8Image
-from fusion_node.conversions import camera_from_message, frame_from_message, mask_from_message
-from fusion_node.events import MismatchHandler, subscription_events
+from fusion_node.conversions import frame_from_message, mask_from_message
+from fusion_node.qos_mismatch import MismatchHandler, subscription_events
 
 # Only the newest image matters; a best-effort reader matches every driver.
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 _TOPICS: Mapping[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
+# Each reason is logged once; a stream of ever new reasons must not fill log and memory.
+_MOST_WARNINGS = 50
 
 
 class FrameReceiver(Protocol):
@@ -37,14 +40,15 @@ class FrameReceiver(Protocol):
         """Count a message that could not become a mask."""
 
 
-class Inputs:
+class ImageSubscriptions:
     """The subscriptions of one active node.
 
     Args:
         node: The node that subscribes.
         transport: ``raw`` or ``compressed``.
         receiver: Gets the frames and masks.
-        wanted: Asked before each image is decoded; False passes it over.
+        needed: Called before each image is decoded; an image for which it returns False is left
+            out.
         on_mismatch: Called with topic and explanation on an incompatible quality of service.
     """
 
@@ -53,12 +57,12 @@ class Inputs:
         node: Node,
         transport: str,
         receiver: FrameReceiver,
-        wanted: Callable[[], bool],
+        needed: Callable[[], bool],
         on_mismatch: MismatchHandler,
     ) -> None:
         self._node = node
         self._receiver = receiver
-        self._wanted = wanted
+        self._needed = needed
         self._on_mismatch = on_mismatch
         self._infos: dict[Modality, CameraInfo] = {}
         self._cameras: dict[Modality, CameraModel | None] = {}
@@ -68,40 +72,35 @@ class Inputs:
         self._subscriptions: list[Subscription] = []
         kind, suffix = (Image, "") if transport == "raw" else (CompressedImage, "/compressed")
         for modality, base in _TOPICS.items():
-            self._listen(CameraInfo, f"{base}/camera_info", self._on_info, modality)
-            self._listen(kind, f"{base}/image_raw{suffix}", self._on_image, modality)
+            self._subscribe_stream(CameraInfo, f"{base}/camera_info", self._on_info, modality)
+            self._subscribe_stream(kind, f"{base}/image_raw{suffix}", self._on_image, modality)
         self._subscribe(Image, "~/mask", self._on_mask)
 
     @property
     def topics(self) -> list[str]:
-        """Resolved names of the topics listened to."""
+        """Resolved names of the topics subscribed to."""
         return [subscription.topic_name for subscription in self._subscriptions]
-
-    def info(self, modality: Modality, width: int, height: int) -> CameraInfo | None:
-        """Return the newest camera info of a stream if it describes images of this size."""
-        info = self._infos.get(modality)
-        return info if info and (info.width, info.height) == (width, height) else None
 
     def camera_states(self) -> dict[str, str]:
         """Return what is known of each camera's intrinsics, as one line each."""
         return {modality: self._camera_state(modality) for modality in _TOPICS}
 
     def destroy(self) -> None:
-        """Stop listening."""
+        """End the subscriptions."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
 
-    def _listen(
+    def _subscribe_stream(
         self,
         kind: type,
         topic: str,
-        callback: Callable[[Modality, object], None],
+        callback: Callable[[Modality, Any], None],
         modality: Modality,
     ) -> None:
         self._subscribe(kind, topic, lambda message: callback(modality, message))
 
-    def _subscribe(self, kind: type, topic: str, callback: Callable[[object], None]) -> None:
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
         events = subscription_events(topic, self._on_mismatch)
         self._subscriptions.append(
             self._node.create_subscription(kind, topic, callback, _NEWEST, event_callbacks=events)
@@ -109,19 +108,19 @@ class Inputs:
 
     def _on_info(self, modality: Modality, info: CameraInfo) -> None:
         if info != self._infos.get(modality):
-            self._cameras[modality] = camera_from_message(info)
+            self._cameras[modality] = camera_from_info(info)
         self._infos[modality] = info
 
     def _on_image(self, modality: Modality, message: Image | CompressedImage) -> None:
         self.received[modality] += 1
-        if not self._wanted():
+        if not self._needed():
             return
         try:
             frame = frame_from_message(message, modality, self._cameras.get(modality))
         except EncodingError as error:
-            self._reject(modality, "unknown_encoding", str(error))
+            self._count_invalid(modality, "unknown_encoding", str(error))
         except Exception as error:  # noqa: BLE001 - no message may end the node
-            self._reject(modality, "bad_message", f"{type(error).__name__}: {error}")
+            self._count_invalid(modality, "bad_message", f"{type(error).__name__}: {error}")
         else:
             self._sizes[modality] = (frame.image.shape[1], frame.image.shape[0])
             self._receiver.submit(frame)
@@ -134,9 +133,9 @@ class Inputs:
         except Exception as error:  # noqa: BLE001 - no message may end the node
             self._receiver.count_invalid_mask(f"{type(error).__name__}: {error}")
 
-    def _reject(self, modality: Modality, cause: str, reason: str) -> None:
+    def _count_invalid(self, modality: Modality, cause: str, reason: str) -> None:
         self._receiver.count_invalid(modality, cause)
-        if reason not in self._warned:
+        if reason not in self._warned and len(self._warned) < _MOST_WARNINGS:
             self._warned.add(reason)
             self._node.get_logger().warning(f"{modality} image dropped: {reason}")
 

@@ -44,7 +44,7 @@ def player(context: LaunchContext) -> list[Action]:
     """Return the player; when it ends, everything does."""
 
     def value(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
+        return str(LaunchConfiguration(name).perform(context))
 
     parameters: dict[str, object] = {
         parameter: ParameterValue(value(name), value_type=str) for name, parameter in TEXTS.items()

@@ -92,7 +92,7 @@ def node(context: LaunchContext) -> list[Action]:
     """Return the node; an empty argument leaves the parameter file's value."""
 
     def value(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
+        return str(LaunchConfiguration(name).perform(context))
 
     given: dict[str, object] = {
         parameter: ParameterValue(value(name), value_type=str)

@@ -1,8 +1,9 @@
-"""Quality-of-service mismatches: what the middleware tells, in words that help."""
+"""Incompatible qualities of service reported by the middleware, explained with the remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from rclpy.qos import qos_policy_name_from_kind
 
@@ -15,12 +16,12 @@ MismatchHandler = Callable[[str, str], None]
 
 
 def subscription_events(topic: str, handler: MismatchHandler) -> SubscriptionEventCallbacks:
-    """Return callbacks that report a publisher that this node cannot hear."""
+    """Return callbacks that report a publisher whose messages this node cannot receive."""
 
     def on_event(event: object) -> None:
         handler(
             topic,
-            f"{topic}: a publisher does not offer the {_policy(event)} that this node asks for, so"
+            f"{topic}: a publisher does not offer the {_policy(event)} that this node requests, so"
             " nothing arrives from it; make it publish volatile, without deadline or lifespan",
         )
 
@@ -28,17 +29,17 @@ def subscription_events(topic: str, handler: MismatchHandler) -> SubscriptionEve
 
 
 def publisher_events(topic: str, handler: MismatchHandler) -> PublisherEventCallbacks:
-    """Return callbacks that report a subscriber that cannot hear this node."""
+    """Return callbacks that report a subscriber that cannot receive this node's messages."""
 
     def on_event(event: object) -> None:
         handler(
             topic,
-            f"{topic}: a subscriber asks for a {_policy(event)} that this node does not offer, so"
-            " it gets nothing; make it subscribe volatile, reliable or best effort",
+            f"{topic}: a subscriber requests a {_policy(event)} that this node does not offer, so"
+            " it receives nothing; make it subscribe volatile, reliable or best effort",
         )
 
     return PublisherEventCallbacks(incompatible_qos=on_event)
 
 
-def _policy(event: object) -> str:
-    return qos_policy_name_from_kind(event.last_policy_kind)
+def _policy(event: Any) -> str:  # noqa: ANN401 - rclpy has no types
+    return str(qos_policy_name_from_kind(event.last_policy_kind))
