@@ -1,4 +1,4 @@
-"""Settings of the registration room; the configuration holds them as its block ``registration``."""
+"""Settings of the registration module, the block ``registration`` of the configuration."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ class RegistrationConfig:
     refine: Annotated[
         Literal["auto", "on", "off"],
         OnOff,
-        Field(
-            description="Correct the registration from the pictures; auto: where a rig file says "
-            "that the cameras are apart."
-        ),
+        Field(description="Correct the registration from the images; auto: with a rig file."),
     ] = "auto"
     period_s: Annotated[
         float, Field(gt=0, le=60, description="Time between two measurements, in seconds.")
@@ -46,7 +43,8 @@ class RegistrationConfig:
     on_low_confidence: Annotated[
         Literal["keep_last", "soften", "visible_only"],
         Field(
-            description="Output while the registration is not trusted: the last good correction, "
-            "the same with the thermal image's fine detail taken away, or the visible image."
+            description="Output while the confidence is below min_confidence: the last accepted "
+            "correction, the same with the thermal image low-pass filtered, or the visible image "
+            "alone."
         ),
     ] = "keep_last"
