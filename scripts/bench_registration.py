@@ -26,7 +26,7 @@ from registration_streams import streams
 
 import fusion_core as fc
 from fusion_core.registration import Registrar, RegistrationConfig, Rig
-from fusion_core.registration.field import Field
+from fusion_core.registration.calibration_map import CalibrationMap
 from fusion_core.types import Frame, ThermalImage
 
 SETS = ("roadscene/val", "msrs", "llvip", "video_frames")
@@ -159,7 +159,7 @@ def warp_time() -> None:
     rng = np.random.default_rng(0)
     thermal = rng.random((480, 640), dtype=np.float32)
     matrix = np.array([[1.001, 0.002, 3.3], [-0.002, 1.0, -2.1], [0, 0, 1]])
-    field = Field(None, (640, 480), (640, 480), 30)
+    field = CalibrationMap(None, (640, 480), (640, 480), 30)
     warp = field.corrected(matrix)
     for name, work in {
         "warp of a frame": warp.apply,

@@ -1,4 +1,4 @@
-"""The process that measures while streams run: real processes, killed, stopped and left behind."""
+"""The estimation process: real child processes, killed, stopped and orphaned."""
 
 import os
 import signal
@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from pictures import H, W, scene_pair, thermal_through
 
-from fusion_core.registration import Registrar, RegistrationConfig, Rig, worker
+from fusion_core.registration import Registrar, RegistrationConfig, Rig, process_backend
+from fusion_core.registration.misalignment import EstimationTask
+from fusion_core.registration.scene_pyramid import ScenePyramid
 from fusion_core.types import Frame, ThermalImage
 
 STEP_NS = 100_000_000
@@ -21,7 +23,7 @@ CONFIG = RegistrationConfig(refine="on")
 
 @pytest.fixture
 def live():
-    """Return a registrar that measures in a process of its own."""
+    """Return a registrar that estimates in a child process."""
     with Registrar(None, CONFIG) as registrar:
         registrar.start()
         yield Stream(registrar)
@@ -61,7 +63,7 @@ class Stream:
 
 
 def children():
-    """Return the processes that measure for this one, those that have ended left out."""
+    """Return the running child processes."""
     listed = (path.read_text() for path in Path("/proc/self/task").glob("*/children"))
     return [pid for text in listed for pid in map(int, text.split()) if is_running(pid)]
 
@@ -81,7 +83,7 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
-def test_a_finding_arrives_and_moves_the_map(live):
+def test_an_estimate_arrives_and_corrects_the_map(live):
     live.until(live.found)
     aligned = live.align()
     # the thermal picture has been moved back to where that of an aligned pair is
@@ -107,11 +109,11 @@ def test_without_the_process_the_stream_goes_on_and_says_so(live, caplog):
     assert live.measured() == before
     assert not children()
     (line,) = caplog.messages
-    assert "the process that measures is lost" in line
+    assert "the estimation process is lost" in line
 
 
 def test_a_process_that_was_lost_is_replaced(live, monkeypatch):
-    monkeypatch.setattr(worker, "_RESTART_S", 0.1)
+    monkeypatch.setattr(process_backend, "_RESTART_S", 0.1)
     live.until(live.found)
     (lost,) = children()
     os.kill(lost, signal.SIGKILL)
@@ -124,28 +126,28 @@ def test_a_process_that_was_lost_is_replaced(live, monkeypatch):
     assert new != lost
 
 
-def test_a_process_that_hangs_is_given_up(live, monkeypatch):
+def test_a_process_that_does_not_answer_is_killed(live, monkeypatch):
     live.until(live.found)
     (pid,) = children()
     os.kill(pid, signal.SIGSTOP)
-    monkeypatch.setattr(worker, "_ANSWER_S", 0.5)
+    monkeypatch.setattr(process_backend, "_TIMEOUT_S", 0.5)
     live.until(lambda: live.registrar.health() == ("registration_failed",))
     assert not is_running(pid)
 
 
-def test_what_goes_wrong_with_a_pair_is_reported_and_the_next_is_taken(caplog):
-    measurer = worker.Worker(CONFIG)
+def test_an_error_on_one_pair_is_logged_and_the_next_pair_is_estimated(caplog):
+    backend = process_backend.ProcessBackend(CONFIG)
     black = np.zeros((H, W), np.float32)
-    scene = worker.Scene(black, black, np.ones((H, W), bool))
+    scene = ScenePyramid(black, black, np.ones((H, W), bool))
     for applied in (None, np.eye(3)):
-        measurer.put(scene, worker.Task(0, (W, H), 1, applied))
+        backend.submit_scene(scene, EstimationTask(0, (W, H), 1, applied))
         end = time.monotonic() + LIMIT_S
-        while not measurer.ready() and time.monotonic() < end:
-            found = measurer.get()
+        while not backend.is_idle() and time.monotonic() < end:
+            estimate = backend.poll_estimate()
             time.sleep(0.01)
-    measurer.close()
-    assert found.confidence < 0.5
-    assert "could not be refined on a pair: Traceback" in caplog.text
+    backend.close()
+    assert estimate.confidence < 0.5
+    assert "refinement failed on a pair: Traceback" in caplog.text
 
 
 def test_closing_leaves_no_process(live):
@@ -159,15 +161,15 @@ def test_closing_leaves_no_process(live):
 PROGRAM = """
 import sys, time
 from fusion_core.registration.settings import RegistrationConfig
-from fusion_core.registration.worker import Worker
-worker = Worker(RegistrationConfig())
-print(worker._process.pid, flush=True)
+from fusion_core.registration.process_backend import ProcessBackend
+backend = ProcessBackend(RegistrationConfig())
+print(backend._process.pid, flush=True)
 time.sleep({seconds})
 """
 
 
 def test_the_process_ends_with_a_parent_that_is_killed(tmp_path):
-    # run as a script that starts a worker whenever it is imported: it must not be imported again
+    # run as a script that starts a child whenever it is imported: it must not be imported again
     script = tmp_path / "program.py"
     script.write_text(PROGRAM.format(seconds=600))
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
@@ -190,8 +192,8 @@ def test_ctrl_c_is_for_the_parent():
     assert errors.count("KeyboardInterrupt") == 1
 
 
-def test_the_process_that_measures_imports_no_torch():
-    code = "import sys, fusion_core.registration.worker; sys.exit('torch' in sys.modules)"
+def test_the_estimation_process_imports_no_torch():
+    code = "import sys, fusion_core.registration.process_backend; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

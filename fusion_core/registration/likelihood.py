@@ -1,4 +1,4 @@
-"""From similarity volumes to pulls: which way each block wants to move, and how surely."""
+"""Likelihood of block displacements, from similarity volumes."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusion_core.registration.volumes import Vectors, Volumes
+from fusion_core.registration.volumes import SimilarityVolumes, Vectors
 
 _SHARPNESS = 12.0  # log-likelihood per unit of correlation
 
 
 @dataclass(frozen=True, eq=False)
-class Pull:
-    """Quadratic model of the log-likelihood around the present displacements.
+class LikelihoodModel:
+    """Quadratic model of the blocks' log-likelihood around the present displacements.
 
     Attributes:
         gradient: ``Nx2``, per pixel.
-        precision: ``Nx2x2`` positive semidefinite, per pixel squared: nothing for a flat block,
-            and along a straight edge nothing in the edge's direction.
+        precision: ``Nx2x2`` positive semidefinite, per pixel squared; zero for a flat block, and
+            along a straight edge zero in the edge's direction.
     """
 
     gradient: Vectors
     precision: Vectors
 
 
-def support(volumes: Volumes, spread: float) -> float:
-    """Return the log-likelihood that all blocks are in place, 0 for flat ones.
+def log_likelihood(volumes: SimilarityVolumes, spread: float) -> float:
+    """Return the log-likelihood that all blocks are in place, relative to flat blocks.
 
-    It is that of ``pull`` at no displacement, less what blocks would give that fit everywhere.
+    It is that of ``likelihood_model`` at zero displacement; a flat block contributes 0.
     """
     near = -(volumes.shifts**2).sum(axis=1) / (2 * spread**2)
     weight = np.exp(np.float64(_SHARPNESS) * volumes.scores + near)
@@ -36,16 +36,16 @@ def support(volumes: Volumes, spread: float) -> float:
     return float(found[volumes.seen].sum())
 
 
-def pull(volumes: Volumes, at: Vectors, spread: float) -> Pull:
+def likelihood_model(volumes: SimilarityVolumes, at: Vectors, spread: float) -> LikelihoodModel:
     """Return gradient and curvature of ``log sum_d exp(k score(d) - |d - at|^2 / 2 spread^2)``.
 
-    The sum over displacements smooths the likelihood over ``spread`` pixels, so that blocks find
-    their place from as far away; its derivatives follow from mean and covariance of the
+    The sum over displacements smooths the likelihood over ``spread`` pixels, which widens its
+    basin of convergence as much; its derivatives follow from mean and covariance of the
     displacement under the weights in the sum.
     """
     x, y = volumes.shifts.T
     moments = np.stack((np.ones_like(x), x, y, x * x, x * y, y * y), axis=1)
-    # |d - at|^2 without its part that is the same for every d
+    # |d - at|^2 without the term that is the same for every d
     near = (volumes.shifts**2).sum(axis=1) - 2 * at @ volumes.shifts.T
     weight = np.float64(_SHARPNESS) * volumes.scores - near / (2 * spread**2)
     weight = np.exp(weight - weight.max(axis=1, keepdims=True))
@@ -58,4 +58,4 @@ def pull(volumes: Volumes, at: Vectors, spread: float) -> Pull:
     values, vectors = np.linalg.eigh(precision)
     values = np.clip(values, 0, None) * volumes.seen[:, None]
     precision = np.einsum("nij,nj,nkj->nik", vectors, values, vectors)
-    return Pull(mean / spread**2 * volumes.seen[:, None], precision)
+    return LikelihoodModel(mean / spread**2 * volumes.seen[:, None], precision)

@@ -1,4 +1,4 @@
-"""Where the thermal camera sits: its pose relative to the visible one, from a board both see."""
+"""Pose of the thermal camera relative to the visible one, from a board that both see."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.calibration.following import turned
 from fusion_core.calibration.intrinsics import pose_of
-from fusion_core.calibration.recording import View
+from fusion_core.calibration.recording import TargetView
+from fusion_core.calibration.target_follower import turned
 from fusion_core.calibration.targets import Points, Target
 from fusion_core.errors import CalibrationError
 from fusion_core.registration.warp import undistort
 from fusion_core.types import CameraModel
 
 LEAST_PAIRS: Final = 6
-_FAR: Final = 0.2  # disagreement of two poses, radians or shares of the board's distance
+_FAR: Final = 0.2  # difference of two poses, radians or fractions of the board's distance
 _MOST_RMS_PX: Final = 1.5
 
-ViewPair = tuple[View, View]
+ViewPair = tuple[TargetView, TargetView]
 
 
 @dataclass(frozen=True, eq=False)
-class Pose:
-    """The pose of the thermal camera, and how well it explains the pairs.
+class RelativePose:
+    """The pose of the thermal camera, and its residual errors.
 
     Attributes:
         matrix: 4x4 ``T_thermal_rgb``, metres.
         rms_px: Root mean square distance between seen and computed points in pixels, over both
             cameras, with lens distortion removed.
-        pairs: Visible and thermal view of each moment used, the board the same way round.
+        pairs: Visible and thermal view of each pair used, with the board's points in one order.
         errors: RMS per pair in pixels: visible, thermal; ``Nx2``.
         depth_m: Median distance of the board from the visible camera.
     """
@@ -45,37 +45,37 @@ class Pose:
     depth_m: float
 
 
-def solve_pose(
+def solve_relative_pose(
     target: Target, pairs: Sequence[ViewPair], visible: CameraModel, thermal: CameraModel
-) -> Pose:
-    """Find the pose that all pairs agree on.
+) -> RelativePose:
+    """Estimate the pose that is consistent with most pairs.
 
-    A chessboard seen in one camera may be taken as turned by 180 degrees in the other: of both
-    readings of each pair that one is used which agrees with the other pairs.
+    The two cameras may number a chessboard's points from opposite ends: of both readings of each
+    pair the one that is consistent with the other pairs is used.
 
     Raises:
-        CalibrationError: The pairs do not agree on one pose.
+        CalibrationError: The pairs are not consistent with one pose.
     """
-    agreed, depth_m = _agreeing(target, pairs, visible, thermal)
-    if len(agreed) < max(LEAST_PAIRS, len(pairs) // 2):
+    consistent, depth_m = _consistent_pairs(target, pairs, visible, thermal)
+    if len(consistent) < max(LEAST_PAIRS, len(pairs) // 2):
         raise CalibrationError(
-            f"only {len(agreed)} of {len(pairs)} pairs agree on where the cameras sit: they must "
-            "be fixed to each other and see the same board; with a wrong time offset a moving "
-            "board is not in the same place"
+            f"only {len(consistent)} of {len(pairs)} pairs are consistent with one pose of the "
+            "cameras: they must be fixed to each other and see the same board, and the time offset "
+            "must be right when the board moves"
         )
-    common = [_common(pair) for pair in agreed]
+    common = [_common(pair) for pair in consistent]
     boards = [
         np.pad(target.points[view.ids], ((0, 0), (0, 1))).astype(np.float32) for view, _ in common
     ]
     k = [np.array(camera.k).reshape(3, 3) for camera in (visible, thermal)]
-    seen, warm = (
-        [_ideal(camera, matrix, pair[side].pixels) for pair in common]
+    visible_pixels, thermal_pixels = (
+        [_undistorted(camera, matrix, pair[side].pixels) for pair in common]
         for side, (camera, matrix) in enumerate(zip((visible, thermal), k, strict=True))
     )
     rms, *_, rotation, translation, _, _, _, _, errors = cv2.stereoCalibrateExtended(
         boards,
-        seen,
-        warm,
+        visible_pixels,
+        thermal_pixels,
         *(k[0], np.zeros(5), k[1], np.zeros(5)),
         (visible.width, visible.height),
         np.eye(3),
@@ -84,20 +84,20 @@ def solve_pose(
     )
     if rms > _MOST_RMS_PX:
         raise CalibrationError(
-            f"the pose between the cameras leaves {rms:.1f} px RMS (limit {_MOST_RMS_PX:g}): the "
-            "board is not the one described, the cameras move against each other, or their clocks "
-            "do not agree"
+            f"the pose between the cameras has an error of {rms:.1f} px RMS (limit "
+            f"{_MOST_RMS_PX:g}): check that the board is the one described, that the cameras are "
+            "fixed to each other, and that their clocks agree"
         )
     matrix = np.eye(4)
     matrix[:3, :3] = rotation
     matrix[:3, 3] = np.ravel(translation)
-    return Pose(matrix, float(rms), tuple(agreed), np.asarray(errors), depth_m)
+    return RelativePose(matrix, float(rms), tuple(consistent), np.asarray(errors), depth_m)
 
 
-def _agreeing(
+def _consistent_pairs(
     target: Target, pairs: Sequence[ViewPair], visible: CameraModel, thermal: CameraModel
 ) -> tuple[list[ViewPair], float]:
-    """Return the pairs that agree on one pose, the way they do, and the board's distance."""
+    """Return the pairs that are consistent with one pose, and the board's median distance."""
     readings: list[list[ViewPair]] = []
     poses: list[list[Points]] = []
     depths = []
@@ -114,16 +114,16 @@ def _agreeing(
         [[min(_distance(one, way, depth) for way in ways) for ways in poses] for one in flat]
     )
     best = flat[int(np.minimum(distances, _FAR).sum(axis=1).argmin())]
-    agreed = []
+    consistent = []
     for ways, candidates in zip(readings, poses, strict=True):
         apart = [_distance(best, candidate, depth) for candidate in candidates]
         if min(apart) < _FAR:
-            agreed.append(ways[int(np.argmin(apart))])
-    return agreed, depth
+            consistent.append(ways[int(np.argmin(apart))])
+    return consistent, depth
 
 
 def _distance(first: Points, second: Points, depth_m: float) -> float:
-    """Return how much two poses differ: angle, plus shift as a share of the board's distance."""
+    """Return the difference of two poses: angle, plus shift relative to the board's distance."""
     turn = first[:3, :3].T @ second[:3, :3]
     angle = np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))
     return float(angle + np.linalg.norm(first[:3, 3] - second[:3, 3]) / depth_m)
@@ -135,7 +135,7 @@ def _common(pair: ViewPair) -> ViewPair:
         return pair
     ids = np.intersect1d(pair[0].ids, pair[1].ids)
     first, second = (
-        View(view.stamp_ns, ids, view.pixels[np.searchsorted(view.ids, ids)], view.sharpness)
+        TargetView(view.stamp_ns, ids, view.pixels[np.searchsorted(view.ids, ids)], view.sharpness)
         for view in pair
     )
     return first, second
@@ -146,8 +146,8 @@ def shared_points(pair: ViewPair) -> int:
     return len(np.intersect1d(pair[0].ids, pair[1].ids))
 
 
-def _ideal(camera: CameraModel, matrix: Points, pixels: Points) -> NDArray[np.float32]:
-    """Return pixels of the same camera with a lens that does not distort."""
+def _undistorted(camera: CameraModel, matrix: Points, pixels: Points) -> NDArray[np.float32]:
+    """Return pixels of the same camera without lens distortion."""
     rays = undistort(camera, pixels)
     ideal = rays * np.diag(matrix)[:2] + matrix[:2, 2]
     return ideal.astype(np.float32).reshape(-1, 1, 2)

@@ -1,4 +1,4 @@
-"""Refinement while streams run: what is followed, how smoothly, and what is not believed."""
+"""Refinement while streams run: what is corrected, how smoothly, and what is rejected."""
 
 import threading
 
@@ -60,7 +60,7 @@ def test_a_misaligned_pair_is_found_and_reported():
     assert error.mean() < 0.25 * np.abs(moved.luminance[20:-20, 20:-20] - truth).mean()
     report = registrar.report()
     assert report["correction_px"] == pytest.approx(5.8, abs=0.6)
-    assert 0 < report["trusted"] <= report["measured"] == 8
+    assert 0 < report["accepted"] <= report["measured"] == 8
 
 
 def test_registered_pictures_stay_where_they_are():
@@ -68,7 +68,7 @@ def test_registered_pictures_stay_where_they_are():
     registrar = Registrar(None, RegistrationConfig(refine="on"))
     run(registrar, [(visible, shifted(thermal, (0, 0)))] * 20)
     assert misalignment(registrar, (0, 0)) < 0.3
-    assert registrar.report()["trusted"] > 0
+    assert registrar.report()["accepted"] > 0
 
 
 def test_corrections_move_in_small_steps_and_follow_a_bump():
@@ -110,7 +110,7 @@ def test_pictures_too_small_to_compare_pass_unmeasured():
 
 
 @pytest.mark.parametrize("policy", ["keep_last", "soften", "visible_only"])
-def test_policy_while_the_registration_is_not_trusted(policy):
+def test_policy_at_low_confidence(policy):
     visible, _ = scene_pair(5)
     _, other = scene_pair(6)
     wrong = shifted(other, (0, 0))

@@ -1,4 +1,4 @@
-"""The board as one camera follows it: its points at any moment between the pictures."""
+"""Interpolation of a moving board's points between one camera's images."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.calibration.recording import Track, View
-from fusion_core.calibration.selection import look
+from fusion_core.calibration.recording import TargetTrack, TargetView
+from fusion_core.calibration.selection import target_appearance
 from fusion_core.calibration.targets import Points, Target
 
-_SAME_NS: Final = 200_000  # stamps this close belong to one moment
-_GAP: Final = 1.6  # periods; farther apart a picture is missing in between
+_SAME_NS: Final = 200_000  # stamps this close are simultaneous
+_GAP: Final = 1.6  # periods; over a longer interval an image is missing
 _LEAST_POINTS: Final = 6
 
 
-class Follower:
-    """Interpolates the pixels of a moving board, cubically over four pictures in a row."""
+class TargetFollower:
+    """Interpolates the pixels of a moving board, cubically over four successive images."""
 
-    def __init__(self, target: Target, track: Track) -> None:
+    def __init__(self, target: Target, track: TargetTrack) -> None:
         self._target = target
         self._views = track.views
         self._stamps = np.array([view.stamp_ns for view in track.views], dtype=np.int64)
         self._gap_ns = _GAP * track.period_ns
 
-    def at(self, stamp_ns: int) -> View | None:
-        """Return the board as seen at a moment, None where the camera did not follow it."""
+    def view_at(self, stamp_ns: int) -> TargetView | None:
+        """Return the board at a stamp, None where too few images are near it."""
         after = int(np.searchsorted(self._stamps, stamp_ns))
         for near in (after - 1, after):
             if 0 <= near < len(self._views) and abs(self._stamps[near] - stamp_ns) <= _SAME_NS:
@@ -39,12 +39,12 @@ class Follower:
             return None
         return self._between([self._views[index] for index in around], stamp_ns)
 
-    def nearest(self, stamp_ns: int, within_ns: float) -> View | None:
-        """Return the view taken nearest to a moment, None when none is near enough."""
+    def nearest_view(self, stamp_ns: int, within_ns: float) -> TargetView | None:
+        """Return the view nearest to a stamp, None when none is within ``within_ns``."""
         index = int(np.argmin(np.abs(self._stamps - stamp_ns)))
         return self._views[index] if abs(self._stamps[index] - stamp_ns) <= within_ns else None
 
-    def _between(self, views: Sequence[View], stamp_ns: int) -> View | None:
+    def _between(self, views: Sequence[TargetView], stamp_ns: int) -> TargetView | None:
         """Interpolate the points that all four views show."""
         ids = views[0].ids
         for view in views[1:]:
@@ -53,26 +53,28 @@ class Follower:
             return None
         rows = [view.pixels[np.searchsorted(view.ids, ids)] for view in views]
         if self._target.half_turn:
-            rows = _same_way_round(rows)
+            rows = _same_orientation(rows)
         moments = np.array([view.stamp_ns - stamp_ns for view in views], dtype=np.float64)
         pixels = np.tensordot(_lagrange(moments), np.array(rows), axes=1)
-        return View(stamp_ns, ids, pixels, views[1].sharpness)
+        return TargetView(stamp_ns, ids, pixels, views[1].sharpness)
 
 
-def centre_path(target: Target, track: Track) -> tuple[NDArray[np.int64], NDArray[np.complex128]]:
+def centre_path(
+    target: Target, track: TargetTrack
+) -> tuple[NDArray[np.int64], NDArray[np.complex128]]:
     """Return stamps and places ``x + iy`` in pixels of the board's middle, ``Nx1``."""
-    centres = [look(target, view).centre for view in track.views]
+    centres = [target_appearance(target, view).centre for view in track.views]
     stamps = np.array([view.stamp_ns for view in track.views], dtype=np.int64)
     return stamps, np.array([[complex(*centre)] for centre in centres])
 
 
-def turned(view: View) -> View:
-    """Return the view of a board taken as turned by 180 degrees; all its points are seen."""
-    return View(view.stamp_ns, view.ids, view.pixels[::-1], view.sharpness)
+def turned(view: TargetView) -> TargetView:
+    """Return the view of a fully visible board with its points numbered from the other end."""
+    return TargetView(view.stamp_ns, view.ids, view.pixels[::-1], view.sharpness)
 
 
-def _same_way_round(rows: Sequence[Points]) -> list[Points]:
-    """Turn rows of points by 180 degrees where that brings them nearer to the first."""
+def _same_orientation(rows: Sequence[Points]) -> list[Points]:
+    """Reverse rows of points where that brings them nearer to the row before."""
     same = [rows[0]]
     for row in rows[1:]:
         kept, reversed_ = (np.abs(way - same[-1]).sum() for way in (row, row[::-1]))

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.calibration.correlation import Lag, best_lag, velocity
-from fusion_core.calibration.following import Follower, centre_path, turned
 from fusion_core.calibration.intrinsics import pose_of
-from fusion_core.calibration.pose import LEAST_PAIRS, Pose
-from fusion_core.calibration.recording import Track, View
+from fusion_core.calibration.recording import TargetTrack, TargetView
+from fusion_core.calibration.relative_pose import LEAST_PAIRS, RelativePose
 from fusion_core.calibration.selection import LEAST_VIEWS
+from fusion_core.calibration.target_follower import TargetFollower, centre_path, turned
 from fusion_core.calibration.targets import Points, Target
 from fusion_core.errors import CalibrationError
 from fusion_core.registration.warp import project
@@ -24,7 +24,7 @@ from fusion_core.types import CameraModel
 LARGEST_OFFSET_MS: Final = 2000.0
 _MOST_VIEWS: Final = 200
 _ITERATIONS: Final = 8
-_LEAST_SPEED: Final = 0.02  # of the picture's width per second, root mean square
+_LEAST_SPEED: Final = 0.02  # of the image's width per second, root mean square
 _LEAST_SCORE: Final = 0.6
 _MOST_DEVIATION_MS: Final = 5.0
 _OUTLIER: Final = 3.0
@@ -34,14 +34,14 @@ _DONE_NS: Final = 1e4
 
 
 @dataclass(frozen=True, eq=False)
-class Clock:
+class TimeOffset:
     """A measured time offset.
 
     Attributes:
-        offset_ms: What to add to thermal stamps.
-        deviation_ms: One standard deviation, None where it is not known.
+        offset_ms: Added to thermal stamps.
+        deviation_ms: One standard deviation, None where it is unknown.
         method: ``board``, or ``motion`` of the scene.
-        lag: The correlation that it started from.
+        lag: The correlation of the initial search.
     """
 
     offset_ms: float
@@ -50,8 +50,8 @@ class Clock:
     lag: Lag
 
 
-def rough_offset(target: Target, visible: Track, thermal: Track) -> Lag:
-    """Return the offset at which the board moves alike in both cameras.
+def rough_offset(target: Target, visible: TargetTrack, thermal: TargetTrack) -> Lag:
+    """Return the offset at which the board's motion in both cameras correlates best.
 
     Raises:
         CalibrationError: The board hardly moves, or the motions do not match.
@@ -60,8 +60,9 @@ def rough_offset(target: Target, visible: Track, thermal: Track) -> Lag:
     for track in (visible, thermal):
         if len(track.views) < LEAST_VIEWS:
             raise CalibrationError(
-                f"{track.modality}: {len(track.views)} frames show the target, too few to follow "
-                "it in time; give --time-offset MS if it is known"
+                f"{track.modality}: {len(track.views)} frames show the target, at least "
+                f"{LEAST_VIEWS} are needed to measure the time offset; give --time-offset MS if "
+                "it is known"
             )
         signal = velocity(centre_path(target, track))
         speed = float(np.sqrt((np.abs(signal[1]) ** 2).mean())) if len(signal[1]) else 0.0
@@ -86,34 +87,35 @@ def rough_offset(target: Target, visible: Track, thermal: Track) -> Lag:
 
 def refine_offset(
     target: Target,
-    tracks: tuple[Track, Track],
+    tracks: tuple[TargetTrack, TargetTrack],
     cameras: tuple[CameraModel, CameraModel],
-    pose: Pose,
+    pose: RelativePose,
     lag: Lag,
-) -> Clock:
-    """Find the offset and pose at which the visible board predicts the thermal one best.
+) -> TimeOffset:
+    """Estimate offset and pose jointly by predicting the thermal views from the visible ones.
 
     Gauss-Newton over the pose's six parameters and time: each thermal view is compared with the
-    board that the visible camera followed, at the thermal stamp plus the offset.
+    board as interpolated between the visible images, at the thermal stamp plus the offset.
 
     Raises:
         CalibrationError: The motion does not determine the offset.
     """
-    follower = Follower(target, tracks[0])
+    follower = TargetFollower(target, tracks[0])
     views = tracks[1].views[:: max(1, len(tracks[1].views) // _MOST_VIEWS)]
     matrix, offset_ns, deviation_ns = pose.matrix.copy(), lag.lag_ns, np.inf
     for _ in range(_ITERATIONS):
         rows = []
         for view in views:
             boards = [
-                follower.at(view.stamp_ns + round(offset_ns + later)) for later in (0, _STEP_NS)
+                follower.view_at(view.stamp_ns + round(offset_ns + later))
+                for later in (0, _STEP_NS)
             ]
             if boards[0] is not None and boards[1] is not None:
                 poses = [pose_of(target, board, cameras[0]) for board in boards if board]
                 rows.append(_linearised(target, view, poses, matrix, cameras[1]))
         jacobian, residual = _without_outliers(rows)
         step, *_ = np.linalg.lstsq(jacobian, residual, rcond=None)
-        matrix = _nudge(step[:6]) @ matrix
+        matrix = _small_motion(step[:6]) @ matrix
         offset_ns += float(step[6]) * _STEP_NS
         noise = float((residual**2).mean())
         spread = np.linalg.pinv(jacobian.T @ jacobian)[6, 6] * noise
@@ -125,18 +127,18 @@ def refine_offset(
             f"the time offset is uncertain by {deviation_ns / 1e6:.1f} ms (limit "
             f"{_MOST_DEVIATION_MS:g}); move the board more, or give --time-offset MS"
         )
-    return Clock(float(offset_ns) / 1e6, deviation_ns / 1e6, "board", lag)
+    return TimeOffset(float(offset_ns) / 1e6, deviation_ns / 1e6, "board", lag)
 
 
 def _linearised(
-    target: Target, view: View, boards: Sequence[Points], matrix: Points, camera: CameraModel
+    target: Target, view: TargetView, boards: Sequence[Points], matrix: Points, camera: CameraModel
 ) -> tuple[Points, Points]:
     """Return Jacobian ``Mx7`` (pose, time in steps) and residual ``M`` of a thermal view.
 
     Args:
         target: The board.
-        view: What the thermal camera saw.
-        boards: Poses of the board before the visible camera, at that moment and one step later.
+        view: The view of the thermal camera.
+        boards: Poses of the board before the visible camera, at that time and one step later.
         matrix: ``T_thermal_rgb`` so far.
         camera: The thermal camera.
     """
@@ -148,7 +150,7 @@ def _linearised(
 
     here = predicted(matrix @ boards[0])
     columns = [
-        (predicted(_nudge(_STEP_POSE * axis) @ matrix @ boards[0]) - here) / _STEP_POSE
+        (predicted(_small_motion(_STEP_POSE * axis) @ matrix @ boards[0]) - here) / _STEP_POSE
         for axis in np.eye(6)
     ]
     columns.append(predicted(matrix @ boards[1]) - here)
@@ -158,10 +160,10 @@ def _linearised(
 
 
 def _without_outliers(rows: Sequence[tuple[Points, Points]]) -> tuple[Points, Points]:
-    """Stack the views' equations, without views that fit far worse than most."""
+    """Stack the equations of the views, without outliers."""
     if len(rows) < LEAST_PAIRS:
         raise CalibrationError(
-            f"the visible camera follows the board at {len(rows)} moments of the thermal one (at "
+            f"the visible camera sees the board at the time of {len(rows)} thermal views (at "
             f"least {LEAST_PAIRS} are needed); move it more slowly, where both cameras see it"
         )
     errors = np.array([np.abs(residual).mean() for _, residual in rows])
@@ -170,7 +172,7 @@ def _without_outliers(rows: Sequence[tuple[Points, Points]]) -> tuple[Points, Po
     return np.concatenate([j for j, _ in kept]), np.concatenate([r for _, r in kept])
 
 
-def _nudge(step: NDArray[Any]) -> Points:
+def _small_motion(step: NDArray[Any]) -> Points:
     """Return the 4x4 of a small rotation vector and shift."""
     transform = np.eye(4)
     transform[:3, :3] = cv2.Rodrigues(step[:3])[0]
