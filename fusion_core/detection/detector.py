@@ -111,7 +111,7 @@ class Detector:
     def detect(
         self, image: UInt8Image, aligned: AlignedPair, *, score: float = 0.0, iou: float = 0.0
     ) -> tuple[Detection, ...]:
-        """Return the objects in a picture, best first, at most 300.
+        """Return the objects in a picture, best first, at most ``MAX_DETECTIONS``.
 
         Args:
             image: ``HxWx3`` uint8 RGB.
