@@ -53,9 +53,9 @@ def as_yolox(boxes, scores):
     return {"output": rows}
 
 
-@pytest.mark.parametrize("form", [as_yolov5, as_yolov8, as_yolox])
-def test_everybody_in_a_crowd_is_found_once(form, tmp_path):
-    outputs = form(*crowd())
+@pytest.mark.parametrize("export", [as_yolov5, as_yolov8, as_yolox])
+def test_everybody_in_a_crowd_is_found_once(export, tmp_path):
+    outputs = export(*crowd())
     path = networks.constant(
         tmp_path / "net.onnx", outputs, shape=(1, 3, SIZE, SIZE), metadata=METADATA
     )
