@@ -123,7 +123,7 @@ def print_summary(summary: dict[str, Any], written: Path) -> None:
             print(f"  {stream:<13s}{_counts(drops)}")
     print(f"model    {summary['model']} on {summary['device']}")
     if found := summary["detection"]:
-        print(f"detector {found['file']} ({found['form']}, {found['provider']})")
+        print(f"detector {found['file']} ({found['output_format']}, {found['provider']})")
         print(f"found    {_found(found)}")
     if marked := summary["mask"]:
         print(f"mask     {marked['source']}, not empty in {marked['frames']} frames")

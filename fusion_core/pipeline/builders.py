@@ -70,11 +70,14 @@ def open_detection(config: Config, device: torch.device) -> DetectionRunner | No
     return DetectionRunner(detector, config.detection)
 
 
-def open_masks(config: Config, model: Fuser) -> MaskProvider | None:
+def open_masks(
+    config: Config, model: Fuser, detection: DetectionRunner | None
+) -> MaskProvider | None:
     """Return where masks come from, None for a model that takes none.
 
     Raises:
-        UsageError: Masks were given to a model that takes none, or shall come from no detector.
+        UsageError: Masks were given to a model that takes none, or shall come from no detector or
+            from classes that it does not have.
         MaskError: The file or folder of masks is missing or holds none.
     """
     if not model.features.uses_mask:
@@ -85,8 +88,12 @@ def open_masks(config: Config, model: Fuser) -> MaskProvider | None:
             )
         return None
     keeper = MaskProvider(config.mask)
-    if keeper.uses_detections and config.detector == "none":
-        raise UsageError("mask.source 'detector': no detector is chosen; set detector 'default'")
+    if keeper.uses_detections:
+        if detection is None:
+            raise UsageError(
+                "mask.source 'detector': no detector is chosen; set detector 'default'"
+            )
+        detection.class_names.select(config.mask.labels, "mask.labels")
     if isinstance(model, CtrlFuse):
         weights = config.options.get("segmenter_weights", "")
         model.steer(float(config.options.get("gain", 1.0)), str(weights))

@@ -85,7 +85,7 @@ class Pipeline(Closable):
         self._detection = open_detection(config, self._device)
         self._frozen_visible = FrozenStreamDetector()
         self._thermal = ThermalProcessor(config.thermal)
-        self._masks = open_masks(config, model)
+        self._masks = open_masks(config, model, self._detection)
         self._priors = open_priors(config, self._device, self._engine)
         self._sync = Synchronizer(with_offset(config.sync, rig))
         self._sync_lock = threading.Lock()
