@@ -1,4 +1,4 @@
-"""Settings of the sync room; the configuration holds them as its block ``sync``."""
+"""Settings of the sync module; the configuration holds them as its block ``sync``."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def hanging(count):
 
 def verdicts(visibles, thermals):
     watch = FrozenStreamDetector()
-    return [watch.frozen(pair) for pair in pairs(visibles, thermals)]
+    return [watch.is_frozen(pair) for pair in pairs(visibles, thermals)]
 
 
 def test_the_third_frame_of_one_content_hangs_until_the_content_changes():
