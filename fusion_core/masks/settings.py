@@ -1,4 +1,4 @@
-"""Settings of the masks room; the configuration holds them as its block ``mask``."""
+"""Settings of the masks module; the configuration holds them as its block ``mask``."""
 
 from __future__ import annotations
 

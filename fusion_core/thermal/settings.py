@@ -1,4 +1,4 @@
-"""Settings of the thermal room; the configuration holds them as its block ``thermal``."""
+"""Settings of the thermal module; the configuration holds them as its block ``thermal``."""
 
 from __future__ import annotations
 
