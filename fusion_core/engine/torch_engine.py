@@ -19,7 +19,6 @@ from fusion_core.engine.temporal_smoothing import TemporalSmoother
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
 from fusion_core.models import Cues, Fuser, FuserOutput, MdaIF
-from fusion_core.runtime.allocator import keep_freed_memory
 from fusion_core.types import AlignedPair, FloatImage, Mask, ScenePrior, UInt8Image
 
 # Width of the soft seam, in pixels, where the thermal camera's view ends inside the picture.
@@ -98,7 +97,6 @@ class Engine:
         correct_inputs: bool = False,
         fade_frames: int = 1,
     ) -> None:
-        keep_freed_memory()
         self._model = model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._bank = bank
         self._device = model.bank.device

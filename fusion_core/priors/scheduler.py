@@ -95,7 +95,7 @@ class PriorScheduler(Closable):
             wish = self._wished if self._taken < self._wished else None
         self._yielding = not wait
         if wish is not None:
-            self._slot.put(_Job(pair, self._scene, wish))
+            self._slot.publish_latest(_Job(pair, self._scene, wish))
             if wait:
                 self._await(wish)
         return self._prior
@@ -168,7 +168,7 @@ class PriorScheduler(Closable):
             self._changed.wait_for(lambda: self._answered >= wish, self._config.timeout_s)
 
     def _work(self) -> None:
-        while (job := self._slot.take()) is not None:
+        while (job := self._slot.take_latest()) is not None:
             with self._changed:
                 self._taken = max(self._taken, job.wish)
             if self._yielding:
