@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from fusion_core.errors import WeightsError
-from fusion_core.priors.hub import load, normalisation, to_pixels
+from fusion_core.foundation import FOUNDATIONS, FrozenModel
 from fusion_core.priors.kinds import kinds_of
+from fusion_core.priors.pixels import load_text_and_scaling, to_pixels
 from fusion_core.priors.prompts import IS_GOOD, QUESTIONS, question
 from fusion_core.priors.provider import Assessment
 from fusion_core.types import FloatImage, Modality, UInt8Image
-
-DEFAULT = "Salesforce/blip2-opt-2.7b"
 
 
 class Blip2Provider:
@@ -40,17 +39,15 @@ class Blip2Provider:
     name = "blip2"
 
     def __init__(self, weights: str = "", device: str = "cpu", asked: str = "") -> None:
-        weights = weights or DEFAULT
         self._dtype = torch.float16 if device == "cuda" else torch.float32
-        model, self._tokenizer, self._scaling = load(
-            self.name, weights, lambda: _parts(weights, self._dtype)
-        )
-        if not model.config.use_decoder_only_language_model:
+        frozen = FrozenModel(FOUNDATIONS["blip2"], weights, self._dtype).to(device)
+        self._model: Any = frozen.model
+        if not self._model.config.use_decoder_only_language_model:
             raise WeightsError(
-                f"prior 'blip2': {weights!r} has an encoder-decoder language model; "
-                f"give one with a decoder only, such as {DEFAULT}"
+                f"prior 'blip2': {frozen.weights!r} has an encoder-decoder language model; "
+                f"give one with a decoder only, such as {frozen.kind.default}"
             )
-        self._model: Any = model.to(device).eval().requires_grad_(False)
+        self._tokenizer, self._scaling = load_text_and_scaling(frozen)
         self._tokenizer.padding_side = "right"
         self._device = device
         self._asked = asked or QUESTIONS[0]
@@ -136,14 +133,3 @@ class Blip2Provider:
         logits = output.logits[torch.arange(len(questions)), last][:, self._answers].float()
         found: list[float] = torch.softmax(logits, 1)[:, 0].tolist()
         return found
-
-
-def _parts(weights: str, dtype: torch.dtype) -> tuple[Any, Any, tuple[list[float], list[float]]]:
-    """Load model, tokenizer and the scaling of its pictures."""
-    from transformers import AutoTokenizer, Blip2ForConditionalGeneration
-
-    model = Blip2ForConditionalGeneration.from_pretrained(
-        weights, local_files_only=True, dtype=dtype
-    )
-    tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True)
-    return model, tokenizer, normalisation(weights)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from fusion_core.errors import WeightsError
-from fusion_core.priors.hub import load, normalisation, to_pixels
+from fusion_core.foundation import FOUNDATIONS, FrozenModel
 from fusion_core.priors.kinds import kinds_of
+from fusion_core.priors.pixels import load_text_and_scaling, to_pixels
 from fusion_core.priors.prompts import BAD, GOOD, Contrast, contrast
 from fusion_core.priors.provider import Assessment
 from fusion_core.types import FloatImage, Modality, UInt8Image
 
-DEFAULT = "openai/clip-vit-base-patch32"
+_MODALITIES: tuple[Modality, ...] = ("visible", "thermal")
 
 
 class ClipProvider:
@@ -39,14 +38,14 @@ class ClipProvider:
     name = "clip"
 
     def __init__(self, weights: str = "", device: str = "cpu") -> None:
-        weights = weights or DEFAULT
-        self._model, self._tokenizer, self._scaling = load(
-            self.name, weights, lambda: _parts(weights)
-        )
+        frozen = FrozenModel(FOUNDATIONS["clip"], weights).to(device)
+        self._model = frozen.model
         if not hasattr(self._model, "logit_scale"):
             found = type(self._model).__name__
-            raise WeightsError(f"prior 'clip': {weights!r} holds a {found}; give a CLIP or SigLIP")
-        self._model = self._model.to(device).eval().requires_grad_(False)
+            raise WeightsError(
+                f"prior 'clip': {frozen.weights!r} holds a {found}; give a CLIP or SigLIP"
+            )
+        self._tokenizer, self._scaling = load_text_and_scaling(frozen)
         self._device = device
         self._scale = float(self._model.logit_scale.exp())
         self._directions = {
@@ -104,15 +103,3 @@ class ClipProvider:
             found = self._model.get_text_features(**tokens).pooler_output.float()
             means.append(F.normalize(F.normalize(found, dim=1).mean(0), dim=0))
         return means[0] - means[1]
-
-
-_MODALITIES: tuple[Modality, ...] = ("visible", "thermal")
-
-
-def _parts(weights: str) -> tuple[Any, Any, tuple[list[float], list[float]]]:
-    """Load model, tokenizer and the scaling of its pictures."""
-    from transformers import AutoModel, AutoTokenizer
-
-    model = AutoModel.from_pretrained(weights, local_files_only=True)
-    tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True)
-    return model, tokenizer, normalisation(weights)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
 import torch
+from torch import nn
 
+from fusion_core.foundation import FoundationKind, FrozenModel
 from fusion_core.priors.checkpoint import SHIPPED, load_prior
 from fusion_core.priors.inputs import make_inputs
 from fusion_core.priors.network import DIM, TOKENS, PriorNet
 from fusion_core.priors.provider import Assessment
 from fusion_core.types import FloatImage, UInt8Image
 
+
+def _load(weights: str, dtype: torch.dtype) -> nn.Module:
+    visible, thermal = load_prior(Path(weights))
+    return nn.ModuleDict({"visible": visible, "thermal": thermal}).to(dtype)
+
+
+EMBEDDED: Final = FoundationKind("prior 'embedded'", _load, str(SHIPPED), "its weights")
+"""The networks of both modalities as a frozen model."""
 _NOTHING: tuple[dict[str, float], FloatImage] = ({}, np.zeros((TOKENS, DIM), np.float32))
 
 
@@ -34,7 +45,8 @@ class EmbeddedProvider:
     name = "embedded"
 
     def __init__(self, weights: Path | None = None) -> None:
-        self._visible, self._thermal = load_prior(weights or SHIPPED)
+        networks = FrozenModel(EMBEDDED, str(weights or SHIPPED)).model
+        self._visible, self._thermal = networks["visible"], networks["thermal"]
 
     @property
     def dim(self) -> int:

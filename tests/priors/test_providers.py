@@ -130,7 +130,7 @@ class TestClip:
         from torch.nn import functional as F
         from transformers import AutoTokenizer, CLIPModel
 
-        from fusion_core.priors.hub import normalisation, to_pixels
+        from fusion_core.priors.pixels import normalisation, to_pixels
 
         folder = folders("clip")
         model, words = CLIPModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
@@ -169,7 +169,7 @@ class TestBlip2:
         """Against the forward pass of transformers, with placeholders where the picture goes."""
         from transformers import AutoTokenizer, Blip2ForConditionalGeneration
 
-        from fusion_core.priors.hub import normalisation, to_pixels
+        from fusion_core.priors.pixels import normalisation, to_pixels
 
         folder = folders("blip2")
         model = Blip2ForConditionalGeneration.from_pretrained(folder).eval()

@@ -82,10 +82,10 @@ class Recorder(Node):
             self._write_summary()
 
     def _write_summary(self) -> None:
-        files = [output.path for output in (*self._sinks, self._report) if output is not None]
-        place = next((path for path in files if path is not None), None)
-        if place is not None:
-            write_summary(self._summary, str(place))
+        outputs = (*self._sinks, self._report)
+        files = [str(output.path) for output in outputs if output is not None and output.path]
+        if files:
+            write_summary(self._summary | {"outputs": files})
         self.get_logger().info(
             f"recorded {self._recorded} results; not recorded: {self._dropped['incomplete']} with"
             f" missing messages, {self._dropped['invalid']} unreadable"
