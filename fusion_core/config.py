@@ -8,6 +8,7 @@ everywhere.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -72,6 +73,10 @@ class Config:
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
+    options: Annotated[
+        Mapping[str, str | int | float | bool],
+        Field(description="Options of the model; docs/models.md lists them."),
+    ] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], origin: str = "configuration") -> Config:

@@ -15,6 +15,7 @@ from fusion_core.models.base import Fuser
 from fusion_core.models.checkpoint import load_weights, read_architecture
 from fusion_core.models.ctrlfuse import FULL as CTRLFUSE_FULL
 from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
+from fusion_core.models.features import Features
 from fusion_core.models.m2pn import EDGE, FULL, M2PN
 from fusion_core.models.mdaif import B1, SMALL, MdaIF
 
@@ -45,7 +46,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    network: Callable[[str, Any], Fuser]
+    network: type[Fuser]
     config: DataclassInstance
     paper: str
     description: str
@@ -147,6 +148,26 @@ def list_models() -> tuple[ModelInfo, ...]:
     )
 
 
+def find_models(matches: Callable[[Features], bool]) -> tuple[str, ...]:
+    """Return the networks with weights whose features match; none is built."""
+    return tuple(
+        name
+        for name, entry in _NETWORKS.items()
+        if shipped_weights(name).is_file() and matches(entry.network.features)
+    )
+
+
+def model_options(name: str) -> type[DataclassInstance]:
+    """Return the options' dataclass of a network or checkpoint; the network is not built.
+
+    Raises:
+        UsageError: No such network.
+        WeightsError: The checkpoint is missing, torn or foreign.
+    """
+    known = read_architecture(name)[0] if name.endswith(".safetensors") else name
+    return _entry(known).network.Options
+
+
 def _entry(name: str) -> _Entry:
     if name not in _NETWORKS:
         raise UsageError(
@@ -168,7 +189,12 @@ def _config(entry: _Entry, text: str, path: str) -> DataclassInstance:
 
 def _build(entry: _Entry, name: str, config: DataclassInstance, seed: int | None) -> Fuser:
     if seed is None:
-        return entry.network(name, config)
+        return _new(entry, name, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return entry.network(name, config)
+        return _new(entry, name, config)
+
+
+def _new(entry: _Entry, name: str, config: DataclassInstance) -> Fuser:
+    build: Callable[[str, Any], Fuser] = entry.network
+    return build(name, config)
