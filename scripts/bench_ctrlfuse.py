@@ -19,7 +19,7 @@ import torch
 
 from fusion_core.engine import Engine
 from fusion_core.masks import hot_regions
-from fusion_core.models import Cues, Fuser, load_model
+from fusion_core.models import Cues, LumaFuser, load_model
 from fusion_core.types import AlignedPair, FloatImage, UInt8Image
 from fusion_lab.training.losses import sobel_magnitude
 from fusion_lab.training.prompting.data import MaskedPair, load_masked
@@ -121,7 +121,7 @@ def cost(data: Path, limit: int) -> None:  # noqa: ARG001
         for _ in range(30):
             for label, (model, cues) in cases.items():
                 start = time.perf_counter()
-                model(thermal, visible, model.bank, cues)
+                model.forward_luma(thermal, visible, cues)
                 times[label].append((time.perf_counter() - start) * 1e3)
     print(f"threads: {torch.get_num_threads()}")
     for label, values in times.items():
@@ -195,7 +195,7 @@ def colour_of(pair: MaskedPair) -> UInt8Image:
     return np.ascontiguousarray(image[..., ::-1])
 
 
-def effect(model: Fuser, pair: MaskedPair, spoil: Spoil) -> Effect | None:
+def effect(model: LumaFuser, pair: MaskedPair, spoil: Spoil) -> Effect | None:
     """Return what a prompt does to a pair; None where the prompt is empty."""
     target = target_of(pair, 0)
     thermal = pair.planes[..., 0].astype(np.float32) / np.float32(255)
@@ -217,12 +217,12 @@ def effect(model: Fuser, pair: MaskedPair, spoil: Spoil) -> Effect | None:
 
 @torch.inference_mode()
 def found_by(
-    model: Fuser, pair: MaskedPair, prompt: UInt8Image
+    model: LumaFuser, pair: MaskedPair, prompt: UInt8Image
 ) -> tuple[FloatImage, UInt8Image, FloatImage]:
     """Return the fused luma, what the segmenter found, and the fusion without a mask."""
     planes = torch.from_numpy(pair.planes[..., :2]).permute(2, 0, 1).float()[None] / 255
     mask = torch.from_numpy(prompt.astype(np.float32))[None, None]
-    output = model(planes[:, :1], planes[:, 1:], model.bank, Cues(mask=mask))
+    output = model.forward_luma(planes[:, :1], planes[:, 1:], Cues(mask=mask))
     found = (full_size(output.logits, prompt.shape).mean(1)[0] > 0).numpy().astype(np.uint8)
     return output.fused[0, 0].numpy(), found, output.reference[0, 0].numpy()
 

@@ -25,7 +25,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from torch import Tensor
 
-from fusion_core.models import Cues, Fuser, FuserOutput
+from fusion_core.models import Cues, LumaFuser, LumaOutput
 
 PROFILE = Path(__file__).resolve().parents[1] / "ros2_ws/src/fusion_node/config/fastdds.xml"
 EXCLUDED = "network excluded"
@@ -37,14 +37,14 @@ class MeanConfig:
     """A mean has no settings."""
 
 
-class Mean(Fuser):
+class Mean(LumaFuser):
     """The mean of both images: no network worth speaking of."""
 
     def __init__(self) -> None:
         super().__init__("mean", MeanConfig())
 
-    def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> FuserOutput:  # noqa: ARG002
-        return FuserOutput((thermal + visible) / 2)
+    def fuse_luma(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> LumaOutput:  # noqa: ARG002
+        return LumaOutput((thermal + visible) / 2)
 
 
 def run_node(name: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from fusion_core.errors import UsageError
-from fusion_core.models import Fuser, create_model
+from fusion_core.models import LumaFuser, create_model
 from fusion_core.models.m2pn import M2PN
 
 _NEVER = -1e9
@@ -59,7 +59,7 @@ def find_ablation(name: str) -> Ablation:
     return ABLATIONS[name]
 
 
-def build_network(model: str, ablation: str, seed: int) -> Fuser:
+def build_network(model: str, ablation: str, seed: int) -> LumaFuser:
     """Build the untrained network of a run.
 
     Raises:
@@ -68,7 +68,8 @@ def build_network(model: str, ablation: str, seed: int) -> Fuser:
     full = create_model(model, seed)
     changes: dict[str, Any] = dict(find_ablation(ablation).network)
     if not changes:
-        return full
+        assert full.luma_path is not None, "memory is trained on luma"
+        return full.luma_path
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         assert isinstance(full, M2PN), "ablations are of M2PN networks"

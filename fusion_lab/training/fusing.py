@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
-from fusion_core.models import NO_CUES, Fuser
+from fusion_core.models import NO_CUES, LumaFuser
 from fusion_lab.training.ablation import build_network
 from fusion_lab.training.dataset import Batch, Pair, make_batch, split_by_scene
 from fusion_lab.training.discriminator import Discriminator
@@ -21,7 +21,7 @@ from fusion_lab.training.recipe import Recipe
 from fusion_lab.training.validation import validate
 
 
-class FusionTrainer(FuserTrainer[Recipe, Fuser]):
+class FusionTrainer(FuserTrainer[Recipe, LumaFuser]):
     """Trains M2PN, its memory bank included.
 
     Args:
@@ -40,7 +40,7 @@ class FusionTrainer(FuserTrainer[Recipe, Fuser]):
     ) -> None:
         self.training, self.held_out = split_by_scene(pairs, place.hold_out, place.seed)
         network = build_network(recipe.model, recipe.ablation, place.seed)
-        self.fuse = torch.compile(network.fuse) if place.compile else network.fuse
+        self.fuse = torch.compile(network.fuse_luma) if place.compile else network.fuse_luma
         self.judge: Discriminator | None = None
         if recipe.judge == "discriminator":
             self.judge = Discriminator(place.seed).to(place.device)
@@ -96,7 +96,7 @@ class FusionTrainer(FuserTrainer[Recipe, Fuser]):
             return
         batch = self._crops()
         with torch.no_grad(), self._autocast():  # once: not worth compiling
-            output = self.model.fuse(batch.thermal, batch.visible, self.model.bank, NO_CUES)
+            output = self.model.fuse_luma(batch.thermal, batch.visible, self.model.bank, NO_CUES)
             self.model.bank.mul_(output.query.float().norm(dim=1).mean())
 
     def _keep(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from fusion_core.models import FuserOutput
+from fusion_core.models import LumaOutput
 from fusion_lab.training.dataset import Batch
 from fusion_lab.training.losses import (
     attract,
@@ -24,7 +24,7 @@ from fusion_lab.training.losses import (
 from fusion_lab.training.recipe import LossWeights
 
 
-def objective(output: FuserOutput, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
+def objective(output: LumaOutput, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
     """Return every active term, weighted, and their sum as ``total``; all in float32.
 
     Args:
@@ -64,7 +64,7 @@ def contrast_loss(nodes: Mapping[str, Tensor]) -> Tensor:
     The sixth keeps the pairs' vectors apart.
 
     Args:
-        nodes: ``FuserOutput.nodes`` of a network with graph attention, ``BxD`` each.
+        nodes: ``LumaOutput.nodes`` of a network with graph attention, ``BxD`` each.
     """
     n = {name: vector.float() for name, vector in nodes.items()}
     thermal, visible = n["thermal_graph"], n["visible_graph"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fusion_core.errors import SinkError
-from fusion_core.models import Fuser
+from fusion_core.models import LumaFuser
 from fusion_core.types import UInt8Image
 from fusion_lab.training.dataset import Pair, whole_pair
 from fusion_lab.training.objective import objective
@@ -22,7 +22,7 @@ _SHEET_ROWS, _TILE_HEIGHT = 8, 240
 
 @torch.no_grad()
 def validate(
-    model: Fuser, pairs: Sequence[Pair], weights: LossWeights, sheet: Path
+    model: LumaFuser, pairs: Sequence[Pair], weights: LossWeights, sheet: Path
 ) -> dict[str, float]:
     """Fuse whole held-out pictures, write their sheet and return the mean weighted terms.
 
@@ -40,7 +40,7 @@ def validate(
     chosen = set(np.linspace(0, len(pairs) - 1, _SHEET_ROWS).astype(int).tolist())
     for index, pair in enumerate(pairs):
         batch = type(whole := whole_pair(pair))(*(plane.to(model.bank.device) for plane in whole))
-        output = model(batch.thermal, batch.visible, model.bank)
+        output = model.forward_luma(batch.thermal, batch.visible)
         for name, value in objective(output, batch, weights).items():
             sums[name] = sums.get(name, 0.0) + float(value) / len(pairs)
         if index in chosen:
