@@ -41,7 +41,7 @@ from fusion_core.detection import Detector
 from fusion_core.detection.boxes import Candidates, overlaps
 from fusion_core.detection.labels import CLASSES, Labels, read_labels
 from fusion_core.types import AlignedPair, Detection, Frame, FramePair, UInt8Image
-from fusion_lab.evaluation import ImagePair, dataset_name, list_pairs, read_pair
+from fusion_lab.data import Example, dataset_name, list_pairs, read_example
 from fusion_lab.evaluation.detecting import grouped
 from fusion_lab.evaluation.precision import IOU, ClassTally
 
@@ -204,16 +204,16 @@ class Lookers:
         self._stream = Stream(options.detector, options.model) if options.beside else None
         self._model = options.model
 
-    def look(self, pair: ImagePair, other: ImagePair) -> dict[str, tuple[Detector, Candidates]]:
+    def look(self, pair: Example, other: Example) -> dict[str, tuple[Detector, Candidates]]:
         """Return by view which detector looked and what it found; the other pair is as large."""
-        visible, thermal = pair.visible, pair.thermal
+        visible, thermal = pair.first, pair.second
         both = aligned(visible, thermal)
         states = {
             "pair": both,
             "thermal black": aligned(visible, np.zeros_like(thermal)),
             "visible black": aligned(np.zeros_like(visible), thermal),
-            "thermal frozen": aligned(visible, other.thermal),
-            "visible frozen": aligned(other.visible, thermal),
+            "thermal frozen": aligned(visible, other.second),
+            "visible frozen": aligned(other.first, thermal),
             "thermal missing": replace(both, thermal=None),
             "visible missing": replace(both, visible=None),
         }
@@ -226,22 +226,20 @@ class Lookers:
         return views
 
     def look_at_streams(
-        self, pair: ImagePair, other: ImagePair
+        self, pair: Example, other: Example
     ) -> dict[str, tuple[Detector, Candidates]]:
         """Return what the pipeline finds, above its threshold, when either camera hangs."""
         if self._stream is None:
             return {}
-        shown = {"thermal": (pair.visible, other.thermal), "visible": (other.visible, pair.thermal)}
+        shown = {"thermal": (pair.first, other.second), "visible": (other.first, pair.second)}
         found = {hung: self._stream.detect(*images, hung) for hung, images in shown.items()}
         return {f"{k} hung": (self._default, grouped(v, self._default)) for k, v in found.items()}
 
 
-def resized(pair: ImagePair, shape: tuple[int, ...]) -> ImagePair:
+def resized(pair: Example, shape: tuple[int, ...]) -> Example:
     """Return a pair with pictures of this height and width."""
     size = (shape[1], shape[0])
-    return replace(
-        pair, visible=cv2.resize(pair.visible, size), thermal=cv2.resize(pair.thermal, size)
-    )
+    return replace(pair, first=cv2.resize(pair.first, size), second=cv2.resize(pair.second, size))
 
 
 def seen_by(
@@ -257,11 +255,11 @@ def judge(folder: Path, lookers: Lookers) -> Set:
     with tempfile.TemporaryDirectory() as scratch:
         pairs = list_pairs([unpacked(folder, Path(scratch))])
         for number, paths in enumerate(pairs):
-            pair = read_pair(paths)
-            other = read_pair(pairs[(number + len(pairs) // 2) % len(pairs)])
-            other = resized(other, pair.thermal.shape)
-            beside_it = paths.visible.parent.parent / "labels"
-            labels = read_labels(beside_it, paths.stem, *pair.thermal.shape)
+            pair = read_example(paths)
+            other = read_example(pairs[(number + len(pairs) // 2) % len(pairs)])
+            other = resized(other, pair.second.shape)
+            beside_it = paths.folder / "labels"
+            labels = read_labels(beside_it, paths.stem, *pair.second.shape)
             views = lookers.look(pair, other)
             results.add(views, labels)
             if hung := lookers.look_at_streams(pair, other):

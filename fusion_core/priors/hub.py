@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_core.errors import MissingExtraError, WeightsError
+from fusion_core.errors import WeightsError, missing_extra
 from fusion_core.types import FloatImage, UInt8Image
 
 T = TypeVar("T")
@@ -42,10 +42,8 @@ def load(
     try:
         return part()
     except ImportError as error:
-        raise MissingExtraError(
-            f"{kind} {provider!r} needs the package {error.name or 'transformers'}: "
-            "pip install 'fusion-core[vlm]'"
-        ) from None
+        package = error.name or "transformers"
+        raise missing_extra(f"{kind} {provider!r}", package, "vlm") from None
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(
             f"{kind} {provider!r}: no usable weights at {weights!r} ({_first_line(error)}); get "

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusion_lab.training.detector.labels import PERSON
+from fusion_lab.data.labels import PERSON
 from fusion_lab.training.detector.yolox import WIDTHS, Backbone, Conv, Head, Neck, YoloxNano
 
 STRIDES: Final = (8, 16, 32)

@@ -1,4 +1,4 @@
-"""The objective of a network that a mask steers (CtrlFuse, section 4.2)."""
+"""The objective of a network that takes a mask (CtrlFuse, section 4.2)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from torch.nn import functional as F
 
 from fusion_core.models import FuserOutput
 from fusion_lab.training.losses import smooth_box, sobel_magnitude
-from fusion_lab.training.objective import objective
-from fusion_lab.training.prompting.data import PromptBatch
-from fusion_lab.training.recipe import LossWeights
+from fusion_lab.training.objective import LossWeights, objective
+from fusion_lab.training.prompting.batches import PromptBatch
 
 _Weight = Annotated[float, Field(ge=0)]
 # Share of the picture that is added to a mask's area: a mask of a few pixels does not rule a step.

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from fusion_core.models import FuserOutput
 from fusion_core.models.mdaif import Restored
-from fusion_lab.training.dataset import Batch
+from fusion_lab.training.batches import PairBatch
 from fusion_lab.training.losses import sobel_magnitude
 from fusion_lab.training.objective import objective
 from fusion_lab.training.restoring.pool import RestoringBatch
@@ -32,7 +32,7 @@ def restoring_objective(
     fused = made.fused[:, :1]
     terms: dict[str, Tensor] = {}
     if weights.fusion is not None:
-        sources = Batch(thermal, visible, batch.salient)
+        sources = PairBatch(thermal, visible, batch.salient)
         terms = objective(FuserOutput(fused), sources, weights.fusion)
         del terms["total"]
     if weights.fidelity:

@@ -10,8 +10,9 @@ from pydantic import ConfigDict, Field
 
 from fusion_core.errors import UsageError
 from fusion_core.priors import VISIBLE_KINDS
-from fusion_lab.training.fusers import FuserSchedule
-from fusion_lab.training.recipe import LossWeights, read_recipe
+from fusion_lab.training.fuser_trainer import FuserSchedule
+from fusion_lab.training.objective import LossWeights
+from fusion_lab.training.recipe import read_recipe
 
 _Weight = Annotated[float, Field(ge=0)]
 _Share = Annotated[float, Field(ge=0, le=1)]
