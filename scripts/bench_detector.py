@@ -39,7 +39,7 @@ import numpy as np
 import fusion_core
 from fusion_core.detection import Detector
 from fusion_core.detection.boxes import Candidates, overlaps
-from fusion_core.detection.labels import CLASSES, Labels, read_labels
+from fusion_core.detection.labels import CLASSES, GroundTruth, read_labels
 from fusion_core.types import AlignedPair, Detection, Frame, FramePair, UInt8Image
 from fusion_lab.data import Example, dataset_name, list_pairs, read_example
 from fusion_lab.evaluation.detecting import grouped
@@ -70,7 +70,7 @@ class Set:
         default_factory=lambda: defaultdict(lambda: dict.fromkeys(("targets", *STATES), 0))
     )
 
-    def add(self, views: dict[str, tuple[Detector, Candidates]], labels: Labels) -> None:
+    def add(self, views: dict[str, tuple[Detector, Candidates]], labels: GroundTruth) -> None:
         """Take in what was found in the views of one pair."""
         for name, (detector, found) in views.items():
             self.thresholds[name] = detector.card.conf
@@ -80,7 +80,9 @@ class Set:
                 tally.add(own.boxes, own.scores, labels.objects[label], labels.ignore)
                 by_class[label].append(tally)
 
-    def add_targets(self, views: dict[str, tuple[Detector, Candidates]], labels: Labels) -> None:
+    def add_targets(
+        self, views: dict[str, tuple[Detector, Candidates]], labels: GroundTruth
+    ) -> None:
         """Count the targets of each camera that are found with the other one broken."""
         for working, broken in CAMERAS.items():
             for index, label in enumerate(CLASSES):

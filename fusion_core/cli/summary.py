@@ -69,7 +69,7 @@ def print_summary(summary: dict[str, Any], outputs: list[str]) -> None:
     print(f"dropped  {drops}")
     print(f"model    {summary['model']} on {summary['device']}")
     if found := summary["detection"]:
-        print(f"detector {found['file']} ({found['form']}, {found['provider']})")
+        print(f"detector {found['file']} ({found['output_format']}, {found['provider']})")
         print(f"found    {_found(found)}")
     if marked := summary["mask"]:
         print(f"mask     {marked['source']}, something marked in {marked['frames']} frames")

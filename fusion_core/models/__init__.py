@@ -5,6 +5,7 @@ from fusion_core.models.checkpoint import load_weights, save_weights
 from fusion_core.models.ctrlfuse import CtrlFuse
 from fusion_core.models.mdaif import MdaIF
 from fusion_core.models.registry import ModelInfo, create_model, list_models, load_model
+from fusion_core.models.spec import ModelSpec
 
 __all__ = [
     "NO_CUES",
@@ -15,6 +16,7 @@ __all__ = [
     "FuserOutput",
     "MdaIF",
     "ModelInfo",
+    "ModelSpec",
     "create_model",
     "list_models",
     "load_model",

@@ -202,7 +202,7 @@ def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:
     for kind in ("detections", "objects"):
         values += [(f"{label} {kind}", count) for label, count in detector[kind].items()]
     failing = "detector_failed" in pipeline.health
-    message = f"{detector['form']} on {detector['provider']}"
+    message = f"{detector['output_format']} on {detector['provider']}"
     return _status(
         "detector", detector["last_error"] if failing else message, values, _worse(failing)
     )

@@ -147,3 +147,83 @@ def blip2(folder, language="opt"):
     Blip2ForConditionalGeneration(config).save_pretrained(folder)
     pictures(folder, 28)
     return folder
+
+
+def sam(folder, seed=0):
+    from transformers import SamConfig, SamModel
+
+    config = SamConfig(
+        vision_config={
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 128,
+            "patch_size": 16,
+            "output_channels": 32,
+            "window_size": 4,
+            "global_attn_indexes": [1],
+            "mlp_dim": 64,
+            "num_pos_feats": 16,
+        },
+        prompt_encoder_config={
+            "hidden_size": 32,
+            "image_size": 128,
+            "patch_size": 16,
+            "image_embedding_size": 8,
+            "mask_input_channels": 4,
+        },
+        mask_decoder_config={
+            "hidden_size": 32,
+            "mlp_dim": 64,
+            "num_attention_heads": 2,
+            "iou_head_hidden_dim": 32,
+        },
+    )
+    torch.manual_seed(seed)
+    SamModel(config).save_pretrained(folder)
+    return folder
+
+
+def mae(folder):
+    from transformers import ViTMAEConfig, ViTMAEForPreTraining
+
+    config = ViTMAEConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        image_size=32,
+        patch_size=8,
+        decoder_hidden_size=24,
+        decoder_intermediate_size=48,
+        decoder_num_hidden_layers=1,
+        decoder_num_attention_heads=4,
+    )
+    torch.manual_seed(0)
+    ViTMAEForPreTraining(config).save_pretrained(folder)
+    return folder
+
+
+def clip_text(folder):
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = CLIPTextConfig(
+        vocab_size=100,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=20,
+    )
+    torch.manual_seed(0)
+    CLIPTextModel(config).save_pretrained(folder)
+    return folder
+
+
+def t5(folder):
+    from transformers import T5Config, T5EncoderModel
+
+    config = T5Config(vocab_size=100, d_model=32, d_ff=64, num_layers=2, num_heads=4, d_kv=8)
+    torch.manual_seed(0)
+    T5EncoderModel(config).save_pretrained(folder)
+    return folder
