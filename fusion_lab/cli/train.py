@@ -32,7 +32,7 @@ class Train:
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder of the run."""
     resume: bool = False
-    """Go on from the checkpoint in the folder of the run."""
+    """Continue from the checkpoint in the folder of the run."""
     init: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Start from these weights of the same network (fine-tuning), a detector from
     yolox_nano.onnx; default: from scratch."""

@@ -25,7 +25,7 @@ class Example:
         task: What the pair is for.
         text: What a user would write about it, from ``text/STEM.txt``; empty where there is none.
         mask: ``HxW`` uint8, 255 where something matters, from ``masks/STEM.png``; None without.
-        labels: Boxes from ``labels/STEM.csv`` or ``.txt``; None where they were not asked for.
+        labels: Boxes from ``labels/STEM.csv`` or ``.txt``; None where they were not read.
         folder: Folder that the pair was read from.
         name: Stem of its files, or number of the frame.
         scene: Name of the recording it belongs to; pairs of one scene never get separated.

@@ -198,17 +198,17 @@ def _read_videos(clip: Path, task: FusionTask, needs: Needs) -> Iterator[Example
 
 
 def _frames(
-    path: Path, modality: Modality, wanted: dict[int, str] | None
+    path: Path, modality: Modality, chosen: dict[int, str] | None
 ) -> Iterator[tuple[int, UInt8Image]]:
-    """Iterate over numbers and images of the wanted frames of a video, or of every tenth."""
-    last = max(wanted, default=-1) if wanted is not None else -1
+    """Iterate over numbers and images of the chosen frames of a video, or of every tenth."""
+    last = max(chosen, default=-1) if chosen is not None else -1
     number = -1
     with open_source(**{modality: str(path)}) as source:
         for frame in source.frames():
             number = frame.sequence
-            if (number % _EVERY == 0) if wanted is None else (number in wanted):
+            if (number % _EVERY == 0) if chosen is None else (number in chosen):
                 yield number, np.asarray(_eight_bit(path, frame.image), np.uint8)
-            if wanted is not None and number >= last:
+            if chosen is not None and number >= last:
                 return
     if number < last:
         raise SourceError(f"{path}: ends before frame {last}, which has a label")

@@ -89,7 +89,7 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
         recipe: What to do.
         model: The untrained network.
         place: Where and how.
-        resume: Go on from the checkpoint in ``place.out``.
+        resume: Continue from the checkpoint in ``place.out``.
 
     Raises:
         UsageError: The folder holds a run already, or the recipe or data to resume have changed.

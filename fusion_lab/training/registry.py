@@ -17,7 +17,7 @@ TRAINERS: Final = "fusion.trainers"
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """What a run is asked for.
+    """One call of ``fusion train``.
 
     Attributes:
         model: Network to train.
@@ -25,7 +25,7 @@ class TrainingRequest:
         place: Where and how to compute.
         recipe: Another recipe than the network's own: one that ships, or a YAML file.
         steps: Optimiser steps; None: the recipe's.
-        resume: Go on from the checkpoint in ``place.out``.
+        resume: Continue from the checkpoint in ``place.out``.
         init: Weights to start from.
         ablation: Part to take out.
         prior: Provider whose tokens the network sees.

@@ -20,7 +20,8 @@ class RunLog:
 
     Args:
         folder: Folder of the run: ``log.jsonl`` and ``tensorboard/``.
-        first_step: Step the run starts or goes on at; later events of an earlier try are hidden.
+        first_step: Step at which the run starts or continues; later events of an earlier try are
+            hidden.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:

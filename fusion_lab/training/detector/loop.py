@@ -30,8 +30,8 @@ class DetectorRecipe(Schedule):
         init: ONNX file of YOLOX-Nano whose weights the network starts from; empty: random ones.
         batch: Pictures per step.
         visible_share: Part of the learning rate for the visible backbone, whose pretrained weights
-            know more pictures than the recordings show.
-        kept: Share of the initial weights in those that ship; they know what the recordings do not
+            come from more kinds of pictures than the recordings show.
+        kept: Share of the initial weights in those that ship; they hold what the recordings do not
             show (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022, equation 1).
         decay: Share of the steps at the end in which the rate falls linearly to nothing.
         input: Height and width of the exported network's input, multiples of 32.
@@ -72,7 +72,7 @@ def load_detector_recipe(model: str, *, source: str = "", **overrides: object) -
 
 
 class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
-    """Trains ``pair-nano``; a killed run goes on bit for bit.
+    """Trains ``pair-nano``; a killed run continues bit for bit.
 
     The learning rate is constant until its decay, so that a resumed run may be given another number
     of steps as long as the decay has not begun.
@@ -81,7 +81,7 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
         recipe: What to do.
         pool: Labelled pairs.
         place: Where and how.
-        resume: Go on from the checkpoint in ``place.out``.
+        resume: Continue from the checkpoint in ``place.out``.
 
     Raises:
         UsageError: The folder holds a run already, or the recipe or data to resume have changed.

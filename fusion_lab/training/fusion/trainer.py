@@ -31,7 +31,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, Fuser]):
         recipe: What to do.
         examples: All pairs of all tasks; the validation scenes are split off here.
         place: Where and how.
-        resume: Go on from the checkpoint in ``place.out``.
+        resume: Continue from the checkpoint in ``place.out``.
 
     Raises:
         UsageError: The folder holds a run already, or the recipe or data to resume have changed.

@@ -111,7 +111,7 @@ def _rendered(url: str, count: int) -> list[Base]:
             visible = frame
             continue
         assert visible is not None, "visible comes first"
-        assert visible.truth is not None, "synthetic frames know their truth"
+        assert visible.truth is not None, "synthetic frames carry their truth"
         luminance = gain.process(frame).luminance
         thermal = np.rint(luminance * 255).astype(np.uint8)
         truth = {k: s for k, s in visible.truth.degradations.items() if k != "clean"}

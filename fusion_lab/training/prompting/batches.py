@@ -18,16 +18,16 @@ from fusion_lab.training.batches import PairBatch, crop_square, pair_planes
 from fusion_lab.training.prompting.corruption import MaskCorruption, corrupt_mask
 
 _LEAST_AREA, _INSIDE, _TRIES = 24, 127, 3
-# How often persons, boxes and hot regions are asked for where a crop shows them all.
+# How often the target is persons, boxes or hot regions where a crop shows them all.
 _SHARES = (0.6, 0.2, 0.2)
 
 
 class PromptBatch(NamedTuple):
-    """Crops, what is asked for in each, and what was meant.
+    """Crops, a prompt for each, and its target.
 
     Attributes:
         pictures: The crops.
-        prompt: ``Bx1xHxW`` in {0, 1}, the mask that is given; empty where nothing is asked for.
+        prompt: ``Bx1xHxW`` in {0, 1}, the mask that is given; empty without a target.
         target: ``Bx1xHxW`` in {0, 1}, the whole class that the prompt was made from.
     """
 
@@ -37,10 +37,10 @@ class PromptBatch(NamedTuple):
 
 
 def prompt_planes(example: Example) -> UInt8Image:
-    """Return the planes of a pair and the masks of what in it can be asked for.
+    """Return the planes of a pair and the masks of its possible targets.
 
     Args:
-        example: A labelled pair; without a mask it has no persons to ask for.
+        example: A labelled pair; without a mask it has no persons as targets.
 
     Returns:
         ``HxWx6`` uint8: see :func:`pair_planes`, then masks of 0 and 255: persons, boxes of
@@ -113,7 +113,7 @@ def _crop(
 
 
 def _chosen_mask(masks: FloatImage, rng: np.random.Generator) -> UInt8Image:
-    """Return the mask of one kind, ``HxW`` in {0, 1}; persons are asked for most often."""
+    """Return the mask of one kind, ``HxW`` in {0, 1}; persons are chosen most often."""
     found = masks > 0.5
     shares = np.array(_SHARES) * (found.sum((1, 2)) >= _LEAST_AREA)
     if not shares.any():

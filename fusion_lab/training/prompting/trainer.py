@@ -37,7 +37,7 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
         recipe: What to do.
         examples: All labelled pairs; the validation scenes are split off here.
         place: Where and how.
-        resume: Go on from the checkpoint in ``place.out``.
+        resume: Continue from the checkpoint in ``place.out``.
 
     Raises:
         UsageError: The folder holds a run already, or the recipe or data to resume have changed.

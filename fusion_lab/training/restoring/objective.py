@@ -56,12 +56,12 @@ def restoring_objective(
 def weather_loss(activations: Tensor, weather: Tensor) -> Tensor:
     """Return the cross entropy of prototype activations against what weather there is.
 
-    Not in the paper, where prototypes are told apart by themselves: here they are asked to.
+    Not in the paper, where prototypes become distinct without a loss of their own.
 
     Args:
         activations: ``BxLxK`` in (0, 1), per scale.
         weather: ``BxK`` in {0, 1}, see ``WEATHERS``.
     """
-    asked = weather[:, None].expand_as(activations)
+    target = weather[:, None].expand_as(activations)
     inside = activations.float().clamp(_EDGE, 1 - _EDGE)
-    return F.binary_cross_entropy(inside, asked)
+    return F.binary_cross_entropy(inside, target)

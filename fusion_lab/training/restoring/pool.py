@@ -153,7 +153,7 @@ def degrade_pair(
     degradation: PairDegradation,
     provider: PriorProvider | None,
 ) -> DegradedSample:
-    """Degrade a clean pair and look at it.
+    """Degrade a clean pair and assess it.
 
     Args:
         visible: ``HxWx3`` uint8 RGB.

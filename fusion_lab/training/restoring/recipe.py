@@ -90,7 +90,7 @@ class RestoringRecipe(FuserSchedule):
     loss: RestoringLoss = field(default_factory=RestoringLoss)
 
 
-# What each of three prototypes is asked to stand for; smoke veils as haze does.
+# What each of three prototypes stands for, by the weather loss; smoke counts as haze.
 WEATHERS: tuple[tuple[str, ...], ...] = (("haze", "smoke"), ("rain",), ("snow",))
 
 # Parts of MdaIF that can be taken out or varied: fields of its configuration.

@@ -41,7 +41,7 @@ class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
         examples: All pairs; the validation scenes are split off here.
         provider: Shows the network what the degraded pictures are like; None shows nothing.
         place: Where and how.
-        resume: Go on from the checkpoint in ``place.out``.
+        resume: Continue from the checkpoint in ``place.out``.
 
     Raises:
         UsageError: The folder holds a run already, or the recipe or data to resume have changed.
@@ -76,7 +76,7 @@ class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
     def _write(self, scalars: Mapping[str, Any]) -> None:
         """Write the averaged weights with routers calibrated to them, on whole pictures.
 
-        The average itself stays as it is, so that a resumed run goes on with the same bits.
+        The average itself stays as it is, so that a resumed run continues with the same bits.
         """
         settled = copy.deepcopy(self.average)
         calibrate_routers(settled, [self._pool.sample(index) for index in range(_CALIBRATION)])
