@@ -21,10 +21,11 @@ from fusion_core.engine import Engine
 from fusion_core.masks import hot_regions
 from fusion_core.models import Cues, LumaFuser, load_model
 from fusion_core.types import AlignedPair, FloatImage, UInt8Image
+from fusion_lab.data import Example, Needs, read_examples
 from fusion_lab.training.losses import sobel_magnitude
-from fusion_lab.training.prompting.data import MaskedPair, load_masked
+from fusion_lab.training.prompting.batches import prompt_planes
+from fusion_lab.training.prompting.corruption import boxed, dilated, eroded, partial
 from fusion_lab.training.prompting.loss import full_size
-from fusion_lab.training.prompting.masks import boxed, dilated, eroded, partial
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SETS = ("msrs", "llvip", "video/0117_1620")
@@ -44,6 +45,20 @@ PROMPTS: Mapping[str, Spoil] = {
     "half of the objects": lambda mask, _: partial(mask, 0.5, np.random.default_rng(0)),
     "hot regions": lambda _, thermal: hot_regions(thermal).astype(np.uint8),
 }
+
+
+@dataclass(frozen=True)
+class MaskedPair:
+    """One labelled pair, and its planes as `prompt_planes` returns them, perhaps smaller."""
+
+    example: Example
+    planes: UInt8Image
+
+
+def load_masked(folder: Path) -> list[MaskedPair]:
+    """Return the labelled pairs of a set with their masks."""
+    examples = read_examples([folder], needs=Needs(labels=True, mask=True))
+    return [MaskedPair(example, prompt_planes(example)) for example in examples]
 
 
 @dataclass(frozen=True)
@@ -69,7 +84,7 @@ def prompts(data: Path, limit: int) -> None:
     """Print the effect of every kind of prompt, per set."""
     model = load_model("ctrlfuse")
     for name in SETS:
-        pairs = some(load_masked([data / name]), limit)
+        pairs = some(load_masked(data / name), limit)
         print(f"\n{name}: {len(pairs)} pictures with persons")
         print("| prompt | contrast | gradient | outside | IoU of the prompt | IoU found |")
         print("|---|---|---|---|---|---|")
@@ -92,7 +107,7 @@ def classes(data: Path, limit: int) -> None:
     print("|---|---|---|---|---|---|")
     for name in SETS:
         for index, kind in enumerate(_KINDS):
-            pairs = some(load_masked([data / name]), limit, index)
+            pairs = some(load_masked(data / name), limit, index)
             if not pairs:
                 continue
             rows = []
@@ -135,7 +150,7 @@ def pictures(data: Path, limit: int) -> None:  # noqa: ARG001
         ("video/0117_1620", "smoke", "0400"),
         ("msrs", "night", None),
     ):
-        pairs = picked(load_masked([data / name]), wanted)
+        pairs = picked(load_masked(data / name), wanted)
         picture = np.vstack([np.hstack(list(tiles(engine, pair))) for pair in pairs])
         file = IMAGES / f"ctrlfuse_{title}.jpg"
         cv2.imwrite(str(file), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
@@ -145,14 +160,14 @@ def pictures(data: Path, limit: int) -> None:  # noqa: ARG001
 def picked(pairs: list[MaskedPair], stem: str | None) -> list[MaskedPair]:
     """Return the pair of a stem, or the two night pictures with most persons in them."""
     if stem:
-        return [pair for pair in pairs if Path(pair.name).stem == stem]
-    night = [pair for pair in pairs if pair.name.endswith("N.csv")]
+        return [pair for pair in pairs if pair.example.name == stem]
+    night = [pair for pair in pairs if pair.example.name.endswith("N")]
     return sorted(night, key=lambda pair: -int((pair.planes[..., 3] > 0).sum()))[:2]
 
 
 def tiles(engine: Engine, pair: MaskedPair) -> Iterator[UInt8Image]:
     """Yield visible, thermal with the mask's outline, reference fusion, prompted fusion."""
-    visible = colour_of(pair)
+    visible = pair.example.first
     thermal = pair.planes[..., 0].astype(np.float32) / np.float32(255)
     mask = target_of(pair, 0)
     view = around(mask)
@@ -178,21 +193,6 @@ def around(mask: UInt8Image) -> Callable[[UInt8Image], UInt8Image]:
             image[top : top + edge, left : left + edge], (360, 360), interpolation=cv2.INTER_AREA
         )
     )
-
-
-def colour_of(pair: MaskedPair) -> UInt8Image:
-    """Return the visible picture of a pair in colour."""
-    label = Path(pair.name)
-    video = label.parents[1] / "vi.mp4"
-    if video.is_file():
-        capture = cv2.VideoCapture(str(video))
-        for _ in range(int(label.stem) + 1):
-            _, image = capture.read()
-        capture.release()
-    else:
-        (file,) = (label.parents[1] / "vi").glob(f"{label.stem}.*")
-        image = cv2.imread(str(file))
-    return np.ascontiguousarray(image[..., ::-1])
 
 
 def effect(model: LumaFuser, pair: MaskedPair, spoil: Spoil) -> Effect | None:
@@ -245,7 +245,7 @@ def at_most(pair: MaskedPair, width: int) -> MaskedPair:
         half = (planes.shape[1] // 2, planes.shape[0] // 2)
         parts = (planes[..., first : first + 3] for first in (0, 3))
         planes = np.dstack([cv2.resize(part, half, interpolation=cv2.INTER_AREA) for part in parts])
-    return MaskedPair(pair.scene, pair.name, planes)
+    return MaskedPair(pair.example, planes)
 
 
 def rms(image: FloatImage, inside: UInt8Image, surround: UInt8Image) -> float:

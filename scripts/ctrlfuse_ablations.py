@@ -10,12 +10,21 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from bench_ctrlfuse import PROMPTS, SETS, Effect, effect, found_by, some, target_of
+from bench_ctrlfuse import (
+    PROMPTS,
+    SETS,
+    Effect,
+    MaskedPair,
+    effect,
+    found_by,
+    load_masked,
+    some,
+    target_of,
+)
 
 from fusion_core.models import Fuser, load_model
 from fusion_core.types import FloatImage, UInt8Image
 from fusion_lab.metrics import compute_all
-from fusion_lab.training.prompting.data import MaskedPair, load_masked
 
 SHOWN = ("true", "boxes")
 QUALITY = ("MI", "SCD", "VIF", "Qabf", "SSIM")
@@ -43,7 +52,7 @@ def without_mask(model: Fuser, pairs: list[MaskedPair]) -> str:
     for pair in pairs:
         reference = found_by(model, pair, target_of(pair, 0))[2]
         thermal, visible = (np.ascontiguousarray(pair.planes[..., plane]) for plane in (0, 1))
-        scores.append(compute_all(pixels(reference), thermal, visible, QUALITY))
+        scores.append(compute_all(pixels(reference), (thermal, visible), QUALITY))
     return " | ".join(f"{np.mean([score[name] for score in scores]):.3f}" for name in QUALITY)
 
 
@@ -59,7 +68,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=8, help="pictures per set")
     options = parser.parse_args()
     pairs = [
-        pair for name in SETS for pair in some(load_masked([options.data / name]), options.limit)
+        pair for name in SETS for pair in some(load_masked(options.data / name), options.limit)
     ]
     print("| case | prompt | contrast | gradient | outside | IoU of the prompt | IoU found |")
     print("|---|---|---|---|---|---|---|")

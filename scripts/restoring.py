@@ -17,8 +17,8 @@ from fusion_core.models.mdaif import MdaIF
 from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
+from fusion_lab.data import pair_files, read_example
 from fusion_lab.metrics import compute_all, to_gray
-from fusion_lab.training.dataset import pair_files
 from fusion_lab.training.degradations import Degrader
 from fusion_lab.training.degradations.testset import Case, cases, cut
 from fusion_lab.training.restoring.restorer import Restorer
@@ -74,10 +74,9 @@ def group_of(case: Case) -> str:
 
 def pictures(data: Path, case: Case) -> tuple[UInt8Image, UInt8Image]:
     """Return the clean visible and thermal picture of a case."""
-    found = {stem: files for stem, *files in pair_files(data / case.folder)}
-    thermal, visible = found[case.stem]
-    rgb = np.asarray(cv2.imread(str(visible))[..., ::-1], np.uint8)
-    return cut(rgb), cut(np.asarray(cv2.imread(str(thermal), cv2.IMREAD_GRAYSCALE), np.uint8))
+    found = {files.stem: files for files in pair_files(data / case.folder)}
+    example = read_example(found[case.stem])
+    return cut(example.first), cut(example.second)
 
 
 def methods(restorer: Path | None, *, slow: bool) -> dict[str, Fuse]:
@@ -142,7 +141,7 @@ def compare(compared: dict[str, Fuse], data: Path, every: int) -> None:
 
 def score(fused: UInt8Image, scene: Scene) -> tuple[float, float, float]:
     """Return PSNR and SSIM to both clean sources, and PSNR of Cb and Cr to the clean ones."""
-    found = compute_all(to_gray(fused), scene.thermal, to_gray(scene.clean), ("PSNR", "SSIM"))
+    found = compute_all(to_gray(fused), (scene.thermal, to_gray(scene.clean)), ("PSNR", "SSIM"))
     ours, clean = (
         cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.float64)
         for image in (fused, scene.clean)

@@ -1,4 +1,4 @@
-"""Training of the networks that fuse by a memory bank: M2PN."""
+"""Training of the networks that fuse with a memory bank: M2PN."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from torch import Tensor, nn
 
 from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
 from fusion_core.models import NO_CUES, LumaFuser
-from fusion_lab.training.ablation import build_network
-from fusion_lab.training.dataset import Batch, Pair, make_batch, split_by_scene
-from fusion_lab.training.discriminator import Discriminator
-from fusion_lab.training.fusers import FuserTrainer
+from fusion_core.types import UInt8Image
+from fusion_lab.data import Example, FusionTask, split_by_scene
+from fusion_lab.training.batches import PairBatch, make_pair_batch, pair_planes
+from fusion_lab.training.fuser_trainer import FuserTrainer
+from fusion_lab.training.fusion.ablation import build_network
+from fusion_lab.training.fusion.discriminator import Discriminator
+from fusion_lab.training.fusion.recipe import FusionRecipe
+from fusion_lab.training.fusion.validation import validate_fusion
 from fusion_lab.training.loop import Place
-from fusion_lab.training.objective import objective
-from fusion_lab.training.recipe import Recipe
-from fusion_lab.training.validation import validate
+from fusion_lab.training.objective import LossWeights, objective
+from fusion_lab.training.tasks import TaskRotation, by_task
 
 
-class FusionTrainer(FuserTrainer[Recipe, LumaFuser]):
+class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
     """Trains M2PN, its memory bank included.
 
     Args:
         recipe: What to do.
-        pairs: All pairs; the validation scenes are split off here.
+        examples: All pairs of all tasks; the validation scenes are split off here.
         place: Where and how.
-        resume: Go on from the checkpoint in ``place.out``.
+        resume: Continue from the checkpoint in ``place.out``.
 
     Raises:
         UsageError: The folder holds a run already, or the recipe or data to resume have changed.
@@ -36,14 +39,27 @@ class FusionTrainer(FuserTrainer[Recipe, LumaFuser]):
     """
 
     def __init__(
-        self, recipe: Recipe, pairs: Sequence[Pair], place: Place, *, resume: bool = False
+        self,
+        recipe: FusionRecipe,
+        examples: Sequence[Example],
+        place: Place,
+        *,
+        resume: bool = False,
     ) -> None:
-        self.training, self.held_out = split_by_scene(pairs, place.hold_out, place.seed)
+        training: dict[FusionTask, list[UInt8Image]] = {}
+        self._held_out: list[tuple[UInt8Image, LossWeights]] = []
+        for task, found in by_task(examples).items():
+            kept, held = split_by_scene(found, place.hold_out, place.seed)
+            training[task] = [pair_planes(example) for example in kept]
+            loss = recipe.loss_of(task)
+            self._held_out += [(pair_planes(example), loss) for example in held]
+        self._tasks = TaskRotation(training)
+        self._training_pairs = sum(map(len, training.values()))
         network = build_network(recipe.model, recipe.ablation, place.seed)
         self.fuse = torch.compile(network.fuse_luma) if place.compile else network.fuse_luma
-        self.judge: Discriminator | None = None
-        if recipe.judge == "discriminator":
-            self.judge = Discriminator(place.seed).to(place.device)
+        self.discriminator: Discriminator | None = None
+        if recipe.quality_score == "discriminator":
+            self.discriminator = Discriminator(place.seed).to(place.device)
         super().__init__(recipe, network, place, resume=resume)
         self.bank = MemoryBank(
             self.model.bank,
@@ -57,34 +73,35 @@ class FusionTrainer(FuserTrainer[Recipe, LumaFuser]):
             self.bank.restore(place.out / self._resumed["bank"])
 
     def _losses(self) -> dict[str, Tensor]:
-        batch = self._crops()
+        task, batch = self._crops()
         with self._autocast():
             output = self.fuse(batch.thermal, batch.visible, self.bank.slots, NO_CUES)
         self._last = batch, output
-        return objective(output, batch, self.recipe.loss)
+        return objective(output, batch, self.recipe.loss_of(task))
 
     def _learned(self) -> None:
-        """Offer the scene vectors to the memory, with the judge's scores of the fused crops."""
+        """Update the memory with the scene vectors and the quality scores of the fused crops."""
         batch, output = self._last
         fused = output.fused.detach().float()
-        if self.judge is None:
+        if self.discriminator is None:
             scores = quality_score(fused)
         else:
-            scores = self.judge.judge(fused, batch.thermal, batch.visible)
+            scores = self.discriminator.score(fused, batch.thermal, batch.visible)
         self.bank.update(output.query, scores)
 
-    def _crops(self) -> Batch:
-        """Return the crops of this step."""
+    def _crops(self) -> tuple[FusionTask, PairBatch]:
+        """Return the task of this step and its crops."""
         recipe, place = self.recipe, self.place
-        drawn = make_batch(
-            self.training,
+        task, pictures = self._tasks.at(self.step)
+        drawn = make_pair_batch(
+            pictures,
             recipe.augmentation,
             size=recipe.batch,
             crop=recipe.crop,
             seed=place.seed,
             step=self.step,
         )
-        return Batch(*(plane.to(place.device) for plane in drawn))
+        return task, PairBatch(*(plane.to(place.device) for plane in drawn))
 
     def _begin(self) -> None:
         """Load the weights to start from, if any.
@@ -94,7 +111,7 @@ class FusionTrainer(FuserTrainer[Recipe, LumaFuser]):
         if self.recipe.init:
             super()._begin()
             return
-        batch = self._crops()
+        _, batch = self._crops()
         with torch.no_grad(), self._autocast():  # once: not worth compiling
             output = self.model.fuse_luma(batch.thermal, batch.visible, self.model.bank, NO_CUES)
             self.model.bank.mul_(output.query.float().norm(dim=1).mean())
@@ -112,14 +129,16 @@ class FusionTrainer(FuserTrainer[Recipe, LumaFuser]):
         super()._write(scalars)
 
     def _validate(self, sheet: Path) -> dict[str, float]:
-        return validate(self.average, self.held_out, self.recipe.loss, sheet)
+        return validate_fusion(self.average, self._held_out, sheet)
 
     def _networks(self) -> dict[str, nn.Module]:
         networks = super()._networks()
-        return networks if self.judge is None else {**networks, "quality_score": self.judge}
+        if self.discriminator is None:
+            return networks
+        return {**networks, "quality_score": self.discriminator}
 
     def _counts(self) -> dict[str, int]:
-        return {"training_pairs": len(self.training), "validation_pairs": len(self.held_out)}
+        return {"training_pairs": self._training_pairs, "validation_pairs": len(self._held_out)}
 
     def _extra(self) -> dict[str, Any]:
         stats = self.bank.stats()

@@ -17,14 +17,14 @@ _NEVER = -1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Ablation:
+class FuserAblation:
     """What one case changes.
 
     Attributes:
         case: Number of the case in the paper.
         network: Fields of ``M2PNConfig``.
         loss: Fields of ``LossWeights``.
-        recipe: Fields of ``Recipe``.
+        recipe: Fields of ``FusionRecipe``.
     """
 
     case: int
@@ -33,27 +33,29 @@ class Ablation:
     recipe: Mapping[str, float | str] = field(default_factory=dict)
 
 
-ABLATIONS: Mapping[str, Ablation] = {
-    "no-context": Ablation(1, network={"context_nodes": False}),
-    "discriminator": Ablation(2, recipe={"judge": "discriminator"}),
-    "no-judge": Ablation(3, recipe={"kappa": _NEVER}),
-    "no-graph": Ablation(4, network={"graph": False}),
-    "no-memory": Ablation(5, network={"memory": False}),
-    "no-structure": Ablation(6, loss={"ssim": 0, "gradient": 0}),
-    "no-selection": Ablation(7, loss={"selected": 0, "brighter": 10, "k": _NEVER, "guard": False}),
-    "no-contrast": Ablation(8, loss={"contrast": 0}),
-    "no-prompts": Ablation(9, network={"prompts": False}),
+ABLATIONS: Mapping[str, FuserAblation] = {
+    "no-context": FuserAblation(1, network={"context_nodes": False}),
+    "discriminator": FuserAblation(2, recipe={"quality_score": "discriminator"}),
+    "no-quality-score": FuserAblation(3, recipe={"kappa": _NEVER}),
+    "no-graph": FuserAblation(4, network={"graph": False}),
+    "no-memory": FuserAblation(5, network={"memory": False}),
+    "no-structure": FuserAblation(6, loss={"ssim": 0, "gradient": 0}),
+    "no-selection": FuserAblation(
+        7, loss={"selected": 0, "brighter": 10, "k": _NEVER, "guard": False}
+    ),
+    "no-contrast": FuserAblation(8, loss={"contrast": 0}),
+    "no-prompts": FuserAblation(9, network={"prompts": False}),
 }
 
 
-def find_ablation(name: str) -> Ablation:
+def find_ablation(name: str) -> FuserAblation:
     """Return an ablation; the empty name is the full system.
 
     Raises:
         UsageError: No such ablation.
     """
     if not name:
-        return Ablation(0)
+        return FuserAblation(0)
     if name not in ABLATIONS:
         raise UsageError(f"ablation {name!r}: unknown; known ablations: {', '.join(ABLATIONS)}")
     return ABLATIONS[name]

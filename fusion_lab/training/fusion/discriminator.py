@@ -1,4 +1,4 @@
-"""A judge trained along with the network: does a picture look like a source (M2PN, case 2)."""
+"""A quality score trained along with the network (M2PN, ablation case 2)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Discriminator(nn.Module):
         logits: Tensor = self.features(2 * luma - 1)
         return logits.mean((1, 2, 3))
 
-    def judge(self, fused: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
+    def score(self, fused: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
         """Return ``B`` scores in (0, 1) of the fused pictures, then learn from the batch."""
         with torch.no_grad():
             scores = torch.sigmoid(self(fused))

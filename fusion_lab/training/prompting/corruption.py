@@ -1,4 +1,4 @@
-"""What people and programs do to masks: too small, too large, boxes, something forgotten."""
+"""Faults of given masks: too small, too large, boxes, objects left out."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from fusion_core.types import UInt8Image
 
 
 @dataclass(frozen=True)
-class Spoiling:
+class MaskCorruption:
     """How prompts differ from what is meant; probabilities are per crop, and exclude each other.
 
     Attributes:
         erode: Probability that the mask is too small.
         dilate: Probability that it is too large.
         box: Probability that each object is given by its box.
-        drop: Probability that half of the objects are forgotten; one always remains.
+        drop: Probability that half of the objects are left out; one always remains.
         reach: Largest erosion and dilation in pixels.
     """
 
@@ -32,17 +32,19 @@ class Spoiling:
     reach: int = 6
 
 
-def spoil(mask: UInt8Image, spoiling: Spoiling, rng: np.random.Generator) -> UInt8Image:
-    """Return a mask as it might be given for what this mask means, ``HxW`` in {0, 1}.
+def corrupt_mask(
+    mask: UInt8Image, corruption: MaskCorruption, rng: np.random.Generator
+) -> UInt8Image:
+    """Return a mask as a user or a program might give it for this one, ``HxW`` in {0, 1}.
 
     Args:
         mask: ``HxW`` uint8 in {0, 1}.
-        spoiling: Ranges of the changes.
+        corruption: Ranges of the changes.
         rng: Source of the random choices.
     """
-    kinds = (spoiling.erode, spoiling.dilate, spoiling.box, spoiling.drop)
+    kinds = (corruption.erode, corruption.dilate, corruption.box, corruption.drop)
     kind = int(np.searchsorted(np.cumsum(kinds), rng.random(), side="right"))
-    reach = int(rng.integers(1, spoiling.reach + 1))
+    reach = int(rng.integers(1, corruption.reach + 1))
     if kind == 0:
         return eroded(mask, reach)
     if kind == 1:

@@ -1,4 +1,4 @@
-"""What the trainings of all fusion networks have in common beyond the loop."""
+"""The part of a training run that all fusion networks share beyond the loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusion_lab.training.loop import Schedule, Trainer, cosine_rate
 
 @dataclass(frozen=True, kw_only=True)
 class FuserSchedule(Schedule):
-    """What every recipe of a fusion network says.
+    """Settings that the recipes of all fusion networks have.
 
     Attributes:
         model: Network to train.

@@ -1,4 +1,4 @@
-"""What a training picture shows, as arrays."""
+"""Labelled boxes of a training picture, as arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IGNORE: Final = -1
 PERSON: Final = CLASSES.index("person")
 
 
-class Labels(NamedTuple):
+class BoxLabels(NamedTuple):
     """The boxes of one picture.
 
     Attributes:
@@ -25,25 +25,25 @@ class Labels(NamedTuple):
     boxes: NDArray[np.float32]
     classes: NDArray[np.int64]
 
-    def people(self) -> Labels:
+    def people(self) -> BoxLabels:
         """Return those of people, and the ignored ones."""
         mine = (self.classes == PERSON) | (self.classes == IGNORE)
-        return Labels(self.boxes[mine], self.classes[mine])
+        return BoxLabels(self.boxes[mine], self.classes[mine])
 
-    def unknown(self) -> Labels:
+    def unknown(self) -> BoxLabels:
         """Return the same boxes, all ignored."""
-        return Labels(self.boxes, np.full_like(self.classes, IGNORE))
+        return BoxLabels(self.boxes, np.full_like(self.classes, IGNORE))
 
-    def beside(self, other: Labels) -> Labels:
+    def beside(self, other: BoxLabels) -> BoxLabels:
         """Return both together."""
         boxes = np.concatenate([self.boxes, other.boxes])
-        return Labels(boxes, np.concatenate([self.classes, other.classes]))
+        return BoxLabels(boxes, np.concatenate([self.classes, other.classes]))
 
 
-NOTHING: Final = Labels(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+NOTHING: Final = BoxLabels(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
 
 
-def load_labels(folder: Path, stem: str, height: int, width: int) -> Labels:
+def load_labels(folder: Path, stem: str, height: int, width: int) -> BoxLabels:
     """Read the labels of a picture, see :func:`fusion_core.detection.labels.read_labels`.
 
     Raises:
@@ -53,4 +53,4 @@ def load_labels(folder: Path, stem: str, height: int, width: int) -> Labels:
     groups = [*(found.objects[name] for name in CLASSES), found.ignore]
     numbers = [*range(len(CLASSES)), IGNORE]
     classes = [np.full(len(boxes), n) for boxes, n in zip(groups, numbers, strict=True)]
-    return Labels(np.concatenate(groups).astype(np.float32), np.concatenate(classes))
+    return BoxLabels(np.concatenate(groups).astype(np.float32), np.concatenate(classes))
