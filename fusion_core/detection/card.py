@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from fusion_core.detection.coco import COCO_NAMES, COCO_NUMBERS
-from fusion_core.detection.settings import FormName
+from fusion_core.detection.settings import OutputFormatName
 from fusion_core.errors import DetectorError
 from fusion_core.runtime.yaml_file import read_mapping
 
@@ -32,7 +32,7 @@ class Card:
 
     names: dict[int, str] = field(default_factory=dict)
     input: Literal["fused", "pair"] = "fused"
-    decoder: FormName = "auto"
+    decoder: OutputFormatName = "auto"
     conf: Annotated[float, Field(ge=0, le=1)] = 0.25
     iou: Annotated[float, Field(ge=0, le=1)] = 0.45
 

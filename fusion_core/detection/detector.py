@@ -51,7 +51,7 @@ class Detector:
         name: ``default`` or the path of an ONNX file.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; 0: all cores.
-        decoder: OutputFormat of the outputs; ``auto``: as the model's card says, or recognised.
+        output_format: Format of the outputs; ``auto``: as the model's card says, or recognised.
 
     Raises:
         UsageError: The name is neither ``default`` nor an ONNX file's.
@@ -60,7 +60,7 @@ class Detector:
     """
 
     def __init__(
-        self, name: str, *, device: str = "auto", threads: int = 0, decoder: str = "auto"
+        self, name: str, *, device: str = "auto", threads: int = 0, output_format: str = "auto"
     ) -> None:
         self.path = resolve(name)
         self._network = Network(self.path, device, threads)
@@ -73,7 +73,7 @@ class Detector:
             )
         width, height = self._network.size
         blank = np.full((height, width, self._network.channels), PADDING, np.uint8)
-        self.form = decoder if decoder != "auto" else self.card.decoder
+        self.form = output_format if output_format != "auto" else self.card.decoder
         outputs = self._network.run(_blob(blank, FORMS.get(self.form, FORMS["yolov8"])))
         if self.form == "auto":
             self.form = self._recognised(outputs)
@@ -143,7 +143,7 @@ class Detector:
             shapes = ", ".join(f"{name} {list(out.shape)}" for name, out in outputs.items())
             raise DetectorError(
                 f"{self.path}: outputs {shapes} are of no known form; name one in "
-                f"detection.decoder: {', '.join(FORMS)}"
+                f"detection.output_format: {', '.join(FORMS)}"
             )
         return form
 
@@ -154,7 +154,7 @@ class Detector:
             shapes = ", ".join(f"{name} {list(out.shape)}" for name, out in outputs.items())
             raise DetectorError(
                 f"{self.path}: outputs {shapes} are not of form {self.form!r} ({error}); name "
-                f"another in detection.decoder: auto, {', '.join(FORMS)}"
+                f"another in detection.output_format: auto, {', '.join(FORMS)}"
             ) from None
 
     def _named(self, found: Candidates, letterbox: Letterbox) -> tuple[Detection, ...]:

@@ -149,7 +149,7 @@ FORMS: Mapping[str, OutputFormat] = {
         _detr, suppress=False, fit="stretch", mean=_IMAGENET[0], std=_IMAGENET[1]
     ),
 }
-"""Name -> output format; the names are those of ``DetectionConfig.decoder``."""
+"""Name -> output format; the names are those of ``DetectionConfig.output_format``."""
 
 
 def class_count(name: str, outputs: Outputs) -> int | None:

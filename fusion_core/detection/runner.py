@@ -17,6 +17,7 @@ from fusion_core.types import AlignedPair, Box, Detection, UInt8Image
 
 _log = logging.getLogger(__name__)
 FAILED = "detector_failed"
+_KEEP_S = 1.0  # how long an object may stay unseen and keep its identity
 
 
 class DetectionRunner:
@@ -37,9 +38,8 @@ class DetectionRunner:
         self.active = True
         self._detector = detector
         self._threshold = config.score_threshold or detector.card.conf
-        self._iou = config.iou_threshold
         self._labels = _labels(config.labels, detector)
-        self._tracker = Tracker(self._threshold, config.track_keep_s) if config.track else None
+        self._tracker = Tracker(self._threshold, _KEEP_S) if config.track else None
         self._counts: Counter[str] = Counter()
         self._failures = 0
         self._last_error = ""
@@ -75,9 +75,7 @@ class DetectionRunner:
 
     def _find(self, image: UInt8Image, aligned: AlignedPair) -> tuple[Detection, ...]:
         least = self._threshold * (UNSURE if self._tracker else 1.0)
-        found: Sequence[Detection] = self._detector.detect(
-            image, aligned, score=least, iou=self._iou
-        )
+        found: Sequence[Detection] = self._detector.detect(image, aligned, score=least)
         if self._labels:
             found = [detection for detection in found if detection.label in self._labels]
         if self._tracker:
@@ -108,9 +106,9 @@ def mean_temperature(aligned: AlignedPair, box: Box) -> float | None:
     return float(seen.mean()) if seen.size else None
 
 
-def _labels(text: str, detector: Detector) -> frozenset[str]:
-    """Return the labels listed, separated by commas."""
-    labels = frozenset(part.strip() for part in text.split(",") if part.strip())
+def _labels(names: Sequence[str], detector: Detector) -> frozenset[str]:
+    """Return the names as a set, once all are known to be classes of the detector."""
+    labels = frozenset(names)
     unknown = sorted(labels - set(detector.labels))
     if unknown and detector.labels:
         raise UsageError(

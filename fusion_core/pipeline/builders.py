@@ -10,6 +10,7 @@ import torch
 from fusion_core.config import Config
 from fusion_core.detection import DetectionRunner, Detector
 from fusion_core.engine import Engine, SwitchingEngine, open_bank
+from fusion_core.engine.switching import FADE_FRAMES
 from fusion_core.errors import UsageError
 from fusion_core.masks import MaskProvider
 from fusion_core.memory import MemoryBank, MemoryConfig, SnapshotManager
@@ -39,17 +40,16 @@ def open_engine(
     bank = open_bank(model, config.memory)
     clean = _engine(config, model, bank)
     degraded = _engine(config, other, open_bank(other, config.memory))
-    return model, bank, SwitchingEngine(clean, degraded, adapt)
+    return model, bank, SwitchingEngine(clean, degraded)
 
 
 def _engine(config: Config, model: Fuser, bank: MemoryBank | None) -> Engine:
-    adapt = config.adapt
     return Engine(
         model,
         bank,
         config.temporal_smoothing,
-        correct_inputs=adapt.sources,
-        fade_frames=adapt.fade_frames,
+        correct_inputs=config.adapt.correct_inputs,
+        fade_frames=FADE_FRAMES,
     )
 
 
@@ -65,7 +65,7 @@ def open_detection(config: Config, device: torch.device) -> DetectionRunner | No
         config.detector,
         device=device.type,
         threads=config.threads,
-        decoder=config.detection.decoder,
+        output_format=config.detection.output_format,
     )
     return DetectionRunner(detector, config.detection)
 
@@ -88,7 +88,8 @@ def open_masks(config: Config, model: Fuser) -> MaskProvider | None:
     if keeper.uses_detections and config.detector == "none":
         raise UsageError("mask.source 'detector': no detector is chosen; set detector 'default'")
     if isinstance(model, CtrlFuse):
-        model.steer(config.mask.gain, config.mask.segmenter_weights)
+        weights = config.options.get("segmenter_weights", "")
+        model.steer(float(config.options.get("gain", 1.0)), str(weights))
     return keeper
 
 

@@ -304,7 +304,7 @@ class Pipeline(Closable):
             return None, ()
         prior = self._priors.update(aligned, wait=not self._live)
         flat = 0.0 if prior is None else prior.thermal.get("low_contrast", 0.0)
-        if self.config.adapt.sources and flat >= _FLAT:
+        if self.config.adapt.correct_inputs and flat >= _FLAT:
             self._thermal.stretch()
         return prior, self._priors.health()
 

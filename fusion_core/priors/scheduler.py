@@ -20,6 +20,8 @@ from fusion_core.types import AlignedPair, ScenePrior
 _log = logging.getLogger(__name__)
 _JOIN_S = 2.0
 _NICE = 10
+_CHANGE = 0.1  # share of its range that a histogram moves when the scene has changed
+_CONFIRM_FRAMES = 5
 _SECOND_NS = 1_000_000_000
 
 
@@ -44,12 +46,19 @@ class PriorScheduler(Closable):
     Args:
         provider: Who is asked.
         config: When.
+        confirm_frames: Frames in a row that must show a scene change.
     """
 
-    def __init__(self, provider: PriorProvider, config: PriorsConfig) -> None:
+    def __init__(
+        self,
+        provider: PriorProvider,
+        config: PriorsConfig,
+        *,
+        confirm_frames: int = _CONFIRM_FRAMES,
+    ) -> None:
         self._provider = provider
         self._config = config
-        self._detector = ChangeDetector(config.change, config.confirm_frames)
+        self._detector = ChangeDetector(_CHANGE, confirm_frames)
         self._slot: LatestSlot[_Job] = LatestSlot()
         self._changed = threading.Condition()
         self._scene = 0

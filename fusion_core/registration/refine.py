@@ -20,6 +20,8 @@ from fusion_core.registration.settings import RegistrationConfig
 from fusion_core.registration.tracking import Change
 from fusion_core.types import AlignedPair
 
+_PERIOD_NS = 500_000_000  # from one measurement to the next
+_RATE_PX_S = 10.0  # fastest change of the correction, in pixels per second
 _STEP_PX = 0.35  # largest change of the correction from one frame to the next
 _NOISE_PX = 3.0  # a measurement further off than this is a bump, and believed when it is seen twice
 _GAIN = 0.5  # largest share of a trusted measurement in the correction
@@ -81,7 +83,7 @@ class Refinement:
         self._stamp_ns = pair.stamp_ns
         due = self._due_ns is None or pair.stamp_ns >= self._due_ns
         if due and self._measurer.ready():
-            self._due_ns = pair.stamp_ns + round(self._config.period_s * 1e9)
+            self._due_ns = pair.stamp_ns + _PERIOD_NS
             scene, factor = scene_of(pair)
             self._measurer.put(scene, Task(self._epoch, _size(pair), factor, applied))
         found = self._measurer.get()
@@ -141,7 +143,7 @@ class Refinement:
         before, size = self.correction, _size(pair)
         now, target = mapped(before.matrix, corners(size)), mapped(self._target, corners(size))
         way = float(np.linalg.norm(target - now, axis=1).max())
-        allowed = min(_STEP_PX, self._config.rate_px_s * elapsed_s)
+        allowed = min(_STEP_PX, _RATE_PX_S * elapsed_s)
         far = corner_distance(self._target, np.eye(3), size) > self._config.range_px
         if way < 1e-3 or allowed <= 0 or far:
             return

@@ -319,7 +319,7 @@ class TestRefused:
     def test_outputs_that_are_not_of_the_form_named(self, tmp_path):
         path = networks.constant(tmp_path / "net.onnx", yolov8()[0])
         with pytest.raises(DetectorError, match="not of form 'rtdetr'"):
-            Detector(path, decoder="rtdetr")
+            Detector(path, output_format="rtdetr")
 
     def test_more_rows_than_classes_named(self, tmp_path):
         """A pose or segmentation head appends rows that would be read as classes."""

@@ -55,7 +55,7 @@ def test_an_empty_mask_gives_the_reference_fusion_and_a_mask_changes_its_inside(
 
 def test_no_gain_is_no_mask(mask_file):
     plain, _ = run(mask={"source": "none"})
-    muted, _ = run(mask={"file": str(mask_file), "gain": 0.0})
+    muted, _ = run(mask={"file": str(mask_file)}, options={"gain": 0.0})
     assert all(np.array_equal(*images) for images in zip(plain, muted, strict=True))
 
 

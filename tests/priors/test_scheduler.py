@@ -51,8 +51,8 @@ def provider():
     return Recorder()
 
 
-def make(provider, **config):
-    return PriorScheduler(provider, PriorsConfig(**config))
+def make(provider, confirm_frames=5, **config):
+    return PriorScheduler(provider, PriorsConfig(**config), confirm_frames=confirm_frames)
 
 
 def wait_for(condition):

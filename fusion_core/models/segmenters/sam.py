@@ -82,7 +82,7 @@ class SamSegmenter:
                 self.weights,
                 lambda: _model(self.weights),
                 kind="segmenter",
-                setting="mask.segmenter_weights",
+                setting="options.segmenter_weights",
             )
             found = int(sam.config.prompt_encoder_config.hidden_size)
             if found != self.dim:

@@ -68,13 +68,15 @@ def _walk(block: object, prefix: str) -> Iterator[Setting]:
         value = getattr(block, entry.name)
         if dataclasses.is_dataclass(value):
             yield from _walk(value, f"{prefix}{entry.name}.")
-        else:
+        elif not isinstance(value, Mapping):
             yield _setting(prefix + entry.name, value, hints[entry.name])
 
 
-def _setting(name: str, default: Value, hint: object) -> Setting:
+def _setting(name: str, default: Value | tuple[str, ...], hint: object) -> Setting:
     """Return the setting of one annotated field."""
     kind, *metadata = typing.get_args(hint)
+    if isinstance(default, tuple):
+        default = ",".join(default)
     info = next(entry for entry in metadata if isinstance(entry, FieldInfo))
     descriptor = ParameterDescriptor(
         description=f"{info.description} Takes effect when the node is configured."
