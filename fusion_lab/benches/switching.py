@@ -10,13 +10,14 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from fusion_core.config import Config
+from fusion_core.cli.settings import Assignments
 from fusion_core.engine.switching import degradation
 from fusion_core.errors import SourceError, UsageError
 from fusion_core.pipeline import Pipeline
 from fusion_core.source import open_source
 from fusion_core.types import FusedFrame
 from fusion_lab.benches.command import BenchCommand
+from fusion_lab.benches.configuration import bench_config
 from fusion_lab.benches.plots import load_pyplot
 from fusion_lab.benches.tables import Table
 
@@ -106,6 +107,8 @@ class SwitchingBench(BenchCommand):
     """Thermal stream."""
     bag: Annotated[str, tyro.conf.arg(metavar="SRC")] = ""
     """A source of both streams instead."""
+    settings: Assignments = ()
+    """Any other setting of the pipeline; detector is none when not given."""
     pictures: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Plot the run into this folder: mdaif_auto.png."""
 
@@ -113,7 +116,7 @@ class SwitchingBench(BenchCommand):
         """Run the pipeline."""
         if bool(self.bag) == bool(self.visible and self.thermal):
             raise UsageError("give --visible SRC and --thermal SRC, or --bag SRC")
-        config = Config.from_dict({"model": "auto", "detector": "none"})
+        config = bench_config(self.settings, "auto", detector="none")
         with (
             open_source(
                 self.bag or None, visible=self.visible or None, thermal=self.thermal or None

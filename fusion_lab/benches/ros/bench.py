@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from fusion_core.cli.settings import Assignments, read_config
 from fusion_core.errors import FusionError, MissingExtraError
 from fusion_lab.benches.command import BenchCommand
 from fusion_lab.benches.tables import Table
@@ -84,6 +85,8 @@ class RosBench(BenchCommand):
         "m2pn-edge",
     )
     """Models to measure beside none."""
+    settings: Assignments = ()
+    """Any other setting of the node, as its parameter."""
     rate: Annotated[float, tyro.conf.arg(metavar="HZ")] = 30.0
     """Pairs per second."""
     seconds: Annotated[float, tyro.conf.arg(metavar="S")] = 20.0
@@ -92,18 +95,24 @@ class RosBench(BenchCommand):
     def measure(self) -> RosResult:
         """Run the node once per row."""
         names = (EXCLUDED, *dict.fromkeys(self.model))
-        return RosResult(tuple(measure_ros(name, self.rate, self.seconds) for name in names))
+        return RosResult(
+            tuple(measure_ros(name, self.rate, self.seconds, self.settings) for name in names)
+        )
 
 
-def measure_ros(name: str, rate_hz: float, seconds: float) -> RosFigures:
+def measure_ros(
+    name: str, rate_hz: float, seconds: float, settings: Sequence[str] = ()
+) -> RosFigures:
     """Run the node with one network between cameras and a receiver.
 
     Args:
         name: Name of a model, or ``EXCLUDED``.
         rate_hz: Pairs per second.
         seconds: How long.
+        settings: ``KEY=VALUE`` of other settings.
 
     Raises:
+        ConfigError: A key or a value is wrong.
         MissingExtraError: There is no rclpy, or the node's package is not found.
         FusionError: The node does not start.
     """
@@ -112,10 +121,11 @@ def measure_ros(name: str, rate_hz: float, seconds: float) -> RosFigures:
             raise MissingExtraError(
                 f"bench ros: no module {module!r}; source the ROS installation and the workspace"
             )
+    read_config(None, {}, settings)
     os.environ.setdefault(_PROFILE_VARIABLE, str(_profile()))
     from fusion_lab.benches.ros.cameras import ros_cameras
 
-    with ros_cameras() as cameras, _node(name) as process:
+    with ros_cameras() as cameras, _node(name, settings) as process:
         _await_node(cameras, process, name)
         sent, latencies = cameras.run(rate_hz, seconds)
     latency = Timing.of(latencies) if latencies else None
@@ -123,15 +133,17 @@ def measure_ros(name: str, rate_hz: float, seconds: float) -> RosFigures:
 
 
 @contextmanager
-def _node(name: str) -> Iterator[subprocess.Popen[bytes]]:
+def _node(name: str, settings: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run the node's process until the block ends."""
     from fusion_lab.benches.ros import node
 
     command = [sys.executable, "-m", node.__name__]
-    parameters = [f"model:={name}"]
+    parameters = [text.replace("=", ":=", 1) for text in settings]
     if name == EXCLUDED:
         command.append(node.WITHOUT_NETWORKS)
-        parameters = ["detector:=none", "prior:=none"]
+        parameters += ["detector:=none", "prior:=none"]
+    else:
+        parameters.append(f"model:={name}")
     command += ["--ros-args", "--log-level", "warn"]
     command += [word for parameter in parameters for word in ("-p", parameter)]
     process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - this interpreter
