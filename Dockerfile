@@ -31,6 +31,8 @@ RUN source /opt/ros/jazzy/setup.bash \
     && cd ros2_ws \
     && python3 -m colcon build
 
+# On SIGTERM `ros2 launch` ends without its node, whose memory bank would then not be saved.
+STOPSIGNAL SIGINT
 COPY scripts/docker-entrypoint /usr/local/bin/docker-entrypoint
 ENTRYPOINT ["docker-entrypoint"]
 CMD []

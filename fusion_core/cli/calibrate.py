@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from fusion_core.errors import MissingExtraError, UsageError
+from fusion_core.errors import UsageError, missing_extra
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -126,9 +126,7 @@ class Calibrate:
         if not (self.target or self.scene or self.rig):
             raise UsageError("--report shows a recording: it needs --target, --scene or --rig")
         if importlib.util.find_spec("matplotlib") is None:
-            raise MissingExtraError(
-                "--report needs matplotlib; run: pip install fusion-core[report]"
-            )
+            raise missing_extra("--report", "matplotlib", "report")
 
     def _rig(self) -> tuple[Rig, Callable[[], None]]:
         """Return the rig, and what writes its report."""
