@@ -15,6 +15,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 if TYPE_CHECKING:
     from fusion_core.api import fuse as fuse
+    from fusion_core.api import fuse_images as fuse_images
     from fusion_core.config import Config as Config
     from fusion_core.models import load_model as load_model
     from fusion_core.pipeline import Pipeline as Pipeline
@@ -29,6 +30,7 @@ _WHERE = {
     "Pipeline": "fusion_core.pipeline",
     "Registration": "fusion_core.registration",
     "fuse": "fusion_core.api",
+    "fuse_images": "fusion_core.api",
     "load_model": "fusion_core.models",
     "open_source": "fusion_core.source",
     "register": "fusion_core.registration",
@@ -39,6 +41,7 @@ __all__ = [
     "Registration",
     "__version__",
     "fuse",
+    "fuse_images",
     "load_model",
     "open_source",
     "register",
