@@ -39,7 +39,7 @@ class WeightsError(FusionError):
 
 
 class DetectorError(FusionError):
-    """A detector's file is missing, broken or of an unknown form, or it fails on a picture."""
+    """A detector's file is missing, broken or of an unknown format, or it fails on an image."""
 
 
 class MaskError(FusionError):

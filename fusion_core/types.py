@@ -36,6 +36,9 @@ class CameraModel:
         distortion_model: ``plumb_bob``, ``rational_polynomial`` or ``equidistant``.
         d: Distortion coefficients.
         k: 3x3 intrinsic matrix, row-major, in pixels.
+        r: 3x3 rectification matrix, row-major; empty: the identity.
+        p: 3x4 projection matrix of the rectified camera, row-major, in pixels; empty: ``k`` with a
+            zero column.
     """
 
     width: int
@@ -43,6 +46,21 @@ class CameraModel:
     distortion_model: str
     d: tuple[float, ...]
     k: tuple[float, ...]
+    r: tuple[float, ...] = ()
+    p: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PixelGrid:
+    """The camera on whose pixels an image lies.
+
+    Attributes:
+        frame_id: Its optical frame, empty when unknown.
+        camera: Its intrinsics, None when unknown.
+    """
+
+    frame_id: str
+    camera: CameraModel | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +116,13 @@ class FramePair:
     """Two frames that show the same moment; at most one side is ``None``.
 
     Attributes:
-        stamp_ns: Capture time of the master stream's frame after its offset, in nanoseconds.
+        stamp_ns: Capture time of the leading frame after its stream's offset, in nanoseconds.
         visible: The visible frame, ``None`` when the stream is missing and the policy says so.
         thermal: The thermal frame, ``None`` likewise.
         skew_ns: Thermal minus visible stamp after offsets, ``None`` when one side is missing.
         reused: The slower stream's frame was already part of an earlier pair.
+        lead: The stream whose frame gave the pair its stamp: the master stream, or its partner
+            while the master is silent.
         drops: Frames dropped so far, by cause, at the moment of pairing.
         health: Conditions a user should know of: ``thermal_missing``, ``thermal_held``,
             ``visible_missing``, ``visible_held``, ``time_jump``.
@@ -113,8 +133,24 @@ class FramePair:
     thermal: Frame | None
     skew_ns: int | None
     reused: bool = False
+    lead: Modality = "visible"
     drops: Mapping[str, int] = field(default_factory=dict)
     health: tuple[str, ...] = ()
+
+    @property
+    def lead_frame(self) -> Frame:
+        """The frame that gave the pair its stamp, with its own stamp and camera frame.
+
+        Raises:
+            ValueError: The pair holds no frame.
+        """
+        leading, other = self.visible, self.thermal
+        if self.lead == "thermal":
+            leading, other = other, leading
+        frame = leading if leading is not None else other
+        if frame is None:
+            raise ValueError("a pair without frames has no leading frame; give it one")
+        return frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +180,8 @@ class AlignedPair:
         temperature: ``HxW`` float32 in degrees Celsius or None.
         confidence: Trust in the registration in [0, 1].
         residual_px: Estimated remaining misalignment in pixels, None when not measured.
+        grid: The camera on whose pixels both images lie; None: that of the pair's visible frame,
+            or of its thermal frame where there is no visible one.
     """
 
     stamp_ns: int
@@ -153,6 +191,7 @@ class AlignedPair:
     temperature: FloatImage | None = None
     confidence: float = 1.0
     residual_px: float | None = None
+    grid: PixelGrid | None = None
 
 
 @dataclass(frozen=True, slots=True)

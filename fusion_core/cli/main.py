@@ -40,6 +40,8 @@ def _parsed(verb: str, arguments: list[str]) -> Any:  # noqa: ANN401 - the verb'
     if verb not in plugin_names(VERBS):
         raise UsageError(f"{verb!r}: no such verb; known verbs: {', '.join(plugin_names(VERBS))}")
     options = load_plugin(VERBS, verb, type)
+    if hasattr(options, "from_arguments"):  # chooses among options of its own
+        return options.from_arguments(arguments)
     import tyro
 
     return tyro.cli(options, prog=f"fusion {verb}", args=arguments)

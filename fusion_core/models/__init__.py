@@ -16,6 +16,7 @@ from fusion_core.models.registry import (
     load_model,
     model_options,
 )
+from fusion_core.models.spec import ModelSpec
 
 __all__ = [
     "NO_CUES",
@@ -28,6 +29,7 @@ __all__ = [
     "LumaOutput",
     "MdaIF",
     "ModelInfo",
+    "ModelSpec",
     "PromptEdit",
     "TextCue",
     "create_model",

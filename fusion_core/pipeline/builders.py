@@ -10,6 +10,7 @@ import torch
 from fusion_core.config import Config
 from fusion_core.detection import DetectionRunner, Detector
 from fusion_core.engine import Engine, SwitchingEngine, open_bank
+from fusion_core.engine.switching import FADE_FRAMES
 from fusion_core.errors import UsageError
 from fusion_core.masks import MaskProvider
 from fusion_core.memory import MemoryBank, MemoryConfig, SnapshotManager
@@ -48,17 +49,16 @@ def open_engine(
     bank = open_bank(model, config.memory)
     clean = _engine(config, model, bank)
     degraded = _engine(config, other, open_bank(other, config.memory))
-    return model, bank, SwitchingEngine(clean, degraded, adapt)
+    return model, bank, SwitchingEngine(clean, degraded)
 
 
 def _engine(config: Config, model: Fuser, bank: MemoryBank | None) -> Engine:
-    adapt = config.adapt
     return Engine(
         model,
         bank,
         config.temporal_smoothing,
-        correct_inputs=adapt.sources,
-        fade_frames=adapt.fade_frames,
+        correct_inputs=config.adapt.correct_inputs,
+        fade_frames=FADE_FRAMES,
     )
 
 
@@ -87,16 +87,19 @@ def open_detection(config: Config, device: torch.device) -> DetectionRunner | No
         config.detector,
         device=device.type,
         threads=config.threads,
-        decoder=config.detection.decoder,
+        output_format=config.detection.output_format,
     )
     return DetectionRunner(detector, config.detection)
 
 
-def open_masks(config: Config, model: Fuser) -> MaskProvider | None:
+def open_masks(
+    config: Config, model: Fuser, detection: DetectionRunner | None
+) -> MaskProvider | None:
     """Return where masks come from, None for a model that takes none.
 
     Raises:
-        UsageError: Masks were given to a model that takes none, or shall come from no detector.
+        UsageError: Masks were given to a model that takes none, or shall come from no detector or
+            from classes that it does not have.
         MaskError: The file or folder of masks is missing or holds none.
     """
     if not model.features.uses_mask:
@@ -108,8 +111,12 @@ def open_masks(config: Config, model: Fuser) -> MaskProvider | None:
             )
         return None
     provider = MaskProvider(config.mask)
-    if provider.uses_detections and config.detector == "none":
-        raise UsageError("mask.source 'detector': no detector is chosen; set detector 'default'")
+    if provider.uses_detections:
+        if detection is None:
+            raise UsageError(
+                "mask.source 'detector': no detector is chosen; set detector 'default'"
+            )
+        detection.class_names.select(config.mask.labels, "mask.labels")
     return provider
 
 

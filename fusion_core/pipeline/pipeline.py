@@ -85,7 +85,7 @@ class Pipeline(Closable):
         self._detection = open_detection(config, self._device)
         self._frozen_visible = FrozenStreamDetector()
         self._thermal = ThermalProcessor(config.thermal)
-        self._masks = open_masks(config, model)
+        self._masks = open_masks(config, model, self._detection)
         self._priors = open_priors(config, self._device, self._engine)
         self._sync = Synchronizer(with_offset(config.sync, rig))
         self._sync_lock = threading.Lock()
@@ -304,7 +304,7 @@ class Pipeline(Closable):
             return None, ()
         prior = self._priors.update(aligned, wait=not self._live)
         flat = 0.0 if prior is None else prior.thermal.get("low_contrast", 0.0)
-        if self.config.adapt.sources and flat >= _FLAT:
+        if self.config.adapt.correct_inputs and flat >= _FLAT:
             self._thermal.stretch()
         return prior, self._priors.health()
 

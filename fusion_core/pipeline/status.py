@@ -24,7 +24,7 @@ class PipelineStatus:
         device: Where the network runs.
         calibration: Rig file, empty without one.
         registration: Refinement of the calibration, empty where it is off: ``confidence``,
-            ``residual_px``, ``correction_px``, ``measured``, ``trusted``.
+            ``residual_px``, ``correction_px``, ``measured``, ``accepted``.
         memory: Statistics of the memory bank; empty for a model without one.
         detector: What the detector is, and its counters; empty without one.
         prior: What the provider of scene priors does and says; empty without one.

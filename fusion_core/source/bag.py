@@ -20,6 +20,7 @@ from fusion_core.source.topics import (
     camera_info_topic,
     choose_topics,
 )
+from fusion_core.transport.camera_info import camera_from_info
 from fusion_core.transport.image_codec import (
     KNOWN_ENCODINGS,
     decode_compressed,
@@ -211,17 +212,7 @@ def _camera(reader: AnyReader, path: Path, image_topic: str) -> CameraModel | No
         return None
     try:
         for connection, _, raw in reader.messages(connections):
-            return to_camera_model(reader.deserialize(raw, connection.msgtype))
+            return camera_from_info(reader.deserialize(raw, connection.msgtype))
     except Exception as error:
         raise SourceError(f"{path}: {topic}: cannot be read ({_reason(error)})") from error
     return None
-
-
-def to_camera_model(info: _Message) -> CameraModel | None:
-    """Translate a ``CameraInfo``; None when it says that the camera is not calibrated."""
-    k = tuple(float(value) for value in (info.k if hasattr(info, "k") else info.K))
-    d = tuple(float(value) for value in (info.d if hasattr(info, "d") else info.D))
-    # By the message's definition a focal length of zero marks an uncalibrated camera.
-    if k[0] == 0.0:
-        return None
-    return CameraModel(int(info.width), int(info.height), str(info.distortion_model), d, k)

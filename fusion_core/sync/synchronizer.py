@@ -269,6 +269,7 @@ class Synchronizer:
             thermal=thermal.frame if thermal else None,
             skew_ns=thermal.stamp_ns - visible.stamp_ns if visible and thermal else None,
             reused=reused,
+            lead=stream.modality,
             drops=self.drops,
             health=health,
         )

@@ -17,6 +17,7 @@ from fusion_core.types import FloatImage, Frame, ThermalImage
 
 _LOG = logging.getLogger(__name__)
 _ZERO_CELSIUS_K: Final = 273.15
+_PERCENTILES: Final = (1.0, 99.5)  # of the counts: those shown black and white
 _LEAST_SPAN_K: Final = 2.0  # a radiometric scene below this contrast is shown as flat
 _LEAST_COUNTS: Final = {1: 16.0, 2: 64.0}  # by bytes per pixel: some ten times the sensor's noise
 _FULL: Final = 255
@@ -40,8 +41,7 @@ class ThermalProcessor:
         """Start without a scene."""
         self._config = config
         self._gain = GainControl(
-            config.low_percentile,
-            config.high_percentile,
+            *_PERCENTILES,
             config.smoothing_s,
             config.midtone,
             plateau=config.agc == "plateau",

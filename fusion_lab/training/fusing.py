@@ -47,8 +47,10 @@ class FusionTrainer(FuserTrainer[Recipe, LumaFuser]):
         super().__init__(recipe, network, place, resume=resume)
         self.bank = MemoryBank(
             self.model.bank,
-            MemoryConfig(mode="online", momentum=recipe.momentum, kappa=recipe.kappa),
+            MemoryConfig(mode="online"),
             recipe.model,
+            momentum=recipe.momentum,
+            kappa=recipe.kappa,
             replace_after=recipe.replace_after,
         )
         if resume:

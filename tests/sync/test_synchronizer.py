@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusion_core.sync import CAUSES, SyncConfig, Synchronizer
-from fusion_core.types import Frame
+from fusion_core.types import Frame, FramePair
 
 MS = 1_000_000
 IMAGE = np.zeros((1, 1), np.uint8)
@@ -415,6 +415,41 @@ def test_drops_travel_with_the_pair():
     (pair,) = run(synchronizer, frames)
     assert set(pair.drops) == set(CAUSES)
     assert pair.drops["duplicate"] == 1
+
+
+@pytest.mark.parametrize("master", ["visible", "thermal"])
+@pytest.mark.parametrize("policy", ["alone", "hold"])
+def test_the_pair_names_the_frame_that_gave_it_its_stamp(master, policy):
+    """The pair's stamp less the leading stream's offset is the leading frame's own stamp.
+
+    First both streams run, then the partner stream alone, which leads from then on.
+    """
+    offsets = {"visible": 40, "thermal": -70}
+    partner = "thermal" if master == "visible" else "visible"
+    alone = {"visible": "thermal_only", "thermal": "visible_only"}
+    synchronizer = Synchronizer(
+        SyncConfig(
+            master=master,
+            visible_offset_ms=offsets["visible"],
+            thermal_offset_ms=offsets["thermal"],
+            on_missing_visible="hold" if policy == "hold" else alone["visible"],
+            on_missing_thermal="hold" if policy == "hold" else alone["thermal"],
+        )
+    )
+    times = {master: range(1000, 1500, 100), partner: range(1000, 3000, 100)}
+    frames = merged(*([t - offsets[name] for t in times[name]] for name in ("visible", "thermal")))
+    pairs = run(synchronizer, frames)
+    assert {pair.lead for pair in pairs} == {"visible", "thermal"}
+    for pair in pairs:
+        assert pair.lead_frame is getattr(pair, pair.lead)
+        assert pair.lead_frame.stamp_ns == pair.stamp_ns - offsets[pair.lead] * MS
+
+
+def test_the_only_frame_of_a_pair_leads():
+    alone = frame("thermal", 5)
+    assert FramePair(0, None, alone, None).lead_frame is alone
+    with pytest.raises(ValueError, match="without frames"):
+        _ = FramePair(0, None, None, None).lead_frame
 
 
 EVENTS = st.lists(
