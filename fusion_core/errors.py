@@ -56,3 +56,17 @@ class SinkError(FusionError):
 
 class MissingExtraError(FusionError):
     """An optional package is needed; the message names the extra that installs it."""
+
+
+def missing_extra(what: str, package: str, extra: str) -> MissingExtraError:
+    """Return the error for a missing package of one of the project's extras.
+
+    Args:
+        what: What needs it.
+        package: The package, or several.
+        extra: Extra of this project that installs it.
+    """
+    return MissingExtraError(
+        f"{what} needs {package}; run: pip install 'fusion-core[{extra}]', or in a clone of the "
+        f"project: pip install -e '.[{extra}]'"
+    )

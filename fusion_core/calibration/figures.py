@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from fusion_core.calibration.clock import Clock
 from fusion_core.calibration.intrinsics import Intrinsics
-from fusion_core.calibration.pose import Pose
-from fusion_core.calibration.recording import Track
+from fusion_core.calibration.recording import TargetTrack
+from fusion_core.calibration.relative_pose import RelativePose
 from fusion_core.calibration.targets import Points
+from fusion_core.calibration.time_offset import TimeOffset
 from fusion_core.sink.report_plots import COLOURS, label_axes, svg_plot
 from fusion_core.types import Modality
 
@@ -18,7 +18,7 @@ _MOST_DOTS: Final = 800
 _WINDOW_MS: Final = 600.0
 
 
-def draw_coverage(track: Track, camera: Intrinsics) -> str:
+def draw_coverage(track: TargetTrack, camera: Intrinsics) -> str:
     """Draw where in the picture the points lay."""
 
     def draw(axes: Any) -> None:  # noqa: ANN401
@@ -47,7 +47,7 @@ def draw_residuals(modality: Modality, camera: Intrinsics) -> str:
     return svg_plot(f"residuals-{modality}", draw)
 
 
-def draw_errors(pose: Pose) -> str:
+def draw_errors(pose: RelativePose) -> str:
     """Draw the error of every pair in both cameras."""
 
     def draw(axes: Any) -> None:  # noqa: ANN401
@@ -60,7 +60,7 @@ def draw_errors(pose: Pose) -> str:
     return svg_plot("pairs", draw)
 
 
-def draw_clock(clock: Clock) -> str:
+def draw_time_offset(clock: TimeOffset) -> str:
     """Draw the correlation of both cameras' motion over the offset."""
 
     def draw(axes: Any) -> None:  # noqa: ANN401

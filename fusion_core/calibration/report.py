@@ -10,12 +10,17 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from fusion_core.calibration.clock import Clock
-from fusion_core.calibration.figures import draw_clock, draw_coverage, draw_errors, draw_residuals
+from fusion_core.calibration.figures import (
+    draw_coverage,
+    draw_errors,
+    draw_residuals,
+    draw_time_offset,
+)
 from fusion_core.calibration.intrinsics import Intrinsics, pose_of
-from fusion_core.calibration.recording import Pictures, Track, View, collect
-from fusion_core.calibration.scene import Moment
+from fusion_core.calibration.recording import GrayFrames, TargetTrack, TargetView, select_frames
+from fusion_core.calibration.scene import SceneSample
 from fusion_core.calibration.solve import Calibration
+from fusion_core.calibration.time_offset import TimeOffset
 from fusion_core.errors import CalibrationError
 from fusion_core.registration import Rig
 from fusion_core.registration.warp import Warp
@@ -30,7 +35,7 @@ _DOT: Final = (255, 170, 0)
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class PictureRow:
     """One moment on the page.
 
     Attributes:
@@ -42,7 +47,9 @@ class Shown:
     pictures: Mapping[str, UInt8Image]
 
 
-def write_page(path: Path, rig: Rig, moments: Sequence[Shown], plots: Mapping[str, str]) -> None:
+def write_page(
+    path: Path, rig: Rig, moments: Sequence[PictureRow], plots: Mapping[str, str]
+) -> None:
     """Write the page.
 
     Raises:
@@ -65,7 +72,7 @@ def write_page(path: Path, rig: Rig, moments: Sequence[Shown], plots: Mapping[st
         raise CalibrationError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def board_plots(calibration: Calibration, tracks: Mapping[Modality, Track]) -> dict[str, str]:
+def board_plots(calibration: Calibration, tracks: Mapping[Modality, TargetTrack]) -> dict[str, str]:
     """Return title -> SVG of what a board calibration measured."""
     plots = {}
     sides: list[tuple[Modality, Intrinsics]] = [
@@ -77,32 +84,32 @@ def board_plots(calibration: Calibration, tracks: Mapping[Modality, Track]) -> d
     for modality, camera in sides:
         plots[f"Residuals, {modality}"] = draw_residuals(modality, camera)
     plots["Error per pair after the pose"] = draw_errors(calibration.pose)
-    if calibration.clock is not None:
-        plots.update(clock_plots(calibration.clock))
+    if calibration.time_offset is not None:
+        plots.update(time_offset_plots(calibration.time_offset))
     return plots
 
 
-def clock_plots(clock: Clock) -> dict[str, str]:
+def time_offset_plots(clock: TimeOffset) -> dict[str, str]:
     """Return title -> SVG of how the time offset was found."""
-    return {"Time offset": draw_clock(clock)}
+    return {"Time offset": draw_time_offset(clock)}
 
 
 def board_moments(
-    calibration: Calibration, tracks: Mapping[Modality, Track], frames: Pictures, rig: Rig
-) -> list[Shown]:
+    calibration: Calibration, tracks: Mapping[Modality, TargetTrack], frames: GrayFrames, rig: Rig
+) -> list[PictureRow]:
     """Return some of the pairs as pictures.
 
     Args:
         calibration: What was found.
         tracks: What each camera saw.
-        frames: The recording from its start, from ``pictures``.
+        frames: The recording from its start, from ``gray_frames``.
         rig: The result.
     """
     chosen = _chosen_pairs(calibration, tracks["visible"])
     keys: list[tuple[Modality, int]] = []
     for visible, thermal in chosen:
         keys += [("visible", visible.stamp_ns), ("thermal", thermal.stamp_ns)]
-    taken = collect(frames, set(keys))
+    taken = select_frames(frames, set(keys))
     start = min(stamp for track in tracks.values() for stamp in track.stamps)
     moments = []
     for visible, thermal in chosen:
@@ -117,11 +124,11 @@ def board_moments(
             **blends(picture.image, gray, rig, depth),
         }
         seconds = (thermal.stamp_ns - start) / 1e9
-        moments.append(Shown(f"{seconds:.2f} s, board at {depth:.2f} m", pictures))
+        moments.append(PictureRow(f"{seconds:.2f} s, board at {depth:.2f} m", pictures))
     return moments
 
 
-def scene_moments(moments: Sequence[Moment], rig: Rig) -> list[Shown]:
+def scene_moments(moments: Sequence[SceneSample], rig: Rig) -> list[PictureRow]:
     """Return some moments of a recording as pictures."""
     chosen = moments[:: max(1, len(moments) // _SHOWN)][:_SHOWN]
     shown = []
@@ -131,7 +138,7 @@ def scene_moments(moments: Sequence[Moment], rig: Rig) -> list[Shown]:
             "thermal": _small(moment.thermal)[0],
             **blends(moment.colour, moment.thermal, rig),
         }
-        shown.append(Shown(f"Moment {number}", pictures))
+        shown.append(PictureRow(f"Moment {number}", pictures))
     return shown
 
 
@@ -192,7 +199,9 @@ def _digits(value: Any) -> str:  # noqa: ANN401
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _chosen_pairs(calibration: Calibration, visible: Track) -> list[tuple[View, View]]:
+def _chosen_pairs(
+    calibration: Calibration, visible: TargetTrack
+) -> list[tuple[TargetView, TargetView]]:
     """Return pairs whose visible picture was taken at nearly the same time, spread over time."""
     stamps = np.array([view.stamp_ns for view in visible.views])
     rated = []
@@ -204,7 +213,7 @@ def _chosen_pairs(calibration: Calibration, visible: Track) -> list[tuple[View, 
     return [(view, thermal) for _, view, thermal in best]
 
 
-def _dotted(image: UInt8Image, view: View) -> UInt8Image:
+def _dotted(image: UInt8Image, view: TargetView) -> UInt8Image:
     """Return a small copy with the points that were found."""
     small, scale = _small(image)
     canvas = cv2.cvtColor(small, cv2.COLOR_GRAY2RGB) if small.ndim == 2 else small.copy()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from fusion_core.errors import MissingExtraError, UsageError
+from fusion_core.errors import UsageError, missing_extra
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -126,9 +126,7 @@ class Calibrate:
         if not (self.target or self.scene or self.rig):
             raise UsageError("--report shows a recording: it needs --target, --scene or --rig")
         if importlib.util.find_spec("matplotlib") is None:
-            raise MissingExtraError(
-                "--report needs matplotlib; run: pip install fusion-core[report]"
-            )
+            raise missing_extra("--report", "matplotlib", "report")
 
     def _rig(self) -> tuple[Rig, Callable[[], None]]:
         """Return the rig, and what writes its report."""
@@ -160,7 +158,7 @@ class Calibrate:
     def _from_board(self) -> tuple[Rig, Callable[[], None]]:
         """Calibrate from a recording of a board."""
         from fusion_core.calibration.imports import read_camera_infos
-        from fusion_core.calibration.recording import pictures, watch
+        from fusion_core.calibration.recording import gray_frames, track_target
         from fusion_core.calibration.result import rig_from_board
         from fusion_core.calibration.solve import calibrate
         from fusion_core.calibration.targets import Target
@@ -170,7 +168,9 @@ class Calibrate:
             read_camera_infos(self.import_camera_info),
         )
         with self._open() as source, _bar(source) as bar:
-            tracks = watch(pictures(source, monochrome=self.monochrome), target, bar.update)
+            tracks = track_target(
+                gray_frames(source, monochrome=self.monochrome), target, bar.update
+            )
         calibration = calibrate(target, tracks, cameras=cameras, offset_ms=self.time_offset)
         rig = rig_from_board(calibration, self.reference_depth)
 
@@ -180,7 +180,7 @@ class Calibrate:
             from fusion_core.calibration.report import board_moments, board_plots, write_page
 
             with self._open() as source:
-                frames = pictures(source, monochrome=self.monochrome)
+                frames = gray_frames(source, monochrome=self.monochrome)
                 moments = board_moments(calibration, tracks, frames, rig)
             write_page(self.report, rig, moments, board_plots(calibration, tracks))
 
@@ -188,14 +188,14 @@ class Calibrate:
 
     def _from_scene(self, kind: Kind) -> tuple[Rig, Callable[[], None]]:
         """Calibrate from whatever the recording shows."""
-        from fusion_core.calibration.recording import pictures
+        from fusion_core.calibration.recording import gray_frames
         from fusion_core.calibration.result import rig_from_scene
-        from fusion_core.calibration.scene import choose_moments, fit_scene
+        from fusion_core.calibration.scene import fit_scene, sample_scene
 
         offset_ms = self.time_offset or 0.0
         with self._open() as source, _bar(source) as bar:
-            frames = pictures(source, monochrome=self.monochrome)
-            moments = choose_moments(frames, offset_ms, bar.update)
+            frames = gray_frames(source, monochrome=self.monochrome)
+            moments = sample_scene(frames, offset_ms, bar.update)
         rig = rig_from_scene(moments, fit_scene(moments, kind), offset_ms, kind)
 
         def write_report() -> None:
@@ -210,21 +210,23 @@ class Calibrate:
     def _retimed(self, path: Path) -> tuple[Rig, Callable[[], None]]:
         """Return a rig with its time offset measured anew."""
         from fusion_core.calibration.motion import motion_offset
-        from fusion_core.calibration.recording import pictures
-        from fusion_core.calibration.result import retimed
+        from fusion_core.calibration.recording import gray_frames
+        from fusion_core.calibration.result import with_time_offset
         from fusion_core.registration import Rig
 
         rig = Rig.load(path)
         with self._open() as source, _bar(source) as bar:
-            clock, sizes = motion_offset(pictures(source, monochrome=self.monochrome), bar.update)
-        rig = retimed(rig, clock, sizes, str(path))
+            clock, sizes = motion_offset(
+                gray_frames(source, monochrome=self.monochrome), bar.update
+            )
+        rig = with_time_offset(rig, clock, sizes, str(path))
 
         def write_report() -> None:
             if self.report is None:
                 return
-            from fusion_core.calibration.report import clock_plots, write_page
+            from fusion_core.calibration.report import time_offset_plots, write_page
 
-            write_page(self.report, rig, [], clock_plots(clock))
+            write_page(self.report, rig, [], time_offset_plots(clock))
 
         return rig, write_report
 

@@ -42,9 +42,11 @@ def summarise(
     """
     return {
         "read": dict(status.read),
+        "used": dict(status.used),
         "pairs": status.pairs,
         "fused": status.fused,
         "drops": dict(status.drops),
+        "drops_by_stream": {name: dict(drops) for name, drops in status.drops_by_stream.items()},
         "latency_ms": {**status.latency_ms, **sinks.percentiles()},
         "skew_ms": dict(status.skew_ms),
         "fps": round(status.fused / elapsed_s, 2) if elapsed_s > 0 else 0.0,
@@ -123,7 +125,7 @@ def print_summary(summary: dict[str, Any], written: Path) -> None:
             print(f"  {stream:<13s}{_counts(drops)}")
     print(f"model    {summary['model']} on {summary['device']}")
     if found := summary["detection"]:
-        print(f"detector {found['file']} ({found['form']}, {found['provider']})")
+        print(f"detector {found['file']} ({found['output_format']}, {found['provider']})")
         print(f"found    {_found(found)}")
     if marked := summary["mask"]:
         print(f"mask     {marked['source']}, not empty in {marked['frames']} frames")

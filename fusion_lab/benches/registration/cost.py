@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.registration import Registrar, RegistrationConfig, Rig
-from fusion_core.registration.field import Field
+from fusion_core.registration.calibration_map import CalibrationMap
 from fusion_core.types import FloatImage, Frame, ThermalImage, UInt8Image
 from fusion_lab.benches.tables import Table
 from fusion_lab.benches.timing import Timing, interleaved
@@ -50,7 +50,7 @@ def measure_warp(rounds: int = 50, size: tuple[int, int] = (640, 480)) -> dict[s
     """Return the process time of warping a frame, and of making a new map in the background."""
     thermal = np.random.default_rng(0).random(size[::-1], dtype=np.float32)
     matrix = np.array([[1.001, 0.002, 3.3], [-0.002, 1.0, -2.1], [0, 0, 1]])
-    field = Field(None, size, size, 30)
+    field = CalibrationMap(None, size, size, 30)
     warp = field.corrected(matrix)
     cases = {
         "warp of a frame": lambda: warp.apply(thermal),
