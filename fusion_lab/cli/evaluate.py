@@ -92,6 +92,10 @@ class Evaluate:
     def _run_pairs(self) -> int:
         from fusion_lab.evaluation import dataset_name, list_pairs, write_html, write_json
 
+        if self.html:
+            from fusion_core.pages import require_page_packages
+
+            require_page_packages("--html")
         names, methods, judge = self._metric_names(), self._methods(), self._judge()
         pairs = list_pairs(self.data)
         scores: dict[str, Any] = {"dataset": dataset_name(self.data), "pairs": len(pairs)}
