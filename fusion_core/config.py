@@ -1,6 +1,6 @@
-"""Configuration: plain frozen data with defaults, checked once, written beside the results.
+"""Configuration: plain frozen data with defaults, checked when built, written beside the results.
 
-Each room has its own block, defined in the room itself. Every field carries its description and
+Each module has its own block, defined in the module itself. Every field carries its description and
 range, from which the ROS node declares its parameters; names and defaults are therefore the same
 everywhere.
 """
@@ -8,11 +8,12 @@ everywhere.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from fusion_core.detection.settings import DetectionConfig
 from fusion_core.engine.settings import AdaptConfig
@@ -21,23 +22,52 @@ from fusion_core.masks.settings import MaskConfig
 from fusion_core.memory.settings import MemoryConfig
 from fusion_core.priors.settings import PriorsConfig
 from fusion_core.registration.settings import RegistrationConfig
+from fusion_core.runtime.settings import Settings, settings_from
 from fusion_core.runtime.yaml_file import read_mapping
 from fusion_core.sync.settings import SyncConfig
 from fusion_core.thermal.settings import ThermalConfig
 
-_STRICT = ConfigDict(extra="forbid")
-_RIG_KEYS = {"homography", "visible", "T_thermal_rgb"}
+_RIG_KEYS: Final = frozenset({"homography", "visible", "T_thermal_rgb"})
+RENAMED: Final[Mapping[str, str]] = {
+    "stability": "temporal_smoothing",
+    "sync.slack_ms": "sync.max_skew_ms",
+    "sync.reuse_ms": "sync.max_age_ms",
+    "adapt.sources": "adapt.correct_inputs",
+    "detection.decoder": "detection.output_format",
+    "mask.gain": "options.gain",
+    "mask.segmenter_weights": "options.segmenter_weights",
+}
+"""Former name of a setting -> its name now."""
+REMOVED: Final = frozenset(
+    {
+        "thermal.low_percentile",
+        "thermal.high_percentile",
+        "registration.period_s",
+        "registration.rate_px_s",
+        "memory.momentum",
+        "memory.kappa",
+        "detection.iou_threshold",
+        "detection.track_keep_s",
+        "priors.change",
+        "priors.confirm_frames",
+        "adapt.enter",
+        "adapt.leave",
+        "adapt.fade_frames",
+    }
+)
+"""Former settings that are constants now."""
 
 
 @dataclass(frozen=True)
-class Config:
-    """Everything that steers the pipeline."""
-
-    __pydantic_config__ = _STRICT
+class Config(Settings):
+    """Everything that configures the pipeline."""
 
     model: Annotated[
         str,
-        Field(description="One of `fusion models`, auto: the prior picks, or a checkpoint's path."),
+        Field(
+            description="One of `fusion models`, auto (selected by the scene prior), or the path of"
+            " a checkpoint."
+        ),
     ] = "m2pn-edge"
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
@@ -72,6 +102,10 @@ class Config:
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
+    options: Annotated[
+        Mapping[str, str | int | float | bool],
+        Field(description="Options of the model in force, by name; the model checks them."),
+    ] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], origin: str = "configuration") -> Config:
@@ -82,12 +116,10 @@ class Config:
             origin: Where the data came from, for the error message.
 
         Raises:
-            ConfigError: A key is unknown, or a value has the wrong type or range.
+            ConfigError: A key is unknown or was renamed, or a value has the wrong type or range.
         """
-        try:
-            return TypeAdapter(cls).validate_python(data)
-        except ValidationError as error:
-            raise ConfigError(_explain(error, origin)) from None
+        _refuse_former(data, origin)
+        return settings_from(cls, data, origin)
 
     @classmethod
     def load(cls, path: str | Path, **overrides: object) -> Config:
@@ -95,7 +127,8 @@ class Config:
 
         Args:
             path: YAML file.
-            overrides: Top-level values that win over the file's; None means not given.
+            overrides: Values that replace the file's; a mapping replaces those keys of a block that
+                it has. None means not given.
 
         Raises:
             ConfigError: The file is missing or malformed, or a value is wrong.
@@ -104,7 +137,11 @@ class Config:
         data = read_mapping(path, ConfigError)
         if _RIG_KEYS & data.keys():
             data = {"calibration": str(path)}
-        data.update({key: value for key, value in overrides.items() if value is not None})
+        for key, value in overrides.items():
+            if isinstance(value, Mapping) and isinstance(data.get(key), Mapping):
+                data[key] = {**data[key], **value}
+            elif value is not None:
+                data[key] = value
         return cls.from_dict(data, str(path))
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,19 +149,13 @@ class Config:
         return dataclasses.asdict(self)
 
 
-def _explain(error: ValidationError, origin: str) -> str:
-    """Return one line that names the first wrong key, its value and what is allowed."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
-        known = ", ".join(_known_keys(first["loc"][:-1]))
-        return f"{origin}: unknown key {key!r}; known keys here: {known}"
-    return f"{origin}: {key} = {first['input']!r}: {first['msg'].lower()}"
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys of the block at ``location``."""
-    block: Any = Config()
-    for part in location:
-        block = getattr(block, str(part))
-    return [entry.name for entry in dataclasses.fields(block)]
+def _refuse_former(data: object, origin: str, prefix: str = "") -> None:
+    """Raise for a setting that has another name now, or is none any more."""
+    for key, value in data.items() if isinstance(data, Mapping) else ():
+        name = f"{prefix}{key}"
+        if name in RENAMED:
+            raise ConfigError(f"{origin}: {name!r} is now called {RENAMED[name]!r}: rename it")
+        if name in REMOVED:
+            raise ConfigError(f"{origin}: {name!r} is fixed and no longer a setting: remove it")
+        if not prefix:
+            _refuse_former(value, origin, f"{name}.")

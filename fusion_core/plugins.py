@@ -8,11 +8,14 @@ change here. Names are listed without importing anything; a part is imported whe
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from fusion_core.errors import UsageError
+
+_log = logging.getLogger(__name__)
 
 MODELS: Final = "fusion.models"
 SOURCES: Final = "fusion.sources"
@@ -46,9 +49,11 @@ def load_plugin(group: str, name: str, kind: type | tuple[type, ...] = object) -
         raise UsageError(f"{group}: {name!r} is declared by {owners}; uninstall one of them")
     try:
         part = entry.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise UsageError(
-            f"{group}: {name!r} of {_owner(entry)} cannot be imported ({error}); reinstall it"
+            f"{group}: {name!r} of {_owner(entry)} cannot be imported ({reason}); "
+            "reinstall or uninstall it"
         ) from error
     if not isinstance(part, kind):
         raise UsageError(
@@ -56,6 +61,21 @@ def load_plugin(group: str, name: str, kind: type | tuple[type, ...] = object) -
             f"expected {_names(kind)}"
         )
     return part
+
+
+def load_plugins(group: str, kind: type | tuple[type, ...] = object) -> dict[str, Any]:
+    """Import and return all parts of a group by name, for lists.
+
+    A part that cannot be loaded is left out with a warning: one faulty package must not hide the
+    parts of all others.
+    """
+    parts: dict[str, Any] = {}
+    for name in plugin_names(group):
+        try:
+            parts[name] = load_plugin(group, name, kind)
+        except UsageError as error:
+            _log.warning("left out: %s", error)
+    return parts
 
 
 @lru_cache

@@ -11,12 +11,14 @@ from typing import Any
 from fusion_core import __version__
 from fusion_core.errors import FusionError, UsageError
 from fusion_core.plugins import VERBS, load_plugin, plugin_names
+from fusion_core.runtime.process import tune_process
 
 _HELP = {"-h", "--help", "help"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return 0, 2 for bad usage, 1 for a failure with one clear line."""
+    tune_process()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -40,6 +42,8 @@ def _parsed(verb: str, arguments: list[str]) -> Any:  # noqa: ANN401 - the verb'
     if verb not in plugin_names(VERBS):
         raise UsageError(f"{verb!r}: no such verb; known verbs: {', '.join(plugin_names(VERBS))}")
     options = load_plugin(VERBS, verb, type)
+    if hasattr(options, "from_arguments"):  # chooses among options of its own
+        return options.from_arguments(arguments)
     import tyro
 
     return tyro.cli(options, prog=f"fusion {verb}", args=arguments)

@@ -1,4 +1,4 @@
-"""What a model file says of itself: classes, thresholds, input."""
+"""What a model file states about itself: classes, thresholds, input."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from fusion_core.detection.coco import COCO_NAMES, COCO_NUMBERS
-from fusion_core.detection.settings import FormName
+from fusion_core.detection.settings import OutputFormatName
 from fusion_core.errors import DetectorError
 from fusion_core.runtime.yaml_file import read_mapping
 
@@ -21,9 +20,9 @@ class Card:
     """What is known of a detector beside its graph.
 
     Attributes:
-        names: Class number -> name; empty when the file does not say.
-        input: ``pair``: visible red, green, blue and thermal luminance; ``fused``: a picture.
-        decoder: OutputFormat of the outputs, one of ``forms.FORMS`` or ``auto``.
+        names: Class number -> name; empty when the file states none.
+        input: ``pair``: visible red, green, blue and thermal luminance; ``fused``: an image.
+        output_format: One of ``OUTPUT_FORMATS``, or ``auto``.
         conf: Least score of a detection.
         iou: Overlap above which two boxes of a class are one.
     """
@@ -32,7 +31,7 @@ class Card:
 
     names: dict[int, str] = field(default_factory=dict)
     input: Literal["fused", "pair"] = "fused"
-    decoder: FormName = "auto"
+    output_format: OutputFormatName = "auto"
     conf: Annotated[float, Field(ge=0, le=1)] = 0.25
     iou: Annotated[float, Field(ge=0, le=1)] = 0.45
 
@@ -54,6 +53,8 @@ def read_card(path: Path, metadata: Mapping[str, str]) -> Card:
         values |= read_mapping(beside, DetectorError)
     if isinstance(values.get("names"), list):
         values["names"] = dict(enumerate(values["names"]))
+    if "decoder" in values:
+        raise DetectorError(f"{origin}: 'decoder' is now called 'output_format': rename it")
     if values.get("task", "detect") != "detect":
         raise DetectorError(
             f"{path}: its task is {values['task']!r}; export the model for task 'detect'"
@@ -72,17 +73,3 @@ def _literal(text: str) -> Any:  # noqa: ANN401 - whatever the text spells
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
-
-
-def class_names(card: Card, classes: int) -> Mapping[int, str]:
-    """Return class number -> name; where the model does not say, COCO's by their number.
-
-    80 classes are COCO's in order, 90 or 91 its category numbers; others are named by number.
-    """
-    if card.names:
-        return card.names
-    if classes == len(COCO_NAMES):
-        return dict(enumerate(COCO_NAMES))
-    if classes in {90, 91}:
-        return dict(zip(COCO_NUMBERS, COCO_NAMES, strict=True))
-    return {}

@@ -1,4 +1,4 @@
-"""A detector: pictures in, objects out."""
+"""A detector: images in, objects out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.detection.boxes import Candidates, strongest
-from fusion_core.detection.card import class_names, read_card
+from fusion_core.detection.card import read_card
+from fusion_core.detection.class_names import ClassNames
 from fusion_core.detection.letterbox import PADDING, Letterbox
 from fusion_core.detection.network import Network
 from fusion_core.detection.output_formats import (
-    FORMS,
+    OUTPUT_FORMATS,
     OutputFormat,
     Outputs,
     class_count,
@@ -43,24 +44,24 @@ def resolve(name: str) -> Path:
 
 
 class Detector:
-    """One network, the form of its outputs, and the names of its classes.
+    """One network, the format of its outputs, and the names of its classes.
 
-    The network is run once on a gray picture: that tells the form and warms it up.
+    The network is run once on a gray image, to recognise the format and to warm up.
 
     Args:
         name: ``default`` or the path of an ONNX file.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; 0: all cores.
-        decoder: OutputFormat of the outputs; ``auto``: as the model's card says, or recognised.
+        output_format: Format of the outputs; ``auto``: as the model's card says, or recognised.
 
     Raises:
         UsageError: The name is neither ``default`` nor an ONNX file's.
-        DetectorError: The file is missing or broken, or of no form that is known.
+        DetectorError: The file is missing or broken, or of no known output format.
         MissingExtraError: ONNX Runtime is not installed.
     """
 
     def __init__(
-        self, name: str, *, device: str = "auto", threads: int = 0, decoder: str = "auto"
+        self, name: str, *, device: str = "auto", threads: int = 0, output_format: str = "auto"
     ) -> None:
         self.path = resolve(name)
         self._network = Network(self.path, device, threads)
@@ -73,14 +74,16 @@ class Detector:
             )
         width, height = self._network.size
         blank = np.full((height, width, self._network.channels), PADDING, np.uint8)
-        self.form = decoder if decoder != "auto" else self.card.decoder
-        outputs = self._network.run(_blob(blank, FORMS.get(self.form, FORMS["yolov8"])))
-        if self.form == "auto":
-            self.form = self._recognised(outputs)
-        self._form = FORMS[self.form]
+        self.output_format = output_format if output_format != "auto" else self.card.output_format
+        presumed = OUTPUT_FORMATS.get(self.output_format, OUTPUT_FORMATS["yolov8"])
+        outputs = self._network.run(_blob(blank, presumed))
+        if self.output_format == "auto":
+            self.output_format = self._recognised(outputs)
+        self._format = OUTPUT_FORMATS[self.output_format]
         self._decode(outputs)
-        self._names = class_names(self.card, class_count(self.form, outputs) or 0)
-        if not self._names:
+        count = class_count(self.output_format, outputs) or 0
+        self.class_names = ClassNames.of(self.path, self.card, count)
+        if not self.class_names.known:
             _log.warning(
                 "%s names no classes: labels are numbers; list `names` in %s",
                 self.path,
@@ -89,33 +92,28 @@ class Detector:
 
     @property
     def takes_pair(self) -> bool:
-        """Whether it looks at visible and thermal together instead of the fused picture."""
+        """Whether its input is visible and thermal together instead of the fused image."""
         return self.card.input == "pair"
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of its classes, empty when it does not say."""
-        return tuple(self._names.values())
-
-    @property
     def about(self) -> dict[str, Any]:
-        """File, input, form and execution provider, for reports."""
+        """File, input, output format and execution provider, for reports."""
         width, height = self._network.size
         return {
             "file": str(self.path),
             "input": f"{self.card.input} {width}x{height}",
-            "form": self.form,
+            "output_format": self.output_format,
             "provider": self._network.provider,
         }
 
     def detect(
         self, image: UInt8Image, aligned: AlignedPair, *, score: float = 0.0, iou: float = 0.0
     ) -> tuple[Detection, ...]:
-        """Return the objects in a picture, best first, at most 300.
+        """Return the objects in a picture, best first, at most ``MAX_DETECTIONS``.
 
         Args:
             image: ``HxWx3`` uint8 RGB.
-            aligned: The pair that the picture was fused from; what a detector for pairs looks at.
+            aligned: The pair that the picture was fused from; the input of a detector for pairs.
             score: Least score; 0: the model's own.
             iou: Overlap above which boxes of a class are one; 0: the model's own.
 
@@ -124,41 +122,42 @@ class Detector:
         """
         picture = pair_planes(aligned) if self.takes_pair else image
         height, width = picture.shape[:2]
-        letterbox = Letterbox.of((width, height), self._network.size, self._form.fit)
+        letterbox = Letterbox.of((width, height), self._network.size, self._format.fit)
         # Networks for pairs are trained here, on pictures that are much reduced without aliasing.
         reduced = self.takes_pair and letterbox.placed[0] < _MUCH_REDUCED * width
         painted = letterbox.paint(picture, cv2.INTER_AREA if reduced else cv2.INTER_LINEAR)
-        outputs = self._network.run(_blob(painted, self._form))
+        outputs = self._network.run(_blob(painted, self._format))
         found = strongest(
             self._decode(outputs),
             score or self.card.conf,
-            (iou or self.card.iou) if self._form.suppress else None,
+            (iou or self.card.iou) if self._format.suppress else None,
         )
         return self._named(found, letterbox)
 
     def _recognised(self, outputs: Outputs) -> str:
-        """Return the form of the outputs."""
-        form = detect_format(outputs, self._network.size, len(self.card.names) or None)
-        if form is None:
+        """Return the name of the format of the outputs."""
+        name = detect_format(outputs, self._network.size, len(self.card.names) or None)
+        if name is None:
             shapes = ", ".join(f"{name} {list(out.shape)}" for name, out in outputs.items())
             raise DetectorError(
-                f"{self.path}: outputs {shapes} are of no known form; name one in "
-                f"detection.decoder: {', '.join(FORMS)}"
+                f"{self.path}: outputs {shapes} are of no known output format; name one in "
+                f"detection.output_format: {', '.join(OUTPUT_FORMATS)}"
             )
-        return form
+        return name
 
     def _decode(self, outputs: Outputs) -> Candidates:
         try:
-            return self._form.decode(outputs, self._network.size)
+            return self._format.decode(outputs, self._network.size)
         except (ValueError, IndexError, StopIteration, KeyError) as error:
             shapes = ", ".join(f"{name} {list(out.shape)}" for name, out in outputs.items())
             raise DetectorError(
-                f"{self.path}: outputs {shapes} are not of form {self.form!r} ({error}); name "
-                f"another in detection.decoder: auto, {', '.join(FORMS)}"
+                f"{self.path}: outputs {shapes} are not of format {self.output_format!r} "
+                f"({error}); name another in detection.output_format: auto, "
+                f"{', '.join(OUTPUT_FORMATS)}"
             ) from None
 
     def _named(self, found: Candidates, letterbox: Letterbox) -> tuple[Detection, ...]:
-        """Return candidates as detections in the picture.
+        """Return candidates as detections in the image.
 
         Left out is what lies outside it, and, where classes have names, what has none: the
         background that some networks list beside their classes.
@@ -167,17 +166,20 @@ class Detector:
         rows = zip(corners, found.scores, found.classes, strict=True)
         return tuple(
             Detection(
-                label=self._names.get(int(number), str(number)),
+                label=self.class_names.label(int(number)),
                 score=float(min(score, 1.0)),
                 box=(float(x0), float(y0), float(x1 - x0), float(y1 - y0)),
             )
             for (x0, y0, x1, y1), score, number in rows
-            if x1 > x0 and y1 > y0 and (not self._names or int(number) in self._names)
+            if x1 > x0 and y1 > y0 and self.class_names.has(int(number))
         )
 
 
 def pair_planes(aligned: AlignedPair) -> UInt8Image:
-    """Return a pair as ``HxWx4`` uint8: red, green, blue, thermal; what is not seen is gray 114."""
+    """Return a pair as ``HxWx4`` uint8: red, green, blue, thermal.
+
+    Pixels that a camera does not see are gray 114.
+    """
     height, width = aligned.valid.shape
     visible, thermal = aligned.visible, np.full((height, width), PADDING, np.uint8)
     if visible is None:
@@ -188,15 +190,17 @@ def pair_planes(aligned: AlignedPair) -> UInt8Image:
     return np.asarray(cv2.merge([visible, thermal]), np.uint8)
 
 
-def _blob(painted: UInt8Image, form: OutputFormat) -> NDArray[np.float32]:
-    """Return ``HxWxC`` uint8 as the ``1xCxHxW`` float32 that a form wants."""
+def _blob(painted: UInt8Image, output_format: OutputFormat) -> NDArray[np.float32]:
+    """Return ``HxWxC`` uint8 as the ``1xCxHxW`` float32 that a format takes."""
     planes = cv2.split(painted)
-    if form.bgr:
+    if output_format.bgr:
         planes = planes[::-1]
     blob = np.empty((1, len(planes), *painted.shape[:2]), np.float32)
-    means, stds = (np.resize(values, len(planes)) for values in (form.mean, form.std))
+    means, stds = (
+        np.resize(values, len(planes)) for values in (output_format.mean, output_format.std)
+    )
     for target, plane, mean, std in zip(blob[0], planes, means, stds, strict=True):
-        np.multiply(plane, np.float32(form.scale / std), out=target)
+        np.multiply(plane, np.float32(output_format.scale / std), out=target)
         if mean:
             np.subtract(target, np.float32(mean / std), out=target)
     return blob

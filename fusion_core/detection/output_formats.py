@@ -1,4 +1,4 @@
-"""The usual forms of detector exports: what each wants to see, and how its outputs are read.
+"""The usual output formats of detector exports: what input each takes, how its outputs are read.
 
 Sources: Ultralytics YOLOv5 and v8 exports; Ge et al., YOLOX (2021), ``demo/ONNXRuntime``; NVIDIA's
 EfficientNMS plugin; RT-DETR (Zhao et al., 2024), D-FINE (Peng et al., 2025) and RF-DETR exports.
@@ -23,7 +23,7 @@ _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """One form of export.
+    """One format of exported detectors.
 
     Attributes:
         decode: Outputs and the input's width and height -> candidates in input pixels.
@@ -136,7 +136,7 @@ def _detr(outputs: Outputs, size: Size) -> Candidates:
     return _best(boxes, 1 / (1 + np.exp(-np.clip(logits, -60, 60))), None)
 
 
-FORMS: Mapping[str, OutputFormat] = {
+OUTPUT_FORMATS: Mapping[str, OutputFormat] = {
     "yolov5": OutputFormat(_yolov5),
     "yolov8": OutputFormat(_yolov8),
     "yolox": OutputFormat(_yolox, fit="corner", bgr=True, scale=1.0),
@@ -149,11 +149,11 @@ FORMS: Mapping[str, OutputFormat] = {
         _detr, suppress=False, fit="stretch", mean=_IMAGENET[0], std=_IMAGENET[1]
     ),
 }
-"""Name -> output format; the names are those of ``DetectionConfig.decoder``."""
+"""Name -> output format; the names are those of ``DetectionConfig.output_format``."""
 
 
 def class_count(name: str, outputs: Outputs) -> int | None:
-    """Return the number of classes that outputs of a form tell apart, None when they do not say."""
+    """Return the number of classes in outputs of a format, None when they do not show it."""
     widths = [int(output.shape[-1]) for output in outputs.values()]
     if name == "yolov8":
         return int(next(iter(outputs.values())).shape[1]) - 4
@@ -167,7 +167,7 @@ def class_count(name: str, outputs: Outputs) -> int | None:
 
 
 def detect_format(outputs: Outputs, size: Size, classes: int | None) -> str | None:
-    """Return the name of the form that outputs have, None when it is none of them.
+    """Return the name of the format of outputs, None when it is none of them.
 
     Args:
         outputs: What the network gave for any picture.
@@ -188,7 +188,7 @@ def detect_format(outputs: Outputs, size: Size, classes: int | None) -> str | No
 
 
 def _single(rows: int, columns: int, size: Size, classes: int | None) -> str | None:
-    """Return the form of one ``1 x rows x columns`` output."""
+    """Return the format of one ``1 x rows x columns`` output."""
     if rows < columns:
         fits = rows > 4 and classes in {None, rows - 4}
         return "yolov8" if fits else None

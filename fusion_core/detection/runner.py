@@ -9,18 +9,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from fusion_core.detection.class_names import ClassNames
 from fusion_core.detection.detector import Detector
 from fusion_core.detection.settings import DetectionConfig
-from fusion_core.detection.tracking import UNSURE, Tracker
-from fusion_core.errors import UsageError
+from fusion_core.detection.tracking import LOW_SCORE, ObjectTracker
 from fusion_core.types import AlignedPair, Box, Detection, UInt8Image
 
 _log = logging.getLogger(__name__)
 FAILED = "detector_failed"
+_KEEP_S = 1.0  # how long an object may stay unseen and keep its identity
 
 
 class DetectionRunner:
-    """Find and follow objects in each frame; what fails costs the frame its detections only.
+    """Find and follow objects in each frame; a failure costs the frame its detections only.
 
     Args:
         detector: The detector.
@@ -30,19 +33,23 @@ class DetectionRunner:
         UsageError: A label to keep is not one of the detector's.
 
     Attributes:
-        active: Whether to look at all; a caller whose results nobody wants may switch it off.
+        active: Whether to run at all; a caller without subscribers may switch it off.
     """
 
     def __init__(self, detector: Detector, config: DetectionConfig) -> None:
         self.active = True
         self._detector = detector
         self._threshold = config.score_threshold or detector.card.conf
-        self._iou = config.iou_threshold
-        self._labels = _labels(config.labels, detector)
-        self._tracker = Tracker(self._threshold, config.track_keep_s) if config.track else None
+        self._labels = detector.class_names.select(config.labels, "detection.labels")
+        self._tracker = ObjectTracker(self._threshold, _KEEP_S) if config.track else None
         self._counts: Counter[str] = Counter()
         self._failures = 0
         self._last_error = ""
+
+    @property
+    def class_names(self) -> ClassNames:
+        """Names of the detector's classes."""
+        return self._detector.class_names
 
     def run(
         self, image: UInt8Image, aligned: AlignedPair
@@ -57,8 +64,8 @@ class DetectionRunner:
             return (), ()
         try:
             found = self._find(image, aligned)
-        except Exception as error:  # noqa: BLE001 - the fused picture is worth having without boxes
-            self._survive(f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - a frame without boxes is still a frame
+            self._count_failure(f"{type(error).__name__}: {error}")
             return (), (FAILED,)
         self._counts.update(detection.label for detection in found)
         return found, ()
@@ -74,10 +81,8 @@ class DetectionRunner:
         }
 
     def _find(self, image: UInt8Image, aligned: AlignedPair) -> tuple[Detection, ...]:
-        least = self._threshold * (UNSURE if self._tracker else 1.0)
-        found: Sequence[Detection] = self._detector.detect(
-            image, aligned, score=least, iou=self._iou
-        )
+        least = self._threshold * (LOW_SCORE if self._tracker else 1.0)
+        found: Sequence[Detection] = self._detector.detect(image, aligned, score=least)
         if self._labels:
             found = [detection for detection in found if detection.label in self._labels]
         if self._tracker:
@@ -87,7 +92,7 @@ class DetectionRunner:
             for detection in found
         )
 
-    def _survive(self, message: str) -> None:
+    def _count_failure(self, message: str) -> None:
         if message != self._last_error:
             _log.warning("a frame goes without detections: %s", message)
         self._last_error = message
@@ -97,7 +102,7 @@ class DetectionRunner:
 def mean_temperature(aligned: AlignedPair, box: Box) -> float | None:
     """Return the mean temperature in degrees Celsius of the pixels whose middle lies in a box.
 
-    None when the thermal camera does not measure, or does not see any of the box.
+    None when the thermal camera does not measure, or not in any of the box.
     """
     if aligned.temperature is None:
         return None
@@ -105,16 +110,5 @@ def mean_temperature(aligned: AlignedPair, box: Box) -> float | None:
     columns = slice(math.ceil(x - 0.5), math.ceil(x + width - 0.5))
     rows = slice(math.ceil(y - 0.5), math.ceil(y + height - 0.5))
     seen = aligned.temperature[rows, columns][aligned.valid[rows, columns]]
-    return float(seen.mean()) if seen.size else None
-
-
-def _labels(text: str, detector: Detector) -> frozenset[str]:
-    """Return the labels listed, separated by commas."""
-    labels = frozenset(part.strip() for part in text.split(",") if part.strip())
-    unknown = sorted(labels - set(detector.labels))
-    if unknown and detector.labels:
-        raise UsageError(
-            f"detection.labels: {unknown[0]!r} is no class of {detector.path}; it knows "
-            f"{', '.join(detector.labels[:20])}"
-        )
-    return labels
+    known = seen[np.isfinite(seen)]
+    return float(known.mean()) if known.size else None

@@ -1,11 +1,11 @@
 """Identities across frames.
 
-ByteTrack's association (Zhang et al., ECCV 2022): sure detections are matched to tracks first, then
-the unsure ones to the tracks still alone, so that an object that fades keeps its identity. Tracks
-move with constant velocity in a Kalman filter that runs on capture stamps, not on frame counts:
-after dropped frames the prediction reaches as much farther. Matching takes the largest overlap
-first. After non-maximum suppression the boxes of a class hardly overlap, so this and the optimal
-assignment are the same but for rare ties.
+ByteTrack's association (Zhang et al., ECCV 2022): detections of a high score are matched to tracks
+first, those of a low score to the tracks that are left, so that an object that fades keeps its
+identity. Tracks move with constant velocity in a Kalman filter that runs on capture stamps, not on
+frame counts: after dropped frames the prediction reaches as much farther. Matching takes the
+largest overlap first. After non-maximum suppression the boxes of a class hardly overlap, so this
+and the optimal assignment are the same but for rare ties.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 from fusion_core.detection.boxes import FloatArray, corners_of, overlaps
 from fusion_core.types import Box, Detection
 
-UNSURE = 0.5
-"""Part of the threshold from which on a detection may prolong a track."""
+LOW_SCORE = 0.5
+"""Share of the threshold from which on a detection may prolong a track."""
 
-_SURE_IOU, _NEW_IOU, _UNSURE_IOU = 0.2, 0.3, 0.5
+_HIGH_SCORE_IOU, _NEW_IOU, _LOW_SCORE_IOU = 0.2, 0.3, 0.5
 _CONFIRMED = 2
 # In box heights, ByteTrack's at 30 Hz: noise of a measured coordinate, 1/20; acceleration noise per
 # s^1.5, from 1/160 per frame of speed in each frame, 30 / 160 * sqrt(30); first speed per s.
@@ -51,8 +51,8 @@ class _Track:
         dt = (stamp_ns - self._stamp_ns) / 1e9
         self._stamp_ns = stamp_ns
         step = np.array([[1, dt], [0, 1]])
-        shaken = _SHAKE**2 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
-        self._covariance = step @ self._covariance @ step.T + shaken
+        noise = _SHAKE**2 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+        self._covariance = step @ self._covariance @ step.T + noise
         self._position = self._position + self._velocity * dt
         self._position[2:] = np.maximum(self._position[2:], 1.0)
         return self._position
@@ -60,21 +60,21 @@ class _Track:
     def update(self, detection: Detection) -> None:
         """Take in a measurement at the stamp predicted to."""
         gain = self._covariance[:, 0] / (self._covariance[0, 0] + _NOISE**2)
-        surprise = _centred(detection.box) - self._position
-        self._position = self._position + gain[0] * surprise
-        self._velocity = self._velocity + gain[1] * surprise
+        innovation = _centred(detection.box) - self._position
+        self._position = self._position + gain[0] * innovation
+        self._velocity = self._velocity + gain[1] * innovation
         self._covariance = self._covariance - np.outer(gain, self._covariance[0])
         self.hits += 1
         self.seen_ns = self._stamp_ns
 
 
-class Tracker:
+class ObjectTracker:
     """Gives detections the identity of the object they show.
 
     An identity is given with the second sighting in a row and never again to another object.
 
     Args:
-        threshold: Score from which on a detection is sure; unsure ones only prolong tracks.
+        threshold: Score from which on a detection begins a track; others only prolong tracks.
         keep_s: How long an object may stay unseen and keep its identity, in seconds.
     """
 
@@ -88,40 +88,40 @@ class Tracker:
         """Identities given so far, by label."""
 
     def update(self, stamp_ns: int, detections: Sequence[Detection]) -> tuple[Detection, ...]:
-        """Return the sure detections and the unsure ones of known objects, with identities.
+        """Return the detections of a high score and the others of known objects, with identities.
 
         Args:
             stamp_ns: Capture time in nanoseconds; tracks end when it goes back.
-            detections: Detections of one picture, down to ``UNSURE`` of the threshold.
+            detections: Detections of one picture, down to ``LOW_SCORE`` of the threshold.
         """
         if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
             self._tracks = []
         self._stamp_ns = stamp_ns
         known = [track for track in self._tracks if stamp_ns - track.seen_ns <= self._keep_ns]
         where = {id(track): track.predict(stamp_ns) for track in known}
-        sure = [found for found in detections if found.score >= self._threshold]
-        least = UNSURE * self._threshold
-        unsure = [found for found in detections if least <= found.score < self._threshold]
+        high = [found for found in detections if found.score >= self._threshold]
+        least = LOW_SCORE * self._threshold
+        low = [found for found in detections if least <= found.score < self._threshold]
         confirmed = [track for track in known if track.id is not None]
-        matches = _match(confirmed, sure, where, _SURE_IOU)
+        matches = _match(confirmed, high, where, _HIGH_SCORE_IOU)
         alone = [track for track in confirmed if track not in matches.values()]
-        matches |= _match(alone, unsure, where, _UNSURE_IOU)
-        rest = [found for found in sure if id(found) not in matches]
+        matches |= _match(alone, low, where, _LOW_SCORE_IOU)
+        rest = [found for found in high if id(found) not in matches]
         fresh = [track for track in known if track.id is None]
         matches |= _match(fresh, rest, where, _NEW_IOU)
         for found in detections:
             if id(found) in matches:
-                self._see(matches[id(found)], found)
-        born = [_Track(found, stamp_ns) for found in rest if id(found) not in matches]
-        # A sighting that was not repeated at once was none.
-        self._tracks = [track for track in known if track.id is not None] + born
+                self._extend(matches[id(found)], found)
+        created = [_Track(found, stamp_ns) for found in rest if id(found) not in matches]
+        # A new track that is not seen again in the next frame is dropped.
+        self._tracks = [track for track in known if track.id is not None] + created
         return tuple(
             replace(found, track_id=matches[id(found)].id) if id(found) in matches else found
             for found in detections
             if found.score >= self._threshold or id(found) in matches
         )
 
-    def _see(self, track: _Track, detection: Detection) -> None:
+    def _extend(self, track: _Track, detection: Detection) -> None:
         track.update(detection)
         if track.id is None and track.hits >= _CONFIRMED:
             self._last_id += 1

@@ -1,4 +1,4 @@
-"""Two networks, of which the scene prior picks one."""
+"""Two networks, of which one is chosen by the scene prior."""
 
 from __future__ import annotations
 
@@ -8,77 +8,70 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from fusion_core.engine.settings import AdaptConfig
 from fusion_core.engine.torch_engine import Engine, EngineResult
-from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
 # What the restoring network is better at; haze and smoke are mistaken for each other.
 VEILS = ("haze", "smoke")
 OTHERS = ("rain", "snow", "noise")
+ENTER = 0.6  # probability from which a scene is degraded
+LEAVE = 0.45  # probability below which it is clear again
+FADE_FRAMES = 15  # over which one network, or one prior of a scene, replaces the other
 
 
-class Switch:
+class SceneSwitch:
     """Hysteresis on the prior, and a fade.
 
     A scene is degraded when the likeliest of rain, snow, noise, and haze or smoke together reaches
-    ``enter``, and clear again when it falls below ``leave``; in between, and without a prior,
+    ``ENTER``, and clear again when it falls below ``LEAVE``; in between, and without a prior,
     nothing changes. The share of the degraded scene's picture then moves by ``1 / fade_frames`` per
     frame, so that no frame differs from the last by more than that part of what the two networks
     differ by.
 
     Args:
-        config: Thresholds and length of the fade.
-
-    Raises:
-        UsageError: ``leave`` is above ``enter``.
+        fade_frames: Frames over which one network replaces the other, at least 1.
     """
 
-    def __init__(self, config: AdaptConfig) -> None:
-        if config.leave > config.enter:
-            raise UsageError(
-                f"adapt.leave {config.leave} is above adapt.enter {config.enter}: "
-                "a scene between them would be neither; lower leave"
-            )
-        self._config = config
-        self._shown = False
+    def __init__(self, fade_frames: int = FADE_FRAMES) -> None:
+        self._fade_frames = fade_frames
+        self._started = False
         self._steps = 0
         self.degraded = False
 
     def update(self, prior: ScenePrior | None) -> float:
         """Return the share of the degraded scene's network in the next picture, in [0, 1]."""
         if prior is not None:
-            threshold = self._config.leave if self.degraded else self._config.enter
+            threshold = LEAVE if self.degraded else ENTER
             self.degraded = degradation(prior) >= threshold
-        last = self._config.fade_frames
-        if not self._shown:
-            # Nothing was seen before that could jump.
-            self._shown, self._steps = True, last if self.degraded else 0
+        last = self._fade_frames
+        if not self._started:
+            # There is no picture before it that could jump.
+            self._started, self._steps = True, last if self.degraded else 0
         self._steps = min(last, max(0, self._steps + (1 if self.degraded else -1)))
         return self._steps / last
 
 
 def degradation(prior: ScenePrior) -> float:
-    """Return how likely the visible picture is one that the restoring network is better at."""
+    """Return how likely the network of degraded scenes is better at the visible picture."""
     clear = math.prod(1 - prior.visible.get(kind, 0.0) for kind in VEILS)
     return max(1 - clear, *(prior.visible.get(kind, 0.0) for kind in OTHERS))
 
 
 class SwitchingEngine:
-    """Fuse with the network of clear or of degraded scenes, as the prior says.
+    """Fuse with the network of clear or of degraded scenes, chosen by the prior.
 
-    Outside a fade only one of them runs. A memory bank is that of the clear scenes' network.
+    Outside a fade only one of them runs.
 
     Args:
         clean: Runs the network of clear scenes.
         degraded: Runs the network of degraded scenes.
-        config: When to change.
+        fade_frames: See :class:`Switch`.
     """
 
-    def __init__(self, clean: Engine, degraded: Engine, config: AdaptConfig) -> None:
+    def __init__(self, clean: Engine, degraded: Engine, fade_frames: int = FADE_FRAMES) -> None:
         self._clean, self._degraded = clean, degraded
-        self._switch = Switch(config)
+        self._switch = SceneSwitch(fade_frames)
 
     @property
     def bank(self) -> MemoryBank | None:
@@ -92,7 +85,7 @@ class SwitchingEngine:
 
     @property
     def active(self) -> str:
-        """Name of the network that runs, in a fade of the one that comes."""
+        """Name of the network that runs, in a fade of the next one."""
         return self._degraded.name if self._switch.degraded else self._clean.name
 
     def check_prior(self, name: str, width: int) -> None:

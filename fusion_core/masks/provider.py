@@ -39,7 +39,7 @@ class MaskProvider:
 
     def __init__(self, config: MaskConfig) -> None:
         self._config = config
-        self._labels = frozenset(part.strip() for part in config.labels.split(",") if part.strip())
+        self._labels = frozenset(config.labels)
         self._files = MaskFiles(Path(config.file)) if config.file else None
         self._given: tuple[FloatImage, float] | None = None
         self._found: tuple[tuple[Detection, ...], int] = ((), 0)

@@ -1,35 +1,36 @@
-"""Settings of the masks room; the configuration holds them as its block ``mask``."""
+"""Settings of the masks module; the configuration holds them as its block ``mask``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
+
+from fusion_core.runtime.settings import Settings, SplitNames
 
 
 @dataclass(frozen=True)
-class MaskConfig:
-    """What tells a network that takes masks what its result shall favour."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
+class MaskConfig(Settings):
+    """Where the mask of a network that takes masks comes from."""
 
     source: Annotated[
         Literal["none", "saliency", "detector"],
         Field(
-            description="What is favoured while no mask is given: nothing, what is clearly hotter"
-            " than its surround, or what the detector found in the frame before."
+            description="What is emphasised while no mask is given: nothing, what is clearly hotter"
+            " than its surround, or what the detector found in the previous frame."
         ),
     ] = "saliency"
     labels: Annotated[
-        str,
-        Field(description="Classes of the detector to favour, separated by commas; empty: all."),
-    ] = ""
+        tuple[str, ...],
+        SplitNames,
+        Field(description="Classes of the detector to emphasise, separated by commas; empty: all."),
+    ] = ()
     file: Annotated[
         str,
         Field(
             description="Mask image for all frames, or a folder of masks named as the visible"
-            " frames or by frame number; wins over the source."
+            " frames or by frame number; replaces the source."
         ),
     ] = ""
     hold_s: Annotated[
@@ -37,16 +38,7 @@ class MaskConfig:
         Field(
             ge=0,
             le=3600,
-            description="How long a mask given live counts when no newer one comes; 0: for ever.",
+            description="How long a live mask stays in force without a newer one, in seconds;"
+            " 0: no limit.",
         ),
     ] = 2.0
-    gain: Annotated[
-        float, Field(ge=0, le=10, description="How strongly what is marked is favoured.")
-    ] = 1.0
-    segmenter_weights: Annotated[
-        str,
-        Field(
-            description="Folder or hub name of SAM's weights, for networks with SAM; empty: the"
-            " default."
-        ),
-    ] = ""

@@ -19,6 +19,8 @@ from fusion_core.memory.snapshot import Snapshot, read_snapshot, write_snapshot
 TEMPERATURE = 0.1
 HISTORY = 1000
 WARM_UP = 200
+MOMENTUM = 0.1  # share of an accepted query in its slot's update
+KAPPA = 0.5  # a query is accepted above mean + KAPPA * std of the history's scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,14 @@ class MemoryBank:
         config: MemoryConfig,
         model_name: str,
         *,
+        momentum: float = MOMENTUM,
+        kappa: float = KAPPA,
         replace_after: int | None = None,
     ) -> None:
         self._initial = slots.detach().float().clone()
         self._config = config
         self._model_name = model_name
+        self._momentum, self._kappa = momentum, kappa
         self._replace_after = replace_after
         self._lock = threading.Lock()
         self.reset()
@@ -211,7 +216,7 @@ class MemoryBank:
             self._rejected += 1
             return None
         self._accepted += 1
-        share = self._config.momentum
+        share = self._momentum
         stalest = min(range(len(self._last_used)), key=self._last_used.__getitem__)
         if self._replace_after is not None and (
             number - self._last_used[stalest] > self._replace_after
@@ -231,7 +236,7 @@ class MemoryBank:
         if not len(history):
             return None
         mean, std = history.mean(), history.std(correction=0)
-        return float(mean + self._config.kappa * std)
+        return float(mean + self._kappa * std)
 
     def _origin(self) -> str:
         """Return a fingerprint of the trained slots, which retrained weights do not share."""

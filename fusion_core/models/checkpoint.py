@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fusion_core.errors import WeightsError
+from fusion_core.foundation import FrozenModel
 from fusion_core.models.base import Fuser
 from fusion_core.runtime.files import atomic_path
 from fusion_core.runtime.tensors import read_tensors
@@ -22,6 +23,8 @@ VERSION = "1"
 
 def save_weights(model: Fuser, path: str | Path, training: Mapping[str, Any] | None = None) -> None:
     """Write a network's parameters and bank; the file is either whole or as it was.
+
+    Frozen foundation models are not written, but the fingerprints of those that were used are.
 
     Args:
         model: The network.
@@ -38,6 +41,7 @@ def save_weights(model: Fuser, path: str | Path, training: Mapping[str, Any] | N
         "model": model.name,
         "config": describe_config(model),
         "training": json.dumps(training or {}, sort_keys=True),
+        "frozen": json.dumps(_frozen_fingerprints(model), sort_keys=True),
     }
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata)
@@ -46,7 +50,8 @@ def save_weights(model: Fuser, path: str | Path, training: Mapping[str, Any] | N
 def load_weights(model: Fuser, path: str | Path) -> dict[str, Any]:
     """Load a checkpoint into a network and return its training metadata.
 
-    The network is changed only when the whole file fits.
+    The network is changed only when the whole file fits. Its frozen foundation models must be those
+    that it was trained with: those loaded already are compared now, others when they are loaded.
 
     Raises:
         WeightsError: The file is missing, torn, foreign, or of another network.
@@ -70,12 +75,13 @@ def load_weights(model: Fuser, path: str | Path) -> dict[str, Any]:
         training: dict[str, Any] = json.loads(metadata["training"])
     except (KeyError, ValueError):
         raise WeightsError(f"{path}: training metadata torn or missing; train again") from None
+    _expect_frozen(model, metadata.get("frozen", "{}"), path)
     model.load_state_dict(tensors)
     return training
 
 
 def read_architecture(path: str | Path) -> tuple[str, str]:
-    """Return the network's name and its configuration as JSON, as a checkpoint tells them.
+    """Return the network's name and its configuration as JSON, as a checkpoint states them.
 
     Raises:
         WeightsError: The file is missing, torn or foreign.
@@ -87,6 +93,30 @@ def read_architecture(path: str | Path) -> tuple[str, str]:
 def describe_config(model: Fuser) -> str:
     """Return the architecture of a network as JSON."""
     return json.dumps(dataclasses.asdict(model.config), sort_keys=True)
+
+
+def _frozen_models(model: Fuser) -> dict[str, FrozenModel]:
+    """Return the foundation models of a network by their place in it."""
+    return {name: part for name, part in model.named_modules() if isinstance(part, FrozenModel)}
+
+
+def _frozen_fingerprints(model: Fuser) -> dict[str, str]:
+    """Return place -> fingerprint of the foundation models that were used."""
+    return {name: held.recorded for name, held in _frozen_models(model).items() if held.recorded}
+
+
+def _expect_frozen(model: Fuser, text: str, path: str | Path) -> None:
+    """Hold a network's foundation models to the fingerprints in a checkpoint, or refuse it."""
+    held = _frozen_models(model)
+    try:
+        fingerprints: dict[str, str] = {str(k): str(v) for k, v in json.loads(text).items()}
+    except (ValueError, AttributeError):
+        raise WeightsError(f"{path}: fingerprints {text[:60]!r} torn; train again") from None
+    if not fingerprints.keys() <= held.keys():
+        odd = min(fingerprints.keys() - held.keys())
+        raise WeightsError(f"{path}: {model.name!r} has no frozen model {odd!r}; train it again")
+    for name, identity in fingerprints.items():
+        held[name].expect(identity, str(path))
 
 
 def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""Networks by name."""
+"""Fusion networks by name, found through the entry points of the group ``fusion.models``."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ from pydantic import TypeAdapter, ValidationError
 from fusion_core.errors import UsageError, WeightsError
 from fusion_core.models.base import Fuser
 from fusion_core.models.checkpoint import load_weights, read_architecture
-from fusion_core.models.ctrlfuse import FULL as CTRLFUSE_FULL
-from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
-from fusion_core.models.m2pn import EDGE, FULL, M2PN
-from fusion_core.models.mdaif import B1, SMALL, MdaIF
+from fusion_core.models.features import Features
+from fusion_core.models.spec import ModelSpec
+from fusion_core.plugins import MODELS, load_plugin, load_plugins, plugin_names
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-WEIGHTS = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,62 +30,16 @@ class ModelInfo:
         parameters: Number of trainable parameters.
         paper: Title of the publication it follows.
         description: What it is for, in one line.
-        weights_present: Trained weights ship with the package.
+        tasks: Fusion tasks it is trained for.
+        weights_present: Trained weights ship with its package.
     """
 
     name: str
     parameters: int
     paper: str
     description: str
+    tasks: tuple[str, ...]
     weights_present: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    network: Callable[[str, Any], Fuser]
-    config: DataclassInstance
-    paper: str
-    description: str
-
-
-_NETWORKS: dict[str, _Entry] = {
-    "m2pn": _Entry(
-        M2PN,
-        FULL,
-        "M2PN",
-        "Memory-bank prompts on full-resolution features; for a GPU or offline work.",
-    ),
-    "m2pn-edge": _Entry(
-        M2PN,
-        EDGE,
-        "M2PN",
-        "The same design on a quarter of the grid; live on two CPU cores.",
-    ),
-    "ctrlfuse": _Entry(
-        CtrlFuse,
-        ROBOT,
-        "CtrlFuse",
-        "A mask tells what to favour; on a quarter of the grid, with a small segmenter of its own.",
-    ),
-    "ctrlfuse-full": _Entry(
-        CtrlFuse,
-        CTRLFUSE_FULL,
-        "CtrlFuse",
-        "The published setting on the full grid, with SAM; needs SAM's weights and a GPU.",
-    ),
-    "mdaif": _Entry(
-        MdaIF,
-        SMALL,
-        "MdaIF",
-        "Restores haze, rain, snow, night and noise while fusing, in colour; small encoders.",
-    ),
-    "mdaif-b1": _Entry(
-        MdaIF,
-        B1,
-        "MdaIF",
-        "The same at the paper's size, to be trained on a GPU.",
-    ),
-}
 
 
 def create_model(name: str, seed: int | None = None) -> Fuser:
@@ -101,74 +52,113 @@ def create_model(name: str, seed: int | None = None) -> Fuser:
     Raises:
         UsageError: No such network.
     """
-    entry = _entry(name)
-    return _build(entry, name, entry.config, seed)
+    spec = _spec(name)
+    return _build(spec, name, spec.config, seed)
 
 
 def load_model(name: str, device: str | torch.device = "cpu") -> Fuser:
     """Build a network with trained weights, in evaluation mode.
 
     Args:
-        name: One of :func:`list_models`, whose weights ship with the package, or a checkpoint of
-            `fusion train`, a ``.safetensors`` file, which knows its own architecture.
+        name: One of :func:`list_models` whose weights ship with its package, or a checkpoint of
+            `fusion train`, a ``.safetensors`` file, which holds its own architecture.
         device: Where it shall run.
 
     Raises:
         UsageError: No such network.
-        WeightsError: The checkpoint is missing, torn, foreign or does not fit.
+        WeightsError: No weights ship, or the checkpoint is missing, torn, foreign or does not fit.
     """
     if name.endswith(".safetensors"):
-        weights: str | Path = name
-        known, config = read_architecture(name)
-        entry = _entry(known)
-        model = _build(entry, known, _config(entry, config, name), seed=0)
+        weights = Path(name)
+        model_name, config = read_architecture(weights)
+        spec = _spec(model_name)
+        model = _build(spec, model_name, _config(spec, config, name), seed=0)
     else:
-        weights, model = shipped_weights(name), create_model(name, seed=0)
+        weights = shipped_weights(name)
+        model = create_model(name, seed=0)
     load_weights(model, weights)
     return model.to(device).eval()
 
 
 def shipped_weights(name: str) -> Path:
-    """Return where the weights of a network lie when they ship with the package."""
-    return WEIGHTS / f"{name}.safetensors"
+    """Return the checkpoint that ships with the package of a network.
+
+    Raises:
+        UsageError: No such network.
+        WeightsError: None ships.
+    """
+    weights = _spec(name).weights
+    if weights is None:
+        raise WeightsError(
+            f"model {name!r}: no weights ship with it; train it with `fusion train --model {name}` "
+            "and give the .safetensors file"
+        )
+    return weights
 
 
 def list_models() -> tuple[ModelInfo, ...]:
-    """Return all networks."""
+    """Return all networks, by name; none is built, and one that cannot be imported is left out."""
     return tuple(
         ModelInfo(
             name=name,
-            parameters=create_model(name, seed=0).parameter_count(),
-            paper=entry.paper,
-            description=entry.description,
-            weights_present=shipped_weights(name).is_file(),
+            parameters=spec.parameters,
+            paper=spec.paper,
+            description=spec.description,
+            tasks=spec.network.features.tasks,
+            weights_present=spec.weights_present,
         )
-        for name, entry in _NETWORKS.items()
+        for name, spec in load_plugins(MODELS, ModelSpec).items()
     )
 
 
-def _entry(name: str) -> _Entry:
-    if name not in _NETWORKS:
+def find_models(matches: Callable[[Features], bool]) -> tuple[str, ...]:
+    """Return the networks with weights whose features match; none is built."""
+    return tuple(
+        name
+        for name, spec in load_plugins(MODELS, ModelSpec).items()
+        if spec.weights_present and matches(spec.network.features)
+    )
+
+
+def model_options(name: str) -> type[DataclassInstance]:
+    """Return the options' dataclass of a network or checkpoint; the network is not built.
+
+    Raises:
+        UsageError: No such network.
+        WeightsError: The checkpoint is missing, torn or foreign.
+    """
+    known = read_architecture(name)[0] if name.endswith(".safetensors") else name
+    return _spec(known).network.Options
+
+
+def _spec(name: str) -> ModelSpec:
+    if name not in plugin_names(MODELS):
         raise UsageError(
-            f"model {name!r}: unknown; known models: {', '.join(_NETWORKS)}, "
+            f"model {name!r}: unknown; known models: {', '.join(plugin_names(MODELS))}, "
             "or a .safetensors file of `fusion train`"
         )
-    return _NETWORKS[name]
+    spec: ModelSpec = load_plugin(MODELS, name, ModelSpec)
+    return spec
 
 
-def _config(entry: _Entry, text: str, path: str) -> DataclassInstance:
-    """Return the configuration that a checkpoint tells as JSON."""
+def _config(spec: ModelSpec, text: str, path: str) -> DataclassInstance:
+    """Return the configuration that a checkpoint holds as JSON."""
     try:
-        config: DataclassInstance = TypeAdapter(type(entry.config)).validate_json(text)
+        config: DataclassInstance = TypeAdapter(type(spec.config)).validate_json(text)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].lower()
         raise WeightsError(f"{path}: unknown architecture ({reason}); train it again") from None
     return config
 
 
-def _build(entry: _Entry, name: str, config: DataclassInstance, seed: int | None) -> Fuser:
+def _build(spec: ModelSpec, name: str, config: DataclassInstance, seed: int | None) -> Fuser:
     if seed is None:
-        return entry.network(name, config)
+        return _new(spec, name, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return entry.network(name, config)
+        return _new(spec, name, config)
+
+
+def _new(spec: ModelSpec, name: str, config: DataclassInstance) -> Fuser:
+    build: Callable[[str, Any], Fuser] = spec.network
+    return build(name, config)

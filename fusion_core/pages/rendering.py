@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from fusion_core.errors import MissingExtraError
+from fusion_core.errors import missing_extra
 from fusion_core.pages.content import Page
 from fusion_core.pages.pictures import picture_uri
 
@@ -20,12 +20,9 @@ def require_page_packages(purpose: str) -> None:
     Raises:
         MissingExtraError: One of them is missing.
     """
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            f"{purpose}: an HTML page needs {' and '.join(missing)}; install the extra 'report' "
-            "from the folder of the clone: pip install '.[report]'"
-        )
+    for package in _PACKAGES:
+        if importlib.util.find_spec(package) is None:
+            raise missing_extra(purpose, package, "report")
 
 
 def render_page(page: Page) -> str:

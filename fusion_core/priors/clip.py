@@ -1,8 +1,6 @@
-"""CLIP or SigLIP as a provider: degradations and quality without training, by sentences."""
+"""CLIP or SigLIP as a provider: degradations and quality by sentences, without training."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,20 +8,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusion_core.errors import WeightsError
-from fusion_core.priors.hub import load, normalisation, to_pixels
+from fusion_core.foundation import FOUNDATIONS, FrozenModel
 from fusion_core.priors.kinds import kinds_of
+from fusion_core.priors.pixels import load_text_and_scaling, to_pixels
 from fusion_core.priors.prompts import BAD, GOOD, Contrast, contrast
 from fusion_core.priors.provider import Assessment
 from fusion_core.types import FloatImage, Modality, UInt8Image
 
-DEFAULT = "openai/clip-vit-base-patch32"
+_MODALITIES: tuple[Modality, ...] = ("visible", "thermal")
 
 
 class ClipProvider:
-    """Compare a picture with sentences for and against each degradation (Radford et al. 2021).
+    """Compares an image with sentences for and against each degradation (Radford et al. 2021).
 
     The probability of a kind is ``sigmoid(s (cos(I, T+) - cos(I, T-)))``, T the normalised mean
-    over its sentences and s the model's own logit scale; the quality is M2PN's judge, the same of
+    over its sentences and s the model's own logit scale; the quality is M2PN's score, the same of
     general sentences. Not calibrated. Tokens are the patch tokens of the visible picture, those of
     the thermal one when it is missing.
 
@@ -39,14 +38,14 @@ class ClipProvider:
     name = "clip"
 
     def __init__(self, weights: str = "", device: str = "cpu") -> None:
-        weights = weights or DEFAULT
-        self._model, self._tokenizer, self._scaling = load(
-            self.name, weights, lambda: _parts(weights)
-        )
+        frozen = FrozenModel(FOUNDATIONS["clip"], weights).to(device)
+        self._model = frozen.model
         if not hasattr(self._model, "logit_scale"):
             found = type(self._model).__name__
-            raise WeightsError(f"prior 'clip': {weights!r} holds a {found}; give a CLIP or SigLIP")
-        self._model = self._model.to(device).eval().requires_grad_(False)
+            raise WeightsError(
+                f"prior 'clip': {frozen.weights!r} holds a {found}; give a CLIP or SigLIP"
+            )
+        self._tokenizer, self._scaling = load_text_and_scaling(frozen)
         self._device = device
         self._scale = float(self._model.logit_scale.exp())
         self._directions = {
@@ -72,7 +71,7 @@ class ClipProvider:
         for modality, picture in pictures:
             if picture is None:
                 continue
-            embedded, patches = self._see(picture)
+            embedded, patches = self._embed(picture)
             scores = torch.sigmoid(self._scale * (self._directions[modality] @ embedded)).tolist()
             found[modality] = dict(zip(kinds_of(modality), scores, strict=True))
             qualities.append(float(torch.sigmoid(self._scale * (self._quality @ embedded))))
@@ -80,13 +79,15 @@ class ClipProvider:
         quality = float(np.mean(qualities)) if qualities else 0.0
         return Assessment(found["visible"], found["thermal"], tokens, quality)
 
-    def _see(self, picture: UInt8Image | FloatImage) -> tuple[Tensor, FloatImage]:
+    def _embed(self, picture: UInt8Image | FloatImage) -> tuple[Tensor, FloatImage]:
         """Return the normalised embedding of a picture and its patch tokens."""
         size = int(self._model.config.vision_config.image_size)
         pixels = to_pixels(picture, size, self._scaling).to(self._device)
-        seen = self._model.get_image_features(pixel_values=pixels)
-        patches = seen.last_hidden_state[0].float().cpu().numpy()
-        return F.normalize(seen.pooler_output[0].float(), dim=0), np.asarray(patches, np.float32)
+        features = self._model.get_image_features(pixel_values=pixels)
+        patches = features.last_hidden_state[0].float().cpu().numpy()
+        return F.normalize(features.pooler_output[0].float(), dim=0), np.asarray(
+            patches, np.float32
+        )
 
     @torch.inference_mode()
     def _direction(self, sentences: Contrast) -> Tensor:
@@ -104,15 +105,3 @@ class ClipProvider:
             found = self._model.get_text_features(**tokens).pooler_output.float()
             means.append(F.normalize(F.normalize(found, dim=1).mean(0), dim=0))
         return means[0] - means[1]
-
-
-_MODALITIES: tuple[Modality, ...] = ("visible", "thermal")
-
-
-def _parts(weights: str) -> tuple[Any, Any, tuple[list[float], list[float]]]:
-    """Load model, tokenizer and the scaling of its pictures."""
-    from transformers import AutoModel, AutoTokenizer
-
-    model = AutoModel.from_pretrained(weights, local_files_only=True)
-    tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True)
-    return model, tokenizer, normalisation(weights)

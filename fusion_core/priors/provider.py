@@ -1,20 +1,17 @@
-"""What every prior provider does."""
+"""The interface of every provider of scene priors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from fusion_core.priors.settings import PriorsConfig
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
-
-ProviderName = Literal["embedded", "clip", "blip2"]
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What a provider says about one pair.
+    """What a provider finds in one pair.
 
     Attributes:
         visible: Degradation kind -> probability in [0, 1]; several may be likely at once. Empty
@@ -31,11 +28,11 @@ class Assessment:
 
 
 class PriorProvider(Protocol):
-    """Looks at a pair and says what degrades it; frozen, and used from one thread at a time.
+    """Assesses what degrades a pair; frozen, and used from one thread at a time.
 
     Attributes:
         name: Its name in the configuration.
-        dim: Width of its tokens; consumers must take it from here.
+        dim: Width of its tokens; consumers must read it here.
     """
 
     name: str
@@ -56,7 +53,7 @@ class PriorProvider(Protocol):
 
 
 def assess_pair(provider: PriorProvider, pair: AlignedPair, scene_id: int = 0) -> ScenePrior:
-    """Return what a provider says about a pair as the prior of its scene."""
+    """Return a provider's assessment of a pair as the prior of its scene."""
     found = provider.assess(pair.visible, pair.thermal)
     return ScenePrior(
         scene_id=scene_id,
@@ -67,28 +64,3 @@ def assess_pair(provider: PriorProvider, pair: AlignedPair, scene_id: int = 0) -
         tokens=found.tokens,
         quality=found.quality,
     )
-
-
-def open_provider(name: ProviderName, config: PriorsConfig, device: str) -> PriorProvider:
-    """Return a provider with its weights loaded.
-
-    Args:
-        name: Which.
-        config: Where weights lie and what is asked.
-        device: ``cpu`` or ``cuda``, for the large ones; the embedded one stays on the CPU.
-
-    Raises:
-        MissingExtraError: The package that runs it is not installed.
-        WeightsError: The weights are missing or torn.
-    """
-    if name == "embedded":
-        from fusion_core.priors.embedded import EmbeddedProvider
-
-        return EmbeddedProvider()
-    if name == "clip":
-        from fusion_core.priors.clip import ClipProvider
-
-        return ClipProvider(config.weights, device)
-    from fusion_core.priors.blip2 import Blip2Provider
-
-    return Blip2Provider(config.weights, device, config.question)

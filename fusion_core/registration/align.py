@@ -14,7 +14,15 @@ from fusion_core.registration.refinement_scheduler import AppliedMap, Refinement
 from fusion_core.registration.rig import Matrix, Rig, Size
 from fusion_core.registration.settings import RegistrationConfig
 from fusion_core.runtime.closable import Closable
-from fusion_core.types import AlignedPair, FloatImage, Frame, Mask, ThermalImage, UInt8Image
+from fusion_core.types import (
+    AlignedPair,
+    FloatImage,
+    Frame,
+    Mask,
+    PixelGrid,
+    ThermalImage,
+    UInt8Image,
+)
 
 # Standard deviation of the low-pass at low confidence, per pixel of width.
 _LOW_PASS = 1 / 80
@@ -32,6 +40,7 @@ class Registrar(Closable):
         self._rig = rig
         self._config = config or RegistrationConfig()
         self._visible_size: Size | None = rig.visible_size if rig else None
+        self._grid = PixelGrid("", None) if rig else None
         self._base: CalibrationMap | None = None
         self._base_sizes: tuple[Size, Size] | None = None
         self._masks: dict[bool, Mask] = {}
@@ -92,20 +101,26 @@ class Registrar(Closable):
         if visible is not None:
             height, width = visible.image.shape[:2]
             self._visible_size = (width, height)
+            self._grid = PixelGrid(visible.frame_id, visible.camera)
         image = visible.image if visible is not None else None
         if thermal is None:
             assert self._visible_size is not None, "one of both images must be given"
-            return AlignedPair(stamp_ns, image, None, self._mask(self._visible_size, seen=False))
+            unseen = self._mask(self._visible_size, seen=False)
+            return AlignedPair(stamp_ns, image, None, unseen, grid=self._grid)
         height, width = thermal.luminance.shape
         if self._rig is None:
             self._check_same_size((width, height), visible)
         applied = self._current_map((width, height))
         pair = self._warped(stamp_ns, thermal, applied)
         if self._scheduler is None:
-            return replace(pair, visible=image)
+            return replace(pair, visible=image, grid=self._grid)
         state = applied.correction
         pair = replace(
-            pair, visible=image, confidence=state.confidence, residual_px=state.residual_px
+            pair,
+            visible=image,
+            confidence=state.confidence,
+            residual_px=state.residual_px,
+            grid=self._grid,
         )
         if image is not None and _large_enough(image):
             self._scheduler.submit_pair(pair, applied)

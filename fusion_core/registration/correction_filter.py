@@ -25,6 +25,8 @@ from fusion_core.registration.rig import Matrix, Size
 from fusion_core.registration.settings import RegistrationConfig
 from fusion_core.types import AlignedPair
 
+_PERIOD_NS = 500_000_000  # from one measurement to the next
+_RATE_PX_S = 10.0  # fastest change of the correction, in pixels per second
 _STEP_PX = 0.35  # largest change of the correction from one frame to the next
 _OUTLIER_PX = 3.0  # an estimate further off than this is accepted when a second one confirms it
 _MAX_GAIN = 0.5
@@ -86,7 +88,7 @@ class CorrectionFilter:
         self._stamp_ns = pair.stamp_ns
         due = self._due_ns is None or pair.stamp_ns >= self._due_ns
         if due and self._backend.is_idle():
-            self._due_ns = pair.stamp_ns + round(self._config.period_s * 1e9)
+            self._due_ns = pair.stamp_ns + _PERIOD_NS
             scene, factor = scene_from_pair(pair)
             task = EstimationTask(self._epoch, _size(pair), factor, applied)
             self._backend.submit_scene(scene, task)
@@ -149,7 +151,7 @@ class CorrectionFilter:
         before, size = self.correction, _size(pair)
         now, target = mapped(before.matrix, corners(size)), mapped(self._target, corners(size))
         distance = float(np.linalg.norm(target - now, axis=1).max())
-        allowed = min(_STEP_PX, self._config.rate_px_s * elapsed_s)
+        allowed = min(_STEP_PX, _RATE_PX_S * elapsed_s)
         far = corner_distance(self._target, np.eye(3), size) > self._config.range_px
         if distance < 1e-3 or allowed <= 0 or far:
             return

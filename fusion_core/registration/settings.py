@@ -1,29 +1,28 @@
-"""Settings of the registration module, the block ``registration`` of the configuration."""
+"""Settings of the registration module; the configuration's block ``registration``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from fusion_core.runtime.on_off import OnOff
+from fusion_core.runtime.settings import Settings
 
 
 @dataclass(frozen=True)
-class RegistrationConfig:
+class RegistrationConfig(Settings):
     """Refinement of the calibration while the streams run."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     refine: Annotated[
         Literal["auto", "on", "off"],
         OnOff,
-        Field(description="Correct the registration from the images; auto: with a rig file."),
+        Field(
+            description="Correct the registration from the images; auto: on with a rig file, "
+            "off without one."
+        ),
     ] = "auto"
-    period_s: Annotated[
-        float, Field(gt=0, le=60, description="Time between two measurements, in seconds.")
-    ] = 0.5
     range_px: Annotated[
         float,
         Field(
@@ -32,10 +31,6 @@ class RegistrationConfig:
             description="Largest correction at the corners, in pixels of the visible image.",
         ),
     ] = 30.0
-    rate_px_s: Annotated[
-        float,
-        Field(gt=0, le=100, description="Fastest change of the correction, in pixels per second."),
-    ] = 10.0
     min_confidence: Annotated[
         float,
         Field(ge=0, le=1, description="Confidence below which on_low_confidence applies."),

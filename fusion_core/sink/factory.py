@@ -35,6 +35,14 @@ def open_sink(dst: str, *, overlay: bool = False) -> Sink:
     return sink
 
 
+def output_path(dst: str) -> Path | None:
+    """Return the file or folder that an output writes; None for an address such as a socket's."""
+    scheme, separator, rest = dst.partition(":")
+    if rest.startswith("//"):
+        return None
+    return Path(rest if separator and rest and scheme in plugin_names(SINKS) else dst)
+
+
 def _kind_name(dst: str) -> str:
     """Return the name of the entry point that opens an output; empty when there is none."""
     scheme, _, rest = dst.partition(":")

@@ -30,6 +30,9 @@ DROP_CAUSES: Final[Mapping[str, str]] = {
     "duplicate": "Repeated the stamp of the frame before.",
     "overrun": "More frames than the buffer holds waited for a partner.",
     "time_jump": "The clock of a stream jumped.",
+    "unread": "Still waited to be read when the run ended.",
+    "closed": "Waited for a partner when the run ended, or arrived after it.",
+    "bad_message": "The ROS message could not be read.",
     "unknown_encoding": "The pixel encoding is not supported.",
     "corrupt": "The data were truncated or damaged.",
     "queue_full": "Frames arrived faster than they were read.",
@@ -51,7 +54,9 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "registration_low": "the registration had low confidence",
     "registration_failed": "the registration was not measured",
     "prior_failed": "the prior provider failed",
+    "prior_timeout": "the prior provider exceeded its time limit",
     "prior_stale": "the scene prior was out of date",
+    "detector_failed": "the detector failed",
     "memory_fresh": "the memory bank started from its trained state",
 }
 """Conditions in the health of a frame, worded to follow a count of frames."""

@@ -93,11 +93,16 @@ def _details(summary: Mapping[str, Any]) -> Iterator[Table]:
     latency = summary.get("latency_ms", {})
     if latency:
         yield _latency_table(latency)
-    drops = {cause: count for cause, count in summary.get("drops", {}).items() if count}
-    if drops:
-        rows = [[cause, DROP_CAUSES.get(cause, ""), figure(n)] for cause, n in drops.items()]
-        head = ["cause", "meaning", "frames"]
-        yield Table("Frames dropped", head, rows, text_columns=frozenset({0, 1}))
+    streams = summary.get("drops_by_stream") or {"both": summary.get("drops", {})}
+    rows = [
+        [stream, cause, DROP_CAUSES.get(cause, ""), figure(count)]
+        for stream, drops in streams.items()
+        for cause, count in drops.items()
+        if count
+    ]
+    if rows:
+        head = ["stream", "cause", "meaning", "frames"]
+        yield Table("Frames dropped", head, rows, text_columns=frozenset({0, 1, 2}))
     found = summary.get("detection") or {}
     if found.get("detections"):
         objects = found.get("objects", {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fusion_core.sink.base import Sink, SinkKind
 from fusion_core.transport.pubsub import Publisher
+from fusion_core.transport.result_header import result_header
 from fusion_core.transport.wire import WireImage
 from fusion_core.types import FusedFrame
 
@@ -24,10 +25,9 @@ class WireSink(Sink):
 
     def write(self, fused: FusedFrame) -> None:
         """Send one image; frames are lost to listeners that are too slow."""
-        visible = fused.pair.visible
-        frame_id = visible.frame_id if visible is not None else ""
+        header = result_header(fused)
         self._publisher.send(
-            WireImage(fused.stamp_ns, "fused", "rgb8", fused.image, fused.frame, frame_id)
+            WireImage(header.stamp_ns, "fused", "rgb8", fused.image, fused.frame, header.frame_id)
         )
 
     def close(self) -> None:

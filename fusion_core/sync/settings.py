@@ -1,18 +1,18 @@
-"""Settings of the sync room; the configuration holds them as its block ``sync``."""
+"""Settings of the sync module; the configuration holds them as its block ``sync``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
+
+from fusion_core.runtime.settings import Settings
 
 
 @dataclass(frozen=True)
-class SyncConfig:
+class SyncConfig(Settings):
     """Pairing of the two streams by capture stamp."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     master: Annotated[
         Literal["visible", "thermal"],

@@ -1,20 +1,19 @@
-"""Settings of the thermal room; the configuration holds them as its block ``thermal``."""
+"""Settings of the thermal module; the configuration holds them as its block ``thermal``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from fusion_core.runtime.on_off import OnOff
+from fusion_core.runtime.settings import Settings
 
 
 @dataclass(frozen=True)
-class ThermalConfig:
+class ThermalConfig(Settings):
     """From raw thermal counts to comparable luminance."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     agc: Annotated[
         Literal["auto", "percentile", "plateau", "off"],
@@ -24,12 +23,6 @@ class ThermalConfig:
             "off: the full range of the encoding."
         ),
     ] = "auto"
-    low_percentile: Annotated[
-        float, Field(ge=0, le=49, description="Percentile of counts shown black.")
-    ] = 1.0
-    high_percentile: Annotated[
-        float, Field(ge=51, le=100, description="Percentile of counts shown white.")
-    ] = 99.5
     smoothing_s: Annotated[
         float, Field(ge=0, le=60, description="Time constant of the gain limits, in seconds.")
     ] = 1.0

@@ -12,11 +12,11 @@ import numpy as np
 from fusion_core.pages import Cell, Fact, Page, PictureRow, Table, Verdict, figure, render_page
 from fusion_core.runtime.files import atomic_path
 from fusion_core.types import UInt8Image
+from fusion_lab.data import LAYOUTS, PairFiles, read_example
 from fusion_lab.evaluation.detecting import DetectionScores
 from fusion_lab.evaluation.methods import Method
-from fusion_lab.evaluation.pairs import PairPaths, read_pair
 from fusion_lab.evaluation.scoring import Evaluation, MethodScores
-from fusion_lab.metrics import HEADLINE, METRICS
+from fusion_lab.metrics import METRICS
 
 _PICTURES = 3
 _WIDTH_PX = 480
@@ -25,7 +25,7 @@ _WIDTH_PX = 480
 def write_html(
     path: Path,
     evaluation: Evaluation,
-    pairs: Sequence[PairPaths],
+    pairs: Sequence[PairFiles],
     methods: Sequence[Method],
     detection: DetectionScores | None = None,
 ) -> None:
@@ -59,13 +59,13 @@ def write_html(
 def picture_order(evaluation: Evaluation) -> list[int]:
     """Return the pictures' indices from the first method's best to its worst.
 
-    A picture's score is the mean over the headline metrics of the first method's lead over the
+    A picture's score is the mean over the ranked metrics of the first method's lead over the
     mean of the others (of its plain value when it is alone), each metric standardised over the
     pictures.
     """
     first, others = evaluation.methods[0], evaluation.methods[1:]
     total = np.zeros(len(first.per_image))
-    for name in (n for n in first.metrics if n in HEADLINE):
+    for name in (n for n in first.metrics if n in evaluation.ranked):
         lead = _values(first, name)
         if others:
             lead = lead - np.mean([_values(other, name) for other in others], axis=0)
@@ -116,7 +116,8 @@ def _metric_table(evaluation: Evaluation) -> Table:
         ["method", "mean rank", *(f"{name} {arrows[METRICS[name].better]}" for name in names)],
         rows,
         note=f"Means over the pairs, 8-bit gray, float64; arrows point to the better side. Mean "
-        f"rank over {', '.join(HEADLINE)} as far as computed, 1 is best. Press a heading to sort.",
+        f"rank over {', '.join(evaluation.ranked)} as far as computed, 1 is best. Press a heading "
+        "to sort.",
         sortable=True,
     )
 
@@ -160,14 +161,15 @@ def _best(evaluation: Evaluation, name: str) -> float:
 
 
 def _rows(
-    chosen: Sequence[int], pairs: Sequence[PairPaths], methods: Sequence[Method]
+    chosen: Sequence[int], pairs: Sequence[PairFiles], methods: Sequence[Method]
 ) -> Iterator[PictureRow]:
     """Yield the sources and all fused images of the chosen pairs."""
     for index in chosen:
-        pair = read_pair(pairs[index])
-        pictures = {"visible": _small(pair.visible), "thermal": _small(pair.thermal)}
+        pair = read_example(pairs[index])
+        sources = zip(LAYOUTS[pair.task].titles, (pair.first, pair.second), strict=True)
+        pictures = {name: _small(image) for name, image in sources}
         pictures |= {method.name: _small(method.fuse(pair)) for method in methods}
-        yield PictureRow(pair.stem, pictures)
+        yield PictureRow(pair.name, pictures)
 
 
 def _small(image: UInt8Image) -> UInt8Image:

@@ -1,16 +1,30 @@
 import dataclasses
+import json
 
 import pytest
 import yaml
 
 from fusion_core.config import Config
 from fusion_core.errors import ConfigError
+from fusion_core.masks import MaskConfig
 
 
 def test_defaults_survive_a_yaml_round_trip(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(Config().to_dict()))
     assert Config.load(path) == Config()
+
+
+def test_values_survive_a_yaml_round_trip(tmp_path):
+    path = tmp_path / "config.yaml"
+    config = Config(
+        model="mdaif",
+        mask=MaskConfig(labels="person, car"),
+        options={"gain": 0.5, "name": "x", "steps": 3, "sharp": True},
+    )
+    path.write_text(yaml.safe_dump(config.to_dict()))
+    assert Config.load(path) == config
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_empty_file_means_defaults(tmp_path):
@@ -27,7 +41,10 @@ def test_empty_file_means_defaults(tmp_path):
         ({"sync": {"max_skew_ms": -1}}, ["sync.max_skew_ms = -1", "greater than or equal to 0"]),
         ({"sync": {"max_skew_ms": "soon"}}, ["sync.max_skew_ms = 'soon'", "number"]),
         ({"device": "tpu"}, ["device = 'tpu'", "'auto', 'cpu' or 'cuda'"]),
-        ({"sync": 3}, ["sync = 3"]),
+        ({"sync": 3}, ["sync = 3", "max_skew_ms"]),
+        ({"max_skew_ms": 3}, ["unknown key 'max_skew_ms'", "did you mean 'sync.max_skew_ms'?"]),
+        ({"sync": {"max_skew": 3}}, ["did you mean 'sync.max_skew_ms'?"]),
+        ([3], ["[3]: expected a mapping"]),
     ],
 )
 def test_wrong_values_are_named_with_what_is_allowed(data, words):

@@ -40,7 +40,7 @@ def constant(path, outputs, **options):
     )
 
 
-def colour_meter(path, *, form="yolov8", channels=3, factor=1.0, size=64, **options):
+def colour_meter(path, *, output_format="yolov8", channels=3, factor=1.0, size=64, **options):
     """Write a network that finds one box, whose class scores are the means of the channels.
 
     `factor` multiplies the means. The box covers the middle half of the input.
@@ -60,7 +60,7 @@ def colour_meter(path, *, form="yolov8", channels=3, factor=1.0, size=64, **opti
         "factor": np.array(factor, np.float32),
     }
     shape = (1, channels, size, size)
-    if form == "yolov8":
+    if output_format == "yolov8":
         nodes += [
             helper.make_node("Mul", ["scores", "chosen"], ["all"]),
             helper.make_node("Concat", ["boxes", "all"], ["output0"], axis=1),
@@ -68,7 +68,7 @@ def colour_meter(path, *, form="yolov8", channels=3, factor=1.0, size=64, **opti
         constants |= {"boxes": boxes, "chosen": chosen}
         outputs = {"output0": (TensorProto.FLOAT, (1, 4 + channels, 16))}
         return save(path, nodes, constants, outputs, shape=shape, **options)
-    if form == "yolox":
+    if output_format == "yolox":
         rows = sum((size // stride) ** 2 for stride in (8, 16, 32))
         first = np.zeros((1, rows, 1), np.float32)
         first[0, 0, 0] = 1
@@ -81,7 +81,7 @@ def colour_meter(path, *, form="yolov8", channels=3, factor=1.0, size=64, **opti
         constants |= {"first": first, "head": head}
         outputs = {"output": (TensorProto.FLOAT, (1, rows, 5 + channels))}
         return save(path, nodes, constants, outputs, shape=shape, **options)
-    names = {"rfdetr": ("dets", "labels"), "detr": ("pred_boxes", "logits")}[form]
+    names = {"rfdetr": ("dets", "labels"), "detr": ("pred_boxes", "logits")}[output_format]
     nodes += [
         helper.make_node("Transpose", ["scores"], [names[1]], perm=[0, 2, 1]),
         helper.make_node("Identity", ["box"], [names[0]]),

@@ -1,4 +1,4 @@
-"""Detectors of every form, on networks whose answers follow from how they are made."""
+"""Detectors of every output format, on networks whose answers follow from how they are made."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from fusion_core.detection import Detector
 from fusion_core.detection.detector import pair_planes
-from fusion_core.detection.output_formats import FORMS
+from fusion_core.detection.output_formats import OUTPUT_FORMATS
 from fusion_core.errors import DetectorError, UsageError
 from fusion_core.types import AlignedPair
 
@@ -110,18 +110,18 @@ CASES = {
 }
 
 
-def test_every_form_has_its_case():
-    assert CASES.keys() == FORMS.keys()
+def test_every_format_has_its_case():
+    assert CASES.keys() == OUTPUT_FORMATS.keys()
 
 
-@pytest.mark.parametrize("form", CASES)
-def test_finds_the_object_of_each_form(form, tmp_path):
-    outputs, score = CASES[form]()
+@pytest.mark.parametrize("name", CASES)
+def test_finds_the_object_of_each_format(name, tmp_path):
+    outputs, score = CASES[name]()
     size = helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, (1, 2))
-    extra = [size] if form == "rtdetr" else []
+    extra = [size] if name == "rtdetr" else []
     path = networks.constant(tmp_path / "net.onnx", outputs, metadata=NAMES, extra=extra)
     detector = Detector(path)
-    assert detector.form == form
+    assert detector.output_format == name
     (found,) = detect(detector)
     assert found.label == "vehicle"
     assert found.score == pytest.approx(score, abs=1e-6)
@@ -142,19 +142,21 @@ def test_background_beside_three_classes_is_no_object(tmp_path):
         assert found.box == pytest.approx(OBJECT, abs=1e-4)
 
 
-@pytest.mark.parametrize(("form", "scale"), [("yolov8", 1.0), ("yolox", 1 / 255), ("detr", 1.0)])
-def test_convention_colours_as_each_form_was_trained_on(form, scale, tmp_path):
+@pytest.mark.parametrize(("name", "scale"), [("yolov8", 1.0), ("yolox", 1 / 255), ("detr", 1.0)])
+def test_convention_colours_as_each_format_was_trained_on(name, scale, tmp_path):
     """Ultralytics and DETR: red first, 0 to 1; YOLOX: blue first, 0 to 255."""
-    path = networks.colour_meter(tmp_path / "net.onnx", form=form, factor=scale, metadata=NAMES)
+    path = networks.colour_meter(
+        tmp_path / "net.onnx", output_format=name, factor=scale, metadata=NAMES
+    )
     image = np.full((64, 64, 3), (204, 51, 0), np.uint8)  # 0.8, 0.2, 0
     (found,) = detect(Detector(path), image)
-    assert found.label == ("cycle" if form == "yolox" else "person")  # class 2 or class 0
-    expected = 1 / (1 + np.exp(-0.8)) if form == "detr" else 0.8
+    assert found.label == ("cycle" if name == "yolox" else "person")  # class 2 or class 0
+    expected = 1 / (1 + np.exp(-0.8)) if name == "detr" else 0.8
     assert found.score == pytest.approx(expected, abs=1e-5)
 
 
 def test_convention_rfdetr_sees_the_statistics_of_imagenet(tmp_path):
-    path = networks.colour_meter(tmp_path / "net.onnx", form="rfdetr", metadata=NAMES)
+    path = networks.colour_meter(tmp_path / "net.onnx", output_format="rfdetr", metadata=NAMES)
     image = np.full((64, 64, 3), (0, 255, 0), np.uint8)
     (found,) = detect(Detector(path), image)
     assert found.label == "vehicle"
@@ -251,11 +253,11 @@ class TestCard:
         path = self.save(tmp_path, {"names": "{0: 'a', 1: 'b', 2: 'c'}", "conf": "0.4"})
         (tmp_path / "net.yaml").write_text("names: [person, car, dog]\nconf: 0.3\n")
         detector = Detector(path)
-        assert detector.labels == ("person", "car", "dog")
+        assert detector.class_names.known == ("person", "car", "dog")
         assert detector.card.conf == 0.3
 
     def test_80_unnamed_classes_are_those_of_coco(self, tmp_path):
-        labels = Detector(self.save(tmp_path, {}, count=80)).labels
+        labels = Detector(self.save(tmp_path, {}, count=80)).class_names.known
         assert (len(labels), labels[0], labels[2], labels[79]) == (
             80,
             "person",
@@ -274,7 +276,8 @@ class TestCard:
         [
             ("conf: high", r"net.yaml: conf = 'high'"),
             ("conf: 2", r"conf = 2"),
-            ("decoder: yolo99", "decoder = 'yolo99'"),
+            ("output_format: yolo99", "output_format = 'yolo99'"),
+            ("decoder: yolov8", "'decoder' is now called 'output_format'"),
             ("[1", "not valid YAML"),
         ],
     )
@@ -311,20 +314,22 @@ class TestRefused:
         with pytest.raises(UsageError, match="'yolo'"):
             Detector("yolo")
 
-    def test_outputs_of_no_form(self, tmp_path):
+    def test_outputs_of_no_format(self, tmp_path):
         path = networks.constant(tmp_path / "n.onnx", {"heat": np.zeros((1, 5, 8, 8), np.float32)})
-        with pytest.raises(DetectorError, match=r"heat \[1, 5, 8, 8\] are of no known form"):
+        with pytest.raises(
+            DetectorError, match=r"heat \[1, 5, 8, 8\] are of no known output format"
+        ):
             Detector(path)
 
-    def test_outputs_that_are_not_of_the_form_named(self, tmp_path):
+    def test_outputs_that_are_not_of_the_format_named(self, tmp_path):
         path = networks.constant(tmp_path / "net.onnx", yolov8()[0])
-        with pytest.raises(DetectorError, match="not of form 'rtdetr'"):
-            Detector(path, decoder="rtdetr")
+        with pytest.raises(DetectorError, match="not of format 'rtdetr'"):
+            Detector(path, output_format="rtdetr")
 
     def test_more_rows_than_classes_named(self, tmp_path):
         """A pose or segmentation head appends rows that would be read as classes."""
         outputs = {"output0": np.zeros((1, 4 + 3 + 51, 84), np.float32)}
-        with pytest.raises(DetectorError, match="no known form"):
+        with pytest.raises(DetectorError, match="no known output format"):
             Detector(networks.constant(tmp_path / "net.onnx", outputs, metadata=NAMES))
 
     def test_an_input_of_five_channels(self, tmp_path):
@@ -337,7 +342,7 @@ def test_the_default_finds_a_warm_person_by_night():
     """A standing figure of 22 x 60 pixels, 8 degrees above a dark scene that RGB cannot see."""
     detector = Detector("default")
     assert detector.takes_pair
-    assert detector.labels == ("person", "vehicle", "cycle")
+    assert detector.class_names.known == ("person", "vehicle", "cycle")
     rng = np.random.default_rng(3)
     thermal = np.full((480, 640), 0.25, np.float32) + rng.normal(0, 0.01, (480, 640))
     cv2.ellipse(thermal, (311, 224), (7, 9), 0, 0, 360, 0.9, -1)
@@ -388,7 +393,7 @@ LABELLED = {
 @pytest.mark.parametrize("picture", LABELLED)
 def test_a_public_detector_meets_the_labels_of_real_pictures(picture, recordings):
     detector = Detector(str(recordings / "detectors" / "yolox_nano.onnx"), threads=1)
-    assert detector.form == "yolox"
+    assert detector.output_format == "yolox"
     (path,) = (recordings / picture).parent.glob(f"{picture.rpartition('/')[2]}.*")
     image = np.ascontiguousarray(cv2.imread(str(path))[:, :, ::-1])
     found = detect(detector, image)

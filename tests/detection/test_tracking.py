@@ -2,7 +2,7 @@
 
 import pytest
 
-from fusion_core.detection.tracking import Tracker
+from fusion_core.detection.tracking import ObjectTracker
 from fusion_core.types import Detection
 
 SECOND = 1_000_000_000
@@ -23,7 +23,7 @@ def follow(tracker, frames):
 
 @pytest.fixture
 def tracker():
-    return Tracker(threshold=0.5, keep_s=1.0)
+    return ObjectTracker(threshold=0.5, keep_s=1.0)
 
 
 def test_an_identity_comes_with_the_second_sighting(tracker):
@@ -64,11 +64,11 @@ def test_an_object_that_fades_keeps_its_identity(tracker):
     assert follow(tracker, frames) == [[None], [1], [1], [1], [1], [1]]
 
 
-def test_unsure_detections_of_nothing_known_are_left_out(tracker):
+def test_low_scores_of_nothing_known_are_left_out(tracker):
     assert follow(tracker, [(i / 10, [seen(10, score=0.3)]) for i in range(4)]) == [[]] * 4
 
 
-def test_far_too_unsure_ones_prolong_nothing(tracker):
+def test_far_too_low_scores_prolong_nothing(tracker):
     """Half the threshold, 0.25, is the limit."""
     frames = [(i / 10, [seen(10)]) for i in range(3)] + [(0.3, [seen(10, score=0.24)])]
     assert follow(tracker, frames)[-1] == []

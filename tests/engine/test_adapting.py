@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from fusion_core.engine import AdaptConfig, Engine, SwitchingEngine
+from fusion_core.engine import Engine, SwitchingEngine
 from fusion_core.engine.input_correction import InputCorrection
 from fusion_core.engine.prior_fade import PriorFade
-from fusion_core.engine.switching import Switch
+from fusion_core.engine.switching import SceneSwitch
 from fusion_core.errors import UsageError
 from fusion_core.models import create_model
 from fusion_core.types import AlignedPair, ScenePrior
 
-FADE = AdaptConfig(fade_frames=4)
+FADE_FRAMES = 4
 
 
 def prior(thermal=None, **visible):
@@ -46,14 +46,14 @@ def engines():
 
 def test_scene_changes_model_with_hysteresis():
     """Enter at 0.6, leave below 0.45."""
-    switch = Switch(AdaptConfig(fade_frames=1))
+    switch = SceneSwitch(fade_frames=1)
     told = [0.1, 0.55, 0.75, 0.5, 0.46, 0.44, 0.55, 0.6]
     shares = [switch.update(prior(haze=p)) for p in told]
     assert shares == [0, 0, 1, 1, 1, 0, 0, 1]
 
 
 def test_what_the_restoring_model_cannot_undo_does_not_change_the_model():
-    switch = Switch(AdaptConfig(fade_frames=1))
+    switch = SceneSwitch(fade_frames=1)
     assert switch.update(prior(low_light=1.0, jpeg=1.0)) == 0
     assert switch.update(prior(low_light=0.9, rain=0.9)) == 1
     assert switch.update(prior(rain=0.0)) == 0
@@ -63,24 +63,19 @@ def test_what_the_restoring_model_cannot_undo_does_not_change_the_model():
 
 
 def test_change_takes_as_many_frames_as_asked_for_and_turns_around_on_its_way():
-    switch = Switch(FADE)
+    switch = SceneSwitch(FADE_FRAMES)
     assert switch.update(None) == 0
     assert [switch.update(prior(snow=1.0)) for _ in range(5)] == [0.25, 0.5, 0.75, 1, 1]
     assert [switch.update(prior(snow=p)) for p in (0.0, 0.0, 1.0)] == [0.75, 0.5, 0.75]
 
 
 def test_first_picture_is_already_that_of_the_right_model():
-    assert Switch(FADE).update(prior(smoke=1.0)) == 1
-
-
-def test_thresholds_in_the_wrong_order_are_refused():
-    with pytest.raises(UsageError, match=r"adapt.leave 0.9 is above adapt.enter 0.6"):
-        Switch(AdaptConfig(leave=0.9))
+    assert SceneSwitch(FADE_FRAMES).update(prior(smoke=1.0)) == 1
 
 
 def test_outside_a_fade_the_picture_is_that_of_one_model(engines):
     clean, degraded = engines
-    auto = SwitchingEngine(*engines, FADE)
+    auto = SwitchingEngine(*engines, FADE_FRAMES)
     clear, hazy = prior(haze=0.0), prior(haze=1.0)
     first = auto.fuse(pair(), clear)
     assert np.array_equal(first.image, clean.fuse(pair(), clear).image)
@@ -93,7 +88,7 @@ def test_outside_a_fade_the_picture_is_that_of_one_model(engines):
 
 def test_no_frame_of_a_fade_jumps_by_more_than_its_part(engines):
     """The two pictures differ by d; each of four frames may move by d / 4, and rounding."""
-    auto = SwitchingEngine(*engines, FADE)
+    auto = SwitchingEngine(*engines, FADE_FRAMES)
     frames = [auto.fuse(pair(), prior(haze=0.0)).image]
     frames += [auto.fuse(pair(), prior(haze=1.0)).image for _ in range(6)]
     whole = np.abs(frames[-1].astype(int) - frames[0])
@@ -104,7 +99,7 @@ def test_no_frame_of_a_fade_jumps_by_more_than_its_part(engines):
 
 def test_prior_that_the_network_cannot_read_is_refused(engines):
     with pytest.raises(UsageError, match="'blip2' gives tokens of width 2560, model 'mdaif' reads"):
-        SwitchingEngine(*engines, FADE).check_prior("blip2", 2560)
+        SwitchingEngine(*engines, FADE_FRAMES).check_prior("blip2", 2560)
     engines[0].check_prior("blip2", 2560)
 
 

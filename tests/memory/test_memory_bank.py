@@ -20,7 +20,7 @@ WARM_UP = 200
 
 
 def new_bank(slots=None, mode="online", model="m2pn", **options):
-    config = MemoryConfig(mode=mode, **{k: options.pop(k) for k in ("kappa",) if k in options})
+    config = MemoryConfig(mode=mode)
     return MemoryBank(torch.eye(4) if slots is None else slots, config, model, **options)
 
 

@@ -4,49 +4,20 @@ import copy
 import dataclasses
 
 import pytest
+import tiny_models
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from fusion_core.errors import WeightsError
-from fusion_core.models import Cues
-from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
+from fusion_core.models import Cues, load_weights, save_weights
+from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse, CtrlFuseOptions
 from fusion_core.models.segmenters import EmbeddedSegmenter, PassThroughSegmenter, SamSegmenter
 
 
 @pytest.fixture(scope="module")
 def tiny_sam(tmp_path_factory):
-    from transformers import SamConfig, SamModel
-
-    config = SamConfig(
-        vision_config={
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": 128,
-            "patch_size": 16,
-            "output_channels": 32,
-            "window_size": 4,
-            "global_attn_indexes": [1],
-            "mlp_dim": 64,
-            "num_pos_feats": 16,
-        },
-        prompt_encoder_config={
-            "hidden_size": 32,
-            "image_size": 128,
-            "patch_size": 16,
-            "image_embedding_size": 8,
-            "mask_input_channels": 4,
-        },
-        mask_decoder_config={
-            "hidden_size": 32,
-            "mlp_dim": 64,
-            "num_attention_heads": 2,
-            "iou_head_hidden_dim": 32,
-        },
-    )
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("sam")
-    SamModel(config).save_pretrained(folder)
-    return folder
+    return tiny_models.sam(tmp_path_factory.mktemp("sam"))
 
 
 @torch.no_grad()
@@ -79,7 +50,7 @@ def test_sam_is_frozen_and_passes_gradients_to_the_prompts(tiny_sam):
     segmenter(reference, reference, prompts).mean().backward()
     assert float(prompts.grad.abs().max()) > 0
     assert reference.grad is None
-    assert not any(p.requires_grad for p in segmenter._sam.parameters())
+    assert not any(p.requires_grad for p in segmenter.sam.model.parameters())
 
 
 def test_absent_and_unfit_weights_of_sam_are_named(tiny_sam, tmp_path):
@@ -93,18 +64,100 @@ def test_absent_and_unfit_weights_of_sam_are_named(tiny_sam, tmp_path):
 def test_a_network_learns_through_sam_and_keeps_none_of_it(tiny_sam):
     config = dataclasses.replace(ROBOT, dim=32, segmenter="sam", down=1, head="tanh")
     model = CtrlFuse("ctrlfuse-full", config).train()
-    model.steer(2.0, str(tiny_sam))
-    assert model.gain == 2.0
+    model.configure(CtrlFuseOptions(gain=2.0, segmenter_weights=str(tiny_sam)))
+    assert model.options.gain == 2.0
     thermal, visible = torch.rand(2, 1, 1, 64, 80)
     mask = torch.zeros_like(thermal)
     mask[..., 20:40, 30:50] = 1
-    output = model(thermal, visible, model.bank, Cues(mask=mask))
+    output = model.forward_luma(thermal, visible, Cues(mask=mask))
     assert output.logits.shape == (1, 2, 64, 80)
     output.logits.mean().backward()
     assert all(float(e.queries.grad.abs().max()) > 0 for e in model.encoders)
     kept = copy.deepcopy(model)
-    assert kept.segmenter is model.segmenter
+    assert kept.segmenter.sam.model is model.segmenter.sam.model
     assert not any("segmenter" in name for name in model.state_dict())
+    assert not any("segmenter" in name for name, _ in model.named_parameters())
+
+
+def test_a_checkpoint_names_the_sam_it_was_trained_with(tiny_sam, tmp_path):
+    """Another SAM is refused, whether it was loaded before the checkpoint or is loaded after."""
+
+    def network(weights):
+        model = CtrlFuse("ctrlfuse-full", config)
+        model.segmenter.weights = str(weights)
+        return model
+
+    config = dataclasses.replace(ROBOT, dim=32, segmenter="sam", down=1, head="tanh")
+    path, other_sam = tmp_path / "weights.safetensors", tmp_path / "other"
+    other_sam.mkdir()
+    tiny_models.sam(other_sam, seed=1)
+    trained = network(tiny_sam)
+    _ = trained.segmenter.sam.model
+    save_weights(trained, path)
+    assert not any("sam" in name for name in load_file(path))
+
+    same, late, early = network(tiny_sam), network(other_sam), network(other_sam)
+    load_weights(same, path)
+    assert same.segmenter.sam.model is not None
+    load_weights(late, path)
+    with pytest.raises(WeightsError, match=r"other' has the fingerprint .*weights.safetensors was"):
+        _ = late.segmenter.sam.model
+    _ = early.segmenter.sam.model
+    before = {key: value.clone() for key, value in early.state_dict().items()}
+    with pytest.raises(WeightsError, match=r"options\.segmenter_weights"):
+        load_weights(early, path)
+    assert all(torch.equal(value, before[key]) for key, value in early.state_dict().items())
+
+    # Trained on without having loaded SAM: the checkpoint still names the first one.
+    resumed = network(tiny_sam)
+    load_weights(resumed, path)
+    save_weights(resumed, tmp_path / "resumed.safetensors")
+    with pytest.raises(WeightsError, match=r"resumed.safetensors was trained with"):
+        load_weights(early, tmp_path / "resumed.safetensors")
+
+
+@pytest.mark.parametrize("torn", ["{", "[]", '{"elsewhere": "12"}'])
+def test_torn_fingerprints_are_refused(torn, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    config = dataclasses.replace(ROBOT, dim=32, segmenter="sam", down=1, head="tanh")
+    save_weights(CtrlFuse("ctrlfuse-full", config), path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(path), path, metadata | {"frozen": torn})
+    with pytest.raises(WeightsError, match=r"weights.safetensors: .*(torn|'elsewhere').*train"):
+        load_weights(CtrlFuse("ctrlfuse-full", config), path)
+
+
+@pytest.mark.parametrize("name", ["sam", "embedded"])
+class TestContract:
+    """What every segmenter that follows prompts does."""
+
+    @pytest.fixture
+    def segmenter(self, name, tiny_sam):
+        torch.manual_seed(0)
+        return SamSegmenter(str(tiny_sam), 32) if name == "sam" else EmbeddedSegmenter(32, 4, 16, 1)
+
+    @pytest.mark.parametrize("size", [(37, 50), (96, 128)])
+    def test_one_map_per_set_of_prompts_each_on_its_own(self, segmenter, size):
+        pictures, prompts = torch.rand(2, 2, 1, *size), torch.randn(2, 2, 40, 32)
+        found = segmenter(*pictures, prompts)
+        assert found.shape == (2, 2, *size)
+        assert found.dtype == torch.float32
+        alone = segmenter(*pictures[:, 1:], prompts[1:, :1])
+        torch.testing.assert_close(found[1:, :1], alone, atol=1e-4, rtol=1e-4)
+
+    def test_prompts_change_the_map_and_receive_gradients(self, segmenter):
+        pictures = torch.rand(2, 1, 1, 48, 64)
+        prompts = torch.randn(1, 2, 40, 32, requires_grad=True)
+        found = segmenter(*pictures, prompts)
+        found.mean().backward()
+        assert float(prompts.grad.abs().max()) > 0
+        assert not torch.equal(found[:, 0], found[:, 1])
+
+    def test_it_follows_the_network_to_another_type(self, segmenter):
+        segmenter.double()
+        pictures, prompts = torch.rand(2, 1, 1, 48, 64).double(), torch.randn(1, 2, 40, 32).double()
+        assert torch.isfinite(segmenter(*pictures, prompts)).all()
 
 
 @torch.no_grad()

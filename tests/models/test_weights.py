@@ -5,9 +5,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from fusion_core.errors import FusionError, UsageError, WeightsError
-from fusion_core.models import create_model, list_models, load_model, load_weights, save_weights
-from fusion_lab.training.ablation import build_network
+from fusion_core.errors import FusionError, WeightsError
+from fusion_core.models import create_model, load_model, load_weights, save_weights
+from fusion_lab.training.fusion.ablation import build_network
 
 NAME = "m2pn-edge"
 
@@ -79,7 +79,7 @@ def test_foreign_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["ctrlfuse", "mdaif"])
-def test_checkpoints_of_other_networks_know_their_architecture_too(tmp_path, name):
+def test_checkpoints_of_other_networks_hold_their_architecture_too(tmp_path, name):
     model = create_model(name, seed=4)
     save_weights(model, tmp_path / "run.safetensors")
     loaded = load_model(str(tmp_path / "run.safetensors"))
@@ -87,7 +87,7 @@ def test_checkpoints_of_other_networks_know_their_architecture_too(tmp_path, nam
     assert states_equal(model, loaded)
 
 
-def test_checkpoint_of_an_ablated_network_knows_its_architecture(tmp_path):
+def test_checkpoint_of_an_ablated_network_holds_its_architecture(tmp_path):
     ablated = build_network(NAME, "no-graph", seed=4)
     save_weights(ablated, tmp_path / "run.safetensors")
     loaded = load_model(str(tmp_path / "run.safetensors"))
@@ -154,26 +154,3 @@ def test_failed_save_leaves_the_old_file(saved):
         save_weights(model, path, {"unwritable": object()})
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
-
-
-def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(UsageError, match="'m2pm': unknown; known models: m2pn, m2pn-edge"):
-        load_model("m2pm")
-
-
-def test_list_names_every_model_with_its_true_size():
-    models = {model.name: model for model in list_models()}
-    assert set(models) == {"m2pn", "m2pn-edge", "ctrlfuse", "ctrlfuse-full", "mdaif", "mdaif-b1"}
-    for name, info in models.items():
-        count = sum(p.numel() for p in create_model(name, seed=0).parameters())
-        assert info.parameters == count
-        assert info.description
-
-
-def test_shipped_weights_load_where_the_list_says_so():
-    for info in list_models():
-        if info.weights_present:
-            assert load_model(info.name).name == info.name
-        else:
-            with pytest.raises(WeightsError, match="no such file"):
-                load_model(info.name)

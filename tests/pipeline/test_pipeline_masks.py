@@ -55,7 +55,7 @@ def test_an_empty_mask_gives_the_reference_fusion_and_a_mask_changes_its_inside(
 
 def test_no_gain_is_no_mask(mask_file):
     plain, _ = run(mask={"source": "none"})
-    muted, _ = run(mask={"file": str(mask_file), "gain": 0.0})
+    muted, _ = run(mask={"file": str(mask_file)}, options={"gain": 0.0})
     assert all(np.array_equal(*images) for images in zip(plain, muted, strict=True))
 
 
@@ -89,17 +89,18 @@ def test_live_a_mask_that_does_not_fit_costs_only_itself():
 
 def pairs(pipeline):
     return [
-        pair for frame in [visible(SECOND), thermal(SECOND)] for pair in pipeline._sync.push(frame)
+        pair
+        for frame in [visible(SECOND), thermal(SECOND)]
+        for pair in pipeline._intake.pair_frame(frame)
     ]
 
 
 def test_the_detector_marks_the_next_frame(tmp_path):
     """A person at (16, 16, 32, 48) in every 128 x 96 picture, as in the detector's own tests."""
-    rows = np.zeros((1, 5, 16), np.float32)
-    rows[0, :, 0] = [16, 28, 16, 24, 0.8]
-    file = networks.constant(
-        tmp_path / "net.onnx", {"output0": rows}, metadata={"names": "{0: 'person'}"}
-    )
+    rows = np.zeros((1, 6, 16), np.float32)
+    rows[0, :, 0] = [16, 28, 16, 24, 0.8, 0.0]
+    metadata = {"names": "['person', 'car']"}
+    file = networks.constant(tmp_path / "net.onnx", {"output0": rows}, metadata=metadata)
     detector = {"detector": file}
     plain, _ = run(**detector, mask={"source": "none"})
     marked, status = run(**detector, mask={"source": "detector"})

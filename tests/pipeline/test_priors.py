@@ -54,12 +54,12 @@ def test_two_runs_over_a_recording_are_identical_but_for_timings():
 
 
 def test_every_frame_of_a_recording_has_a_prior_of_its_scene():
-    with make(thermal={"freeze_frames": 0}, priors={"confirm_frames": 3}) as pipeline:
+    with make(thermal={"freeze_frames": 0}) as pipeline:
         still = stream(lambda stamp, n: thermal(stamp, 1), 10, 6)
         results = list(pipeline.stream(ListSource(stream(dark, 10, 6), still)))
         status = pipeline.status()
-    assert [fused.prior.scene_id for fused in results] == [0] * 32 + [1] * 28
-    assert results[-1].prior.stamp_ns == results[32].stamp_ns
+    assert [fused.prior.scene_id for fused in results] == [0] * 34 + [1] * 26
+    assert results[-1].prior.stamp_ns == results[34].stamp_ns
     assert results[0].prior.visible != results[-1].prior.visible
     assert status.prior["refreshes"] == 2
     assert (status.prior["scene"], status.health) == (1, ())
@@ -120,7 +120,7 @@ def test_a_slow_provider_holds_up_no_live_frame(monkeypatch):
         (*stream(dark, 10, 6), *stream(thermal, 10, 6)),
         key=lambda f: (f.stamp_ns, f.modality != "visible"),
     )
-    with make(priors={"refresh_s": 1.0, "confirm_frames": 3}) as pipeline:
+    with make(priors={"refresh_s": 1.0}) as pipeline:
         results = live(pipeline, merged)
         assert [fused.frame for fused in results] == list(range(60))
         assert all(fused.prior is None for fused in results)
@@ -154,7 +154,7 @@ def test_without_adaptation_the_picture_does_not_depend_on_the_provider():
     """The default network does not read the prior."""
     images = []
     for prior in ("none", "embedded"):
-        with make(prior=prior, adapt={"sources": False}) as pipeline:
+        with make(prior=prior, adapt={"correct_inputs": False}) as pipeline:
             results = pipeline.stream(ListSource(stream(visible, 10, 1), stream(thermal, 10, 1)))
             images.append([fused.image for fused in results])
     assert all(np.array_equal(a, b) for a, b in zip(*images, strict=True))

@@ -29,8 +29,8 @@ def flat(block, prefix=""):
         value = getattr(block, entry.name)
         if dataclasses.is_dataclass(value):
             values |= flat(value, f"{prefix}{entry.name}.")
-        else:
-            values[prefix + entry.name] = value
+        elif not isinstance(value, dict):
+            values[prefix + entry.name] = ",".join(value) if isinstance(value, tuple) else value
     return values
 
 

@@ -353,7 +353,7 @@ def test_missing_package_is_reported_before_work_starts(tmp_path, monkeypatch, p
         return None if name == package else found(name, parent)
 
     monkeypatch.setattr(importlib.util, "find_spec", without_package)
-    with pytest.raises(MissingExtraError, match=rf"{package}.*clone: pip install '\.\[report\]'"):
+    with pytest.raises(MissingExtraError, match=rf"{package}.*pip install -e '\.\[report\]'"):
         HtmlReport(tmp_path / "report.html")
 
 

@@ -104,12 +104,11 @@ def test_a_frame_of_nothing_but_holes_is_black():
 
 
 def test_the_percentiles_bound_the_linear_part():
-    # Counts 0 .. 9999 once each: percentiles 10 and 90 are 1000 and 9000, so half of the span,
-    # 5000, maps to 0.5, and 90 % of it, 8200, to the knee at 0.9.
+    # Counts 0 .. 9999 once each: percentiles 1 and 99.5 are 100 and 9949, so half of the span,
+    # 5024, maps to 0.5, and 90 % of it, 8964, to the knee at 0.9.
     counts = np.arange(10_000, dtype=np.uint16).reshape(100, 100)
-    config = ThermalConfig(low_percentile=10, high_percentile=90, **BARE)
-    luminance = ThermalProcessor(config).process(frame(counts)).luminance.ravel()
-    np.testing.assert_allclose(luminance[[500, 1000, 5000, 8200]], [0, 0, 0.5, 0.9], atol=1e-3)
+    luminance = ThermalProcessor(ThermalConfig(**BARE)).process(frame(counts)).luminance.ravel()
+    np.testing.assert_allclose(luminance[[50, 100, 5024, 8964]], [0, 0, 0.5, 0.9], atol=1e-3)
 
 
 def test_hot_objects_are_rolled_off_and_not_clipped():

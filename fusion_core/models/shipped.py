@@ -1,0 +1,58 @@
+"""The models of this package; ``pyproject.toml`` names each as an entry point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from fusion_core.models import ctrlfuse, m2pn, mdaif
+from fusion_core.models.spec import ModelSpec
+
+_WEIGHTS: Final = Path(__file__).parent / "weights"
+
+M2PN: Final = ModelSpec(
+    network=m2pn.M2PN,
+    config=m2pn.FULL,
+    paper="M2PN",
+    description="Memory-bank prompts on full-resolution features; for a GPU or offline work.",
+    parameters=951_182,
+    weights=_WEIGHTS / "m2pn.safetensors",
+)
+M2PN_EDGE: Final = ModelSpec(
+    network=m2pn.M2PN,
+    config=m2pn.EDGE,
+    paper="M2PN",
+    description="The same design on a quarter of the grid; live on two CPU cores.",
+    parameters=124_272,
+    weights=_WEIGHTS / "m2pn-edge.safetensors",
+)
+CTRLFUSE: Final = ModelSpec(
+    network=ctrlfuse.CtrlFuse,
+    config=ctrlfuse.ROBOT,
+    paper="CtrlFuse",
+    description="A mask marks what to favour; on a quarter of the grid, with a small segmenter.",
+    parameters=393_986,
+    weights=_WEIGHTS / "ctrlfuse.safetensors",
+)
+CTRLFUSE_FULL: Final = ModelSpec(
+    network=ctrlfuse.CtrlFuse,
+    config=ctrlfuse.FULL,
+    paper="CtrlFuse",
+    description="The published setting on the full grid, with SAM; needs SAM's weights and a GPU.",
+    parameters=14_106_881,
+)
+MDAIF: Final = ModelSpec(
+    network=mdaif.MdaIF,
+    config=mdaif.SMALL,
+    paper="MdaIF",
+    description="Restores haze, rain, snow, night and noise while fusing, in colour; small.",
+    parameters=3_148_468,
+    weights=_WEIGHTS / "mdaif.safetensors",
+)
+MDAIF_B1: Final = ModelSpec(
+    network=mdaif.MdaIF,
+    config=mdaif.B1,
+    paper="MdaIF",
+    description="The same at the paper's size, to be trained on a GPU.",
+    parameters=40_453_874,
+)

@@ -1,0 +1,35 @@
+"""Open a provider of scene priors by its name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fusion_core.priors.provider import PriorProvider
+from fusion_core.priors.settings import PriorsConfig
+
+ProviderName = Literal["embedded", "clip", "blip2"]
+
+
+def open_provider(name: ProviderName, config: PriorsConfig, device: str) -> PriorProvider:
+    """Return a provider with its weights loaded.
+
+    Args:
+        name: Which.
+        config: Where weights lie, and the question of blip2.
+        device: ``cpu`` or ``cuda``, for the large ones; the embedded one stays on the CPU.
+
+    Raises:
+        MissingExtraError: The package that runs it is not installed.
+        WeightsError: The weights are missing or torn.
+    """
+    if name == "embedded":
+        from fusion_core.priors.embedded import EmbeddedProvider
+
+        return EmbeddedProvider()
+    if name == "clip":
+        from fusion_core.priors.clip import ClipProvider
+
+        return ClipProvider(config.weights, device)
+    from fusion_core.priors.blip2 import Blip2Provider
+
+    return Blip2Provider(config.weights, device, config.question)
