@@ -124,7 +124,7 @@ def decode_compressed(
         The image and its encoding, as a ``Frame`` holds them.
 
     Raises:
-        EncodingError: The picture is torn, of an unknown kind or of an unusable layout.
+        EncodingError: The picture is truncated, of an unknown kind or of an unusable layout.
     """
     if "compresseddepth" in format.lower():
         raise EncodingError(
@@ -137,7 +137,8 @@ def decode_compressed(
         picture = None
     if picture is None:
         raise EncodingError(
-            f"compressed image ({format or 'no format'}, {raw.size} bytes) is truncated or no picture"
+            f"compressed image ({format or 'no format'}, {raw.size} bytes) is truncated, or no "
+            "picture at all"
         )
     return to_modality(*_normalise(picture), modality)
 
