@@ -137,7 +137,7 @@ class Subscriber:
         """Wait for an image; None when none came in time.
 
         Raises:
-            EncodingError: A message is foreign or torn; the next one may be fine.
+            EncodingError: A message is foreign or truncated; the next one may be fine.
         """
         if not self._socket.poll(round(timeout_s * 1000)):
             return None

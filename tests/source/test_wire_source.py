@@ -79,6 +79,17 @@ def test_gaps_in_the_numbering_are_counted(ports):
     assert source.drop_log.by_stream()["thermal"]["lost_on_wire"] % 2 == 0
 
 
+def test_jumps_in_the_numbering_are_no_losses(ports):
+    url = f"zmq://127.0.0.1:{ports[0]}/t"
+    numbers = (number + 4 * 10**9 * (number % 2) for number in range(10**6))
+    sender = Sender(url, "thermal", "mono16", COUNTS, numbers)
+    with open_source(thermal=url) as source:
+        for _ in zip(range(20), source.frames(), strict=False):
+            pass
+    sender.close()
+    assert source.drop_log.by_stream().get("thermal", {}).get("lost_on_wire", 0) < 1000
+
+
 def test_swapped_addresses_are_left_out_and_counted(ports, caplog):
     url = f"zmq://127.0.0.1:{ports[0]}/t"
     sender = Sender(url, "thermal", "mono16", COUNTS, range(10**6))
