@@ -4,9 +4,9 @@ import functools
 
 import cv2
 import numpy as np
+from fusion_lab.training.prompting.data import MaskedPair
 
 from fusion_lab.synthetic import SyntheticScene
-from fusion_lab.training.prompting.data import MaskedPair
 
 
 @functools.cache
