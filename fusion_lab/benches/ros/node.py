@@ -11,7 +11,7 @@ from typing import Final
 
 from torch import Tensor
 
-from fusion_core.models import Cues, Fuser
+from fusion_core.models import Cues, Fuser, LumaFuser, LumaOutput
 from fusion_core.pipeline import builders
 
 WITHOUT_NETWORKS: Final = "--without-networks"
