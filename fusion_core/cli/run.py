@@ -188,7 +188,7 @@ class _Session:
             self.report.write(fused)
             if fused.frame % _MEMORY_SAMPLE_FRAMES == 0:
                 self.report.add_memory(pipeline.status().memory)
-        self.latency.add({"sink": (time.perf_counter() - start) * 1e3})
+        self.latency.record_timings({"sink": (time.perf_counter() - start) * 1e3})
 
     def _finish(
         self, source: Source, pipeline: Pipeline, elapsed_s: float, interrupted: bool

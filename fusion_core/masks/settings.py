@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 @dataclass(frozen=True)
 class MaskConfig:
-    """What tells a network that takes masks what its result shall favour."""
+    """What the result of a network that takes masks shall favour."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
