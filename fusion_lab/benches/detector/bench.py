@@ -93,7 +93,7 @@ class DetectorBench(BenchCommand):
     data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR [DIR ...]")]
     """Sets of labelled pairs."""
     detector: Annotated[str, tyro.conf.arg(metavar="default|FILE.onnx")] = "default"
-    """The detector under test."""
+    """The detector under test, one for pairs."""
     reference: Annotated[str, tyro.conf.arg(metavar="FILE.onnx")] = ""
     """A detector for single pictures: it sees visible, thermal and fused pictures."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "m2pn-edge"

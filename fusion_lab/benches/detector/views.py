@@ -13,6 +13,7 @@ from fusion_core.config import Config
 from fusion_core.detection import Detector
 from fusion_core.detection.boxes import Candidates
 from fusion_core.detection.labels import CLASSES
+from fusion_core.errors import UsageError
 from fusion_core.pipeline import Pipeline
 from fusion_core.types import AlignedPair, Detection, Frame, FramePair, Modality, UInt8Image
 from fusion_lab.benches.pictures import aligned_pair
@@ -92,13 +93,21 @@ class DetectorViews:
     """The detector under test, and a reference detector for single pictures.
 
     Args:
-        detector: ``default`` or an ONNX file, for pairs or pictures.
+        detector: ``default`` or an ONNX file of a detector for pairs.
         reference: ONNX file of a detector for pictures; empty for none.
         model: Network that fuses the pictures that the reference sees.
+
+    Raises:
+        UsageError: The detector under test is one for single pictures.
     """
 
     def __init__(self, detector: str, reference: str, model: str) -> None:
         self._detector = Detector(detector)
+        if not self._detector.takes_pair:
+            raise UsageError(
+                f"detector {detector}: looks at single pictures, of which no camera can be broken; "
+                "give it as --reference beside a detector for pairs"
+            )
         self._reference = Detector(reference) if reference else None
         self._pipeline = _pipeline(detector, model) if reference else None
         self._model = model
