@@ -113,6 +113,7 @@ def test_bad_values_are_refused_and_good_ones_wait_for_configuring(start):
     [
         ("sync.max_skew_ms", 5000.0, "sync.max_skew_ms = 5000.0"),
         ("sync.slak_ms", 5.0, "unknown key 'sync.slak_ms'"),
+        ("stability", 0.5, "'temporal_smoothing'"),
         ("model", "m3pn", "m3pn"),
         ("calibration", "/nowhere/rig.yaml", "/nowhere/rig.yaml"),
     ],

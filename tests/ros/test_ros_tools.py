@@ -151,6 +151,8 @@ def test_the_recorder_counts_what_it_cannot_record(spawn, send_result, tmp_path)
 
 def test_an_unreadable_result_is_counted_and_the_recorder_goes_on(spawn, send_result, tmp_path):
     lines = tmp_path / "fused.jsonl"
+    # Of an earlier recording to the same file: replaced.
+    (tmp_path / "run.json").write_text(json.dumps({"outputs": [str(lines)]}))
     recorder = spawn("recorder", "/bad", out=json.dumps([str(lines)]))
     stamps = itertools.count(10**9, 10**9)
 

@@ -9,7 +9,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from fusion_core.config import Config
+from fusion_core.config import RENAMED, Config
 from fusion_core.errors import ConfigError
 from fusion_core.runtime.on_off import on_off_text
 from fusion_node.settings import Setting, Value, block_settings
@@ -58,7 +58,7 @@ class CoreParameters:
         self._refused = {
             name: value
             for name, value in started.items()
-            if name.startswith(blocks) and name not in self._settings
+            if (name.startswith(blocks) or name in RENAMED) and name not in self._settings
         }
         for name, setting in self._settings.items():
             self._declare(setting, started.get(name))
