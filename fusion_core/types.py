@@ -1,4 +1,4 @@
-"""Frozen values that travel between the rooms.
+"""Frozen values that travel between the modules.
 
 Conventions, the same everywhere:
 
@@ -65,7 +65,7 @@ class PixelGrid:
 
 @dataclass(frozen=True, slots=True)
 class SceneTruth:
-    """What a synthetic scene knows about its own frame.
+    """Ground truth of a synthetic frame.
 
     Attributes:
         boxes: ``(label, box)`` on the visible grid.
@@ -112,19 +112,33 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Drop:
+    """One frame that is in no result.
+
+    Attributes:
+        stamp_ns: Capture time as the camera gave it, in nanoseconds; None when it is not known.
+        modality: The frame's stream; of a pair that was dropped, the leading frame's.
+        cause: Why, one word, such as ``no_partner``.
+    """
+
+    stamp_ns: int | None
+    modality: Modality
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class FramePair:
     """Two frames that show the same moment; at most one side is ``None``.
 
     Attributes:
         stamp_ns: Capture time of the leading frame after its stream's offset, in nanoseconds.
-        visible: The visible frame, ``None`` when the stream is missing and the policy says so.
+        visible: The visible frame, ``None`` when the stream is missing and the policy permits it.
         thermal: The thermal frame, ``None`` likewise.
         skew_ns: Thermal minus visible stamp after offsets, ``None`` when one side is missing.
         reused: The slower stream's frame was already part of an earlier pair.
         lead: The stream whose frame gave the pair its stamp: the master stream, or its partner
             while the master is silent.
-        drops: Frames dropped so far, by cause, at the moment of pairing.
-        health: Conditions a user should know of: ``thermal_missing``, ``thermal_held``,
+        health: Conditions to report: ``thermal_missing``, ``thermal_held``,
             ``visible_missing``, ``visible_held``, ``time_jump``.
     """
 
@@ -134,7 +148,6 @@ class FramePair:
     skew_ns: int | None
     reused: bool = False
     lead: Modality = "visible"
-    drops: Mapping[str, int] = field(default_factory=dict)
     health: tuple[str, ...] = ()
 
     @property
@@ -178,7 +191,7 @@ class AlignedPair:
         thermal: ``HxW`` float32 in [0, 1], 0 where not ``valid``, or None when missing.
         valid: ``HxW`` bool, True where the thermal camera sees the pixel.
         temperature: ``HxW`` float32 in degrees Celsius or None.
-        confidence: Trust in the registration in [0, 1].
+        confidence: Confidence of the registration in [0, 1].
         residual_px: Estimated remaining misalignment in pixels, None when not measured.
         grid: The camera on whose pixels both images lie; None: that of the pair's visible frame,
             or of its thermal frame where there is no visible one.
@@ -196,7 +209,7 @@ class AlignedPair:
 
 @dataclass(frozen=True, slots=True)
 class ScenePrior:
-    """What a prior provider says about a scene.
+    """A prior provider's assessment of a scene.
 
     Attributes:
         scene_id: Number of the scene since the start, from 0.
@@ -250,8 +263,10 @@ class FusedFrame:
         prior: The scene prior in force, None without a provider.
         timings: Stage -> milliseconds.
         drops: Frames dropped so far, by cause.
+        recent_drops: Frames dropped since the result before, oldest first; a bounded list.
+        unlisted_drops: Frames dropped since the result before that the list had no room for.
         health: Conditions that held for this frame, empty when all is well.
-        quality: Judge's score of the fused image in [0, 1], None when no model ran.
+        quality: No-reference quality score of the fused image in [0, 1], None when no model ran.
         memory_slot: Slot of the memory bank this frame updated, None when none was.
         model: With model ``auto`` the network that the prior picked, else empty.
     """
@@ -265,6 +280,8 @@ class FusedFrame:
     prior: ScenePrior | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     drops: Mapping[str, int] = field(default_factory=dict)
+    recent_drops: tuple[Drop, ...] = ()
+    unlisted_drops: int = 0
     health: tuple[str, ...] = ()
     quality: float | None = None
     memory_slot: int | None = None

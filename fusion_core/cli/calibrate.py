@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 import tyro
 
-from fusion_core.errors import MissingExtraError, UsageError
+from fusion_core.errors import UsageError, missing_extra
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -49,7 +49,7 @@ class Calibrate:
     target: Annotated[str | None, _Argument(metavar="SPEC")] = None
     """The board that the recording shows."""
     scene: Literal["homography", "affine"] | None = None
-    """Find a map of this kind from the outlines that both cameras see."""
+    """Estimate a map of this kind from the outlines that both cameras see."""
     rig: Annotated[Path | None, _Argument(metavar="RIG.yaml")] = None
     """Measure only the time offset anew, from the motion in the recording, and keep the rest."""
     import_kalibr: Annotated[Path | None, _Argument(metavar="CAMCHAIN.yaml")] = None
@@ -66,11 +66,11 @@ class Calibrate:
     time_offset: Annotated[float | None, _Argument(metavar="MS")] = None
     """Added to thermal stamps, in milliseconds; measured when not given."""
     reference_depth: Annotated[float, _Argument(metavar="M")] = 10.0
-    """Distance in metres at which the fused images shall agree."""
+    """Distance in metres at which the fused images are registered exactly."""
     monochrome: bool = False
     """The visible camera has no colour."""
     out: Annotated[Path | None, _Argument(metavar="RIG.yaml")] = None
-    """Where the rig goes."""
+    """Rig file to write."""
     report: Annotated[Path | None, _Argument(metavar="FILE.html")] = None
     """Write one self-contained page with points, residuals and blends."""
     print_target: Annotated[Path | None, _Argument(metavar="FILE.svg")] = None
@@ -79,7 +79,7 @@ class Calibrate:
     """Replace files that exist."""
 
     def run(self) -> int:
-        """Calibrate, write the rig, and say how good it is."""
+        """Calibrate, write the rig, and print its residuals."""
         self._check()
         from fusion_core.cli.rigs import draw_target, print_rig
 
@@ -94,12 +94,13 @@ class Calibrate:
         return 0
 
     def _check(self) -> None:
-        """Raise for arguments that contradict each other, before any work."""
+        """Raise for arguments that contradict each other, before work starts."""
         if self.print_target is None and self.out is None:
             raise UsageError("nothing to write: give --out RIG.yaml, or --print-target FILE.svg")
         for path in (self.out, self.report, self.print_target):
             if path is not None and path.exists() and not self.force:
                 raise UsageError(f"{path} exists; give --force to replace it, or another name")
+        self._check_paths()
         ways = {
             "--target": self.target,
             "--scene": self.scene,
@@ -110,7 +111,7 @@ class Calibrate:
         chosen = [name for name, given in ways.items() if given]
         if len(chosen) != 1:
             raise UsageError(f"give one of {', '.join(ways)}; got {' and '.join(chosen) or 'none'}")
-        if not 0 < self.reference_depth < np.inf:
+        if not 0 < self.reference_depth < math.inf:
             raise UsageError(f"--reference-depth {self.reference_depth:g}: must be above 0 metres")
         if self.time_offset is not None and not abs(self.time_offset) <= _LARGEST_OFFSET_MS:
             raise UsageError(
@@ -125,9 +126,7 @@ class Calibrate:
         if not (self.target or self.scene or self.rig):
             raise UsageError("--report shows a recording: it needs --target, --scene or --rig")
         if importlib.util.find_spec("matplotlib") is None:
-            raise MissingExtraError(
-                "--report needs matplotlib; run: pip install fusion-core[report]"
-            )
+            raise missing_extra("--report", "matplotlib", "report")
 
     def _rig(self) -> tuple[Rig, Callable[[], None]]:
         """Return the rig, and what writes its report."""
@@ -241,6 +240,17 @@ class Calibrate:
             visible_topic=self.visible_topic,
             thermal_topic=self.thermal_topic,
         )
+
+    def _check_paths(self) -> None:
+        """Refuse outputs that would destroy an input; ``--rig`` may be rewritten in place."""
+        from fusion_core.runtime.overlap import refuse_overlap
+
+        streams = (self.visible, self.thermal, self.bag)
+        inputs = [Path(path) for path in streams if path and "://" not in path]
+        inputs += [*(self.import_camera_info or ()), *filter(None, [self.import_kalibr])]
+        others = [path for path in (self.report, self.print_target) if path]
+        refuse_overlap(inputs, filter(None, (self.out, *others)))
+        refuse_overlap(filter(None, [self.rig]), others)
 
 
 def _bar(source: Source) -> tqdm[None]:

@@ -11,12 +11,14 @@ from typing import Any
 from fusion_core import __version__
 from fusion_core.errors import FusionError, UsageError
 from fusion_core.plugins import VERBS, load_plugin, plugin_names
+from fusion_core.runtime.process import tune_process
 
 _HELP = {"-h", "--help", "help"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return 0, 2 for bad usage, 1 for a failure with one clear line."""
+    tune_process()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:

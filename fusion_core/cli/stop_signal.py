@@ -43,8 +43,10 @@ class StopSignal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        # After a signal the process is about to end, and nothing shall cut that short.
+        if not self.requested:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

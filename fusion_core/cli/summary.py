@@ -42,9 +42,11 @@ def summarise(
     """
     return {
         "read": dict(status.read),
+        "used": dict(status.used),
         "pairs": status.pairs,
         "fused": status.fused,
         "drops": dict(status.drops),
+        "drops_by_stream": {name: dict(drops) for name, drops in status.drops_by_stream.items()},
         "latency_ms": {**status.latency_ms, **sinks.percentiles()},
         "skew_ms": dict(status.skew_ms),
         "fps": round(status.fused / elapsed_s, 2) if elapsed_s > 0 else 0.0,

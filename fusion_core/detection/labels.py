@@ -13,7 +13,7 @@ from fusion_core.detection.boxes import FloatArray
 from fusion_core.errors import SourceError
 
 CLASSES = ("person", "vehicle", "cycle")
-"""What a detector learns and is judged by."""
+"""Classes that a detector is trained and evaluated on."""
 
 CLASS_OF: Mapping[str, str] = {
     "person": "person",
@@ -41,12 +41,12 @@ _COLUMNS = ["label", "x", "y", "w", "h"]
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
-    """What one picture shows; boxes are ``Nx4`` left, top, right, bottom in pixels.
+class GroundTruth:
+    """Labelled objects of one image; boxes are ``Nx4`` left, top, right, bottom in pixels.
 
     Attributes:
         objects: Class -> boxes, for each of ``CLASSES``.
-        ignore: Regions that could not be judged.
+        ignore: Regions that could not be labelled.
     """
 
     objects: Mapping[str, FloatArray]
@@ -59,7 +59,7 @@ def labelled_stems(folder: Path) -> list[str]:
     return sorted(file.stem for file in files if file.name != _NAMES)
 
 
-def read_labels(folder: Path, stem: str, height: int, width: int) -> Labels:
+def read_labels(folder: Path, stem: str, height: int, width: int) -> GroundTruth:
     """Return the labels of a picture.
 
     Args:
@@ -89,7 +89,7 @@ def read_labels(folder: Path, stem: str, height: int, width: int) -> Labels:
         if group in groups:
             groups[group].append([x, y, x + w, y + h])
     arrays = {name: np.array(boxes, np.float64).reshape(-1, 4) for name, boxes in groups.items()}
-    return Labels({name: arrays[name] for name in CLASSES}, arrays[_IGNORE])
+    return GroundTruth({name: arrays[name] for name in CLASSES}, arrays[_IGNORE])
 
 
 _Row = tuple[str, tuple[float, ...]]

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import torch
 from torch import nn
 
-from fusion_core.errors import MissingExtraError, WeightsError
+from fusion_core.errors import WeightsError, missing_extra
 
 T = TypeVar("T")
 
@@ -48,10 +48,7 @@ class FoundationKind:
         try:
             return part()
         except ImportError as error:
-            raise MissingExtraError(
-                f"{self.title} needs the package {error.name or 'transformers'}: "
-                "pip install 'fusion-core[vlm]'"
-            ) from None
+            raise missing_extra(self.title, error.name or "transformers", "vlm") from None
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise WeightsError(
                 f"{self.title}: no usable weights at {weights!r} ({_first_line(error)}); get "

@@ -1,4 +1,4 @@
-"""BLIP-2 as a provider, as MdaIF uses it: ask about the picture, take what the model thinks."""
+"""BLIP-2 as a provider, as in MdaIF: hidden states of the answer to a question."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fusion_core.types import FloatImage, Modality, UInt8Image
 
 
 class Blip2Provider:
-    """Ask BLIP-2 (Li et al. 2023) with a decoder-only language model.
+    """Assesses with BLIP-2 (Li et al. 2023) and a decoder-only language model.
 
     Tokens are the language model's last hidden state over the picture's queries and the question
     (S = queries + words), of the visible picture, or the thermal one when it is missing. The
@@ -29,7 +29,7 @@ class Blip2Provider:
     Args:
         weights: Folder or hub name; the default when empty.
         device: ``cpu`` or ``cuda``.
-        asked: The question behind the tokens; MdaIF's purpose in our words when empty.
+        tokens_question: The question behind the tokens; the first of ``QUESTIONS`` when empty.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -38,7 +38,7 @@ class Blip2Provider:
 
     name = "blip2"
 
-    def __init__(self, weights: str = "", device: str = "cpu", asked: str = "") -> None:
+    def __init__(self, weights: str = "", device: str = "cpu", tokens_question: str = "") -> None:
         self._dtype = torch.float16 if device == "cuda" else torch.float32
         frozen = FrozenModel(FOUNDATIONS["blip2"], weights, self._dtype).to(device)
         self._model: Any = frozen.model
@@ -50,7 +50,7 @@ class Blip2Provider:
         self._tokenizer, self._scaling = load_text_and_scaling(frozen)
         self._tokenizer.padding_side = "right"
         self._device = device
-        self._asked = asked or QUESTIONS[0]
+        self._tokens_question = tokens_question or QUESTIONS[0]
         self._answers = [
             self._tokenizer(word, add_special_tokens=False).input_ids[0] for word in (" yes", " no")
         ]
@@ -73,13 +73,13 @@ class Blip2Provider:
         for modality, picture in pictures:
             if picture is None:
                 continue
-            seen = self._see(picture)
+            embedded = self._embed(picture)
             kinds = kinds_of(modality)
-            *scores, good = self._yes(seen, [question(kind) for kind in kinds] + [IS_GOOD])
+            *scores, good = self._yes(embedded, [question(kind) for kind in kinds] + [IS_GOOD])
             found[modality] = dict(zip(kinds, scores, strict=True))
             qualities.append(good)
             if not len(tokens):
-                tokens = self._think(seen, self._asked)
+                tokens = self._hidden_states(embedded, self._tokens_question)
         quality = float(np.mean(qualities)) if qualities else 0.0
         return Assessment(found["visible"], found["thermal"], tokens, quality)
 
@@ -87,11 +87,11 @@ class Blip2Provider:
     def sweep(
         self, picture: UInt8Image | FloatImage, questions: Sequence[str] = QUESTIONS
     ) -> dict[str, FloatImage]:
-        """Return the tokens per question, to see how much the wording matters."""
-        seen = self._see(picture)
-        return {asked: self._think(seen, asked) for asked in questions}
+        """Return the tokens per question, to compare wordings."""
+        embedded = self._embed(picture)
+        return {text: self._hidden_states(embedded, text) for text in questions}
 
-    def _see(self, picture: UInt8Image | FloatImage) -> Tensor:
+    def _embed(self, picture: UInt8Image | FloatImage) -> Tensor:
         """Return a picture as ``1xQxC`` inputs of the language model."""
         model = self._model
         size = int(model.config.vision_config.image_size)
@@ -105,12 +105,12 @@ class Blip2Provider:
         projected: Tensor = model.language_projection(queries.to(self._dtype))
         return projected
 
-    def _answer(self, seen: Tensor, questions: Sequence[str]) -> tuple[Any, Tensor]:
+    def _answer(self, embedded: Tensor, questions: Sequence[str]) -> tuple[Any, Tensor]:
         """Run the language model on a picture and questions; return its output and the mask."""
-        texts = [f"Question: {asked} Answer:" for asked in questions]
+        texts = [f"Question: {text} Answer:" for text in questions]
         tokens = self._tokenizer(texts, padding=True, return_tensors="pt").to(self._device)
         words = self._model.get_input_embeddings()(tokens.input_ids)
-        picture = seen.expand(len(texts), -1, -1).to(words.dtype)
+        picture = embedded.expand(len(texts), -1, -1).to(words.dtype)
         mask = torch.cat(
             (torch.ones_like(picture[..., 0], dtype=torch.long), tokens.attention_mask), 1
         )
@@ -121,14 +121,14 @@ class Blip2Provider:
         )
         return output, mask
 
-    def _think(self, seen: Tensor, asked: str) -> FloatImage:
-        """Return the last hidden state, ``SxC``."""
-        output, _ = self._answer(seen, [asked])
+    def _hidden_states(self, embedded: Tensor, text: str) -> FloatImage:
+        """Return the last hidden state for one question, ``SxC``."""
+        output, _ = self._answer(embedded, [text])
         return np.asarray(output.hidden_states[-1][0].float().cpu().numpy(), np.float32)
 
-    def _yes(self, seen: Tensor, questions: Sequence[str]) -> list[float]:
+    def _yes(self, embedded: Tensor, questions: Sequence[str]) -> list[float]:
         """Return the probability of yes, against no, per question."""
-        output, mask = self._answer(seen, questions)
+        output, mask = self._answer(embedded, questions)
         last = mask.sum(1) - 1
         logits = output.logits[torch.arange(len(questions)), last][:, self._answers].float()
         found: list[float] = torch.softmax(logits, 1)[:, 0].tolist()

@@ -1,4 +1,4 @@
-"""Notice that the scene has changed, in a fraction of a millisecond per frame."""
+"""Detect scene changes, in a fraction of a millisecond per frame."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from fusion_core.types import AlignedPair, FloatImage, UInt8Image
 
-# Of every eight rows two neighbouring ones are looked at, of their pixels every fourth.
+# Two neighbouring rows of every eight are used, and every fourth of their pixels.
 _ROWS, _COLUMNS = 8, 4
 _LEVELS = 32
 # Upper ends of the bins of gradient magnitudes, in gray levels.
 _STEPS = np.array([1, 2, 3, 5, 8, 12, 20, 32, 64, 256], np.float32)
-# Share of the threshold below which a suspicion is dropped.
+# Share of the threshold below which a suspicion ends.
 _CALM = 0.7
 # Share of the distance to the old scene that frames of a new one may differ by.
 _ALIKE = 0.35
@@ -30,9 +30,9 @@ class ChangeDetector:
     The distance of two histograms is the earth mover's, as a share of the range: it does not jump
     when everything becomes a little brighter, and a camera that turns within one scene hardly moves
     it. A change must show in several frames in a row that are nearer to each other than to the
-    scene before, so that it is told when the new scene is there and not while one fades into the
-    other; a suspicion ends only when the distance has fallen clearly below the threshold, so that
-    a value near it does not flicker.
+    scene before, so that it is reported when the new scene is there and not while one fades into
+    the other; a suspicion ends only when the distance has fallen clearly below the threshold, so
+    that a value near it does not flicker.
 
     Args:
         threshold: Distance in (0, 1] that is a change.
@@ -66,7 +66,7 @@ class ChangeDetector:
         return True
 
     def _is_alike(self, signature: Signature) -> bool:
-        """Return whether the suspicion's first frame showed much the same."""
+        """Return whether a pair resembles the first one of the suspected scene."""
         return _distance(signature, self._candidate) < _ALIKE * self.distance
 
 

@@ -1,4 +1,4 @@
-"""CLIP or SigLIP as a provider: degradations and quality without training, by sentences."""
+"""CLIP or SigLIP as a provider: degradations and quality by sentences, without training."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MODALITIES: tuple[Modality, ...] = ("visible", "thermal")
 
 
 class ClipProvider:
-    """Compare a picture with sentences for and against each degradation (Radford et al. 2021).
+    """Compares an image with sentences for and against each degradation (Radford et al. 2021).
 
     The probability of a kind is ``sigmoid(s (cos(I, T+) - cos(I, T-)))``, T the normalised mean
-    over its sentences and s the model's own logit scale; the quality is M2PN's judge, the same of
+    over its sentences and s the model's own logit scale; the quality is M2PN's score, the same of
     general sentences. Not calibrated. Tokens are the patch tokens of the visible picture, those of
     the thermal one when it is missing.
 
@@ -71,7 +71,7 @@ class ClipProvider:
         for modality, picture in pictures:
             if picture is None:
                 continue
-            embedded, patches = self._see(picture)
+            embedded, patches = self._embed(picture)
             scores = torch.sigmoid(self._scale * (self._directions[modality] @ embedded)).tolist()
             found[modality] = dict(zip(kinds_of(modality), scores, strict=True))
             qualities.append(float(torch.sigmoid(self._scale * (self._quality @ embedded))))
@@ -79,13 +79,15 @@ class ClipProvider:
         quality = float(np.mean(qualities)) if qualities else 0.0
         return Assessment(found["visible"], found["thermal"], tokens, quality)
 
-    def _see(self, picture: UInt8Image | FloatImage) -> tuple[Tensor, FloatImage]:
+    def _embed(self, picture: UInt8Image | FloatImage) -> tuple[Tensor, FloatImage]:
         """Return the normalised embedding of a picture and its patch tokens."""
         size = int(self._model.config.vision_config.image_size)
         pixels = to_pixels(picture, size, self._scaling).to(self._device)
-        seen = self._model.get_image_features(pixel_values=pixels)
-        patches = seen.last_hidden_state[0].float().cpu().numpy()
-        return F.normalize(seen.pooler_output[0].float(), dim=0), np.asarray(patches, np.float32)
+        features = self._model.get_image_features(pixel_values=pixels)
+        patches = features.last_hidden_state[0].float().cpu().numpy()
+        return F.normalize(features.pooler_output[0].float(), dim=0), np.asarray(
+            patches, np.float32
+        )
 
     @torch.inference_mode()
     def _direction(self, sentences: Contrast) -> Tensor:

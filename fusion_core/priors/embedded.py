@@ -29,7 +29,7 @@ _NOTHING: tuple[dict[str, float], FloatImage] = ({}, np.zeros((TOKENS, DIM), np.
 
 
 class EmbeddedProvider:
-    """Tell degradations with networks trained on this project's own degradation bank.
+    """Assesses with networks trained on this project's own degradation bank.
 
     Tokens are 32: a 4x4 grid of the visible picture, then one of the thermal picture; those of a
     missing picture are zero. The quality is the mean over the pictures at hand of one minus the
@@ -59,20 +59,20 @@ class EmbeddedProvider:
         of_visible, visible_tokens = _NOTHING
         of_thermal, thermal_tokens = _NOTHING
         if visible is not None:
-            of_visible, visible_tokens = _look(self._visible, visible, qualities)
+            of_visible, visible_tokens = _assess_one(self._visible, visible, qualities)
         if thermal is not None:
             pixels = np.asarray(cv2.convertScaleAbs(thermal, alpha=255), np.uint8)
-            of_thermal, thermal_tokens = _look(self._thermal, pixels, qualities)
+            of_thermal, thermal_tokens = _assess_one(self._thermal, pixels, qualities)
         tokens = np.concatenate((visible_tokens, thermal_tokens))
         quality = float(np.mean(qualities)) if qualities else 0.0
         return Assessment(of_visible, of_thermal, tokens, quality)
 
 
 @torch.inference_mode()
-def _look(
+def _assess_one(
     net: PriorNet, picture: UInt8Image, qualities: list[float]
 ) -> tuple[dict[str, float], FloatImage]:
-    """Return probabilities and tokens of one picture, and add its quality to the list."""
+    """Return probabilities and tokens of one image, and add its quality to the list."""
     inputs = make_inputs(picture)
     thumb = torch.from_numpy(inputs.thumb).permute(2, 0, 1).float().div(255)
     crops = torch.from_numpy(inputs.crops).float().div(255)

@@ -15,7 +15,7 @@ def open_provider(name: ProviderName, config: PriorsConfig, device: str) -> Prio
 
     Args:
         name: Which.
-        config: Where weights lie and what is asked.
+        config: Where weights lie, and the question of blip2.
         device: ``cpu`` or ``cuda``, for the large ones; the embedded one stays on the CPU.
 
     Raises:

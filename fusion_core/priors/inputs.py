@@ -1,4 +1,4 @@
-"""What the embedded network sees of a picture: a thumbnail, details at full size, numbers."""
+"""Inputs of the embedded network: a thumbnail, details at full resolution, statistics."""
 
 from __future__ import annotations
 
@@ -17,12 +17,20 @@ CROPS = _GRID_ROWS * _GRID_COLUMNS
 # Crops start on the grid of JPEG blocks.
 _BLOCK = 8
 
-__all__ = ["CROP", "CROPS", "STATISTICS", "THUMB_COLUMNS", "THUMB_ROWS", "Inputs", "make_inputs"]
+__all__ = [
+    "CROP",
+    "CROPS",
+    "STATISTICS",
+    "THUMB_COLUMNS",
+    "THUMB_ROWS",
+    "ProviderInputs",
+    "make_inputs",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """One picture, cut down to a fixed size.
+class ProviderInputs:
+    """One image, reduced to a fixed size.
 
     Noise, stripes, blocks and blur vanish in a thumbnail, so details come from crops at full
     resolution, spread evenly over the picture.
@@ -38,8 +46,8 @@ class Inputs:
     statistics: np.ndarray
 
 
-def make_inputs(picture: UInt8Image) -> Inputs:
-    """Cut a picture down.
+def make_inputs(picture: UInt8Image) -> ProviderInputs:
+    """Reduce an image.
 
     Args:
         picture: ``HxWx3`` RGB or ``HxW``, uint8, of any size.
@@ -50,7 +58,7 @@ def make_inputs(picture: UInt8Image) -> Inputs:
     thumb = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     crops = _crops(grey)
     thumb = thumb if colour else thumb[..., None]
-    return Inputs(thumb, crops, picture_statistics(grey, thumb, crops))
+    return ProviderInputs(thumb, crops, picture_statistics(grey, thumb, crops))
 
 
 def _crops(grey: UInt8Image) -> UInt8Image:

@@ -16,13 +16,13 @@ _WIDTH = 64
 
 
 class PriorNet(nn.Module):
-    """Look at a picture's thumbnail, details and statistics; name what degrades it.
+    """Classifies degradations from an image's thumbnail, details and statistics.
 
-    The tokens are what the thumbnail shows at 4x4 places, each knowing the details of the whole;
-    the heads see nothing but the tokens' mean, so the tokens hold all there is to know.
+    The tokens describe the thumbnail at 4x4 places, each together with the details of the whole
+    image; the heads take nothing but the tokens' mean.
 
     Args:
-        modality: Whose degradations to tell.
+        modality: Whose degradations it classifies.
     """
 
     mean: Tensor
@@ -57,7 +57,7 @@ class PriorNet(nn.Module):
     def forward(
         self, thumb: Tensor, crops: Tensor, statistics: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Look at ``B`` pictures.
+        """Classify ``B`` images.
 
         Args:
             thumb: ``BxCx96x128`` in [0, 1].

@@ -1,4 +1,4 @@
-"""Sentences by which language-image models tell degradations and quality."""
+"""Sentences for language-image models: degradations and quality."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ _THERMAL: dict[str, Contrast] = {
     ),
 }
 
-# M2PN's judge. The paper's negative list repeats two positive sentences, which would pull both
-# means together and the score to one half; only what is negative is kept.
+# M2PN's quality score. The paper's negative list repeats two positive sentences, which would pull
+# both means together and the score to one half; only what is negative is kept.
 GOOD = (
     "a high-quality image",
     "a clear image with rich details",
@@ -87,7 +87,7 @@ GOOD = (
 )
 BAD = ("a low-quality image", "an unclear image", "a distorted image")
 
-# Ways to ask for the same thing; MdaIF does not name its question.
+# Wordings of one question; MdaIF does not state its own.
 QUESTIONS = (
     "What is the weather or visibility condition of this image?",
     "What degrades the visibility in this image?",
@@ -97,7 +97,7 @@ QUESTIONS = (
 )
 IS_GOOD = "Is this a clear image of good quality?"
 
-_ASKED = {
+_QUESTION_OF = {
     "clean": "Is this image free of any degradation?",
     "haze": "Is there haze or fog in this image?",
     "rain": "Is it raining in this image?",
@@ -129,4 +129,4 @@ def contrast(kind: str, modality: Modality) -> Contrast:
 
 def question(kind: str) -> str:
     """Return the question whose answer is yes when a picture shows this kind."""
-    return _ASKED[kind]
+    return _QUESTION_OF[kind]

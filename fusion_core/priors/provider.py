@@ -32,7 +32,7 @@ class PriorProvider(Protocol):
 
     Attributes:
         name: Its name in the configuration.
-        dim: Width of its tokens; consumers must take it from here.
+        dim: Width of its tokens; consumers must read it here.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Keep one prior per scene fresh without ever holding up a frame."""
+"""Keep the scene prior up to date in the background."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ _SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One pair to assess: of which scene, and which wishes for a refresh it fulfils."""
+    """One pair to assess, its scene, and the newest refresh request that it serves."""
 
     pair: AlignedPair
     scene: int
-    wish: int
+    request: int
 
 
 class PriorScheduler(Closable):
-    """Decide when to ask a provider, ask it in a thread of its own, and hold the answer.
+    """Decide when a provider assesses a pair, run it in its own thread, and hold the result.
 
-    A prior is asked for at the start, when the scene has changed, when the last one was asked for
-    ``refresh_s`` ago (by capture stamps), and on request. The newest pair is taken when the
-    provider is free; a pair that waits is displaced by a newer one. A finished prior replaces the
-    one in force as a whole. When the provider raises or hangs, the last prior stays in force and
-    the health says so.
+    A prior is requested at the start, when the scene has changed, when the last request is
+    ``refresh_s`` old (by capture stamps), and by :meth:`request`. The provider takes the newest
+    pair when it is free; a waiting pair is displaced by a newer one. A finished prior replaces the
+    one in force as a whole. When the provider raises or exceeds its time limit, the last prior
+    stays in force and :meth:`health` reports it.
 
     Args:
-        provider: Who is asked.
+        provider: Assesses the pairs.
         config: When.
         confirm_frames: Frames in a row that must show a scene change.
     """
@@ -63,9 +63,9 @@ class PriorScheduler(Closable):
         self._changed = threading.Condition()
         self._scene = 0
         self._scene_began_ns = 0
-        self._asked_ns: int | None = None
+        self._requested_ns: int | None = None
         self._stamp_ns = 0
-        self._wished = self._taken = self._answered = 0
+        self._requests = self._taken = self._served = 0
         self._busy_since: float | None = None
         self._prior: ScenePrior | None = None
         self._failure = ""
@@ -90,26 +90,26 @@ class PriorScheduler(Closable):
             self._scene_began_ns = pair.stamp_ns
         with self._changed:
             if changed or self._is_due(pair.stamp_ns):
-                self._asked_ns = pair.stamp_ns
-                self._wished += 1
-            wish = self._wished if self._taken < self._wished else None
+                self._requested_ns = pair.stamp_ns
+                self._requests += 1
+            request = self._requests if self._taken < self._requests else None
         self._yielding = not wait
-        if wish is not None:
-            self._slot.put(_Job(pair, self._scene, wish))
+        if request is not None:
+            self._slot.publish_latest(_Job(pair, self._scene, request))
             if wait:
-                self._await(wish)
+                self._await(request)
         return self._prior
 
     def request(self) -> None:
-        """Ask for a refresh with the next pair; callable from any thread."""
+        """Request a refresh with the next pair; callable from any thread."""
         with self._changed:
-            self._wished += 1
+            self._requests += 1
 
     def health(self) -> tuple[str, ...]:
-        """Return what is wrong: ``prior_failed``, ``prior_hung``, ``prior_stale``."""
+        """Return the conditions: ``prior_failed``, ``prior_timeout``, ``prior_stale``."""
         found = ["prior_failed"] if self._failure else []
-        if self._hangs():
-            found.append("prior_hung")
+        if self._timed_out():
+            found.append("prior_timeout")
         prior = self._prior
         if prior is not None and self._is_stale(prior):
             found.append("prior_stale")
@@ -119,9 +119,9 @@ class PriorScheduler(Closable):
         """Return counters and the newest prior as plain values; callable from any thread."""
         prior = self._prior
         problem = self._failure
-        if self._hangs():
+        if self._timed_out():
             limit = self._config.timeout_s
-            problem = f"{self._provider.name}: no answer for more than {limit:g} s"
+            problem = f"{self._provider.name}: no result for more than {limit:g} s"
         return {
             "provider": self._provider.name,
             "scene": self._scene,
@@ -138,39 +138,39 @@ class PriorScheduler(Closable):
         }
 
     def close(self) -> None:
-        """Let the thread go; one that hangs in the provider is left behind."""
+        """Stop the thread; one that the provider blocks for long is abandoned."""
         self._slot.close()
         self._worker.join(_JOIN_S)
 
     def _is_due(self, stamp_ns: int) -> bool:
-        """Return whether age alone asks for a refresh; a clock that was set back does, too."""
-        if self._asked_ns is None or stamp_ns < self._asked_ns:
+        """Return whether the prior is due by age; after a clock was set back it is, too."""
+        if self._requested_ns is None or stamp_ns < self._requested_ns:
             return True
         limit_ns = self._config.refresh_s * _SECOND_NS
-        return limit_ns > 0 and stamp_ns - self._asked_ns >= limit_ns
+        return limit_ns > 0 and stamp_ns - self._requested_ns >= limit_ns
 
     def _is_stale(self, prior: ScenePrior) -> bool:
-        """Return whether the prior in force is of a scene over for a second, or far too old."""
+        """Return whether the prior in force is of a scene that ended a second ago, or too old."""
         if prior.scene_id != self._scene:
             return self._stamp_ns - self._scene_began_ns > _SECOND_NS
         limit_ns = (2 * self._config.refresh_s + 1) * _SECOND_NS
         return self._config.refresh_s > 0 and self._stamp_ns - prior.stamp_ns > limit_ns
 
-    def _hangs(self) -> bool:
+    def _timed_out(self) -> bool:
         since = self._busy_since
         return since is not None and time.monotonic() - since > self._config.timeout_s
 
-    def _await(self, wish: int) -> None:
-        """Wait for an answer to a wish; not for a provider that hangs already."""
-        if self._hangs():
+    def _await(self, request: int) -> None:
+        """Wait until a request is served, unless the provider has exceeded its limit already."""
+        if self._timed_out():
             return
         with self._changed:
-            self._changed.wait_for(lambda: self._answered >= wish, self._config.timeout_s)
+            self._changed.wait_for(lambda: self._served >= request, self._config.timeout_s)
 
     def _work(self) -> None:
-        while (job := self._slot.take()) is not None:
+        while (job := self._slot.take_latest()) is not None:
             with self._changed:
-                self._taken = max(self._taken, job.wish)
+                self._taken = max(self._taken, job.request)
             if self._yielding:
                 _yield_to_others()
             self._busy_since = start = time.monotonic()
@@ -184,7 +184,7 @@ class PriorScheduler(Closable):
                 self._busy_since = None
                 self._last_ms = (time.monotonic() - start) * 1e3
                 with self._changed:
-                    self._answered = max(self._answered, job.wish)
+                    self._served = max(self._served, job.request)
                     self._changed.notify_all()
 
     def _assess(self, job: _Job) -> ScenePrior:
@@ -199,6 +199,6 @@ class PriorScheduler(Closable):
 
 
 def _yield_to_others() -> None:
-    """Lower the priority of this thread, where the system knows such a thing."""
+    """Lower the priority of this thread, where the system supports it."""
     with contextlib.suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

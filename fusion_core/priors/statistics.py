@@ -1,4 +1,4 @@
-"""Numbers that tell how a picture was degraded, at a cost of a few milliseconds."""
+"""Statistics that depend on how an image was degraded, at a cost of a few milliseconds."""
 
 from __future__ import annotations
 

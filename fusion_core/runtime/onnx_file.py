@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from fusion_core.errors import MissingExtraError
+from fusion_core.errors import missing_extra
 from fusion_core.runtime.files import atomic_path
 
 _OPSET: Final = 18
@@ -41,9 +41,7 @@ def write_onnx(
         import onnx
         import onnxscript  # noqa: F401
     except ImportError:
-        raise MissingExtraError(
-            f"{path}: writing ONNX needs onnx and onnxscript; run: pip install fusion-core[train]"
-        ) from None
+        raise missing_extra(f"{path}: writing ONNX", "onnx and onnxscript", "lab") from None
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():  # the exporter's own use of old names
         warnings.simplefilter("ignore")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fusion_core.errors import MissingExtraError, SinkError
+from fusion_core.errors import SinkError, missing_extra
 from fusion_core.runtime.files import atomic_path
 from fusion_core.sink.base import make_folder
 from fusion_core.sink.report_page import render_page
@@ -32,9 +32,7 @@ class HtmlReport:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if importlib.util.find_spec("matplotlib") is None:
-            raise MissingExtraError(
-                f"{path}: a report needs matplotlib; run: pip install fusion-core[report]"
-            )
+            raise missing_extra(f"{path}: a report", "matplotlib", "report")
         if self.path.is_dir():
             raise SinkError(f"{path}: is a folder; give a file name such as report.html")
         make_folder(self.path.parent)

@@ -14,6 +14,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from fusion_core.errors import EncodingError, SourceError
+from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.topics import (
     CAMERA_INFO,
     COMPRESSED,
@@ -88,7 +89,7 @@ class BagStream:
         self, path: Path, topic: str, modality: Modality, count: int, camera: CameraModel | None
     ) -> None:
         self.total = count if modality == "visible" else None
-        self.skipped: Counter[str] = Counter()
+        self.drop_log = DropLog()
         self._path = path
         self._topic = topic
         self._modality: Modality = modality
@@ -105,19 +106,20 @@ class BagStream:
         given = 0
         reason = ""
         for index, (message, kind, log_ns) in enumerate(self._messages()):
+            header = message.header
+            stamp_ns = header.stamp.sec * _NS + header.stamp.nanosec or log_ns
             try:
                 image, encoding = _decode(message, kind, self._modality)
             except EncodingError as error:
                 cause = _cause(message, kind)
-                if not self.skipped[cause]:
+                if cause not in self.drop_log.by_cause():
                     _log.warning("%s: %s: left out: %s", self._path, self._topic, error)
-                self.skipped[cause] += 1
+                self.drop_log.record_drop(self._modality, cause, stamp_ns)
                 reason = reason or str(error)
                 continue
             given += 1
-            header = message.header
             yield Frame(
-                header.stamp.sec * _NS + header.stamp.nanosec or log_ns,
+                stamp_ns,
                 self._modality,
                 # Messages lie in read-only memory; frames are handed to code that expects its own.
                 np.require(image, requirements=["C", "W"]),

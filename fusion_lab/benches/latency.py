@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import tyro
 
+from fusion_core.cli.settings import Assignments
 from fusion_core.config import Config
 from fusion_core.models import list_models
 from fusion_core.pipeline import Pipeline
@@ -20,6 +21,7 @@ from fusion_core.source import open_source
 from fusion_core.sync import SyncConfig, Synchronizer
 from fusion_core.types import FramePair, FusedFrame
 from fusion_lab.benches.command import BenchCommand
+from fusion_lab.benches.configuration import bench_config
 from fusion_lab.benches.machine import resident_mib
 from fusion_lab.benches.tables import Table
 from fusion_lab.benches.timing import Timing, interleaved
@@ -103,15 +105,14 @@ class LatencyBench(BenchCommand):
     """Models to measure; all that have weights when not given."""
     frames: int = 200
     """Frames measured per model, after a warm-up."""
-    threads: int = 0
-    """CPU threads; 0 uses all cores."""
+    settings: Assignments = ()
+    """Any other setting of the pipelines; detector is none when not given."""
 
     def measure(self) -> LatencyResult:
         """Run all models in turns."""
         shipped = tuple(model.name for model in list_models() if model.weights_present)
         names = tuple(dict.fromkeys(self.model or shipped))
-        settings = {"threads": self.threads, "detector": "none"}
-        configs = {name: Config.from_dict({**settings, "model": name}) for name in names}
+        configs = {name: bench_config(self.settings, name, detector="none") for name in names}
         return measure_latency(configs, street_pairs(30), self.frames)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -14,18 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fusion_core.detection import Detector
-    from fusion_lab.evaluation import (
-        DetectionScores,
-        Evaluation,
-        Method,
-        PairPaths,
-        StreamScores,
-    )
+    from fusion_lab.data import PairFiles
+    from fusion_lab.evaluation import DetectionScores, Evaluation, Method, StreamScores
 
 
 @dataclass(frozen=True)
 class Evaluate:
     """Score models, folders of fused images and classical rules on registered pairs.
+
+    Pairs are visible and infrared ones (vi/, ir/), or with --task differently exposed or focused
+    ones (a/, b/). Where gt/ holds what fusion should give, PSNR, SSIM and MS-SSIM to it are
+    computed as well.
 
     Metrics are computed in float64 on 8-bit gray images and averaged over the pairs. One method
     gives {"dataset", "pairs", "method", "metrics", "per_image"}; several give {"dataset",
@@ -41,7 +40,9 @@ class Evaluate:
     out: Annotated[Path, tyro.conf.arg(metavar="FILE.json")]
     """Where the scores go."""
     data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR [DIR ...]")] = ()
-    """Folders with vi/ and ir/ of equal stems."""
+    """Folders with vi/ and ir/ of equal stems, for --task mef and mff a/ and b/; optionally gt/."""
+    task: Literal["vif", "mef", "mff"] = "vif"
+    """Visible and infrared, multi-exposure, or multi-focus pairs."""
     visible: Annotated[str | None, tyro.conf.arg(metavar="SRC")] = None
     """Visible stream of a recording, as for `fusion run`."""
     thermal: Annotated[str | None, tyro.conf.arg(metavar="SRC")] = None
@@ -55,13 +56,14 @@ class Evaluate:
     baselines: bool = False
     """Score max, mean, Laplacian pyramid and guided filter as well."""
     metrics: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = ()
-    """Metrics to compute, or `all`; default: EN SD SF AG MI SCD VIF Qabf SSIM NABF."""
+    """Metrics to compute, or `all`; default: those usual for the task, for vif EN SD SF AG MI SCD
+    VIF Qabf SSIM NABF."""
     html: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html")] = None
     """Write one self-contained page with the table, best and worst pictures."""
     workers: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Threads that score; 0: one per core."""
     detector: Annotated[str, tyro.conf.arg(metavar="default|FILE.onnx")] = ""
-    """Judge by detection, too: average precision and recall of this detector on visible, thermal
+    """Score by detection, too: average precision and recall of this detector on visible, thermal
     and fused images of data with labels/."""
 
     def run(self) -> int:
@@ -80,7 +82,7 @@ class Evaluate:
         if not (self.visible and self.thermal and self.model):
             raise UsageError("a recording needs --visible SRC, --thermal SRC and --model NAME")
         if self.detector:
-            raise UsageError("--detector judges labelled pictures: give --data DIR, no recording")
+            raise UsageError("--detector scores labelled pictures: give --data DIR, no recording")
         with tqdm(unit="frame", desc="fusing", dynamic_ncols=True) as bar:
             scores = evaluate_stream(
                 self.visible, self.thermal, self.model, self.max_frames, bar.update
@@ -90,17 +92,19 @@ class Evaluate:
         return 0
 
     def _run_pairs(self) -> int:
-        from fusion_lab.evaluation import dataset_name, list_pairs, write_html, write_json
+        from fusion_lab.data import dataset_name, list_pairs
+        from fusion_lab.evaluation import write_html, write_json
 
-        names, methods, judge = self._metric_names(), self._methods(), self._judge()
-        pairs = list_pairs(self.data)
+        self._check_options()
+        methods, detector = self._methods(), self._detector()
+        pairs = list_pairs(self.data, self.task)
         scores: dict[str, Any] = {"dataset": dataset_name(self.data), "pairs": len(pairs)}
         result = detection = None
         if methods:
-            result = self._scored(pairs, methods, names)
+            result = self._scored(pairs, methods)
             scores = result.as_dict()
-        if judge is not None:
-            detection = _judged(judge, pairs, methods)
+        if detector is not None:
+            detection = _scored_by_detection(detector, pairs, methods)
             scores["detection"] = detection.as_dict()
         write_json(self.out, scores)
         if result is not None:
@@ -111,12 +115,11 @@ class Evaluate:
             _print_detection(detection)
         return 0
 
-    def _scored(
-        self, pairs: list[PairPaths], methods: list[Method], names: tuple[str, ...]
-    ) -> Evaluation:
+    def _scored(self, pairs: list[PairFiles], methods: list[Method]) -> Evaluation:
         from tqdm import tqdm
 
-        from fusion_lab.evaluation import dataset_name, evaluate
+        from fusion_lab.data import dataset_name
+        from fusion_lab.evaluation import evaluate
 
         total = len(pairs) * len(methods)
         with tqdm(total=total, unit="image", desc="scoring", dynamic_ncols=True) as bar:
@@ -124,29 +127,36 @@ class Evaluate:
                 dataset_name(self.data),
                 pairs,
                 methods,
-                names,
+                self._metric_names(pairs),
                 workers=self.workers,
                 on_scored=bar.update,
             )
 
-    def _judge(self) -> Detector | None:
+    def _detector(self) -> Detector | None:
         if not self.detector:
             return None
+        if self.task != "vif":
+            raise UsageError(f"--detector scores visible and thermal pictures, not {self.task}")
         from fusion_core.detection import Detector
 
         return Detector(self.detector)
 
-    def _metric_names(self) -> tuple[str, ...]:
-        from fusion_lab.evaluation import DEFAULT_METRICS
-        from fusion_lab.metrics import METRICS, select_metrics
+    def _check_options(self) -> None:
+        from fusion_lab.metrics import select_metrics
 
         if self.workers < 0:
             raise UsageError(f"--workers {self.workers}: must be at least 0")
+        if self.metrics != ("all",):
+            select_metrics(self.metrics)
+
+    def _metric_names(self, pairs: list[PairFiles]) -> tuple[str, ...]:
+        from fusion_lab.evaluation import default_metrics, has_targets
+        from fusion_lab.metrics import METRICS
+
         if self.metrics == ("all",):
-            return tuple(METRICS)
-        names = self.metrics or DEFAULT_METRICS
-        select_metrics(names)
-        return names
+            targets = has_targets(pairs)
+            return tuple(n for n, metric in METRICS.items() if targets or not metric.needs_target)
+        return self.metrics or default_metrics(pairs)
 
     def _methods(self) -> list[Method]:
         from fusion_lab.evaluation import FolderMethod, ModelMethod, baseline_methods
@@ -158,7 +168,7 @@ class Evaluate:
         if not methods and (self.html or not self.detector):
             raise UsageError(
                 "nothing to score: give --model NAME, --fused DIR or --baselines; --detector alone "
-                "judges the sources, without --html"
+                "scores the sources, without --html"
             )
         return methods
 
@@ -187,7 +197,9 @@ def _print_table(result: Evaluation) -> None:
         print(scores.method.ljust(width) + rank + values)
 
 
-def _judged(detector: Detector, pairs: list[PairPaths], methods: list[Method]) -> DetectionScores:
+def _scored_by_detection(
+    detector: Detector, pairs: list[PairFiles], methods: list[Method]
+) -> DetectionScores:
     from tqdm import tqdm
 
     from fusion_lab.evaluation import score_by_detection

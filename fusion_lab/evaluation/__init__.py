@@ -9,19 +9,14 @@ from fusion_lab.evaluation.methods import (
     ModelMethod,
     baseline_methods,
 )
-from fusion_lab.evaluation.pairs import (
-    ImagePair,
-    PairPaths,
-    dataset_name,
-    list_pairs,
-    read_pair,
-)
 from fusion_lab.evaluation.scoring import (
     DEFAULT_METRICS,
     Evaluation,
     ImageScores,
     MethodScores,
+    default_metrics,
     evaluate,
+    has_targets,
     write_json,
 )
 from fusion_lab.evaluation.streams import StreamScores, evaluate_stream, stream_dict
@@ -32,19 +27,16 @@ __all__ = [
     "DetectionScores",
     "Evaluation",
     "FolderMethod",
-    "ImagePair",
     "ImageScores",
     "Method",
     "MethodScores",
     "ModelMethod",
-    "PairPaths",
     "StreamScores",
     "baseline_methods",
-    "dataset_name",
+    "default_metrics",
     "evaluate",
     "evaluate_stream",
-    "list_pairs",
-    "read_pair",
+    "has_targets",
     "score_by_detection",
     "stream_dict",
     "write_html",

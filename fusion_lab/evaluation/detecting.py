@@ -1,4 +1,4 @@
-"""A fixed detector as the judge of fused images: what it finds in them and in their sources."""
+"""Scores of fused images by a fixed detector: its finds in them and in their sources."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fusion_core.detection import Detector
 from fusion_core.detection.boxes import Candidates, strongest
 from fusion_core.detection.labels import CLASS_OF, CLASSES, read_labels
 from fusion_core.types import AlignedPair, Detection, UInt8Image
+from fusion_lab.data import Example, PairFiles, read_example
 from fusion_lab.evaluation.methods import Method
-from fusion_lab.evaluation.pairs import ImagePair, PairPaths, read_pair
 from fusion_lab.evaluation.precision import ClassScores, ClassTally
 from fusion_lab.evaluation.scoring import finite
 
@@ -23,14 +23,14 @@ _LEAST_SCORE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class DetectionScores:
-    """What a detector finds on each kind of picture.
+    """The finds of a detector in each kind of picture.
 
     Attributes:
         detector: File of the detector.
         threshold: Least score for recall and precision.
         pictures: Number of labelled pictures.
         inputs: Kind of picture (``visible``, ``thermal``, each method; ``pair`` for a detector
-            that looks at both cameras) -> class -> scores.
+            that takes both cameras) -> class -> scores.
     """
 
     detector: str
@@ -62,33 +62,31 @@ class DetectionScores:
 
 def score_by_detection(
     detector: Detector,
-    pairs: Sequence[PairPaths],
+    pairs: Sequence[PairFiles],
     methods: Sequence[Method],
-    on_judged: Callable[[], object] | None = None,
+    on_scored: Callable[[], object] | None = None,
 ) -> DetectionScores:
     """Run a detector on visible, thermal and fused images of labelled pairs.
 
     Args:
-        detector: The judge; one for pairs looks at each pair once, and at no fused image.
+        detector: The detector; one for pairs runs once on each pair, and on no fused image.
         pairs: The pairs, each with a label file.
         methods: Where fused images come from.
-        on_judged: Called after each pair.
+        on_scored: Called after each pair.
 
     Raises:
         SourceError: A label file is missing or malformed, or a picture cannot be read.
         DetectorError: The detector fails.
     """
     tallies: dict[str, dict[str, ClassTally]] = {}
-    for paths in pairs:
-        pair = read_pair(paths)
-        labels = read_labels(
-            paths.visible.parent.parent / "labels", paths.stem, *pair.thermal.shape
-        )
+    for files in pairs:
+        pair = read_example(files)
+        labels = read_labels(files.folder / "labels", files.stem, *pair.second.shape)
         aligned = AlignedPair(
             stamp_ns=0,
-            visible=pair.visible,
-            thermal=pair.thermal.astype(np.float32) / np.float32(255),
-            valid=np.ones(pair.thermal.shape, np.bool_),
+            visible=pair.first,
+            thermal=pair.second.astype(np.float32) / np.float32(255),
+            valid=np.ones(pair.second.shape, np.bool_),
         )
         for name, picture in _pictures(detector, pair, methods):
             found = grouped(detector.detect(picture, aligned, score=_LEAST_SCORE), detector)
@@ -96,8 +94,8 @@ def score_by_detection(
             for number, label in enumerate(CLASSES):
                 own = found.take(found.classes == number)
                 by_class[label].add(own.boxes, own.scores, labels.objects[label], labels.ignore)
-        if on_judged:
-            on_judged()
+        if on_scored:
+            on_scored()
     threshold = detector.card.conf
     return DetectionScores(
         detector=str(detector.path),
@@ -111,20 +109,20 @@ def score_by_detection(
 
 
 def _pictures(
-    detector: Detector, pair: ImagePair, methods: Sequence[Method]
+    detector: Detector, pair: Example, methods: Sequence[Method]
 ) -> Iterator[tuple[str, UInt8Image]]:
-    """Yield what the detector is to look at, by name."""
+    """Iterate over the pictures that the detector runs on, by name."""
     if detector.takes_pair:
-        yield "pair", pair.visible
+        yield "pair", pair.first
         return
-    yield "visible", pair.visible
-    yield "thermal", _colour(pair.thermal)
+    yield "visible", pair.first
+    yield "thermal", _colour(pair.second)
     for method in methods:
         yield method.name, _colour(method.fuse(pair))
 
 
 def grouped(found: Sequence[Detection], detector: Detector) -> Candidates:
-    """Return detections with the numbers of the classes judged; others are left out.
+    """Return detections with the numbers of the classes scored; others are left out.
 
     A car that was found as a truck, too, is then one vehicle found twice; the better box stays.
     """

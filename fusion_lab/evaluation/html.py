@@ -13,11 +13,11 @@ import numpy as np
 
 from fusion_core.runtime.files import atomic_path
 from fusion_core.types import UInt8Image
+from fusion_lab.data import LAYOUTS, PairFiles, read_example
 from fusion_lab.evaluation.detecting import DetectionScores
 from fusion_lab.evaluation.methods import Method
-from fusion_lab.evaluation.pairs import PairPaths, read_pair
 from fusion_lab.evaluation.scoring import Evaluation, MethodScores
-from fusion_lab.metrics import HEADLINE, METRICS
+from fusion_lab.metrics import METRICS
 
 _PICTURES = 3
 _WIDTH_PX = 360
@@ -57,7 +57,7 @@ for (const button of document.querySelectorAll('th button')) {
 def write_html(
     path: Path,
     evaluation: Evaluation,
-    pairs: Sequence[PairPaths],
+    pairs: Sequence[PairFiles],
     methods: Sequence[Method],
     detection: DetectionScores | None = None,
 ) -> None:
@@ -80,7 +80,9 @@ def write_html(
         "<meta name='viewport' content='width=device-width,initial-scale=1'>",
         f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>",
         f"<p>{len(pairs)} pairs. Means over the pairs, 8-bit gray, float64; arrows point to the "
-        "better side. Mean rank over " + ", ".join(HEADLINE) + " as far as computed, 1 is best. "
+        "better side. Mean rank over "
+        + ", ".join(evaluation.ranked)
+        + " as far as computed, 1 is best. "
         "Press a heading to sort.</p>",
         _table(evaluation),
         "" if detection is None else _detection_table(detection),
@@ -95,13 +97,13 @@ def write_html(
 def picture_order(evaluation: Evaluation) -> list[int]:
     """Return the pictures' indices from the first method's best to its worst.
 
-    A picture's score is the mean over the headline metrics of the first method's lead over the
+    A picture's score is the mean over the ranked metrics of the first method's lead over the
     mean of the others (of its plain value when it is alone), each metric standardised over the
     pictures.
     """
     first, others = evaluation.methods[0], evaluation.methods[1:]
     total = np.zeros(len(first.per_image))
-    for name in (n for n in first.metrics if n in HEADLINE):
+    for name in (n for n in first.metrics if n in evaluation.ranked):
         lead = _values(first, name)
         if others:
             lead = lead - np.mean([_values(other, name) for other in others], axis=0)
@@ -173,21 +175,21 @@ def _best(evaluation: Evaluation, name: str) -> float:
 
 
 def _gallery(
-    title: str, chosen: Sequence[int], pairs: Sequence[PairPaths], methods: Sequence[Method]
+    title: str, chosen: Sequence[int], pairs: Sequence[PairFiles], methods: Sequence[Method]
 ) -> str:
     if not chosen:
         return ""
     parts = [f"<h2>{title}</h2>"]
     for index in chosen:
-        pair = read_pair(pairs[index])
-        pictures = [("visible", pair.visible), ("thermal", pair.thermal)]
+        pair = read_example(pairs[index])
+        pictures = list(zip(LAYOUTS[pair.task].titles, (pair.first, pair.second), strict=True))
         pictures += [(method.name, method.fuse(pair)) for method in methods]
         figures = "".join(
             f"<figure><img alt='{escape(name)}' src='{_data_uri(image)}'>"
             f"<figcaption>{escape(name)}</figcaption></figure>"
             for name, image in pictures
         )
-        parts.append(f"<h3>{escape(pair.stem)}</h3><div class='row'>{figures}</div>")
+        parts.append(f"<h3>{escape(pair.name)}</h3><div class='row'>{figures}</div>")
     return "".join(parts)
 
 

@@ -7,24 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 import fusion_core
 from fusion_core.errors import SourceError, UsageError
 from fusion_core.types import UInt8Image
+from fusion_lab.data import Example, images_by_stem, read_image
 from fusion_lab.evaluation import baselines
-from fusion_lab.evaluation.pairs import ImagePair, images_by_stem, read_image
 from fusion_lab.metrics import to_gray
 
 
 class Method(Protocol):
-    """Something that gives a fused image for a pair."""
+    """Something that fuses a pair."""
 
     @property
     def name(self) -> str:
         """Name in tables."""
 
-    def fuse(self, pair: ImagePair) -> UInt8Image:
+    def fuse(self, example: Example) -> UInt8Image:
         """Return ``HxW`` gray or ``HxWx3`` RGB uint8 on the pair's grid."""
 
 
@@ -38,9 +36,18 @@ class ModelMethod:
 
     name: str
 
-    def fuse(self, pair: ImagePair) -> UInt8Image:
-        """Return the model's ``HxWx3`` uint8 RGB."""
-        return fusion_core.fuse(pair.thermal, pair.visible, model=self.name)
+    def fuse(self, example: Example) -> UInt8Image:
+        """Return the model's ``HxWx3`` uint8 RGB.
+
+        Raises:
+            UsageError: The pair is not a visible and a thermal picture.
+        """
+        if example.task != "vif":
+            raise UsageError(
+                f"model {self.name!r}: fuses visible and thermal pictures, not {example.task}; "
+                "give --fused DIR or --baselines"
+            )
+        return fusion_core.fuse(example.second, example.first, model=self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +56,15 @@ class BaselineMethod:
 
     Attributes:
         name: Name in tables.
-        rule: ``(thermal, visible)``, both ``HxW`` uint8, to ``HxW`` uint8.
+        rule: ``(second, first)`` picture, both ``HxW`` uint8, to ``HxW`` uint8.
     """
 
     name: str
     rule: Callable[[UInt8Image, UInt8Image], UInt8Image]
 
-    def fuse(self, pair: ImagePair) -> UInt8Image:
+    def fuse(self, example: Example) -> UInt8Image:
         """Return the rule's ``HxW`` uint8."""
-        return self.rule(pair.thermal, to_gray(pair.visible))
+        return self.rule(to_gray(example.second), to_gray(example.first))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +95,27 @@ class FolderMethod:
         folder = Path(path if separator else text)
         return cls(name if separator else folder.resolve().name, folder, images_by_stem(folder))
 
-    def fuse(self, pair: ImagePair) -> UInt8Image:
+    def fuse(self, example: Example) -> UInt8Image:
         """Return the picture of this stem.
 
         Raises:
             SourceError: There is none, or its size is not the pair's.
             EncodingError: It is not 8-bit.
         """
-        path = self.files.get(pair.stem)
+        path = self.files.get(example.name)
         if path is None:
             raise SourceError(
-                f"{self.folder}: no fused image for {pair.stem!r}; expected one file per pair, "
+                f"{self.folder}: no fused image for {example.name!r}; expected one file per pair, "
                 "with the pair's stem"
             )
         image = read_image(path)
-        if image.shape[:2] != pair.thermal.shape:
-            height, width = pair.thermal.shape
+        if image.shape[:2] != example.second.shape[:2]:
+            height, width = example.second.shape[:2]
             raise SourceError(
                 f"{path}: {image.shape[1]}x{image.shape[0]}, its sources are {width}x{height} "
                 "(width x height); metrics never resize: crop padding or fuse at source size"
             )
-        return np.asarray(image, dtype=np.uint8)
+        return image
 
 
 def baseline_methods() -> tuple[BaselineMethod, ...]:

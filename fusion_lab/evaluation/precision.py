@@ -1,24 +1,27 @@
-"""How well detections meet labelled boxes: average precision and recall at IoU 0.5.
+"""How well detections meet labelled boxes: average precision and recall at IoU 0.5, by pycocotools.
 
 Definitions are those of COCO (Lin et al., 2014) for objects of any size: per picture and class the
-detections, best first, each take the free labelled box that they overlap most, from IoU 0.5 on. One
-that takes none, but lies by half of its own area in a region to ignore, does not count at all.
-Average precision is the mean of the interpolated precision at the recalls 0, 0.01, ..., 1.
+detections, best first, each take the free labelled box that they overlap most, from IoU 0.5 on.
+Regions to ignore are COCO's crowds: a detection that takes no object, but lies by half of its own
+area in such a region, does not count at all. However many detections there are in a picture, all
+count; COCO's own tables cut them at 100.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from fusion_core.detection.boxes import FloatArray, areas, intersections, overlaps
+from fusion_core.detection.boxes import FloatArray
+from fusion_core.errors import missing_extra
 
 IOU = 0.5
-_IGNORED_SHARE = 0.5
-_RECALLS = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,13 @@ class ClassScores:
 
 @dataclass(slots=True)
 class ClassTally:
-    """Detections of one class over many pictures, each right or wrong."""
+    """Detections of one class over many pictures, each right, wrong, or of no account.
 
-    pictures: int = 0
-    objects: int = 0
-    scores: list[float] = field(default_factory=list)
-    right: list[bool] = field(default_factory=list)
+    Attributes:
+        pictures: What pycocotools found for each picture; None where nothing is labelled or found.
+    """
+
+    pictures: list[dict[str, Any] | None] = field(default_factory=list)
 
     def add(
         self, boxes: FloatArray, scores: FloatArray, objects: FloatArray, ignore: FloatArray
@@ -58,76 +62,102 @@ class ClassTally:
             boxes: ``Nx4`` corners of the detections.
             scores: Their ``N`` scores.
             objects: ``Mx4`` corners of the labelled objects.
-            ignore: ``Ix4`` corners of regions that could not be judged.
+            ignore: ``Ix4`` corners of regions that could not be labelled.
+
+        Raises:
+            MissingExtraError: pycocotools is not installed.
         """
-        order = np.argsort(-scores, kind="stable")
-        verdicts = match(boxes[order], objects, ignore)
-        self.pictures += 1
-        self.objects += len(objects)
-        for score, verdict in zip(scores[order], verdicts, strict=True):
-            if verdict is not None:
-                self.scores.append(float(score))
-                self.right.append(verdict)
+        labelled = [_annotation(box) for box in objects]
+        labelled += [{**_annotation(box), "iscrowd": 1, "ignore": 1} for box in ignore]
+        found = [
+            {**_annotation(box), "score": float(score)}
+            for box, score in zip(boxes, scores, strict=True)
+        ]
+        evaluation = _evaluation(len(found))
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation.cocoGt, evaluation.cocoDt = _coco(labelled), _coco(found)
+            evaluation.params.imgIds, evaluation.params.catIds = [0], [0]
+            evaluation.evaluate()
+        self.pictures += evaluation.evalImgs
 
     @classmethod
     def merged(cls, tallies: Iterable[ClassTally]) -> ClassTally:
         """Return one tally of the pictures of many."""
-        whole = cls()
-        for tally in tallies:
-            whole.pictures += tally.pictures
-            whole.objects += tally.objects
-            whole.scores += tally.scores
-            whole.right += tally.right
-        return whole
+        return cls([picture for tally in tallies for picture in tally.pictures])
+
+    @property
+    def objects(self) -> int:
+        """Labelled objects."""
+        return sum(int((np.asarray(p["gtIgnore"]) == 0).sum()) for p in self.pictures if p)
 
     def sum_up(self, threshold: float) -> ClassScores:
         """Return the scores, those at a threshold for this least score."""
-        order = np.argsort(-np.array(self.scores), kind="stable")
-        scores = np.array(self.scores)[order]
-        right = np.array(self.right, np.bool_)[order]
-        hits = np.cumsum(right, dtype=np.float64)
-        misses = np.cumsum(~right, dtype=np.float64)
+        known = [picture for picture in self.pictures if picture]
+        scores = np.array([score for p in known for score in p["dtScores"]], np.float64)
+        counts = np.array([flag == 0 for p in known for flag in p["dtIgnore"][0]], np.bool_)
+        right = np.array([match > 0 for p in known for match in p["dtMatches"][0]], np.bool_)
+        order = np.argsort(-scores[counts], kind="stable")
+        scores, right = scores[counts][order], right[counts][order]
         sure = int((scores >= threshold).sum())
-        allowed = int((misses <= self.pictures).sum())
+        allowed = int((np.cumsum(~right) <= len(self.pictures)).sum())
+        objects = self.objects
 
         def share(count: float, whole: float) -> float:
             return count / whole if whole else math.nan
 
         return ClassScores(
-            objects=self.objects,
-            ap50=_average_precision(hits, misses, self.objects),
-            recall=share(float(right[:sure].sum()), self.objects),
+            objects=objects,
+            ap50=self._average_precision() if objects else math.nan,
+            recall=share(float(right[:sure].sum()), objects),
             precision=share(float(right[:sure].sum()), sure),
-            recall_at_one=share(float(right[:allowed].sum()), self.objects),
+            recall_at_one=share(float(right[:allowed].sum()), objects),
         )
 
-
-def match(boxes: FloatArray, objects: FloatArray, ignore: FloatArray) -> Sequence[bool | None]:
-    """Return for each detection, best first: right, wrong, or None where it does not count."""
-    iou = overlaps(boxes, objects)
-    free = np.ones(len(objects))
-    shared = intersections(boxes, ignore)
-    own = np.maximum(areas(boxes), 1e-12)[:, None]
-    passed_over = np.any(shared / own >= _IGNORED_SHARE, axis=1)
-    verdicts: list[bool | None] = []
-    for row, overlapping in enumerate(iou):
-        reach = free * overlapping
-        if len(reach) and reach.max() >= IOU:
-            free[reach.argmax()] = 0
-            verdicts.append(True)
-        else:
-            verdicts.append(None if passed_over[row] else False)
-    return verdicts
+    def _average_precision(self) -> float:
+        """Return the mean of the interpolated precision at the recalls 0, 0.01, ..., 1."""
+        most = max(len(picture["dtScores"]) for picture in self.pictures if picture)
+        evaluation = _evaluation(most)
+        evaluation.params.imgIds = list(range(len(self.pictures)))
+        evaluation.params.catIds = [0]
+        # COCOeval.evaluate would set these two from data sets of whole pictures.
+        evaluation.evalImgs, evaluation._paramsEval = self.pictures, evaluation.params
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation.accumulate()
+        return float(evaluation.eval["precision"].mean())
 
 
-def _average_precision(hits: FloatArray, misses: FloatArray, objects: int) -> float:
-    """Return the mean precision at 101 recalls; at each the best that is reached from there on."""
-    if not objects:
-        return math.nan
-    if not len(hits):
-        return 0.0
-    recall, precision = hits / objects, hits / (hits + misses)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(recall, _RECALLS, side="left")
-    reached = places < len(envelope)
-    return float(np.where(reached, envelope[np.minimum(places, len(envelope) - 1)], 0.0).mean())
+def _evaluation(detections: int) -> Any:  # noqa: ANN401 - pycocotools has no types
+    """Return COCO's evaluation of boxes of any size that counts this many per picture."""
+    try:
+        from pycocotools.cocoeval import COCOeval
+    except ImportError:
+        raise missing_extra("average precision", "pycocotools", "lab") from None
+    evaluation = COCOeval(iouType="bbox")
+    evaluation.params.iouThrs = np.array([IOU])
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, math.inf]], ["all"]
+    evaluation.params.maxDets = [max(1, detections)]
+    return evaluation
+
+
+def _coco(annotations: list[dict[str, Any]]) -> Any:  # noqa: ANN401 - pycocotools has no types
+    """Return annotations of the one picture and class as a data set."""
+    from pycocotools.coco import COCO
+
+    dataset = COCO()
+    numbered = [{**entry, "id": number} for number, entry in enumerate(annotations, 1)]
+    dataset.dataset = {"images": [{"id": 0}], "categories": [{"id": 0}], "annotations": numbered}
+    dataset.createIndex()
+    return dataset
+
+
+def _annotation(box: FloatArray) -> dict[str, Any]:
+    """Return corners as one entry of a data set."""
+    left, top, right, bottom = (float(edge) for edge in box)
+    width, height = right - left, bottom - top
+    return {
+        "image_id": 0,
+        "category_id": 0,
+        "bbox": [left, top, width, height],
+        "area": width * height,
+        "iscrowd": 0,
+    }

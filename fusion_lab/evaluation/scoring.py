@@ -14,12 +14,36 @@ from typing import Any
 
 from fusion_core.errors import UsageError
 from fusion_core.runtime.files import atomic_path
+from fusion_lab.data import FusionTask, PairFiles, read_example
 from fusion_lab.evaluation.methods import Method
-from fusion_lab.evaluation.pairs import PairPaths, read_pair
-from fusion_lab.metrics import HEADLINE, METRICS, compute_all, select_metrics, to_gray
+from fusion_lab.metrics import (
+    HEADLINE,
+    METRICS,
+    TARGET_METRICS,
+    compute_all,
+    select_metrics,
+    to_gray,
+)
 
+_RANKED: Mapping[FusionTask, tuple[str, ...]] = {
+    "vif": HEADLINE,
+    "mef": ("MEF_SSIM", "Qabf", "MI", "EN", "SD", "SF", "AG", "Qcb"),
+    "mff": ("Qabf", "MI", "NMI", "VIF", "SSIM", "SF", "AG", "Qcb"),
+}
 DEFAULT_METRICS: tuple[str, ...] = (*HEADLINE, "NABF")
-"""The headline metrics, and the artefact share that tells detail from noise."""
+"""The headline metrics, and the share of artefacts, which separates detail from noise."""
+
+
+def default_metrics(pairs: Sequence[PairFiles]) -> tuple[str, ...]:
+    """Return the metrics of the pairs' task; those of a target too where all pairs have one."""
+    task = pairs[0].task
+    names = DEFAULT_METRICS if task == "vif" else _RANKED[task]
+    return (*names, *TARGET_METRICS) if has_targets(pairs) else names
+
+
+def has_targets(pairs: Sequence[PairFiles]) -> bool:
+    """Return whether every pair has a target."""
+    return all(files.target for files in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +81,19 @@ class Evaluation:
     Attributes:
         dataset: Name of the data.
         methods: Scores in the order in which the methods were given.
+        ranked: Metrics that mean ranks are taken over, as far as they were computed.
     """
 
     dataset: str
     methods: tuple[MethodScores, ...]
+    ranked: tuple[str, ...] = HEADLINE
 
     def mean_ranks(self) -> dict[str, float]:
-        """Return method -> mean rank over the headline metrics scored; 1 is best.
+        """Return method -> mean rank over the ranked metrics; 1 is best.
 
         Equal values share the mean of their ranks; a value that is undefined ranks last.
         """
-        names = [name for name in self.methods[0].metrics if name in HEADLINE]
+        names = [name for name in self.methods[0].metrics if name in self.ranked]
         columns = [
             _ranks([_merit(name, scores.metrics[name]) for scores in self.methods])
             for name in names
@@ -95,7 +121,7 @@ class Evaluation:
 
 def evaluate(
     dataset: str,
-    pairs: Sequence[PairPaths],
+    pairs: Sequence[PairFiles],
     methods: Sequence[Method],
     names: Sequence[str] = DEFAULT_METRICS,
     *,
@@ -128,7 +154,8 @@ def evaluate(
             collected[name].append(ImageScores(stem, future.result()))
             if on_scored:
                 on_scored()
-    return Evaluation(dataset, tuple(_summed_up(k, tuple(v)) for k, v in collected.items()))
+    scores = tuple(_summed_up(name, tuple(found)) for name, found in collected.items())
+    return Evaluation(dataset, scores, _RANKED[pairs[0].task])
 
 
 def write_json(path: Path, scores: Mapping[str, Any]) -> None:
@@ -141,7 +168,7 @@ def write_json(path: Path, scores: Mapping[str, Any]) -> None:
 _Task = tuple[str, str, "Future[dict[str, float]]"]
 
 
-def _check(pairs: Sequence[PairPaths], methods: Sequence[Method]) -> None:
+def _check(pairs: Sequence[PairFiles], methods: Sequence[Method]) -> None:
     if not pairs or not methods:
         raise UsageError(
             f"nothing to score: {len(pairs)} pairs, {len(methods)} methods; give at least one each"
@@ -154,17 +181,18 @@ def _check(pairs: Sequence[PairPaths], methods: Sequence[Method]) -> None:
 
 def _submit_all(
     pool: ThreadPoolExecutor,
-    pairs: Sequence[PairPaths],
+    pairs: Sequence[PairFiles],
     methods: Sequence[Method],
     names: tuple[str, ...],
 ) -> Iterator[_Task]:
-    for paths in pairs:
-        pair = read_pair(paths)
-        visible = to_gray(pair.visible)
+    for files in pairs:
+        example = read_example(files)
+        sources = to_gray(example.second), to_gray(example.first)
+        target = None if example.target is None else to_gray(example.target)
         for method in methods:
-            fused = to_gray(method.fuse(pair))
-            future = pool.submit(compute_all, fused, pair.thermal, visible, names)
-            yield method.name, pair.stem, future
+            fused = to_gray(method.fuse(example))
+            future = pool.submit(compute_all, fused, sources, names, target)
+            yield method.name, example.name, future
 
 
 def _bounded(tasks: Iterator[_Task], limit: int) -> Iterator[_Task]:

@@ -1,12 +1,20 @@
 """Image fusion metrics on 8-bit gray images, exact to their published definitions."""
 
 from fusion_lab.metrics.images import to_gray
-from fusion_lab.metrics.registry import HEADLINE, METRICS, Metric, compute_all, select_metrics
+from fusion_lab.metrics.registry import (
+    HEADLINE,
+    METRICS,
+    TARGET_METRICS,
+    Metric,
+    compute_all,
+    select_metrics,
+)
 from fusion_lab.metrics.temporal import PerStream, TemporalMeter, TemporalResult
 
 __all__ = [
     "HEADLINE",
     "METRICS",
+    "TARGET_METRICS",
     "Metric",
     "PerStream",
     "TemporalMeter",

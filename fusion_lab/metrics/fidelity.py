@@ -38,6 +38,11 @@ def psnr(fused: UInt8Image, a: UInt8Image, b: UInt8Image) -> float:
     return _decibel(1.0, mean_squared_error(fused, a, b))
 
 
+def psnr_to(fused: UInt8Image, target: UInt8Image) -> float:
+    """Return PSNR to one picture in dB, inf where they are equal."""
+    return psnr(fused, target, target)
+
+
 def psnr_peak_255_on_unit(fused: UInt8Image, a: UInt8Image, b: UInt8Image) -> float:
     """Return PSNR with MSE on [0, 1] but a peak of 255, 48.13 dB above ``psnr``."""
     return _decibel(255.0**2, mean_squared_error(fused, a, b))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -35,15 +36,19 @@ def to_gray(image: NDArray[Any]) -> UInt8Image:
     raise EncodingError(f"expected an HxW or HxWx3 image, got shape {image.shape}")
 
 
-def check_same_grid(fused: UInt8Image, thermal: UInt8Image, visible: UInt8Image) -> None:
-    """Refuse images that are not three 8-bit gray images of one size.
+def check_same_grid(images: Mapping[str, UInt8Image]) -> None:
+    """Refuse images that are not 8-bit gray images of one size.
+
+    Args:
+        images: Name in messages -> image; the first is the fused one.
 
     Raises:
         EncodingError: A size, layout or type differs, or there is no gradient to take.
     """
+    fused = next(iter(images.values()))
     if min(fused.shape) < 2:
         raise EncodingError(f"fused is {fused.shape}; metrics need at least 2x2 pixels")
-    for name, image in (("fused", fused), ("thermal", thermal), ("visible", visible)):
+    for name, image in images.items():
         if image.dtype != np.uint8 or image.ndim != 2:
             raise EncodingError(
                 f"{name} must be HxW uint8, got {image.dtype} {image.shape}; use to_gray"

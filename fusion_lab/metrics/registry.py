@@ -10,9 +10,12 @@ from typing import Literal
 from fusion_core.errors import UsageError
 from fusion_core.types import UInt8Image
 from fusion_lab.metrics import edges, fidelity, information, perception, statistics, structural
+from fusion_lab.metrics.fidelity import psnr_to
 from fusion_lab.metrics.images import check_same_grid
+from fusion_lab.metrics.structural import ms_ssim_to, ssim_to
 
-Triple = Callable[[UInt8Image, UInt8Image, UInt8Image], float]
+Sources = tuple[UInt8Image, UInt8Image]
+_OfSources = Callable[[UInt8Image, UInt8Image, UInt8Image], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +26,23 @@ class Metric:
         name: Name in tables and JSON.
         better: Which direction is better.
         definition: The definition followed, in one line.
-        compute: ``(fused, thermal, visible)``, all ``HxW`` uint8, to the value.
+        compute: ``(fused, first source, second source)``, or ``(fused, target)`` with
+            ``needs_target``, all ``HxW`` uint8, to the value.
+        needs_target: It compares with what fusion should have given, not with the sources.
     """
 
     name: str
     better: Literal["higher", "lower"]
     definition: str
-    compute: Triple
+    compute: Callable[..., float]
+    needs_target: bool = False
 
 
-def _alone(function: Callable[[UInt8Image], float]) -> Triple:
-    return lambda fused, _thermal, _visible: function(fused)
+def _alone(function: Callable[[UInt8Image], float]) -> _OfSources:
+    return lambda fused, _first, _second: function(fused)
 
 
-_TABLE: tuple[tuple[str, Literal["higher", "lower"], Triple, str], ...] = (
+_OF_SOURCES: tuple[tuple[str, Literal["higher", "lower"], _OfSources, str], ...] = (
     ("EN", "higher", _alone(information.entropy), "entropy in bits, 256 bins"),
     ("SD", "higher", _alone(statistics.standard_deviation), "population standard deviation"),
     ("SF", "higher", _alone(statistics.spatial_frequency), "Eskicioglu & Fisher 1995"),
@@ -75,9 +81,19 @@ _TABLE: tuple[tuple[str, Literal["higher", "lower"], Triple, str], ...] = (
     ("VIF_u8", "higher", fidelity.visual_information_u8, "VIF, saturating 8-bit"),
 )
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {name: Metric(name, better, text, compute) for name, better, compute, text in _TABLE}
+_TARGET_METRICS: tuple[Metric, ...] = (
+    Metric("PSNR_target", "higher", "10 log10(255^2 / MSE) to the target", psnr_to, True),
+    Metric("SSIM_target", "higher", "Wang et al. 2004, to the target", ssim_to, True),
+    Metric("MS_SSIM_target", "higher", "Wang et al. 2003, to the target", ms_ssim_to, True),
 )
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {name: Metric(name, better, text, compute) for name, better, compute, text in _OF_SOURCES}
+    | {metric.name: metric for metric in _TARGET_METRICS}
+)
+
+TARGET_METRICS: tuple[str, ...] = tuple(metric.name for metric in _TARGET_METRICS)
+"""The metrics that compare with a target."""
 
 HEADLINE: tuple[str, ...] = ("EN", "SD", "SF", "AG", "MI", "SCD", "VIF", "Qabf", "SSIM")
 """The nine metrics that fusion papers report together, and that mean ranks are taken over."""
@@ -98,25 +114,38 @@ def select_metrics(names: Iterable[str] | None = None) -> tuple[Metric, ...]:
 
 def compute_all(
     fused: UInt8Image,
-    thermal: UInt8Image,
-    visible: UInt8Image,
+    sources: Sources,
     names: Iterable[str] | None = None,
+    target: UInt8Image | None = None,
 ) -> dict[str, float]:
     """Return each metric's value for one fused image.
 
     Args:
         fused: ``HxW`` uint8 gray, 0..255; see ``to_gray``.
-        thermal: The thermal source, same size and type.
-        visible: The visible source, same size and type.
-        names: Metrics to compute; None for all.
+        sources: The two sources, same size and type.
+        names: Metrics to compute; None for all that can be computed.
+        target: What fusion should have given, same size and type; None without.
 
     Returns:
         Name -> value; nan where a metric is undefined, e.g. SCD of a constant source.
 
     Raises:
         EncodingError: The images are not 8-bit gray of one size.
-        UsageError: A name is unknown.
+        UsageError: A name is unknown, or needs a target and there is none.
     """
     metrics = select_metrics(names)
-    check_same_grid(fused, thermal, visible)
-    return {metric.name: metric.compute(fused, thermal, visible) for metric in metrics}
+    if names is None and target is None:
+        metrics = tuple(metric for metric in metrics if not metric.needs_target)
+    images = {"fused": fused, "first source": sources[0], "second source": sources[1]}
+    check_same_grid(images if target is None else {**images, "target": target})
+    return {metric.name: _value(metric, fused, sources, target) for metric in metrics}
+
+
+def _value(metric: Metric, fused: UInt8Image, sources: Sources, target: UInt8Image | None) -> float:
+    if not metric.needs_target:
+        return metric.compute(fused, *sources)
+    if target is None:
+        raise UsageError(
+            f"metric {metric.name!r} needs a target; give data with gt/, or leave it out"
+        )
+    return metric.compute(fused, target)

@@ -26,6 +26,11 @@ def ssim_sum(fused: UInt8Image, a: UInt8Image, b: UInt8Image) -> float:
     return float(np.mean(maps[0]) + np.mean(maps[1]))
 
 
+def ssim_to(fused: UInt8Image, target: UInt8Image) -> float:
+    """Return SSIM to one picture, at most 1, with the window and range of ``ssim_sum``."""
+    return ssim_sum(fused, target, target) / 2
+
+
 def ssim_sum_range2(fused: UInt8Image, a: UInt8Image, b: UInt8Image) -> float:
     """Return SSIM(F, A) + SSIM(F, B), 7x7 uniform window, sample covariance, data range 2.
 
@@ -49,6 +54,11 @@ def ms_ssim(fused: UInt8Image, a: UInt8Image, b: UInt8Image) -> float:
         return float("nan")
     x = fused.astype(np.float64)
     return 0.5 * sum(_ms_ssim(x, s.astype(np.float64)) for s in (a, b))
+
+
+def ms_ssim_to(fused: UInt8Image, target: UInt8Image) -> float:
+    """Return multi-scale SSIM to one picture, at most 1; see ``ms_ssim``."""
+    return ms_ssim(fused, target, target)
 
 
 def mef_ssim(fused: UInt8Image, a: UInt8Image, b: UInt8Image) -> float:

@@ -83,9 +83,10 @@ class TemporalMeter:
             EncodingError: The images are not 8-bit, or differ in size, or the stream changed size.
         """
         streams = (to_gray(fused), to_gray(visible), to_gray(thermal))
-        check_same_grid(streams[0], streams[2], streams[1])
+        images = dict(zip(("fused", "visible", "thermal"), streams, strict=True))
+        check_same_grid(images)
         if self._previous is not None:
-            check_same_grid(streams[0], self._previous[2], self._previous[1])
+            check_same_grid({**images, "the frame before": self._previous[0]})
             self._add_warping_error(self._previous, streams)
             self._add_changes(self._previous, streams)
         self._previous = streams

@@ -1,8 +1,19 @@
-"""Train fusion networks from scratch; never imported at run time."""
+"""Train fusion networks, the detector and the provider of scene priors."""
 
-from fusion_lab.training.dataset import load_pairs
-from fusion_lab.training.fusing import FusionTrainer
 from fusion_lab.training.loop import Place
-from fusion_lab.training.recipe import Recipe, load_recipe
+from fusion_lab.training.registry import (
+    TRAINERS,
+    TrainerPlugin,
+    TrainingRequest,
+    TrainingRun,
+    start_training,
+)
 
-__all__ = ["FusionTrainer", "Place", "Recipe", "load_pairs", "load_recipe"]
+__all__ = [
+    "TRAINERS",
+    "Place",
+    "TrainerPlugin",
+    "TrainingRequest",
+    "TrainingRun",
+    "start_training",
+]

@@ -1,4 +1,4 @@
-"""Everything a killed run needs to go on bit for bit: tensors in safetensors, scalars as JSON."""
+"""All that a killed run needs to continue bit for bit: tensors in safetensors, scalars as JSON."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """What every recipe says of its run.
+    """Settings that all recipes have.
 
     Attributes:
         steps: Optimiser steps.
@@ -89,7 +89,7 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
         recipe: What to do.
         model: The untrained network.
         place: Where and how.
-        resume: Go on from the checkpoint in ``place.out``.
+        resume: Continue from the checkpoint in ``place.out``.
 
     Raises:
         UsageError: The folder holds a run already, or the recipe or data to resume have changed.
@@ -134,6 +134,15 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
                     self._log_validation(log)
                 on_step()
 
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.recipe.steps
+
+    def finish(self) -> Path:
+        """Write the product of the run, where training did not write it; return its path."""
+        return self.place.out / "weights.safetensors"
+
     def save(self) -> None:
         """Write the checkpoint, and what can be loaded of the averaged weights at any time."""
         scalars = {**self._describe(), "step": self.step, "seconds": self.seconds, **self._keep()}
@@ -177,7 +186,7 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
         return {}
 
     def _extra(self) -> dict[str, Any]:
-        """Return what else a log entry tells."""
+        """Return further values for a log entry."""
         return {}
 
     def _describe(self) -> dict[str, Any]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import ConfigDict, Field
 from torch import Tensor
 
-from fusion_core.models import FuserOutput
-from fusion_lab.training.dataset import Batch
+from fusion_core.models import LumaOutput
+from fusion_lab.training.batches import PairBatch
 from fusion_lab.training.losses import (
     attract,
     brighter_intensity_loss,
@@ -21,10 +24,42 @@ from fusion_lab.training.losses import (
     spread,
     ssim,
 )
-from fusion_lab.training.recipe import LossWeights
+
+_Weight = Annotated[float, Field(ge=0)]
 
 
-def objective(output: FuserOutput, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the objective's terms.
+
+    Attributes:
+        selected: L1 to the source that the saliency selects (M2PN, L_w).
+        brighter: L1 to the brighter source where the saliency does not select thermal, nor the
+            guard forbid it.
+        ssim: Structural dissimilarity to both sources, summed.
+        gradient: L1 to the larger Sobel magnitude.
+        overshoot: Sobel magnitude beyond that.
+        complement: What fused adds to one source correlates with the other source.
+        contrast: Contrastive terms between scene vectors (M2PN, L_ctr).
+        k: Threshold of the selection in standard deviations.
+        guard: Select thermal only where it stands out from the visible surround at least as much
+            as the visible image itself does.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    selected: _Weight = 1.0
+    brighter: _Weight = 0.0
+    ssim: _Weight = 15.0
+    gradient: _Weight = 15.0
+    overshoot: _Weight = 0.0
+    complement: _Weight = 0.0
+    contrast: _Weight = 1.0
+    k: float = 0.1
+    guard: bool = False
+
+
+def objective(output: LumaOutput, batch: PairBatch, weights: LossWeights) -> dict[str, Tensor]:
     """Return every active term, weighted, and their sum as ``total``; all in float32.
 
     Args:
@@ -64,7 +99,7 @@ def contrast_loss(nodes: Mapping[str, Tensor]) -> Tensor:
     The sixth keeps the pairs' vectors apart.
 
     Args:
-        nodes: ``FuserOutput.nodes`` of a network with graph attention, ``BxD`` each.
+        nodes: ``LumaOutput.nodes`` of a network with graph attention, ``BxD`` each.
     """
     n = {name: vector.float() for name, vector in nodes.items()}
     thermal, visible = n["thermal_graph"], n["visible_graph"]

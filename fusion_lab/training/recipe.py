@@ -2,106 +2,37 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from fusion_core.errors import ConfigError, UsageError
 from fusion_core.runtime.yaml_file import read_mapping
-from fusion_lab.training.ablation import find_ablation
-from fusion_lab.training.augment import Augmentation
-from fusion_lab.training.fusers import FuserSchedule
-from fusion_lab.training.loop import Schedule
 
-RecipeT = TypeVar("RecipeT", bound=Schedule)
+RecipeT = TypeVar("RecipeT")
 RECIPES = Path(__file__).parent / "recipes"
-_STRICT = ConfigDict(extra="forbid")
-_Weight = Annotated[float, Field(ge=0)]
 
 
-@dataclass(frozen=True)
-class LossWeights:
-    """Weights of the objective's terms.
-
-    Attributes:
-        selected: L1 to the source that the saliency selects (M2PN, L_w).
-        brighter: L1 to the brighter source where the saliency does not select thermal, nor the
-            guard forbid it.
-        ssim: Structural dissimilarity to both sources, summed.
-        gradient: L1 to the larger Sobel magnitude.
-        overshoot: Sobel magnitude beyond that.
-        complement: What fused adds to one source correlates with the other source.
-        contrast: Contrastive terms between scene vectors (M2PN, L_ctr).
-        k: Threshold of the selection in standard deviations.
-        guard: Select thermal only where it stands out from the visible surround at least as much
-            as the visible image itself does.
-    """
-
-    __pydantic_config__ = _STRICT
-
-    selected: _Weight = 1.0
-    brighter: _Weight = 0.0
-    ssim: _Weight = 15.0
-    gradient: _Weight = 15.0
-    overshoot: _Weight = 0.0
-    complement: _Weight = 0.0
-    contrast: _Weight = 1.0
-    k: float = 0.1
-    guard: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe(FuserSchedule):
-    """One training run of M2PN.
-
-    Attributes:
-        ablation: Part that is taken out; empty is the full system.
-        judge: What scores the fused crops for the memory: ``handcrafted`` or ``discriminator``.
-        batch: Crops per step.
-        crop: Edge of a crop in pixels.
-        momentum: Share of a good scene vector in its memory slot's update.
-        kappa: Good means: score above mean + kappa * std of the judged history.
-        replace_after: An accepted vector takes the slot unused for this many queries.
-        loss: Weights of the objective.
-        augmentation: Ranges of the changes to crops.
-    """
-
-    batch: Annotated[int, Field(ge=1)] = 16
-    crop: Annotated[int, Field(ge=16)] = 128
-    momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
-    kappa: float = 0.5
-    replace_after: Annotated[int, Field(ge=1)] = 4000
-    ablation: str = ""
-    judge: Literal["handcrafted", "discriminator"] = "handcrafted"
-    loss: LossWeights = field(default_factory=LossWeights)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the nested plain values, fit for YAML and JSON."""
-        return dataclasses.asdict(self)
-
-
-def load_recipe(model: str, ablation: str = "", *, source: str = "", **overrides: object) -> Recipe:
-    """Read the recipe that ships for a model, or another one.
+def trainer_of(name: str) -> str:
+    """Return the trainer that a recipe names.
 
     Args:
-        model: Name of the model.
-        ablation: One of ``ABLATIONS``; empty is the full system.
-        source: See :func:`read_recipe`.
-        overrides: Top-level values that win over the file's; None means not given.
+        name: Name of a recipe that ships, or a YAML file.
 
     Raises:
-        UsageError: There is no such recipe, or no such ablation.
-        ConfigError: The recipe or an override is malformed or out of range.
+        UsageError: There is no such recipe.
+        ConfigError: The file is malformed, or names no trainer.
     """
-    change = find_ablation(ablation)
-    changes = {"ablation": ablation, **change.recipe, **overrides}
-    return read_recipe(Recipe, model, changes, {"loss": change.loss}, source)
+    path = _find(name)
+    trainer = read_mapping(path, ConfigError).get("trainer")
+    if not isinstance(trainer, str):
+        raise ConfigError(
+            f"{path}: trainer = {trainer!r}; name the trainer of the recipe, as those that ship do"
+        )
+    return trainer
 
 
 def read_recipe(
@@ -132,6 +63,7 @@ def read_recipe(
             f"{path}: model = {data.get('model')!r}, but {model!r} is to be trained; "
             "give the recipe of this model"
         )
+    data.pop("trainer", None)
     for name, values in nested.items():
         data[name] = {**data.get(name, {}), **values}
     data |= {key: value for key, value in overrides.items() if value is not None}

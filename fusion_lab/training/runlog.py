@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: JSON lines, and TensorBoard where that is installed."""
+"""The log of a run: JSON lines, and TensorBoard where that is installed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import IO, Any
 
 import cv2
 
+from fusion_core.errors import missing_extra
+
 _log = logging.getLogger(__name__)
 
 
@@ -18,7 +20,8 @@ class RunLog:
 
     Args:
         folder: Folder of the run: ``log.jsonl`` and ``tensorboard/``.
-        first_step: Step the run starts or goes on at; later events of an earlier try are hidden.
+        first_step: Step at which the run starts or continues; later events of an earlier try are
+            hidden.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
@@ -64,6 +67,6 @@ def _open_board(folder: Path, first_step: int) -> Any:  # noqa: ANN401 - no type
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        _log.info("no TensorBoard log: pip install 'fusion-core[train]' adds it")
+        _log.info("%s", missing_extra("the TensorBoard log", "tensorboard", "lab"))
         return None
     return SummaryWriter(str(folder), purge_step=first_step or None)

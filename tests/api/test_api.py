@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 
@@ -75,16 +74,6 @@ def test_a_mask_changes_the_picture_and_must_fit():
 def test_importing_the_package_does_not_import_torch():
     code = "import fusion_core, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.parametrize(("given", "expected"), [({}, "20000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
-def test_network_threads_spin_briefly_unless_told_otherwise(given, expected):
-    code = "import fusion_core, os; print(os.environ['GOMP_SPINCOUNT'])"
-    bare = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
-    output = subprocess.run(
-        [sys.executable, "-c", code], env=bare | given, capture_output=True, text=True, check=True
-    )
-    assert output.stdout.strip() == expected
 
 
 def test_unknown_name_is_an_attribute_error():

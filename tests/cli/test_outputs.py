@@ -91,6 +91,25 @@ def test_an_output_that_would_destroy_an_input_is_refused(place, capsys, argumen
     assert snapshot(place) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([*VIDEOS, "--target", "chessboard:9x6:0.05", "--out", "link.mkv"], "is the input"),
+        ([*FOLDERS, "--scene", "affine", "--out", "vi/rig.yaml"], "lies in the input"),
+        ([*VIDEOS, "--rig", "rig.yaml", "--out", "new.yaml", "--report", "rig.yaml"], "is the"),
+        ([*VIDEOS, "--rig", "rig.yaml", "--out", "a.html", "--report", "a.html"], "are the same"),
+        (["--import-kalibr", "rig.yaml", "--out", "rig.yaml"], "is the input"),
+    ],
+)
+def test_a_calibration_that_would_destroy_its_input_is_refused_even_by_force(
+    place, capsys, arguments, words
+):
+    before = snapshot(place)
+    assert main(["calibrate", *arguments, "--force"]) == 2
+    assert words in capsys.readouterr().err
+    assert snapshot(place) == before
+
+
 def test_a_link_among_the_pictures_is_replaced_and_not_written_through(place):
     (place / "fused").mkdir()
     (place / "fused" / "0001.png").symlink_to(place / "vi" / "0001.png")

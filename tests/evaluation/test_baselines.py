@@ -45,7 +45,7 @@ def test_max_and_mean_by_hand():
 def test_detail_of_one_source_survives_a_flat_other(name):
     detail, flat = texture(3), np.full((90, 120), 128, np.uint8)
     scores = {
-        rule: compute_all(RULES[rule](detail, flat), detail, flat, ["SF"])["SF"]
+        rule: compute_all(RULES[rule](detail, flat), (detail, flat), ["SF"])["SF"]
         for rule in (name, "mean")
     }
     assert scores[name] > 1.7 * scores["mean"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fusion_core.errors import EncodingError, SourceError, UsageError
+from fusion_lab.data import dataset_name, list_pairs, read_example
 from fusion_lab.evaluation import (
     DEFAULT_METRICS,
     Evaluation,
@@ -15,10 +16,7 @@ from fusion_lab.evaluation import (
     ImageScores,
     MethodScores,
     baseline_methods,
-    dataset_name,
     evaluate,
-    list_pairs,
-    read_pair,
     write_json,
 )
 from fusion_lab.metrics import HEADLINE, compute_all, to_gray
@@ -65,30 +63,30 @@ def test_scores_are_those_of_the_gray_pictures(data, fused):
     assert scores.method == "ours"
     assert [s.image for s in scores.per_image] == ["a", "b", "c"]
     # Stem "a" was written with seed 1.
-    expected = compute_all(to_gray(colour(21)), picture(51), to_gray(colour(1)), DEFAULT_METRICS)
+    expected = compute_all(to_gray(colour(21)), (picture(51), to_gray(colour(1))), DEFAULT_METRICS)
     assert scores.per_image[0].metrics == expected
     mean = np.mean([s.metrics["SD"] for s in scores.per_image])
     assert scores.metrics["SD"] == pytest.approx(mean)
 
 
 def test_convention_pictures_are_read_as_rgb(data):
-    pair = read_pair(list_pairs([data])[0])
-    assert np.array_equal(pair.visible, colour(1))
-    assert np.array_equal(pair.thermal, picture(51))
+    pair = read_example(list_pairs([data])[0])
+    assert np.array_equal(pair.first, colour(1))
+    assert np.array_equal(pair.second, picture(51))
 
 
 def test_gray_visible_and_colour_thermal_files_are_taken(tmp_path):
     write(tmp_path / "vi" / "x.png", picture(1))
     write(tmp_path / "ir" / "x.png", np.dstack([picture(2)] * 3))
-    pair = read_pair(list_pairs([tmp_path])[0])
-    assert np.array_equal(to_gray(pair.visible), picture(1))
-    assert np.array_equal(pair.thermal, picture(2))
+    pair = read_example(list_pairs([tmp_path])[0])
+    assert np.array_equal(to_gray(pair.first), picture(1))
+    assert np.array_equal(pair.second, picture(2))
 
 
 def test_alpha_is_left_out(tmp_path, data):
     opaque = cv2.cvtColor(colour(20)[:, :, ::-1], cv2.COLOR_BGR2BGRA)
     assert cv2.imwrite(str(tmp_path / "a.png"), opaque)
-    pair = read_pair(list_pairs([data])[0])
+    pair = read_example(list_pairs([data])[0])
     assert np.array_equal(FolderMethod.parse(str(tmp_path)).fuse(pair), colour(20))
 
 
@@ -206,8 +204,8 @@ def test_a_missing_fused_picture_is_named(data, fused):
 
 def test_sources_of_different_size_are_refused(data):
     write(data / "ir" / "a.bmp", picture(3, (30, 40)))
-    with pytest.raises(SourceError, match="visible is 80x60, thermal 40x30"):
-        read_pair(list_pairs([data])[0])
+    with pytest.raises(SourceError, match=r"ir/a\.bmp: 40x30, but .*vi/a\.png is 80x60"):
+        read_example(list_pairs([data])[0])
 
 
 def test_files_that_are_no_8_bit_images_are_named(data):
@@ -215,10 +213,10 @@ def test_files_that_are_no_8_bit_images_are_named(data):
     (data / "ir" / "d.bmp").write_bytes(b"BM nothing")
     paths = list_pairs([data])[-1]
     with pytest.raises(EncodingError, match=r"d\.png: uint16"):
-        read_pair(paths)
+        read_example(paths)
     write(data / "vi" / "d.png", colour(1))
     with pytest.raises(SourceError, match=r"d\.bmp: cannot be decoded"):
-        read_pair(paths)
+        read_example(paths)
 
 
 def test_bad_requests_are_usage_errors(data, fused):

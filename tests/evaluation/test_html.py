@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 
-from fusion_lab.evaluation import baseline_methods, evaluate, list_pairs, write_html
+from fusion_lab.data import list_pairs
+from fusion_lab.evaluation import baseline_methods, evaluate, write_html
 from fusion_lab.evaluation.html import picture_order
 from fusion_lab.evaluation.scoring import Evaluation, ImageScores, MethodScores
 

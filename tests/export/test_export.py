@@ -42,7 +42,7 @@ def test_a_network_with_memory(tmp_path, rng):
     slots = torch.randn(5, 16, generator=rng)  # not the bank it was written with
     got, session = run(path, thermal=thermal, visible=visible, slots=slots)
     with torch.inference_mode():
-        expected = model(thermal, visible, slots)
+        expected = model.forward_luma(thermal, visible, Cues(memory=slots))
     np.testing.assert_allclose(got["fused"], expected.fused, atol=TOLERANCE)
     np.testing.assert_allclose(got["query"], expected.query, atol=TOLERANCE)
     assert made.inputs == {
@@ -77,7 +77,7 @@ def test_a_network_that_restores(tmp_path, rng):
     tokens = torch.randn(1, 32, 12, generator=rng)
     got, _ = run(path, thermal=thermal, visible=visible, chroma=chroma, tokens=tokens)
     with torch.inference_mode():
-        expected = model(thermal, visible, model.bank, Cues(chroma, tokens))
+        expected = model.forward_luma(thermal, visible, Cues(chroma, tokens))
     np.testing.assert_allclose(got["fused"], expected.fused, atol=TOLERANCE)
     np.testing.assert_allclose(got["fused_chroma"], expected.chroma, atol=TOLERANCE)
 

@@ -25,7 +25,7 @@ def texture(seed, shape=(70, 84)):
 
 A, B = texture(1), texture(2)
 F = ((A.astype(int) + 2 * B + texture(3)) // 4).astype(np.uint8)
-SCORES = compute_all(F, A, B)
+SCORES = compute_all(F, (A, B))
 
 
 def check(name, expected, rel=1e-9):
@@ -67,7 +67,7 @@ def test_normalized_mutual_information_from_scikit_images():
     # Its bins span each image's own range, hence the stretch to 0..255 of the test images.
     images = [texture(seed) for seed in (4, 5, 6)]
     y = [normalized_mutual_information(images[0], s, bins=256) for s in images[1:]]
-    ours = compute_all(*images, ["NMI"])["NMI"]
+    ours = compute_all(images[0], tuple(images[1:]), ["NMI"])["NMI"]
     assert ours == pytest.approx(sum(2 * (1 - 1 / v) for v in y))
 
 
@@ -80,7 +80,7 @@ def test_cross_entropy_is_scipys_where_all_bins_are_filled():
     )
     pf, pa, pb = (np.bincount(x.ravel(), minlength=256) for x in (f, a, b))
     expected = 0.5 * (stats.entropy(pa, pf, base=2) + stats.entropy(pb, pf, base=2))
-    assert compute_all(f, a, b, ["CE"])["CE"] == pytest.approx(expected)
+    assert compute_all(f, (a, b), ["CE"])["CE"] == pytest.approx(expected)
 
 
 def test_correlations_of_differences_are_scipys_pearson():
@@ -186,3 +186,13 @@ def test_visual_information_transcribed_with_full_two_dimensional_windows():
         return top / bottom
 
     check("VIF", vif(A, F) + vif(B, F), rel=1e-6)
+
+
+def test_psnr_and_ssim_to_a_target_are_scikit_images():
+    found = compute_all(F, (A, B), ["PSNR_target", "SSIM_target"], target=A)
+    assert found["PSNR_target"] == pytest.approx(peak_signal_noise_ratio(A, F))
+    _, ssim = structural_similarity(
+        *(F, A), gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True,
+        data_range=255,
+    )  # fmt: skip
+    assert found["SSIM_target"] == pytest.approx(ssim[5:-5, 5:-5].mean())

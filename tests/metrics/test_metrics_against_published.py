@@ -67,13 +67,13 @@ def test_published_values(image):
         fused = channels(FOLDER / "fused" / method / f"{image}.jpg")
         names = [name for name, _ in OURS.values()]
         scores = [
-            compute_all(f, t, v, names) for f, t, v in zip(fused, thermal, visible, strict=True)
+            compute_all(f, (t, v), names) for f, t, v in zip(fused, thermal, visible, strict=True)
         ]
         ours = {name: np.mean([s[name] for s in scores]) for name in names}
         height, width = fused[0].shape
         ours["AG"] *= height * width / ((height - 1) * (width - 1))
         side_by_side = np.hstack(fused)
-        ours["SF"] = compute_all(side_by_side, side_by_side, side_by_side, ["SF"])["SF"]
+        ours["SF"] = compute_all(side_by_side, (side_by_side, side_by_side), ["SF"])["SF"]
         for row in (row for row in rows if row["method"] == method):
             name, tolerance = OURS[row["metric"]]
             expected = pytest.approx(float(row["value"]), rel=tolerance)

@@ -16,7 +16,7 @@ CONSTANT = np.full((64, 64), 90, np.uint8)
 def value(name, fused, thermal=None, visible=None):
     thermal = fused if thermal is None else thermal
     visible = fused if visible is None else visible
-    return compute_all(fused, thermal, visible, [name])[name]
+    return compute_all(fused, (thermal, visible), [name])[name]
 
 
 def texture(seed, shape=(64, 64), low=0, high=255):
@@ -66,7 +66,7 @@ def test_gradients_of_a_ramp():
 
 def test_identical_images():
     image = texture(1, (192, 200))
-    scores = compute_all(image, image, image)
+    scores = compute_all(image, (image, image))
     entropy_nats = scores["EN"] * math.log(2.0)
     assert scores["MI"] == pytest.approx(2.0 * entropy_nats)
     assert scores["MI_bits"] == pytest.approx(2.0 * scores["EN"])
@@ -124,7 +124,7 @@ def test_psnr_conventions():
         "PSNR_vifb": 10 * math.log10(255.0**2 / rmse),
         "PSNR_peak_fused": 10 * math.log10(peak**2 / mse),
     }
-    assert compute_all(fused, a, fused, expected) == pytest.approx(expected)
+    assert compute_all(fused, (a, fused), expected) == pytest.approx(expected)
 
 
 def test_artefacts_of_an_edge_that_no_source_has():
@@ -216,7 +216,7 @@ def test_any_size_and_content_gives_numbers_without_warnings(shape, kind):
         "black": [np.zeros(shape, np.uint8)] * 3,
         "random": [rng.integers(0, 256, shape).astype(np.uint8) for _ in range(3)],
     }[kind]
-    scores = compute_all(*images)
+    scores = compute_all(images[0], tuple(images[1:]), target=images[1])
     assert list(scores) == list(METRICS)
     assert all(isinstance(v, float) for v in scores.values())
     if kind == "random" and min(shape) >= 176:
@@ -224,10 +224,10 @@ def test_any_size_and_content_gives_numbers_without_warnings(shape, kind):
 
 
 def test_images_of_another_kind_are_refused():
-    with pytest.raises(EncodingError, match="thermal is 64x32, the fused image 64x64"):
-        compute_all(CONSTANT, CONSTANT[:32], CONSTANT)
+    with pytest.raises(EncodingError, match="first source is 64x32, the fused image 64x64"):
+        compute_all(CONSTANT, (CONSTANT[:32], CONSTANT))
     with pytest.raises(EncodingError, match="float64"):
-        compute_all(CONSTANT / 255.0, CONSTANT, CONSTANT)
+        compute_all(CONSTANT / 255.0, (CONSTANT, CONSTANT))
     with pytest.raises(EncodingError, match="8-bit"):
         to_gray(CONSTANT.astype(np.uint16))
     with pytest.raises(EncodingError, match=r"\(64, 64, 2\)"):
@@ -248,3 +248,24 @@ def test_headline_metrics_are_the_nine_of_the_tables():
         "RMSE_vifb",
         "Qcv",
     }
+
+
+def test_metrics_of_a_target_need_one():
+    a, b = texture(1), texture(2)
+    assert "SSIM_target" not in compute_all(a, (a, b))
+    assert compute_all(a, (a, b), ["PSNR_target"], target=a) == {"PSNR_target": math.inf}
+    with pytest.raises(UsageError, match=r"'PSNR_target' needs a target; give data with gt/"):
+        compute_all(a, (a, b), ["EN", "PSNR_target"])
+    with pytest.raises(EncodingError, match="target is 64x32"):
+        compute_all(a, (a, b), ["EN"], target=a[:32])
+
+
+def test_sources_do_not_count_for_metrics_of_a_target():
+    a, b, target = texture(1, (180, 180)), texture(2, (180, 180)), texture(3, (180, 180))
+    names = ["PSNR_target", "SSIM_target", "MS_SSIM_target"]
+    assert compute_all(a, (a, b), names, target) == compute_all(a, (b, b), names, target)
+    # With both sources equal to the target the metrics of sources are those of the target.
+    plain = compute_all(a, (target, target), ["PSNR", "SSIM", "MS_SSIM"])
+    found = compute_all(a, (a, b), names, target)
+    assert found["MS_SSIM_target"] == pytest.approx(plain["MS_SSIM"])
+    assert found["SSIM_target"] == pytest.approx(plain["SSIM"] / 2)

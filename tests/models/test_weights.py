@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from fusion_core.errors import FusionError, WeightsError
 from fusion_core.models import create_model, load_model, load_weights, save_weights
-from fusion_lab.training.ablation import build_network
+from fusion_lab.training.fusion.ablation import build_network
 
 NAME = "m2pn-edge"
 

@@ -89,7 +89,9 @@ def test_live_a_mask_that_does_not_fit_costs_only_itself():
 
 def pairs(pipeline):
     return [
-        pair for frame in [visible(SECOND), thermal(SECOND)] for pair in pipeline._sync.push(frame)
+        pair
+        for frame in [visible(SECOND), thermal(SECOND)]
+        for pair in pipeline._intake.pair_frame(frame)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The embedded provider: what it sees, what it says, and its weights on disk."""
+"""The embedded provider: its inputs, its assessments, and its weights on disk."""
 
 import numpy as np
 import pytest

@@ -125,7 +125,7 @@ class TestMissing:
 
 
 class TestClip:
-    def test_the_judge_is_the_formula_of_the_paper(self, folders, visible):
+    def test_the_quality_is_the_formula_of_the_paper(self, folders, visible):
         """sigmoid(s (cos(I, mean T+) - cos(I, mean T-))), with transformers' own features."""
         from torch.nn import functional as F
         from transformers import AutoTokenizer, CLIPModel
@@ -187,13 +187,13 @@ class TestBlip2:
         assert np.allclose(small.assess(visible, None).tokens, expected, atol=1e-5)
 
     def test_padding_of_shorter_questions_does_not_change_their_answers(self, small, visible):
-        seen = small._see(visible)
-        asked = [question("haze"), question("clean"), question("smoke")]
-        together = small._yes(seen, asked)
-        alone = [small._yes(seen, [entry])[0] for entry in asked]
+        seen = small._embed(visible)
+        texts = [question("haze"), question("clean"), question("smoke")]
+        together = small._yes(seen, texts)
+        alone = [small._yes(seen, [entry])[0] for entry in texts]
         assert together == pytest.approx(alone, abs=1e-5)
 
-    def test_the_sweep_asks_every_question(self, small, visible):
+    def test_the_sweep_covers_every_question(self, small, visible):
         found = small.sweep(visible)
         assert tuple(found) == QUESTIONS
         lengths = {asked: len(tokens) for asked, tokens in found.items()}

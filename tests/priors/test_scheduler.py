@@ -23,7 +23,7 @@ def pair(stamp_s, level=100, thermal=0.3):
 
 
 class Recorder:
-    """A real provider of this room's protocol: reports the mean gray level as the quality."""
+    """A real provider of this module's protocol: reports the mean gray level as the quality."""
 
     name = "recorder"
     dim = 2
@@ -64,81 +64,81 @@ def wait_for(condition):
 
 class TestRecorded:
     def test_the_first_pair_has_its_own_prior(self, provider):
-        with make(provider) as keeper:
-            prior = keeper.update(pair(1), wait=True)
+        with make(provider) as scheduler:
+            prior = scheduler.update(pair(1), wait=True)
         assert (prior.scene_id, prior.stamp_ns, prior.provider) == (0, SECOND, "recorder")
-        assert keeper.health() == ()
+        assert scheduler.health() == ()
 
     def test_age_by_stamp_decides(self, provider):
-        with make(provider, refresh_s=2.0) as keeper:
-            stamps = [keeper.update(pair(t / 10), wait=True).stamp_ns for t in range(50)]
+        with make(provider, refresh_s=2.0) as scheduler:
+            stamps = [scheduler.update(pair(t / 10), wait=True).stamp_ns for t in range(50)]
         assert sorted(set(stamps)) == [0, 2 * SECOND, 4 * SECOND]
 
     def test_zero_means_on_change_and_request_only(self, provider):
-        with make(provider, refresh_s=0.0) as keeper:
+        with make(provider, refresh_s=0.0) as scheduler:
             for t in range(50):
-                keeper.update(pair(t), wait=True)
+                scheduler.update(pair(t), wait=True)
             assert len(provider.seen) == 1
-            keeper.request()
-            assert keeper.update(pair(60), wait=True).stamp_ns == 60 * SECOND
+            scheduler.request()
+            assert scheduler.update(pair(60), wait=True).stamp_ns == 60 * SECOND
         assert len(provider.seen) == 2
 
     def test_a_new_scene_has_a_new_number_and_prior(self, provider):
-        with make(provider, refresh_s=0.0, confirm_frames=3) as keeper:
+        with make(provider, refresh_s=0.0, confirm_frames=3) as scheduler:
             levels = [60] * 5 + [200] * 5
             found = [
-                keeper.update(pair(t / 10, level), wait=True) for t, level in enumerate(levels)
+                scheduler.update(pair(t / 10, level), wait=True) for t, level in enumerate(levels)
             ]
         assert [prior.scene_id for prior in found] == [0] * 7 + [1] * 3
         assert found[-1].quality == pytest.approx(200 / 255, abs=0.01)
 
-    def test_a_clock_set_back_asks_again(self, provider):
-        with make(provider, refresh_s=100.0) as keeper:
-            keeper.update(pair(1000), wait=True)
-            assert keeper.update(pair(5), wait=True).stamp_ns == 5 * SECOND
+    def test_after_a_clock_was_set_back_it_is_due(self, provider):
+        with make(provider, refresh_s=100.0) as scheduler:
+            scheduler.update(pair(1000), wait=True)
+            assert scheduler.update(pair(5), wait=True).stamp_ns == 5 * SECOND
 
     def test_a_failing_provider_leaves_the_last_prior_and_is_named(self, provider, caplog):
-        with make(provider, refresh_s=1.0) as keeper:
-            first = keeper.update(pair(0), wait=True)
+        with make(provider, refresh_s=1.0) as scheduler:
+            first = scheduler.update(pair(0), wait=True)
             provider.error = RuntimeError("out of memory")
-            assert keeper.update(pair(2), wait=True) is first
-            assert keeper.health() == ("prior_failed",)
-            assert "out of memory" in keeper.status()["problem"]
+            assert scheduler.update(pair(2), wait=True) is first
+            assert scheduler.health() == ("prior_failed",)
+            assert "out of memory" in scheduler.status()["problem"]
             assert "recorder" in caplog.text
             provider.error = None
-            assert keeper.update(pair(4), wait=True).stamp_ns == 4 * SECOND
-            assert keeper.health() == ()
-        assert keeper.status()["failures"] == 1
+            assert scheduler.update(pair(4), wait=True).stamp_ns == 4 * SECOND
+            assert scheduler.health() == ()
+        assert scheduler.status()["failures"] == 1
 
-    def test_a_hanging_provider_costs_the_limit_once_and_is_named(self, provider):
-        with make(provider, refresh_s=1.0, timeout_s=0.2) as keeper:
-            first = keeper.update(pair(0), wait=True)
+    def test_a_provider_over_its_limit_costs_it_once_and_is_reported(self, provider):
+        with make(provider, refresh_s=1.0, timeout_s=0.2) as scheduler:
+            first = scheduler.update(pair(0), wait=True)
             provider.gate.clear()
             for t in range(1, 20):
-                assert keeper.update(pair(t), wait=True) is first
-            assert {"prior_hung", "prior_stale"} == set(keeper.health())
-            assert "0.2 s" in keeper.status()["problem"]
+                assert scheduler.update(pair(t), wait=True) is first
+            assert {"prior_timeout", "prior_stale"} == set(scheduler.health())
+            assert "0.2 s" in scheduler.status()["problem"]
             provider.gate.set()
-            wait_for(lambda: not keeper.health())
+            wait_for(lambda: not scheduler.health())
 
 
 class TestLive:
     def test_frames_do_not_wait(self, provider):
         provider.gate.clear()
-        with make(provider) as keeper:
-            assert keeper.update(pair(0), wait=False) is None
+        with make(provider) as scheduler:
+            assert scheduler.update(pair(0), wait=False) is None
             assert provider.started.wait(30)
-            assert keeper.update(pair(0.1), wait=False) is None
+            assert scheduler.update(pair(0.1), wait=False) is None
             provider.gate.set()
-            wait_for(lambda: keeper.update(pair(0.2), wait=False))
+            wait_for(lambda: scheduler.update(pair(0.2), wait=False))
 
     def test_the_newest_pair_is_taken_when_the_provider_is_free(self, provider):
         provider.gate.clear()
-        with make(provider, refresh_s=0.5) as keeper:
-            keeper.update(pair(0, 50), wait=False)
+        with make(provider, refresh_s=0.5) as scheduler:
+            scheduler.update(pair(0, 50), wait=False)
             assert provider.started.wait(30)
             for t in range(1, 30):
-                keeper.update(pair(t / 10, 50 + t), wait=False)
+                scheduler.update(pair(t / 10, 50 + t), wait=False)
             provider.gate.set()
             wait_for(lambda: len(provider.seen) == 2)
             newest = pair(2.9, 79).visible.mean() / 255
@@ -147,17 +147,17 @@ class TestLive:
     def test_a_prior_is_of_one_pair_of_one_scene(self, provider):
         """A result that arrives after the scene has changed keeps its own scene's number."""
         provider.gate.clear()
-        with make(provider, refresh_s=0.0, confirm_frames=2) as keeper:
-            keeper.update(pair(0, 60), wait=False)
+        with make(provider, refresh_s=0.0, confirm_frames=2) as scheduler:
+            scheduler.update(pair(0, 60), wait=False)
             assert provider.started.wait(30)
             for t in range(1, 5):
-                keeper.update(pair(t, 200), wait=False)
-            assert keeper.status()["scene"] == 1
+                scheduler.update(pair(t, 200), wait=False)
+            assert scheduler.status()["scene"] == 1
             provider.gate.set()
             seen = {}
 
             def done():
-                prior = keeper.update(pair(5, 200), wait=False)
+                prior = scheduler.update(pair(5, 200), wait=False)
                 if prior is not None:
                     seen[prior.scene_id] = prior.quality, prior.visible["clean"], prior.tokens[0, 0]
                 return 1 in seen
@@ -169,23 +169,23 @@ class TestLive:
 
     def test_a_request_while_busy_is_not_lost(self, provider):
         provider.gate.clear()
-        with make(provider, refresh_s=0.0) as keeper:
-            keeper.update(pair(0), wait=False)
+        with make(provider, refresh_s=0.0) as scheduler:
+            scheduler.update(pair(0), wait=False)
             assert provider.started.wait(30)
-            keeper.request()
-            keeper.update(pair(1), wait=False)
+            scheduler.request()
+            scheduler.update(pair(1), wait=False)
             provider.gate.set()
             wait_for(lambda: len(provider.seen) == 2)
-            keeper.update(pair(2), wait=False)
-            assert keeper.status()["refreshes"] == 2
+            scheduler.update(pair(2), wait=False)
+            assert scheduler.status()["refreshes"] == 2
 
-    def test_closing_does_not_wait_for_a_hanging_provider(self, provider, monkeypatch):
+    def test_closing_does_not_wait_for_a_blocked_provider(self, provider, monkeypatch):
         monkeypatch.setattr("fusion_core.priors.scheduler._JOIN_S", 0.05)
         provider.gate.clear()
-        keeper = make(provider)
-        keeper.update(pair(0), wait=False)
+        scheduler = make(provider)
+        scheduler.update(pair(0), wait=False)
         assert provider.started.wait(30)
-        keeper.close()
+        scheduler.close()
         provider.gate.set()
 
 

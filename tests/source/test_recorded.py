@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusion_core.errors import SourceError
+from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.recorded import RecordedSource
 from fusion_core.types import Frame
 
@@ -18,7 +19,7 @@ class Listed:
 
     def __init__(self, modality, stamps, error=None):
         self.modality, self.stamps, self.error = modality, stamps, error
-        self.skipped = Counter()
+        self.drop_log = DropLog()
         self.taken = 0
         self.closed = False
 

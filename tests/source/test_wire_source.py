@@ -75,8 +75,8 @@ def test_gaps_in_the_numbering_are_counted(ports):
         for _ in zip(range(5), source.frames(), strict=False):
             pass
     sender.close()
-    assert source.skipped["lost_on_wire"] >= 2 * 4
-    assert source.skipped["lost_on_wire"] % 2 == 0
+    assert source.drop_log.by_stream()["thermal"]["lost_on_wire"] >= 2 * 4
+    assert source.drop_log.by_stream()["thermal"]["lost_on_wire"] % 2 == 0
 
 
 def test_swapped_addresses_are_left_out_and_counted(ports, caplog):
@@ -85,7 +85,7 @@ def test_swapped_addresses_are_left_out_and_counted(ports, caplog):
     source = open_source(visible=url)
     reader = threading.Thread(target=lambda: list(source.frames()), daemon=True)
     reader.start()
-    while source.skipped.get("corrupt", 0) < 2:
+    while source.drop_log.by_cause().get("corrupt", 0) < 2:
         reader.join(0.05)
     source.close()
     reader.join(5)

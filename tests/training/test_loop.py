@@ -9,12 +9,19 @@ from safetensors.torch import load_file
 
 from fusion_core.errors import UsageError, WeightsError
 from fusion_core.models import create_model, load_model, save_weights
-from fusion_lab.training import FusionTrainer, Place, load_pairs, load_recipe
-from fusion_lab.training.discriminator import Discriminator
+from fusion_lab.data import Needs, read_examples
+from fusion_lab.training import Place
+from fusion_lab.training.fusion import FusionTrainer, load_fusion_recipe
+from fusion_lab.training.fusion.discriminator import Discriminator
 from fusion_lab.training.loop import cosine_rate, update_average
 
 SMALL = dataclasses.replace(
-    load_recipe("m2pn-edge", steps=6), batch=2, crop=32, warmup=2, save_every=3, validate_every=6
+    load_fusion_recipe("m2pn-edge", steps=6),
+    batch=2,
+    crop=32,
+    warmup=2,
+    save_every=3,
+    validate_every=6,
 )
 
 
@@ -28,7 +35,7 @@ def one_thread():
 
 @pytest.fixture
 def pairs(pair_folder):
-    return load_pairs([pair_folder])
+    return read_examples([pair_folder], needs=Needs(luma=True))
 
 
 def place(folder, **changes):
@@ -50,15 +57,15 @@ def kill_after(steps):
 
 
 @pytest.mark.parametrize(
-    ("precision", "judge"),
+    ("precision", "score"),
     [
         (torch.float32, "handcrafted"),
         (torch.bfloat16, "handcrafted"),
         (torch.float32, "discriminator"),
     ],
 )
-def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, pairs, precision, judge):
-    recipe = dataclasses.replace(SMALL, judge=judge)
+def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path, pairs, precision, score):
+    recipe = dataclasses.replace(SMALL, quality_score=score)
     FusionTrainer(recipe, pairs, place(tmp_path / "whole", precision=precision)).run()
     broken = place(tmp_path / "broken", precision=precision)
     with pytest.raises(KilledError):
@@ -122,14 +129,14 @@ def test_fine_tuning_refuses_weights_of_another_network(tmp_path, pairs):
 
 def test_discriminator_learns_to_tell_fused_pictures_from_sources():
     generator = torch.Generator().manual_seed(1)
-    judge = Discriminator(seed=0)
+    discriminator = Discriminator(seed=0)
     sources = torch.rand(4, 1, 32, 32, generator=generator)
     blurred = torch.nn.functional.avg_pool2d(sources, 5, stride=1, padding=2)
-    first = judge.judge(blurred, sources, sources).mean()
+    first = discriminator.score(blurred, sources, sources).mean()
     for _ in range(60):
-        last = judge.judge(blurred, sources, sources).mean()
+        last = discriminator.score(blurred, sources, sources).mean()
     assert last < first - 0.1
-    assert judge(sources).min() > judge(blurred).max()
+    assert discriminator(sources).min() > discriminator(blurred).max()
 
 
 @pytest.mark.parametrize("name", ["no-context", "no-graph", "no-memory", "no-prompts"])

@@ -8,9 +8,9 @@ import torch
 from fusion_core.errors import SourceError
 from fusion_core.priors.kinds import THERMAL_KINDS, VISIBLE_KINDS
 from fusion_lab.training.degradations import testset
-from fusion_lab.training.priors import PriorRecipe, train_prior
+from fusion_lab.training.priors import PriorRecipe, PriorTraining
 from fusion_lab.training.priors.bases import Base, load_bases, native, synthetic_bases
-from fusion_lab.training.priors.loop import platt, split
+from fusion_lab.training.priors.loop import fit, platt, split
 from fusion_lab.training.priors.samples import degrade, make_samples, stack
 from fusion_lab.training.priors.scores import average_precision, calibration_error, confusion
 
@@ -127,16 +127,24 @@ class TestTraining:
         assert len(held) == 2
         assert not {entry.scene for entry in kept} & {entry.scene for entry in held}
 
-    def test_a_tiny_run_learns_and_can_be_loaded(self, folder, tmp_path):
+    def test_losses_fall(self, folder):
+        losses = []
+        samples = make_samples(load_bases([folder]), "visible", 24, 0)
+        fit("visible", samples, PriorRecipe(steps=60, batch=8, crops=1), 0, losses.append)
+        assert len(losses) == 60
+        assert np.mean(losses[-6:]) < 0.8 * losses[0]
+
+    def test_a_tiny_run_can_be_loaded(self, folder, tmp_path):
         from fusion_core.priors.embedded import EmbeddedProvider
 
-        said = []
-        recipe = PriorRecipe(samples=24, held_out=12, steps=60, batch=8, crops=1, seeds=())
-        path = train_prior([folder], tmp_path / "out", recipe, seed=0, report=said.append)
-        losses = [float(line.split(": ")[1]) for line in said if line[-1].isdigit()]
-        assert losses[9] < 0.8 * losses[0]
+        recipe = PriorRecipe(samples=24, held_out=12, steps=4, batch=8, crops=1, seeds=())
+        training = PriorTraining(recipe, load_bases([folder]), tmp_path / "out", 0)
+        calls = []
+        training.run(lambda: calls.append(1))
+        assert len(calls) == training.step == training.steps == 4 + 2
         picture = np.full((90, 120, 3), 128, np.uint8)
-        assert set(EmbeddedProvider(path).assess(picture, None).visible) == set(VISIBLE_KINDS)
+        found = EmbeddedProvider(training.finish()).assess(picture, None)
+        assert set(found.visible) == set(VISIBLE_KINDS)
 
     def test_a_folder_without_pairs_is_named(self, tmp_path):
         with pytest.raises(SourceError, match="no pairs"):

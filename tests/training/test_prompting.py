@@ -1,4 +1,4 @@
-"""Training of the networks that a mask steers."""
+"""Training of the networks that take a mask."""
 
 import dataclasses
 
@@ -9,26 +9,32 @@ import torch
 from safetensors.torch import load_file
 
 from fusion_core.errors import ConfigError, SourceError, UsageError
-from fusion_core.models import FuserOutput, create_model, load_model
+from fusion_core.models import LumaOutput, create_model, load_model
+from fusion_lab.data import Needs, read_examples
 from fusion_lab.training import Place
 from fusion_lab.training.augment import Augmentation
-from fusion_lab.training.dataset import Batch
-from fusion_lab.training.prompting import PromptTrainer, load_masked, load_prompt_recipe
-from fusion_lab.training.prompting.data import PromptBatch, make_prompt_batch
+from fusion_lab.training.batches import PairBatch
+from fusion_lab.training.prompting import PromptTrainer, load_prompt_recipe
+from fusion_lab.training.prompting.batches import PromptBatch, make_prompt_batch, prompt_planes
+from fusion_lab.training.prompting.corruption import (
+    MaskCorruption,
+    boxed,
+    corrupt_mask,
+    dilated,
+    eroded,
+    partial,
+)
 from fusion_lab.training.prompting.loss import (
     PromptWeights,
     emphasis_loss,
     prompt_objective,
     segmentation_loss,
 )
-from fusion_lab.training.prompting.masks import (
-    Spoiling,
-    boxed,
-    dilated,
-    eroded,
-    partial,
-    spoil,
-)
+
+
+def load_masked(folders):
+    return read_examples(folders, needs=Needs(labels=True, mask=True))
+
 
 SMALL = dataclasses.replace(
     load_prompt_recipe("ctrlfuse", steps=4),
@@ -75,13 +81,13 @@ def square(top, left, edge, size=24):
 def batch_of(prompt, target, value=0.5):
     plane = torch.full((1, 1, *target.shape), value)
     masks = (torch.from_numpy(mask.astype(np.float32))[None, None] for mask in (prompt, target))
-    return PromptBatch(Batch(plane, plane, plane), *masks)
+    return PromptBatch(PairBatch(plane, plane, plane), *masks)
 
 
-def test_pairs_know_persons_boxes_and_hot_regions(folder):
+def test_planes_hold_persons_boxes_and_hot_regions(folder):
     pairs = load_masked([folder])
+    planes = prompt_planes(pairs[0])
     assert len({pair.scene for pair in pairs}) == len(pairs) == 5
-    planes = pairs[0].planes
     assert np.array_equal(np.argwhere(planes[..., 3])[[0, -1]], [[20, 30], [49, 44]])
     assert np.array_equal(np.argwhere(planes[..., 4])[[0, -1]], [[40, 60], [49, 79]])
     assert planes[25:45, 33:42, 5].min() == 255
@@ -94,10 +100,10 @@ def test_a_mask_of_another_size_is_refused(folder):
 
 
 def test_batches_depend_on_seed_and_step_only_and_prompts_lie_on_what_is_meant(folder):
-    pairs = load_masked([folder])
+    pairs = [prompt_planes(example) for example in load_masked([folder])]
     arguments = {"size": 4, "crop": 48, "seed": 1}
     batches = [
-        make_prompt_batch(pairs, Augmentation(), Spoiling(), step=step, **arguments)
+        make_prompt_batch(pairs, Augmentation(), MaskCorruption(), step=step, **arguments)
         for step in (0, 0, 1)
     ]
     assert all(
@@ -105,13 +111,13 @@ def test_batches_depend_on_seed_and_step_only_and_prompts_lie_on_what_is_meant(f
     )
     assert torch.equal(batches[0].prompt, batches[1].prompt)
     assert not torch.equal(batches[0].prompt, batches[2].prompt)
-    clean = Spoiling(erode=0, dilate=0, box=0, drop=0)
+    clean = MaskCorruption(erode=0, dilate=0, box=0, drop=0)
     exact = make_prompt_batch(pairs, Augmentation(), clean, step=0, **arguments)
     assert torch.equal(exact.prompt, exact.target)
     assert set(exact.target.unique().tolist()) == {0, 1}
 
 
-def test_masks_are_spoiled_as_named():
+def test_masks_are_corrupted_as_named():
     mask = square(4, 4, 8) | square(14, 14, 6)
     assert np.array_equal(eroded(mask, 2), square(6, 6, 4) | square(16, 16, 2))
     assert np.array_equal(eroded(mask, 5), mask)
@@ -121,9 +127,9 @@ def test_masks_are_spoiled_as_named():
     assert np.array_equal(boxed(bar), square(4, 4, 8))
     half = partial(mask, 0.5, np.random.default_rng(0))
     assert any(np.array_equal(half, kept) for kept in (square(4, 4, 8), square(14, 14, 6)))
-    always = Spoiling(erode=0, dilate=0, box=1, drop=0)
-    assert np.array_equal(spoil(bar, always, np.random.default_rng(0)), square(4, 4, 8))
-    assert not spoil(np.zeros_like(mask), Spoiling(), np.random.default_rng(0)).any()
+    always = MaskCorruption(erode=0, dilate=0, box=1, drop=0)
+    assert np.array_equal(corrupt_mask(bar, always, np.random.default_rng(0)), square(4, 4, 8))
+    assert not corrupt_mask(np.zeros_like(mask), MaskCorruption(), np.random.default_rng(0)).any()
 
 
 def test_segmentation_loss_by_hand():
@@ -152,7 +158,7 @@ def test_emphasis_loss_is_least_for_the_enlarged_contrast():
 def test_objective_of_the_unchanged_reference_has_no_term_outside():
     target = square(8, 8, 8, size=32)
     plain = torch.full((1, 1, 32, 32), 0.5)
-    output = FuserOutput(plain, reference=plain, logits=torch.zeros(1, 2, 32, 32))
+    output = LumaOutput(plain, reference=plain, logits=torch.zeros(1, 2, 32, 32))
     recipe = load_prompt_recipe("ctrlfuse")
     weights = PromptWeights(fused=1, pixel=2, emphasis=1, outside=3, segmentation=1)
     terms = prompt_objective(output, batch_of(target, target), recipe.reference, weights)

@@ -4,17 +4,16 @@ import pytest
 import torch
 
 from fusion_core.errors import ConfigError, UsageError
-from fusion_core.models import FuserOutput, create_model, list_models
-from fusion_lab.training import load_recipe
-from fusion_lab.training.ablation import ABLATIONS, build_network
-from fusion_lab.training.dataset import Batch
-from fusion_lab.training.objective import objective
+from fusion_core.models import LumaOutput, create_model, list_models
+from fusion_lab.training.batches import PairBatch
+from fusion_lab.training.fusion import load_fusion_recipe
+from fusion_lab.training.fusion.ablation import ABLATIONS, build_network
+from fusion_lab.training.objective import LossWeights, objective
 from fusion_lab.training.prompting import load_prompt_recipe
-from fusion_lab.training.recipe import LossWeights
 from fusion_lab.training.restoring import load_restoring_recipe
 
 LOADERS = {
-    "m2pn": load_recipe,
+    "m2pn": load_fusion_recipe,
     "ctrlfuse": load_prompt_recipe,
     "mdaif": load_restoring_recipe,
 }
@@ -26,22 +25,22 @@ def test_every_model_has_a_recipe(name):
 
 
 def test_overrides_win_and_none_does_not():
-    recipe = load_recipe("m2pn", steps=7, batch=None)
+    recipe = load_fusion_recipe("m2pn", steps=7, batch=None)
     assert recipe.steps == 7
-    assert recipe.batch == load_recipe("m2pn").batch
+    assert recipe.batch == load_fusion_recipe("m2pn").batch
 
 
 def test_unknown_model_lists_the_known():
     with pytest.raises(UsageError, match=r"m3pn.*m2pn-edge"):
-        load_recipe("m3pn")
+        load_fusion_recipe("m3pn")
 
 
 def test_a_recipe_of_ones_own_takes_the_place_of_the_one_that_ships(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("model: m2pn-edge\nsteps: 9\nloss: {overshoot: 3.5}\n")
-    recipe = load_recipe("m2pn-edge", source=str(file))
+    recipe = load_fusion_recipe("m2pn-edge", source=str(file))
     assert (recipe.steps, recipe.loss) == (9, LossWeights(overshoot=3.5))
-    assert load_recipe("m2pn-edge", "no-structure", source=str(file)).loss.overshoot == 3.5
+    assert load_fusion_recipe("m2pn-edge", "no-structure", source=str(file)).loss.overshoot == 3.5
 
 
 @pytest.mark.parametrize(
@@ -56,17 +55,17 @@ def test_a_recipe_that_does_not_fit_is_an_error(tmp_path, text, reason):
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=rf"mine\.yaml.*{reason}"):
-        load_recipe("m2pn-edge", source=str(file))
+        load_fusion_recipe("m2pn-edge", source=str(file))
 
 
 def test_a_recipe_that_is_not_there_lists_those_that_ship():
     with pytest.raises(UsageError, match=r"none\.yaml.*m2pn-edge"):
-        load_recipe("m2pn", source="none.yaml")
+        load_fusion_recipe("m2pn", source="none.yaml")
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_ablation_differs_from_the_full_system_in_its_part_only(name):
-    full, ablated = load_recipe("m2pn-edge"), load_recipe("m2pn-edge", name)
+    full, ablated = load_fusion_recipe("m2pn-edge"), load_fusion_recipe("m2pn-edge", name)
     change = ABLATIONS[name]
     back = dataclasses.replace(
         ablated,
@@ -85,12 +84,12 @@ def test_ablation_differs_from_the_full_system_in_its_part_only(name):
 
 def test_unknown_ablation_lists_the_known():
     with pytest.raises(UsageError, match=r"no-sense.*no-memory"):
-        load_recipe("m2pn", "no-sense")
+        load_fusion_recipe("m2pn", "no-sense")
 
 
 def test_out_of_range_value_is_named():
     with pytest.raises(ConfigError, match=r"steps = 0"):
-        load_recipe("m2pn", steps=0)
+        load_fusion_recipe("m2pn", steps=0)
 
 
 def test_paper_weights_are_the_defaults():
@@ -106,8 +105,8 @@ def test_objective_is_the_weighted_sum_of_its_terms():
         name: torch.randn(2, 8, generator=generator)
         for name in ("thermal", "visible", "fused", "thermal_graph", "visible_graph")
     }
-    output = FuserOutput(images[0], query=nodes["fused"], nodes=nodes)
-    batch = Batch(*images[1:])
+    output = LumaOutput(images[0], query=nodes["fused"], nodes=nodes)
+    batch = PairBatch(*images[1:])
     one = LossWeights(selected=1, brighter=1, ssim=1, gradient=1, contrast=1)
     plain = objective(output, batch, one)
     parts = sum(value.item() for name, value in plain.items() if name != "total")

@@ -11,15 +11,20 @@ from fusion_core.errors import ConfigError, SourceError, UsageError
 from fusion_core.models import Cues, load_model
 from fusion_core.models.mdaif import SMALL
 from fusion_core.priors.embedded import EmbeddedProvider
+from fusion_lab.data import read_examples
 from fusion_lab.training import Place
 from fusion_lab.training.degradations import sample_mixture
 from fusion_lab.training.restoring import (
     RestoringTrainer,
-    load_pictures,
     load_restoring_recipe,
 )
 from fusion_lab.training.restoring.objective import weather_loss
-from fusion_lab.training.restoring.pool import Harm, Pool, degrade, to_batch
+from fusion_lab.training.restoring.pool import (
+    PairDegradation,
+    RestoringPool,
+    degrade_pair,
+    to_batch,
+)
 from fusion_lab.training.restoring.restorer import Restorer
 
 TINY = {
@@ -61,7 +66,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pictures(folder):
-    return load_pictures([folder])
+    return read_examples([folder])
 
 
 def trainer(pictures, out, recipe=SHORT, *, resume=False):
@@ -72,36 +77,38 @@ def trainer(pictures, out, recipe=SHORT, *, resume=False):
 def test_pictures_are_colour_and_every_pair_of_a_folder_is_a_scene(folder, pictures):
     assert len({picture.scene for picture in pictures}) == 4
     bgr = cv2.imread(str(folder / "vi" / "0.png"))
-    assert np.array_equal(pictures[0].visible, bgr[..., ::-1])
+    assert np.array_equal(pictures[0].first, bgr[..., ::-1])
     with pytest.raises(SourceError, match="no pairs"):
-        load_pictures([folder / "vi"])
+        read_examples([folder / "vi"])
 
 
 @pytest.mark.data
 def test_videos_give_every_tenth_frame_as_one_scene(recordings):
-    found = load_pictures([recordings / "video" / "1230_1202"])
+    found = read_examples([recordings / "video" / "1230_1202"])
     assert len(found) == 21
     assert len({picture.scene for picture in found}) == 1
-    assert found[0].visible.shape == (480, 640, 3)
-    assert found[0].thermal.shape == (480, 640)
+    assert found[0].first.shape == (480, 640, 3)
+    assert found[0].second.shape == (480, 640)
 
 
 def test_sample_depends_on_seed_and_number_alone(pictures):
-    first, second = (Pool(pictures, SHORT, None, 3) for _ in range(2))
+    first, second = (RestoringPool(pictures, SHORT, None, 3) for _ in range(2))
     first.batch(0)
     for one, other in zip(first.batch(5), second.batch(5), strict=True):
         assert torch.equal(one, other)
     assert not np.array_equal(
-        first.sample(1).planes, Pool(pictures, SHORT, None, 4).sample(1).planes
+        first.sample(1).planes, RestoringPool(pictures, SHORT, None, 4).sample(1).planes
     )
 
 
 def test_planes_hold_degraded_and_clean_picture_and_what_the_prior_saw(pictures):
     picture, provider = pictures[0], EmbeddedProvider()
-    sample = degrade(picture.visible, picture.thermal, Harm({"low_contrast": 0.8}, {}, 1), provider)
+    sample = degrade_pair(
+        picture.first, picture.second, PairDegradation({"low_contrast": 0.8}, {}, 1), provider
+    )
     told = (torch.from_numpy(part)[None] for part in (sample.tokens, sample.weather))
     batch = to_batch(sample.planes[None], *told)
-    ycrcb = cv2.cvtColor(picture.visible, cv2.COLOR_RGB2YCrCb)
+    ycrcb = cv2.cvtColor(picture.first, cv2.COLOR_RGB2YCrCb)
     clean = torch.from_numpy(ycrcb[..., [0, 2, 1]]).permute(2, 0, 1).float() / 255
     torch.testing.assert_close(batch.clean[0], clean)
     assert torch.equal(batch.degraded_thermal, batch.clean_thermal)
@@ -114,7 +121,8 @@ def test_nights_are_dark_on_the_clean_side_too(pictures):
     days, nights = (
         np.mean([pool.sample(i).planes[..., 4].mean() for i in range(12)])
         for pool in (
-            Pool(pictures, dataclasses.replace(SHORT, night=share), None, 0) for share in (0.0, 1.0)
+            RestoringPool(pictures, dataclasses.replace(SHORT, night=share), None, 0)
+            for share in (0.0, 1.0)
         )
     )
     assert nights < 0.5 * days
@@ -124,7 +132,9 @@ def test_mistaken_crops_see_prior_and_weather_of_another_picture(pictures):
     """All pictures keep their pixels; with a share of 1 none keeps its tokens."""
     recipe = dataclasses.replace(SHORT, pool=4)
     right, wrong = (
-        Pool(pictures, dataclasses.replace(recipe, mistaken=share), EmbeddedProvider(), 0).batch(0)
+        RestoringPool(
+            pictures, dataclasses.replace(recipe, mistaken=share), EmbeddedProvider(), 0
+        ).batch(0)
         for share in (0.0, 1.0)
     )
     assert torch.equal(right.degraded, wrong.degraded)
@@ -134,8 +144,8 @@ def test_mistaken_crops_see_prior_and_weather_of_another_picture(pictures):
 def test_weather_says_what_was_done_and_its_loss_is_cross_entropy(pictures):
     """Smoke counts as haze. -ln 0.8 and -ln 0.5 by hand, one picture, one scale."""
     picture = pictures[0]
-    sample = degrade(
-        picture.visible, picture.thermal, Harm({"smoke": 0.5, "snow": 0.3}, {}, 1), None
+    sample = degrade_pair(
+        picture.first, picture.second, PairDegradation({"smoke": 0.5, "snow": 0.3}, {}, 1), None
     )
     assert sample.weather.tolist() == [1, 0, 1]
     activations = torch.tensor([[[0.8, 0.2, 0.5]]])

@@ -13,7 +13,7 @@ _HIDDEN = 512
 _HEADS = 8
 
 
-class Scene(NamedTuple):
+class SceneTokens(NamedTuple):
     """Tokens of width ``D`` that steer a network.
 
     Attributes:
@@ -53,7 +53,7 @@ class PromptedScene(nn.Module):
         self.banks = nn.Parameter(torch.randn(2, queries, dim))
         self.readers = nn.ModuleList(CrossAttention(dim, _HEADS) for _ in range(2))
 
-    def forward(self, tokens: Tensor | None, batch: int) -> Scene:
+    def forward(self, tokens: Tensor | None, batch: int) -> SceneTokens:
         """Return the scene of ``BxSxC`` tokens, or of none for a batch."""
         embedded = self.null.expand(batch, -1, -1)
         if tokens is not None:
@@ -70,7 +70,7 @@ class PromptedScene(nn.Module):
                 self.banks[:, None].expand(-1, batch, -1, -1), self.readers, strict=True
             )
         )
-        return Scene(weather, scene, told.mean(1))
+        return SceneTokens(weather, scene, told.mean(1))
 
 
 class TokenReader(nn.Module):

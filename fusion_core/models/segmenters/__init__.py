@@ -1,4 +1,4 @@
-"""Networks that find what prompts describe, behind one protocol."""
+"""Networks that segment what prompts describe, behind one interface."""
 
 from fusion_core.models.segmenters.embedded import EmbeddedSegmenter
 from fusion_core.models.segmenters.protocol import PassThroughSegmenter, Segmenter

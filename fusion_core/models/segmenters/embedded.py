@@ -11,7 +11,7 @@ from fusion_core.models.blocks.padding import PadToMultiple
 from fusion_core.models.blocks.reference_prompts import sine_position
 
 _LAYERS = 2
-# At first what is marked is found with probability .95, whatever an untrained segmenter says.
+# Before training the marked region is found with probability .95.
 _EVIDENCE = 3.0
 
 

@@ -1,4 +1,4 @@
-"""What a segmenter takes and gives."""
+"""The interface of a segmenter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 class Segmenter(Protocol):
-    """Finds in a picture what prompts describe."""
+    """Segments what prompts describe in an image."""
 
     @property
     def dim(self) -> int:
@@ -26,10 +26,10 @@ class Segmenter(Protocol):
 
 
 class PassThroughSegmenter:
-    """Finds what was marked, nothing else: for what a segmenter is worth.
+    """Returns the given mask: the baseline against which segmenters are compared.
 
     Args:
-        dim: Width of the prompts, which are not looked at.
+        dim: Width of the prompts, which are not used.
         down: Edge in pixels of a cell of the logits.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -82,16 +82,17 @@ def orb(thermal: UInt8Image, visible: UInt8Image) -> Homography | None:
     visible_points, visible_descriptors = detector.detectAndCompute(visible, None)
     thermal_points, thermal_descriptors = detector.detectAndCompute(thermal, None)
     if visible_descriptors is None or thermal_descriptors is None:
-        return None
+        return None  # type: ignore[unreachable]  # the stub leaves out that there may be none
     matcher = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True)
     matches = matcher.match(visible_descriptors, thermal_descriptors)
     if len(matches) < _LEAST_MATCHES:
         return None
     source = np.array([visible_points[match.queryIdx].pt for match in matches], np.float32)
     target = np.array([thermal_points[match.trainIdx].pt for match in matches], np.float32)
-    matrix, _ = cv2.findHomography(source, target, cv2.USAC_MAGSAC, _INLIER_PX)
-    found: Homography | None = matrix  # the stub leaves out that there may be none
-    return found
+    found: Sequence[Homography | None] = cv2.findHomography(  # type: ignore[assignment]
+        source, target, cv2.USAC_MAGSAC, _INLIER_PX
+    )
+    return found[0]
 
 
 def gradient(image: _Gray) -> NDArray[np.float32]:

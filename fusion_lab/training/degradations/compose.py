@@ -158,7 +158,7 @@ def sample_mixture(
     """
     if rng.random() < clean_share:
         return {}
-    wanted = int(rng.integers(1, largest + 1))
+    count = int(rng.integers(1, largest + 1))
     chosen: list[str] = []
     candidates: list[str] = rng.permutation(kinds or kinds_of(modality)[1:]).tolist()
     if favour and rng.random() < favour:
@@ -166,6 +166,6 @@ def sample_mixture(
         candidates = [first, *(kind for kind in candidates if kind != first)]
     for kind in candidates:
         rivals = set().union(*(group for group in _EXCLUSIVE if kind in group))
-        if len(chosen) < wanted and not rivals & set(chosen):
+        if len(chosen) < count and not rivals & set(chosen):
             chosen.append(kind)
     return {kind: round(float(rng.uniform(_LOWEST, 1)), 3) for kind in chosen}

@@ -1,4 +1,4 @@
-"""Haze, smoke, rain and snow: what hangs and falls between the camera and the scene."""
+"""Haze, smoke, rain and snow: what is in the air between the camera and the scene."""
 
 from __future__ import annotations
 

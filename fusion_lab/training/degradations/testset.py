@@ -20,7 +20,7 @@ import numpy as np
 
 from fusion_core.priors.kinds import kinds_of
 from fusion_core.types import Modality, UInt8Image
-from fusion_lab.training.dataset import pair_files
+from fusion_lab.data import pair_files
 
 VERSION = 1
 CHECKSUM = "b93b2fd4b0f9cc1e8d39389799a3a7e7bfc78c1a597869a61a962a0fc4178c33"
@@ -86,12 +86,12 @@ def cases(root: Path) -> Iterator[Case]:
     """
     number = 0
     for folder, count in FOLDERS.items():
-        for stem, _, _ in pair_files(root / folder)[:count]:
+        for files in pair_files(root / folder)[:count]:
             for modality in MIXTURES:
                 for index, severities in enumerate(_recipe(number, modality)):
-                    name = f"{VERSION}/{folder}/{stem}/{modality}/{index}"
+                    name = f"{VERSION}/{folder}/{files.stem}/{modality}/{index}"
                     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
-                    yield Case(folder, stem, modality, severities, seed)
+                    yield Case(folder, files.stem, modality, severities, seed)
             number += 1
 
 
@@ -106,9 +106,9 @@ def checksum(root: Path) -> str:
     for case in cases(root):
         digest.update(json.dumps(asdict(case), sort_keys=True).encode())
     for folder, count in FOLDERS.items():
-        for _, thermal, visible in pair_files(root / folder)[:count]:
-            digest.update(visible.read_bytes())
-            digest.update(thermal.read_bytes())
+        for files in pair_files(root / folder)[:count]:
+            digest.update(files.first.read_bytes())
+            digest.update(files.second.read_bytes())
     return digest.hexdigest()
 
 

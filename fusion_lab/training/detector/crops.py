@@ -15,11 +15,11 @@ from pydantic import ConfigDict
 from torch import Tensor
 
 from fusion_core.types import FloatImage, UInt8Image
+from fusion_lab.data import BoxLabels, Example
+from fusion_lab.data.labels import IGNORE, NOTHING
 from fusion_lab.training.detector.assign import Objects
-from fusion_lab.training.detector.data import LabelledPair
 from fusion_lab.training.detector.degrade import THERMAL, VISIBLE, blinded, degrade
-from fusion_lab.training.detector.labels import IGNORE, NOTHING, Labels
-from fusion_lab.training.detector.pool import Pool
+from fusion_lab.training.detector.pool import DetectionPool
 
 PADDING = 114
 _Vector = NDArray[np.float64]  # x and y
@@ -57,7 +57,7 @@ class Sampling:
     frozen: float = 0.6
 
 
-class Batch(NamedTuple):
+class DetectionBatch(NamedTuple):
     """What one step learns from.
 
     Attributes:
@@ -70,26 +70,28 @@ class Batch(NamedTuple):
     objects: list[Objects]
     people: list[Objects]
 
-    def to(self, device: str) -> Batch:
+    def to(self, device: str) -> DetectionBatch:
         """Return the same on a device."""
         objects, people = ([o.to(device) for o in group] for group in self[1:])
-        return Batch(self.images.to(device), objects, people)
+        return DetectionBatch(self.images.to(device), objects, people)
 
 
-def make_batch(pool: Pool, sampling: Sampling, *, count: int, seed: int, step: int) -> Batch:
+def make_detection_batch(
+    pool: DetectionPool, sampling: Sampling, *, count: int, seed: int, step: int
+) -> DetectionBatch:
     """Return pictures and what they show, a function of the arguments."""
     rng = np.random.default_rng((seed, step))
     planes, objects, people = [], [], []
     for _ in range(count):
         picture, labels = draw_picture(pool, sampling, rng)
-        spoiled, both, thermal = spoil(picture, labels, pool, sampling, rng)
-        planes.append(spoiled.transpose(2, 0, 1))
+        degraded, both, thermal = degrade_cameras(picture, labels, pool, sampling, rng)
+        planes.append(degraded.transpose(2, 0, 1))
         objects.append(to_objects(both))
         people.append(to_objects(thermal.people()))
-    return Batch(torch.from_numpy(np.stack(planes)), objects, people)
+    return DetectionBatch(torch.from_numpy(np.stack(planes)), objects, people)
 
 
-def to_objects(labels: Labels) -> Objects:
+def to_objects(labels: BoxLabels) -> Objects:
     """Return labels as tensors of centres and sizes, ignored regions apart."""
     boxes = torch.from_numpy(labels.boxes)
     middle = torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], 1)
@@ -99,8 +101,8 @@ def to_objects(labels: Labels) -> Objects:
 
 
 def draw_picture(
-    pool: Pool, sampling: Sampling, rng: np.random.Generator
-) -> tuple[UInt8Image, Labels]:
+    pool: DetectionPool, sampling: Sampling, rng: np.random.Generator
+) -> tuple[UInt8Image, BoxLabels]:
     """Return ``SxSx4`` uint8 and its boxes: one crop, or four around a random corner."""
     size = sampling.size
     canvas = np.full((size, size, 4), PADDING, np.uint8)
@@ -115,19 +117,19 @@ def draw_picture(
             labels = _fill(tile, pool.draw(sampling.rendered, rng), sampling, rng)
             boxes.append(labels.boxes + np.array([left, top, left, top], np.float32))
             classes.append(labels.classes)
-    return canvas, Labels(np.concatenate(boxes), np.concatenate(classes))
+    return canvas, BoxLabels(np.concatenate(boxes), np.concatenate(classes))
 
 
 def _fill(
-    tile: UInt8Image, pair: LabelledPair, sampling: Sampling, rng: np.random.Generator
-) -> Labels:
+    tile: UInt8Image, pair: Example, sampling: Sampling, rng: np.random.Generator
+) -> BoxLabels:
     """Paint a random crop of a pair into a tile and return the boxes in it."""
-    source, size = pair.planes, np.array(tile.shape[1::-1], np.float64)
-    whole = np.array(source.shape[1::-1])
+    assert pair.labels is not None, "the detector learns from labelled pairs"
+    size, whole = np.array(tile.shape[1::-1], np.float64), np.array(pair.second.shape[::-1])
     fitted = min(sampling.fitted[1] / whole[0], sampling.fitted[0] / whole[1])
     low, high = (math.log(value) for value in sampling.scale)
     scale = fitted * math.exp(rng.uniform(low, high)) * np.exp(rng.uniform(-0.08, 0.08, 2))
-    origin = _place(pair, size, scale, sampling.centred, rng)
+    origin = _place(whole, pair.labels, size, scale, centred=sampling.centred, rng=rng)
     matrix = np.array([[scale[0], 0, -origin[0]], [0, scale[1], -origin[1]]], np.float64)
     boxes = pair.labels.boxes * np.tile(scale, 2) - np.tile(origin, 2)
     if rng.random() < 0.5:
@@ -136,17 +138,23 @@ def _fill(
         boxes[:, [0, 2]] = size[0] - boxes[:, [2, 0]]
     moved = matrix.copy()
     moved[:, 2] += rng.uniform(-1, 1, 2) * sampling.shift * scale
-    tile[..., :3] = _warp(source[..., :3], matrix, tile)
-    tile[..., 3] = _warp(source[..., 3], moved, tile)
-    return _clip(Labels(boxes.astype(np.float32), pair.labels.classes), size)
+    tile[..., :3] = _warp(pair.first, matrix, tile)
+    tile[..., 3] = _warp(pair.second, moved, tile)
+    return _clip(BoxLabels(boxes.astype(np.float32), pair.labels.classes), size)
 
 
 def _place(
-    pair: LabelledPair, size: _Vector, scale: _Vector, centred: float, rng: np.random.Generator
+    whole: NDArray[np.int64],
+    labels: BoxLabels,
+    size: _Vector,
+    scale: _Vector,
+    *,
+    centred: float,
+    rng: np.random.Generator,
 ) -> _Vector:
     """Return the top-left corner of the crop in the scaled picture; never wholly outside it."""
-    spare = np.array(pair.planes.shape[1::-1]) * scale - size
-    boxes = pair.labels.boxes[pair.labels.classes != IGNORE]
+    spare = whole * scale - size
+    boxes = labels.boxes[labels.classes != IGNORE]
     if not len(boxes) or rng.random() >= centred:
         return spare * rng.random(2)
     box = boxes[int(rng.integers(len(boxes)))]
@@ -173,7 +181,7 @@ def _warp(source: UInt8Image, matrix: NDArray[np.float64], tile: UInt8Image) -> 
     return np.asarray(cv2.warpAffine(source, matrix, shape, borderValue=(PADDING,) * 3), np.uint8)
 
 
-def _clip(labels: Labels, size: _Vector) -> Labels:
+def _clip(labels: BoxLabels, size: _Vector) -> BoxLabels:
     """Cut boxes at the border; what is left of an object that is mostly outside is ignored."""
     boxes = labels.boxes.clip(0, np.tile(size, 2).astype(np.float32))
     edges = boxes[:, 2:] - boxes[:, :2]
@@ -181,16 +189,20 @@ def _clip(labels: Labels, size: _Vector) -> Labels:
     cut = (edges.prod(1) < _LEAST_SHARE * whole) | (edges.min(1, initial=np.inf) < _LEAST_EDGE)
     classes = np.where(cut, IGNORE, labels.classes)
     there = edges.min(1, initial=np.inf) > 0
-    return Labels(boxes[there], classes[there])
+    return BoxLabels(boxes[there], classes[there])
 
 
-def spoil(
-    picture: UInt8Image, labels: Labels, pool: Pool, sampling: Sampling, rng: np.random.Generator
-) -> tuple[FloatImage, Labels, Labels]:
-    """Return float32 in [0, 1] with the faults of both cameras, and what can be told of it.
+def degrade_cameras(
+    picture: UInt8Image,
+    labels: BoxLabels,
+    pool: DetectionPool,
+    sampling: Sampling,
+    rng: np.random.Generator,
+) -> tuple[FloatImage, BoxLabels, BoxLabels]:
+    """Return float32 in [0, 1] with the faults of both cameras, and the labels that still hold.
 
     What a frozen camera shows of another scene is neither right nor wrong for both together: no
-    single pair tells whether it is there. The thermal camera alone is held to what it shows.
+    single pair shows whether it is there. The thermal camera alone is held to what it shows.
 
     Returns:
         Picture, labels for both cameras, labels for the thermal one alone.

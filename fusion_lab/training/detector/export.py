@@ -31,7 +31,7 @@ def export_onnx(
         model: Trained network.
         size: Height and width of the input, multiples of 32.
         path: File to write.
-        notes: What the run says about itself; kept in the metadata as JSON under ``training``.
+        notes: Description of the run; kept in the metadata as JSON under ``training``.
 
     Raises:
         MissingExtraError: The exporter's packages are not installed.

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fusion_lab.training.detector.crops import Sampling, make_batch
+from fusion_lab.training.detector.crops import Sampling, make_detection_batch
 from fusion_lab.training.detector.export import export_onnx
 from fusion_lab.training.detector.loss import pair_loss
 from fusion_lab.training.detector.network import PairNano
-from fusion_lab.training.detector.pool import Pool
+from fusion_lab.training.detector.pool import DetectionPool
 from fusion_lab.training.detector.pretrained import draw_back, load_yolox
 from fusion_lab.training.loop import Place, Schedule, Trainer
+from fusion_lab.training.recipe import read_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +26,12 @@ class DetectorRecipe(Schedule):
     """One training run.
 
     Attributes:
+        model: Name of the network.
         init: ONNX file of YOLOX-Nano whose weights the network starts from; empty: random ones.
         batch: Pictures per step.
         visible_share: Part of the learning rate for the visible backbone, whose pretrained weights
-            know more pictures than the recordings show.
-        kept: Share of the initial weights in those that ship; they know what the recordings do not
+            come from more kinds of pictures than the recordings show.
+        kept: Share of the initial weights in those that ship; they hold what the recordings do not
             show (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022, equation 1).
         decay: Share of the steps at the end in which the rate falls linearly to nothing.
         input: Height and width of the exported network's input, multiples of 32.
@@ -37,6 +39,7 @@ class DetectorRecipe(Schedule):
         sampling: How pictures are drawn.
     """
 
+    model: str = "pair-nano"
     init: str = ""
     steps: int = 4400
     batch: int = 8
@@ -53,8 +56,23 @@ class DetectorRecipe(Schedule):
     sampling: Sampling = field(default_factory=Sampling)
 
 
+def load_detector_recipe(model: str, *, source: str = "", **overrides: object) -> DetectorRecipe:
+    """Read the recipe that ships for a detector, or another one.
+
+    Args:
+        model: Name of the detector.
+        source: See :func:`fusion_lab.training.recipe.read_recipe`.
+        overrides: Top-level values that win over the file's; None means not given.
+
+    Raises:
+        UsageError: There is no such recipe.
+        ConfigError: The recipe or an override is malformed or out of range.
+    """
+    return read_recipe(DetectorRecipe, model, overrides, source=source)
+
+
 class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
-    """Trains ``pair-nano``; a killed run goes on bit for bit.
+    """Trains ``pair-nano``; a killed run continues bit for bit.
 
     The learning rate is constant until its decay, so that a resumed run may be given another number
     of steps as long as the decay has not begun.
@@ -63,7 +81,7 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
         recipe: What to do.
         pool: Labelled pairs.
         place: Where and how.
-        resume: Go on from the checkpoint in ``place.out``.
+        resume: Continue from the checkpoint in ``place.out``.
 
     Raises:
         UsageError: The folder holds a run already, or the recipe or data to resume have changed.
@@ -73,7 +91,7 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
     """
 
     def __init__(
-        self, recipe: DetectorRecipe, pool: Pool, place: Place, *, resume: bool = False
+        self, recipe: DetectorRecipe, pool: DetectionPool, place: Place, *, resume: bool = False
     ) -> None:
         self.pool = pool
         with torch.random.fork_rng(devices=[]):
@@ -82,7 +100,7 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
         self.features = torch.compile(model.features) if place.compile else model.features
         super().__init__(recipe, model, place, resume=resume)
 
-    def export(self) -> Path:
+    def finish(self) -> Path:
         """Write the averaged network, with its share of the initial one, as ONNX; return its path.
 
         Raises:
@@ -101,7 +119,7 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
 
     def _losses(self) -> dict[str, Tensor]:
         recipe, place = self.recipe, self.place
-        batch = make_batch(
+        batch = make_detection_batch(
             self.pool, recipe.sampling, count=recipe.batch, seed=place.seed, step=self.step
         ).to(place.device)
         with self._autocast():

@@ -1,12 +1,13 @@
 """``pair-nano``: a small anchor-free detector for aligned visible and thermal pairs.
 
 YOLOX-Nano (see ``yolox``) with a backbone for each modality. Their features are mixed at strides 8,
-16 and 32, where every point and channel weighs the cameras anew, so that a camera that is blind, or
-blind in a part of its picture, costs little. Neck and head see the mixed features, and once more
-those of thermal alone, of which they tell people only: whom thermal shows clearly a misleading
-visible picture cannot hide (late beside halfway fusion: Liu et al., BMVC 2016; Chen et al.,
-Multimodal object detection via probabilistic ensembling, ECCV 2022). Every box is predicted by one
-point: its centre relative to the point and the logarithm of its size, both in units of the stride.
+16 and 32 by weights per point and channel, so that a camera that is blind, or blind in a part of
+its picture, costs little. Neck and head run on the mixed features and, as an auxiliary thermal
+branch, on those of thermal alone. The branch predicts people only: a misleading visible picture
+cannot hide whom thermal shows clearly (late beside halfway fusion: Liu et al., BMVC 2016; Chen et
+al., Multimodal object detection via probabilistic ensembling, ECCV 2022). Every box is predicted by
+one point: its centre relative to the point and the logarithm of its size, both in units of the
+stride.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusion_lab.training.detector.labels import PERSON
+from fusion_lab.data.labels import PERSON
 from fusion_lab.training.detector.yolox import WIDTHS, Backbone, Conv, Head, Neck, YoloxNano
 
 STRIDES: Final = (8, 16, 32)
@@ -30,7 +31,7 @@ _SUREST: Final = -1e-5  # of the logarithm of a score, whose logit would be infi
 
 
 class Predictions(NamedTuple):
-    """What the head says about every point; P is the number of points of all strides.
+    """Output of the head at every point; P is the number of points of all strides.
 
     Attributes:
         logits: ``BxPxC`` class logits.
@@ -43,7 +44,7 @@ class Predictions(NamedTuple):
     points: Tensor
 
     def views(self) -> tuple[Predictions, Predictions]:
-        """Return those of both cameras together, and those of people in thermal alone."""
+        """Return those of both cameras together, and of the auxiliary thermal branch."""
         (mixed, alone), boxes = self.logits.chunk(2), self.boxes.chunk(2)
         people = alone[..., PERSON : PERSON + 1]
         return Predictions(mixed, boxes[0], self.points), Predictions(people, boxes[1], self.points)
@@ -119,7 +120,7 @@ class PairNano(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return ``Bx(4+C)x2P``: centre x, centre y, width, height in pixels, then probabilities.
 
-        The second P points tell only people.
+        The second P points, of the auxiliary thermal branch, have scores of people only.
         """
         mixed, people = self.predict(self.features(images)).views()
         others = mixed.logits.shape[2] - 1 - PERSON

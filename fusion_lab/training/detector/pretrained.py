@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fusion_core.errors import MissingExtraError, WeightsError
+from fusion_core.errors import WeightsError, missing_extra
 from fusion_lab.training.detector.network import PairNano
 from fusion_lab.training.detector.yolox import YoloxNano
 
@@ -72,9 +72,7 @@ def _convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
     try:
         import onnx
     except ImportError:
-        raise MissingExtraError(
-            f"{path}: reading ONNX needs onnx; run: pip install fusion-core[train]"
-        ) from None
+        raise missing_extra(f"{path}: reading ONNX", "onnx", "lab") from None
     try:
         graph = onnx.load(path).graph
         tensors = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}

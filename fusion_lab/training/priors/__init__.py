@@ -1,5 +1,6 @@
 """Train the embedded prior provider on degraded pictures."""
 
-from fusion_lab.training.priors.loop import PriorRecipe, train_prior
+from fusion_lab.training.priors.loop import PriorRecipe, PriorTraining
+from fusion_lab.training.priors.plugin import PLUGIN
 
-__all__ = ["PriorRecipe", "train_prior"]
+__all__ = ["PLUGIN", "PriorRecipe", "PriorTraining"]

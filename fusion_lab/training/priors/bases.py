@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import yaml
 
-from fusion_core.errors import SourceError
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
 from fusion_core.types import UInt8Image
+from fusion_lab.data import Example, read_examples
 from fusion_lab.synthetic import SyntheticScene
-from fusion_lab.training.dataset import pair_files
 
 # Below, a condition of a synthetic scene is fading in or out and has no label.
 _VISIBLE_SEVERITY = 0.15
@@ -51,23 +49,12 @@ class Base:
 
 
 def load_bases(folders: Sequence[Path]) -> list[Base]:
-    """Decode the pairs below folders that hold ``vi/`` and ``ir/``, or clips that do.
+    """Decode the pairs below the folders, see :func:`read_examples`.
 
     Raises:
         SourceError: A folder holds no pairs, or a file cannot be decoded.
     """
-    bases: list[Base] = []
-    for folder in folders:
-        clips = [folder] if (folder / "vi").is_dir() else sorted(folder.glob("*/"))
-        clips = [clip.resolve() for clip in clips if (clip / "vi").is_dir()]
-        if not clips:
-            raise SourceError(f"{folder}: no pairs; expected vi/ and ir/, there or one level down")
-        for clip in clips:
-            single = clip == folder.resolve()
-            for stem, thermal, visible in pair_files(clip):
-                key = "/".join((*clip.parts[-2:], stem))
-                bases.append(_base(key if single else str(clip), key, visible, thermal))
-    return bases
+    return [_base(example) for example in read_examples(folders)]
 
 
 def synthetic_bases(
@@ -104,16 +91,14 @@ def _in_ranges(key: str, ranges: list[list[int]] | None) -> bool:
     return any(low <= int(found[0]) <= high for low, high in ranges)
 
 
-def _base(scene: str, key: str, visible_path: Path, thermal_path: Path) -> Base:
-    visible = cv2.imread(str(visible_path), cv2.IMREAD_COLOR)
-    thermal = cv2.imread(str(thermal_path), cv2.IMREAD_GRAYSCALE)
-    if visible is None or thermal is None:
-        broken = visible_path if visible is None else thermal_path
-        raise SourceError(f"{broken}: cannot be decoded as an image; replace or remove the pair")
+def _base(example: Example) -> Base:
+    """Return a recorded pair; its key does not depend on where the data lie."""
+    clip = example.folder.resolve()
+    key = "/".join((*clip.parts[-2:], example.name))
+    scene = str(clip) if example.scene == str(example.folder) else key
     present, unknown = native(key)
-    rgb = np.ascontiguousarray(visible[..., ::-1], np.uint8)
-    grey = np.asarray(thermal, np.uint8)
-    return Base(scene, key, rgb, grey, present, unknown, _thermal_unknown(grey))
+    hidden = _thermal_unknown(example.second)
+    return Base(scene, key, example.first, example.second, present, unknown, hidden)
 
 
 def _rendered(url: str, count: int) -> list[Base]:
@@ -126,7 +111,7 @@ def _rendered(url: str, count: int) -> list[Base]:
             visible = frame
             continue
         assert visible is not None, "visible comes first"
-        assert visible.truth is not None, "synthetic frames know their truth"
+        assert visible.truth is not None, "synthetic frames carry their truth"
         luminance = gain.process(frame).luminance
         thermal = np.rint(luminance * 255).astype(np.uint8)
         truth = {k: s for k, s in visible.truth.degradations.items() if k != "clean"}

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import ConfigDict
 from torch import Tensor
 from torch.nn import functional as F
 
 from fusion_core.priors.checkpoint import save_prior
 from fusion_core.priors.network import PriorNet
 from fusion_core.types import Modality
-from fusion_lab.training.priors.bases import Base, load_bases, synthetic_bases
+from fusion_lab.training.priors.bases import Base, synthetic_bases
 from fusion_lab.training.priors.samples import Samples, make_samples
 
 _CALIBRATION_EVERY = 6
@@ -24,9 +25,10 @@ _MODALITIES: tuple[Modality, ...] = ("visible", "thermal")
 
 @dataclass(frozen=True)
 class PriorRecipe:
-    """What decides the training of the embedded network.
+    """One training run of the embedded network.
 
     Attributes:
+        model: Name of the provider's network.
         samples: Degraded pictures per modality.
         held_out: Degraded pictures of other scenes, for the calibration.
         steps: Optimiser steps of the visible network; the thermal one, of fewer kinds, takes half.
@@ -38,6 +40,9 @@ class PriorRecipe:
         seeds: Synthetic worlds; the last is for the calibration.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    model: str = "prior"
     samples: int = 6000
     held_out: int = 1500
     steps: int = 2800
@@ -49,39 +54,59 @@ class PriorRecipe:
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
 
 
-def train_prior(
-    folders: Sequence[Path],
-    out: Path,
-    recipe: PriorRecipe,
-    seed: int = 0,
-    report: Callable[[str], object] = print,
-) -> Path:
-    """Train both networks and return the file of weights.
+class PriorTraining:
+    """Training of both networks, in one go and on the CPU.
 
     Every sixth recorded scene and one synthetic world are kept out of the training for Platt's
     scaling of each output.
 
-    Raises:
-        SourceError: The folders hold no pairs.
+    Args:
+        recipe: What to do.
+        bases: Recorded pictures.
+        out: Folder of the run; receives ``embedded.safetensors``.
+        seed: Seed of weights and samples.
     """
-    start = time.perf_counter()
-    bases = load_bases(folders)
-    rendered = [synthetic_bases((number,)) for number in recipe.seeds]
-    kept, held = split(bases)
-    kept += [base for world in rendered[:-1] for base in world]
-    held += [base for world in rendered[-1:] for base in world]
-    nets: dict[Modality, PriorNet] = {}
-    for modality in _MODALITIES:
-        training = make_samples(kept, modality, recipe.samples, seed)
-        calibration = make_samples(held, modality, recipe.held_out, seed + 1)
-        report(f"{modality}: samples made, {time.perf_counter() - start:.0f} s")
-        nets[modality] = fit(modality, training, recipe, seed, report)
-        calibrate(nets[modality], calibration)
-        report(f"{modality}: trained, {time.perf_counter() - start:.0f} s")
-    path = out / "embedded.safetensors"
-    about = {"recipe": dataclasses.asdict(recipe), "seed": seed, "bases": len(kept)}
-    save_prior(nets["visible"], nets["thermal"], path, about)
-    return path
+
+    def __init__(self, recipe: PriorRecipe, bases: Sequence[Base], out: Path, seed: int) -> None:
+        self.step, self.seconds = 0, 0.0
+        self._recipe, self._bases, self._out, self._seed = recipe, bases, out, seed
+
+    @property
+    def steps(self) -> int:
+        """Steps of both networks."""
+        return sum(steps_of(self._recipe, modality) for modality in _MODALITIES)
+
+    def run(self, on_step: Callable[[], object] = lambda: None) -> None:
+        """Train, calibrate and write both networks; call ``on_step`` after every step."""
+        start = time.perf_counter()
+        recipe, seed = self._recipe, self._seed
+        rendered = [synthetic_bases((number,)) for number in recipe.seeds]
+        kept, held = split(self._bases)
+        kept += [base for world in rendered[:-1] for base in world]
+        held += [base for world in rendered[-1:] for base in world]
+
+        def count_step(_: float) -> None:
+            self.step += 1
+            on_step()
+
+        nets: dict[Modality, PriorNet] = {}
+        for modality in _MODALITIES:
+            training = make_samples(kept, modality, recipe.samples, seed)
+            calibration = make_samples(held, modality, recipe.held_out, seed + 1)
+            nets[modality] = fit(modality, training, recipe, seed, count_step)
+            calibrate(nets[modality], calibration)
+        about = {"recipe": dataclasses.asdict(recipe), "seed": seed, "bases": len(kept)}
+        save_prior(nets["visible"], nets["thermal"], self.finish(), about)
+        self.seconds = time.perf_counter() - start
+
+    def finish(self) -> Path:
+        """Return the file of the weights."""
+        return self._out / "embedded.safetensors"
+
+
+def steps_of(recipe: PriorRecipe, modality: Modality) -> int:
+    """Return the optimiser steps of one network."""
+    return recipe.steps if modality == "visible" else recipe.steps // 2
 
 
 def split(bases: Sequence[Base]) -> tuple[list[Base], list[Base]]:
@@ -96,9 +121,9 @@ def fit(
     samples: Samples,
     recipe: PriorRecipe,
     seed: int,
-    report: Callable[[str], object],
+    on_loss: Callable[[float], object] = lambda _: None,
 ) -> PriorNet:
-    """Return a network trained on the samples."""
+    """Return a network trained on the samples; call ``on_loss`` with the loss of every step."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net: PriorNet = PriorNet(modality).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -107,17 +132,16 @@ def fit(
         optimiser = torch.optim.AdamW(
             net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
         )
-        steps = recipe.steps if modality == "visible" else recipe.steps // 2
+        steps = steps_of(recipe, modality)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-        for step in range(steps):
+        for _ in range(steps):
             loss = _loss(net, samples, recipe)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
             decay.step()
-            if step % max(1, steps // 10) == 0:
-                report(f"{modality} {step}: {float(loss.detach()):.4f}")
+            on_loss(float(loss.detach()))
     return net.eval()
 
 

@@ -1,4 +1,4 @@
-"""The objective of a network that a mask steers (CtrlFuse, section 4.2)."""
+"""The objective of a network that takes a mask (CtrlFuse, section 4.2)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from pydantic import ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusion_core.models import FuserOutput
+from fusion_core.models import LumaOutput
 from fusion_lab.training.losses import smooth_box, sobel_magnitude
-from fusion_lab.training.objective import objective
-from fusion_lab.training.prompting.data import PromptBatch
-from fusion_lab.training.recipe import LossWeights
+from fusion_lab.training.objective import LossWeights, objective
+from fusion_lab.training.prompting.batches import PromptBatch
 
 _Weight = Annotated[float, Field(ge=0)]
 # Share of the picture that is added to a mask's area: a mask of a few pixels does not rule a step.
@@ -47,7 +46,7 @@ class PromptWeights:
 
 
 def prompt_objective(
-    output: FuserOutput, batch: PromptBatch, reference: LossWeights, weights: PromptWeights
+    output: LumaOutput, batch: PromptBatch, reference: LossWeights, weights: PromptWeights
 ) -> dict[str, Tensor]:
     """Return every active term, weighted, and their sum as ``total``; all in float32.
 
@@ -60,11 +59,11 @@ def prompt_objective(
     assert output.reference is not None, "a network in training keeps its reference fusion"
     assert output.logits is not None, "a network in training segments"
     fused, plain = output.fused.float(), output.reference.float()
-    terms = objective(FuserOutput(plain), batch.pictures, reference)
+    terms = objective(LumaOutput(plain), batch.pictures, reference)
     total = terms.pop("total")
     inside, outside = batch.target, 1 - batch.target
     if weights.fused:
-        again = objective(FuserOutput(fused), batch.pictures, reference)
+        again = objective(LumaOutput(fused), batch.pictures, reference)
         terms["fused"] = weights.fused * again["total"]
     thermal, visible = batch.pictures.thermal, batch.pictures.visible
     if weights.pixel:
@@ -94,20 +93,20 @@ def emphasis_loss(fused: Tensor, reference: Tensor, batch: PromptBatch, contrast
     """
     inside, sources = batch.target, batch.pictures
     surround = smooth_box(reference)
-    wanted = (surround + contrast * (reference - surround)).clamp(0, 1)
+    emphasised = (surround + contrast * (reference - surround)).clamp(0, 1)
     edges = torch.maximum(sobel_magnitude(sources.thermal), sobel_magnitude(sources.visible))
-    off = (fused - wanted).abs() + (sobel_magnitude(fused) - contrast * edges).abs()
+    off = (fused - emphasised).abs() + (sobel_magnitude(fused) - contrast * edges).abs()
     area = inside.mean((1, 2, 3)) + _AREA_FLOOR
     return ((inside * off).mean((1, 2, 3)) / area).mean()
 
 
 def segmentation_loss(logits: Tensor, batch: PromptBatch) -> Tensor:
     """Return cross-entropy and Dice of ``BxKxhxw`` logits, over the crops that have a prompt."""
-    asked = batch.prompt.amax((1, 2, 3)) > 0
-    if not bool(asked.any()):
+    prompted = batch.prompt.amax((1, 2, 3)) > 0
+    if not bool(prompted.any()):
         return logits.sum() * 0
-    logits = full_size(logits[asked], batch.target.shape[-2:])
-    target = batch.target[asked].expand_as(logits)
+    logits = full_size(logits[prompted], batch.target.shape[-2:])
+    target = batch.target[prompted].expand_as(logits)
     entropy = F.binary_cross_entropy_with_logits(logits, target)
     found = logits.sigmoid()
     shared, both = (found * target).sum((2, 3)), (found + target).sum((2, 3))

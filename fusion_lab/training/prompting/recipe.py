@@ -1,4 +1,4 @@
-"""Recipes of networks that a mask steers."""
+"""Recipes of networks that take a mask."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pydantic import ConfigDict, Field
 
 from fusion_core.errors import UsageError
 from fusion_lab.training.augment import Augmentation
-from fusion_lab.training.fusers import FuserSchedule
+from fusion_lab.training.fuser_trainer import FuserSchedule
+from fusion_lab.training.objective import LossWeights
+from fusion_lab.training.prompting.corruption import MaskCorruption
 from fusion_lab.training.prompting.loss import PromptWeights
-from fusion_lab.training.prompting.masks import Spoiling
-from fusion_lab.training.recipe import LossWeights, read_recipe
+from fusion_lab.training.recipe import read_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class PromptRecipe(FuserSchedule):
         reference: Weights of the objective of the reference fusion.
         prompt: Weights of what concerns the mask.
         augmentation: Ranges of the changes to the pictures.
-        spoiling: Ranges of the changes to the masks.
+        corruption: Ranges of the changes to the masks.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -43,7 +44,7 @@ class PromptRecipe(FuserSchedule):
     reference: LossWeights
     prompt: PromptWeights
     augmentation: Augmentation = field(default_factory=Augmentation)
-    spoiling: Spoiling = field(default_factory=Spoiling)
+    corruption: MaskCorruption = field(default_factory=MaskCorruption)
 
     @property
     def segmenter_from(self) -> int:
@@ -52,7 +53,7 @@ class PromptRecipe(FuserSchedule):
 
 
 @dataclass(frozen=True, slots=True)
-class Ablation:
+class PromptAblation:
     """What one case changes.
 
     Attributes:
@@ -68,12 +69,12 @@ class Ablation:
 
 _NO_LOSS, _NO_PHASE = {"segmentation": 0.0}, {"segmenter_share": 0.0}
 # Parts of CtrlFuse that can be taken out or varied; the paper's table has the same three.
-ABLATIONS: Mapping[str, Ablation] = {
-    "": Ablation(),
-    "no-prompts": Ablation(network={"prompts": 0}),
-    "no-segmentation": Ablation(prompt=_NO_LOSS, recipe=_NO_PHASE),
-    "no-segmenter": Ablation({"segmenter": "none"}, prompt=_NO_LOSS, recipe=_NO_PHASE),
-    "swapped": Ablation(network={"swapped": True}),
+ABLATIONS: Mapping[str, PromptAblation] = {
+    "": PromptAblation(),
+    "no-prompts": PromptAblation(network={"prompts": 0}),
+    "no-segmentation": PromptAblation(prompt=_NO_LOSS, recipe=_NO_PHASE),
+    "no-segmenter": PromptAblation({"segmenter": "none"}, prompt=_NO_LOSS, recipe=_NO_PHASE),
+    "swapped": PromptAblation(network={"swapped": True}),
 }
 
 

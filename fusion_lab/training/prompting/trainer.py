@@ -10,20 +10,22 @@ import torch
 from torch import Tensor
 
 from fusion_core.models import CtrlFuse, Cues, create_model
+from fusion_core.models.ctrlfuse import CtrlFuseOptions
 from fusion_core.models.segmenters import EmbeddedSegmenter
-from fusion_lab.training.dataset import split_by_scene
-from fusion_lab.training.fusers import FuserTrainer
+from fusion_lab.data import Example, split_by_scene
+from fusion_lab.training.batches import PairBatch
+from fusion_lab.training.fuser_trainer import FuserTrainer
 from fusion_lab.training.loop import Place, cosine_rate
-from fusion_lab.training.prompting.data import (
-    MaskedPair,
+from fusion_lab.training.prompting.batches import (
     PromptBatch,
     make_prompt_batch,
-    whole_masked,
+    prompt_planes,
+    whole_prompt_batch,
 )
+from fusion_lab.training.prompting.corruption import boxed
 from fusion_lab.training.prompting.loss import full_size, prompt_objective, segmentation_loss
-from fusion_lab.training.prompting.masks import boxed
 from fusion_lab.training.prompting.recipe import PromptRecipe
-from fusion_lab.training.validation import write_sheet
+from fusion_lab.training.sheet import write_sheet
 
 _SHEET_ROWS = 8
 _WEAK_EVIDENCE = 1.0
@@ -34,9 +36,9 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
 
     Args:
         recipe: What to do.
-        pairs: All pairs; the validation scenes are split off here.
+        examples: All labelled pairs; the validation scenes are split off here.
         place: Where and how.
-        resume: Go on from the checkpoint in ``place.out``.
+        resume: Continue from the checkpoint in ``place.out``.
 
     Raises:
         UsageError: The folder holds a run already, or the recipe or data to resume have changed.
@@ -44,11 +46,18 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
     """
 
     def __init__(
-        self, recipe: PromptRecipe, pairs: Sequence[MaskedPair], place: Place, *, resume: bool
+        self,
+        recipe: PromptRecipe,
+        examples: Sequence[Example],
+        place: Place,
+        *,
+        resume: bool = False,
     ) -> None:
-        self.training, self.held_out = split_by_scene(pairs, place.hold_out, place.seed)
+        kept, held = split_by_scene(examples, place.hold_out, place.seed)
+        self._training = [prompt_planes(example) for example in kept]
+        self._held_out = [prompt_planes(example) for example in held]
         network = _build(recipe, place.seed)
-        self.fuse = torch.compile(network.fuse) if place.compile else network.fuse
+        self.fuse = torch.compile(network.fuse_luma) if place.compile else network.fuse_luma
         super().__init__(recipe, network, place, resume=resume)
 
     def _losses(self) -> dict[str, Tensor]:
@@ -57,9 +66,9 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
         if segmenter_only:
             self._freeze_fusion()
         batch = make_prompt_batch(
-            self.training,
+            self._training,
             recipe.augmentation,
-            recipe.spoiling,
+            recipe.corruption,
             size=recipe.batch,
             crop=recipe.crop,
             seed=place.seed,
@@ -81,7 +90,8 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
             for network in (self.model, self.average):
                 if isinstance(network.segmenter, EmbeddedSegmenter):
                     network.segmenter.evidence.data.fill_(_WEAK_EVIDENCE)
-        self.model.gain = 0.0  # the fused picture teaches nothing now, so it need not be made
+        # The fused picture teaches nothing now, so it need not be made.
+        self.model.configure(CtrlFuseOptions(gain=0.0))
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name.startswith("segmenter."))
 
@@ -107,14 +117,14 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
         rows: list[tuple[Tensor, ...]] = []
         found_iou: list[float] = []
         boxes_iou: list[float] = []
-        for pair in self.held_out:
-            batch = _moved(whole_masked(pair), self.place.device)
+        for planes in self._held_out:
+            batch = _moved(whole_prompt_batch(planes), self.place.device)
             if not bool(batch.target.any()):
                 continue
             thermal, visible = batch.pictures.thermal, batch.pictures.visible
             boxes = torch.from_numpy(boxed(batch.prompt[0, 0].byte().cpu().numpy()))[None, None]
             prompt = boxes.to(batch.prompt)
-            output = self.average(thermal, visible, self.model.bank, Cues(mask=prompt))
+            output = self.average.forward_luma(thermal, visible, Cues(mask=prompt))
             assert output.logits is not None, "a network with a mask segments"
             assert output.reference is not None, "a network with a mask keeps its reference fusion"
             found = full_size(output.logits, thermal.shape[-2:]).mean(1, keepdim=True) > 0
@@ -130,7 +140,7 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
         return {name: round(sum(kept) / len(kept), 4) for name, kept in scores.items()}
 
     def _counts(self) -> dict[str, int]:
-        return {"training_pairs": len(self.training), "validation_pairs": len(self.held_out)}
+        return {"training_pairs": len(self._training), "validation_pairs": len(self._held_out)}
 
 
 def _build(recipe: PromptRecipe, seed: int) -> CtrlFuse:
@@ -143,5 +153,5 @@ def _build(recipe: PromptRecipe, seed: int) -> CtrlFuse:
 
 
 def _moved(batch: PromptBatch, device: str) -> PromptBatch:
-    pictures = type(batch.pictures)(*(plane.to(device) for plane in batch.pictures))
+    pictures = PairBatch(*(plane.to(device) for plane in batch.pictures))
     return PromptBatch(pictures, batch.prompt.to(device), batch.target.to(device))

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusion_core.models import FuserOutput
+from fusion_core.models import LumaOutput
 from fusion_core.models.mdaif import Restored
-from fusion_lab.training.dataset import Batch
+from fusion_lab.training.batches import PairBatch
 from fusion_lab.training.losses import sobel_magnitude
 from fusion_lab.training.objective import objective
 from fusion_lab.training.restoring.pool import RestoringBatch
@@ -32,8 +32,8 @@ def restoring_objective(
     fused = made.fused[:, :1]
     terms: dict[str, Tensor] = {}
     if weights.fusion is not None:
-        sources = Batch(thermal, visible, batch.salient)
-        terms = objective(FuserOutput(fused), sources, weights.fusion)
+        sources = PairBatch(thermal, visible, batch.salient)
+        terms = objective(LumaOutput(fused), sources, weights.fusion)
         del terms["total"]
     if weights.fidelity:
         both = (F.mse_loss(fused, visible) + F.mse_loss(fused, thermal)) / 2
@@ -56,12 +56,12 @@ def restoring_objective(
 def weather_loss(activations: Tensor, weather: Tensor) -> Tensor:
     """Return the cross entropy of prototype activations against what weather there is.
 
-    Not in the paper, where prototypes are told apart by themselves: here they are asked to.
+    Not in the paper, where prototypes become distinct without a loss of their own.
 
     Args:
         activations: ``BxLxK`` in (0, 1), per scale.
         weather: ``BxK`` in {0, 1}, see ``WEATHERS``.
     """
-    asked = weather[:, None].expand_as(activations)
+    target = weather[:, None].expand_as(activations)
     inside = activations.float().clamp(_EDGE, 1 - _EDGE)
-    return F.binary_cross_entropy(inside, asked)
+    return F.binary_cross_entropy(inside, target)

@@ -16,9 +16,9 @@ from torch import Tensor
 from fusion_core.errors import UsageError
 from fusion_core.priors import PriorProvider
 from fusion_core.types import FloatImage, UInt8Image
+from fusion_lab.data import Example
 from fusion_lab.training.degradations import Degrader, sample_mixture
 from fusion_lab.training.losses import saliency
-from fusion_lab.training.restoring.pictures import Picture
 from fusion_lab.training.restoring.recipe import WEATHERS, RestoringRecipe
 
 _SMALLEST = 0.6
@@ -27,7 +27,7 @@ _NIGHT_GAIN, _NIGHT_TONE = (0.4, 1.0), (0.5, 1.3)
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class DegradedSample:
     """One whole picture, degraded.
 
     Attributes:
@@ -43,7 +43,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Harm:
+class PairDegradation:
     """What is done to a pair: degradation kind -> severity per picture, and a seed."""
 
     visible: Mapping[str, float]
@@ -73,7 +73,7 @@ class RestoringBatch(NamedTuple):
     weather: Tensor
 
 
-class Pool:
+class RestoringPool:
     """The newest ``recipe.pool`` of an endless row of samples.
 
     Sample ``i`` depends on the seed and ``i`` alone, so that a resumed run sees the same ones.
@@ -90,7 +90,7 @@ class Pool:
 
     def __init__(
         self,
-        pictures: Sequence[Picture],
+        pictures: Sequence[Example],
         recipe: RestoringRecipe,
         provider: PriorProvider | None,
         seed: int,
@@ -98,13 +98,13 @@ class Pool:
         self._pictures, self._recipe, self._seed = pictures, recipe, seed
         self._provider = provider
         for picture in pictures:
-            height, width = picture.thermal.shape
+            height, width = picture.second.shape
             if min(height, width) < recipe.crop:
                 raise UsageError(
                     f"{picture.scene} {picture.name}: {width}x{height} pixels, less than a crop of "
                     f"{recipe.crop}; leave it out or choose a smaller crop"
                 )
-        self._samples: deque[Sample] = deque(maxlen=recipe.pool)
+        self._samples: deque[DegradedSample] = deque(maxlen=recipe.pool)
         self._next = 0
 
     def batch(self, step: int) -> RestoringBatch:
@@ -122,12 +122,12 @@ class Pool:
         mistaken = rng.random(count) < self._recipe.mistaken
         seen = [b if wrong else a for a, b, wrong in zip(drawn, others, mistaken, strict=True)]
         tokens, weather = (
-            torch.from_numpy(np.stack(told))
-            for told in ([s.tokens for s in seen], [s.weather for s in seen])
+            torch.from_numpy(np.stack(values))
+            for values in ([s.tokens for s in seen], [s.weather for s in seen])
         )
         return to_batch(crops, tokens, weather)
 
-    def sample(self, index: int) -> Sample:
+    def sample(self, index: int) -> DegradedSample:
         """Return one degraded picture."""
         recipe, rng = self._recipe, np.random.default_rng((self._seed, 0, index))
         picture = self._pictures[int(rng.integers(len(self._pictures)))]
@@ -143,31 +143,34 @@ class Pool:
         )
         seed = int(rng.integers(2**31))
         of_thermal = sample_mixture(rng, "thermal", 1 - recipe.thermal, 2)
-        harm = Harm(severities, of_thermal, seed)
-        return degrade(visible, thermal, harm, self._provider)
+        degradation = PairDegradation(severities, of_thermal, seed)
+        return degrade_pair(visible, thermal, degradation, self._provider)
 
 
-def degrade(
-    visible: UInt8Image, thermal: UInt8Image, harm: Harm, provider: PriorProvider | None
-) -> Sample:
-    """Degrade a clean pair and look at it.
+def degrade_pair(
+    visible: UInt8Image,
+    thermal: UInt8Image,
+    degradation: PairDegradation,
+    provider: PriorProvider | None,
+) -> DegradedSample:
+    """Degrade a clean pair and assess it.
 
     Args:
         visible: ``HxWx3`` uint8 RGB.
         thermal: ``HxW`` uint8.
-        harm: What to do to them.
+        degradation: What is done to them.
         provider: Gives the tokens; None gives none.
     """
-    bad_visible = _degraded(visible, harm.visible, harm.seed)
-    bad_thermal = _degraded(thermal, harm.thermal, harm.seed)
+    bad_visible = _degraded(visible, degradation.visible, degradation.seed)
+    bad_thermal = _degraded(thermal, degradation.thermal, degradation.seed)
     tokens = np.zeros((0, 1), np.float32)
     if provider is not None:
         tokens = provider.assess(bad_visible, bad_thermal / np.float32(255)).tokens
     hot = torch.from_numpy(thermal).float()[None, None] / 255
     salient = (saliency(hot)[0, 0].numpy() * 255).round().astype(np.uint8)
     planes = np.dstack((to_planes(bad_visible), bad_thermal, to_planes(visible), thermal, salient))
-    weather = [any(kind in harm.visible for kind in kinds) for kinds in WEATHERS]
-    return Sample(planes, tokens, np.asarray(weather, np.float32))
+    weather = [any(kind in degradation.visible for kind in kinds) for kinds in WEATHERS]
+    return DegradedSample(planes, tokens, np.asarray(weather, np.float32))
 
 
 def to_planes(rgb: UInt8Image) -> UInt8Image:
@@ -191,11 +194,11 @@ def _degraded(picture: UInt8Image, severities: Mapping[str, float], seed: int) -
 
 
 def _vary(
-    picture: Picture, recipe: RestoringRecipe, rng: np.random.Generator
+    picture: Example, recipe: RestoringRecipe, rng: np.random.Generator
 ) -> tuple[UInt8Image, UInt8Image]:
     """Scale, flip and tone a pair; never enlarge it, never below the size of a crop."""
-    planes = np.dstack((picture.visible, picture.thermal))
-    height, width = picture.thermal.shape
+    planes = np.dstack((picture.first, picture.second))
+    height, width = picture.second.shape
     scale = max(rng.uniform(_SMALLEST, 1.0), recipe.crop / min(height, width))
     if scale < 1 and rng.random() < 0.7:
         size = round(width * scale), round(height * scale)

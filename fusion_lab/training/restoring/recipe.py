@@ -10,8 +10,9 @@ from pydantic import ConfigDict, Field
 
 from fusion_core.errors import UsageError
 from fusion_core.priors import VISIBLE_KINDS
-from fusion_lab.training.fusers import FuserSchedule
-from fusion_lab.training.recipe import LossWeights, read_recipe
+from fusion_lab.training.fuser_trainer import FuserSchedule
+from fusion_lab.training.objective import LossWeights
+from fusion_lab.training.recipe import read_recipe
 
 _Weight = Annotated[float, Field(ge=0)]
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -89,7 +90,7 @@ class RestoringRecipe(FuserSchedule):
     loss: RestoringLoss = field(default_factory=RestoringLoss)
 
 
-# What each of three prototypes is asked to stand for; smoke veils as haze does.
+# What each of three prototypes stands for, by the weather loss; smoke counts as haze.
 WEATHERS: tuple[tuple[str, ...], ...] = (("haze", "smoke"), ("rain",), ("snow",))
 
 # Parts of MdaIF that can be taken out or varied: fields of its configuration.

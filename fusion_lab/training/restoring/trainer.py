@@ -15,15 +15,19 @@ from fusion_core.models import Cues, create_model, save_weights
 from fusion_core.models.blocks.routing import NoisyTopK
 from fusion_core.models.mdaif import MdaIF, Restored
 from fusion_core.priors import PriorProvider
-from fusion_lab.training.dataset import split_by_scene
-from fusion_lab.training.fusers import FuserTrainer
+from fusion_lab.data import Example, split_by_scene
+from fusion_lab.training.fuser_trainer import FuserTrainer
 from fusion_lab.training.loop import Place
 from fusion_lab.training.restoring.objective import restoring_objective
-from fusion_lab.training.restoring.pictures import Picture
-from fusion_lab.training.restoring.pool import Pool, RestoringBatch, Sample, to_batch
+from fusion_lab.training.restoring.pool import (
+    DegradedSample,
+    RestoringBatch,
+    RestoringPool,
+    to_batch,
+)
 from fusion_lab.training.restoring.recipe import RestoringRecipe
 from fusion_lab.training.restoring.restorer import Restorer
-from fusion_lab.training.restoring.validation import validate
+from fusion_lab.training.restoring.validation import validate_restoring
 
 # Pictures that routers are calibrated on.
 _CALIBRATION = 48
@@ -34,10 +38,10 @@ class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
 
     Args:
         recipe: What to do.
-        pictures: All pictures; the validation scenes are split off here.
+        examples: All pairs; the validation scenes are split off here.
         provider: Shows the network what the degraded pictures are like; None shows nothing.
         place: Where and how.
-        resume: Go on from the checkpoint in ``place.out``.
+        resume: Continue from the checkpoint in ``place.out``.
 
     Raises:
         UsageError: The folder holds a run already, or the recipe or data to resume have changed.
@@ -47,15 +51,15 @@ class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
     def __init__(
         self,
         recipe: RestoringRecipe,
-        pictures: Sequence[Picture],
+        examples: Sequence[Example],
         provider: PriorProvider | None,
         place: Place,
         *,
         resume: bool = False,
     ) -> None:
-        self.training, self.held_out = split_by_scene(pictures, place.hold_out, place.seed)
+        self.training, self.held_out = split_by_scene(examples, place.hold_out, place.seed)
         self._provider = provider
-        self._pool = Pool(self.training, recipe, provider, place.seed)
+        self._pool = RestoringPool(self.training, recipe, provider, place.seed)
         network = _build(recipe, None if provider is None else provider.dim, place.seed)
         super().__init__(recipe, network, place, resume=resume)
 
@@ -72,14 +76,14 @@ class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
     def _write(self, scalars: Mapping[str, Any]) -> None:
         """Write the averaged weights with routers calibrated to them, on whole pictures.
 
-        The average itself stays as it is, so that a resumed run goes on with the same bits.
+        The average itself stays as it is, so that a resumed run continues with the same bits.
         """
         settled = copy.deepcopy(self.average)
         calibrate_routers(settled, [self._pool.sample(index) for index in range(_CALIBRATION)])
         save_weights(settled, self.place.out / "weights.safetensors", scalars)
 
     def _validate(self, sheet: Path) -> dict[str, float]:
-        return validate(self.average, self.held_out, self._provider, sheet)
+        return validate_restoring(self.average, self.held_out, self._provider, sheet)
 
     def _counts(self) -> dict[str, int]:
         return {"training_pairs": len(self.training), "validation_pairs": len(self.held_out)}
@@ -93,7 +97,7 @@ def restore(model: MdaIF | Restorer, batch: RestoringBatch) -> Restored:
 
 
 @torch.no_grad()
-def calibrate_routers(model: MdaIF | Restorer, samples: Sequence[Sample]) -> None:
+def calibrate_routers(model: MdaIF | Restorer, samples: Sequence[DegradedSample]) -> None:
     """Standardise the logits of every router over what the network makes of some pictures."""
     seen: dict[NoisyTopK, list[Tensor]] = {
         module: [] for module in model.modules() if isinstance(module, NoisyTopK)
@@ -103,8 +107,8 @@ def calibrate_routers(model: MdaIF | Restorer, samples: Sequence[Sample]) -> Non
         for gate in seen
     ]
     for sample in samples if seen else ():
-        told = (torch.from_numpy(part)[None] for part in (sample.tokens, sample.weather))
-        batch = to_batch(sample.planes[None], *told)
+        prior = (torch.from_numpy(part)[None] for part in (sample.tokens, sample.weather))
+        batch = to_batch(sample.planes[None], *prior)
         restore(model, RestoringBatch(*(part.to(model.bank.device) for part in batch)))
     for hook in hooks:
         hook.remove()

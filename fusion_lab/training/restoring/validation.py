@@ -1,4 +1,4 @@
-"""What a run shows of itself: PSNR and a picture sheet of scenes it never trained on."""
+"""PSNR and a picture sheet of the scenes that a run never trained on."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 from fusion_core.models import Cues
 from fusion_core.models.mdaif import MdaIF
 from fusion_core.priors import PriorProvider
-from fusion_lab.training.restoring.pictures import Picture
-from fusion_lab.training.restoring.pool import Harm, degrade, to_batch
+from fusion_lab.data import Example
+from fusion_lab.training.restoring.pool import PairDegradation, degrade_pair, to_batch
 from fusion_lab.training.restoring.restorer import Restorer
-from fusion_lab.training.validation import write_sheet
+from fusion_lab.training.sheet import write_sheet
 
 _CASES: tuple[dict[str, float], ...] = (
     {},
@@ -28,9 +28,9 @@ _ROWS = 10
 
 
 @torch.no_grad()
-def validate(
+def validate_restoring(
     model: MdaIF | Restorer,
-    pictures: Sequence[Picture],
+    pictures: Sequence[Example],
     provider: PriorProvider | None,
     sheet: Path,
 ) -> dict[str, float]:
@@ -49,9 +49,9 @@ def validate(
     rows: list[tuple[Tensor, ...]] = []
     for index in np.linspace(0, len(pictures) - 1, min(_ROWS, len(pictures))).astype(int).tolist():
         picture, case = pictures[index], _CASES[len(rows) % len(_CASES)]
-        sample = degrade(picture.visible, picture.thermal, Harm(case, {}, 7), provider)
-        told = (torch.from_numpy(part)[None] for part in (sample.tokens, sample.weather))
-        batch = to_batch(sample.planes[None], *told)
+        sample = degrade_pair(picture.first, picture.second, PairDegradation(case, {}, 7), provider)
+        prior = (torch.from_numpy(part)[None] for part in (sample.tokens, sample.weather))
+        batch = to_batch(sample.planes[None], *prior)
         batch = type(batch)(*(part.to(model.bank.device) for part in batch))
         tokens = batch.tokens if batch.tokens.shape[1] else None
         luma, clean = batch.degraded[:, :1], batch.clean[:, :1]

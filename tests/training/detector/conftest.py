@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from fusion_lab.training.detector import Pool
-from fusion_lab.training.detector.data import load_labelled
+from fusion_lab.data import Needs, read_examples
+from fusion_lab.training.detector import DetectionPool
 
 
 @pytest.fixture(autouse=True)
@@ -66,4 +66,4 @@ def labelled_folder(tmp_path):
 
 @pytest.fixture
 def pool(labelled_folder):
-    return Pool(load_labelled([labelled_folder]))
+    return DetectionPool(read_examples([labelled_folder], needs=Needs(labels=True)))

@@ -1,23 +1,31 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from fusion_lab.data import BoxLabels, Example
+from fusion_lab.data.labels import IGNORE, PERSON
 from fusion_lab.training.detector.assign import Objects
 from fusion_lab.training.detector.crops import (
     Sampling,
+    degrade_cameras,
     draw_picture,
-    make_batch,
-    spoil,
+    make_detection_batch,
     to_objects,
 )
-from fusion_lab.training.detector.data import LabelledPair
 from fusion_lab.training.detector.degrade import THERMAL, VISIBLE, degrade
-from fusion_lab.training.detector.labels import IGNORE, PERSON, Labels
-from fusion_lab.training.detector.pool import Pool
+from fusion_lab.training.detector.pool import DetectionPool
 
 PLAIN = Sampling(size=128, fitted=(128, 160), scale=(0.5, 1.6), mosaic=0, shift=0, blind=0)
+
+
+def labelled(name, planes, boxes, kind):
+    labels = BoxLabels(boxes, np.array([kind]))
+    pictures = {"first": planes[..., :3], "second": planes[..., 3], "target": None}
+    place = {"folder": Path(), "name": name, "scene": name}
+    return Example(**pictures, **place, task="vif", text="", mask=None, labels=labels)
 
 
 def bright_boxes(pair_count=3):
@@ -28,8 +36,8 @@ def bright_boxes(pair_count=3):
         left, top, right, bottom = 30 + 20 * index, 20 + 10 * index, 80 + 20 * index, 90
         planes[top:bottom, left:right] = 255
         boxes = np.array([[left, top, right, bottom]], np.float32)
-        pairs.append(LabelledPair(str(index), planes, Labels(boxes, np.array([0]))))
-    return Pool(pairs)
+        pairs.append(labelled(str(index), planes, boxes, 0))
+    return DetectionPool(pairs)
 
 
 @pytest.mark.parametrize("mosaic", [0.0, 1.0])
@@ -59,7 +67,7 @@ def test_boxes_follow_their_objects_through_scale_flip_and_mosaic(mosaic):
 def test_what_is_left_of_an_object_cut_by_the_border_is_ignored():
     planes = np.zeros((128, 160, 4), np.uint8)
     boxes = np.array([[0, 40, 160, 50]], np.float32)
-    pool = Pool([LabelledPair("wide", planes, Labels(boxes, np.array([1])))])
+    pool = DetectionPool([labelled("wide", planes, boxes, 1)])
     sampling = dataclasses.replace(PLAIN, size=32, scale=(1.0, 1.0), centred=1.0)
     classes = {
         int(number)
@@ -71,7 +79,7 @@ def test_what_is_left_of_an_object_cut_by_the_border_is_ignored():
 
 def test_ignored_regions_are_kept_apart():
     boxes = np.array([[0, 0, 4, 8], [10, 10, 20, 30]], np.float32)
-    objects = to_objects(Labels(boxes, np.array([IGNORE, 2])))
+    objects = to_objects(BoxLabels(boxes, np.array([IGNORE, 2])))
     assert isinstance(objects, Objects)
     assert objects.boxes.tolist() == [[15, 20, 10, 20]]
     assert objects.classes.tolist() == [2]
@@ -80,9 +88,9 @@ def test_ignored_regions_are_kept_apart():
 
 def test_batches_depend_on_seed_and_step_only(pool):
     sampling = Sampling(size=96, fitted=(128, 160))
-    first, boxes, people = make_batch(pool, sampling, count=3, seed=1, step=5)
-    again, *same = make_batch(pool, sampling, count=3, seed=1, step=5)
-    other, *_ = make_batch(pool, sampling, count=3, seed=1, step=6)
+    first, boxes, people = make_detection_batch(pool, sampling, count=3, seed=1, step=5)
+    again, *same = make_detection_batch(pool, sampling, count=3, seed=1, step=5)
+    other, *_ = make_detection_batch(pool, sampling, count=3, seed=1, step=6)
     assert torch.equal(first, again)
     for mine, twin in zip((boxes, people), same, strict=True):
         assert all(torch.equal(a.boxes, b.boxes) for a, b in zip(mine, twin, strict=True))
@@ -95,7 +103,7 @@ def test_a_blind_camera_shows_nothing_of_the_scene_and_the_other_is_kept(pool):
     """Never both: the labels must be seen in one of them."""
     sampling = Sampling(size=96, fitted=(128, 160), blind=1.0, centred=1.0, mosaic=0)
     for seed in range(25):
-        pictures, objects, _ = make_batch(pool, sampling, count=1, seed=seed, step=0)
+        pictures, objects, _ = make_detection_batch(pool, sampling, count=1, seed=seed, step=0)
         if not len(objects[0].boxes):
             continue
         spread = [pictures[0, :3].std().item(), pictures[0, 3].std().item()]
@@ -108,7 +116,7 @@ def test_what_a_frozen_camera_shows_is_ignored_and_the_rest_stays_known():
     rng = np.random.default_rng(0)
     for _ in range(10):
         picture, labels = draw_picture(bright_boxes(1), sampling, rng)
-        _, known, _ = spoil(picture, labels, bright_boxes(1), sampling, rng)
+        _, known, _ = degrade_cameras(picture, labels, bright_boxes(1), sampling, rng)
         count = len(labels.classes)
         assert known.boxes[:count].tolist() == labels.boxes.tolist()
         assert known.classes[:count].tolist() == labels.classes.tolist()
@@ -122,8 +130,10 @@ def test_thermal_alone_answers_for_what_it_shows(camera, frozen):
     chances = {"blind": 1.0, "thermal": float(camera == "thermal"), "frozen": frozen}
     sampling = dataclasses.replace(PLAIN, **chances)
     picture = np.zeros((128, 128, 4), np.uint8)
-    labels = Labels(np.array([[0, 0, 9, 9]], np.float32), np.array([PERSON]))
-    _, both, alone = spoil(picture, labels, bright_boxes(1), sampling, np.random.default_rng(2))
+    labels = BoxLabels(np.array([[0, 0, 9, 9]], np.float32), np.array([PERSON]))
+    _, both, alone = degrade_cameras(
+        picture, labels, bright_boxes(1), sampling, np.random.default_rng(2)
+    )
     assert both.classes.tolist()[:1] == [PERSON]
     assert (both.classes[1:] == IGNORE).all()
     assert len(both.classes) == 1 + int(frozen)
@@ -139,7 +149,7 @@ def test_thermal_alone_answers_for_what_it_shows(camera, frozen):
 def test_thermal_alone_is_asked_for_people_only():
     """A vehicle is background for it; what is ignored stays so."""
     boxes = np.arange(12, dtype=np.float32).reshape(3, 4)
-    people = Labels(boxes, np.array([1, PERSON, IGNORE])).people()
+    people = BoxLabels(boxes, np.array([1, PERSON, IGNORE])).people()
     assert people.boxes.tolist() == boxes[1:].tolist()
     assert people.classes.tolist() == [PERSON, IGNORE]
 

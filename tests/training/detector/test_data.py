@@ -3,10 +3,14 @@ import numpy as np
 import pytest
 
 from fusion_core.errors import SourceError
+from fusion_lab.data import Needs, read_examples
+from fusion_lab.data.labels import IGNORE, load_labels
 from fusion_lab.synthetic import SyntheticScene
-from fusion_lab.training.detector.data import load_labelled
-from fusion_lab.training.detector.labels import IGNORE, load_labels
 from fusion_lab.training.detector.rendered import render_scene
+
+
+def load_labelled(folders):
+    return read_examples(folders, needs=Needs(labels=True))
 
 
 def test_convention_labels_are_left_top_width_height_and_three_classes(tmp_path, write_labels):
@@ -23,11 +27,13 @@ def test_a_picture_without_objects_is_a_picture(tmp_path, labelled_folder, write
     assert [len(pair.labels.boxes) for pair in pairs] == [1, 0, 1, 2]
 
 
-def test_convention_planes_are_red_green_blue_thermal(labelled_folder, scenes):
+def test_convention_pictures_are_red_green_blue_and_thermal(labelled_folder, scenes):
     """The people are written as blue, green, red = 40, 60, 180, thermal 230."""
     (pair, *_) = load_labelled([labelled_folder])
     x, y, w, h = scenes[0][0]
-    assert pair.planes[y + h // 2, x + w // 2].tolist() == [180, 60, 40, 230]
+    middle = y + h // 2, x + w // 2
+    assert pair.first[middle].tolist() == [180, 60, 40]
+    assert pair.second[middle] == 230
 
 
 def test_a_label_without_its_image_and_an_empty_folder_are_errors(tmp_path, labelled_folder):
@@ -49,8 +55,9 @@ def test_frames_of_videos_are_found_by_their_number(tmp_path, write_labels):
     for number in (2, 5):
         write_labels(tmp_path / "labels" / f"{number:04d}.csv", [("person", 1, 1, 9, 9)])
     pairs = load_labelled([tmp_path])
-    means = [pair.planes.mean() for pair in pairs]
-    assert means == pytest.approx([40, 100], abs=4)
+    for pictures in ([pair.first for pair in pairs], [pair.second for pair in pairs]):
+        assert [picture.mean() for picture in pictures] == pytest.approx([40, 100], abs=4)
+    assert [pair.name for pair in pairs] == ["0002", "0005"]
 
 
 def test_rendered_people_are_warm_where_their_labels_say(tmp_path):
@@ -61,6 +68,6 @@ def test_rendered_people_are_warm_where_their_labels_say(tmp_path):
     (pair,) = load_labelled([tmp_path])
     people = pair.labels.boxes[pair.labels.classes == 0].astype(int)
     assert len(people) >= 2
-    median = np.median(pair.planes[..., 3])
+    median = np.median(pair.second)
     for left, top, right, bottom in people:
-        assert pair.planes[top:bottom, left:right, 3].max() > median + 50
+        assert pair.second[top:bottom, left:right].max() > median + 50

@@ -11,7 +11,7 @@ from fusion_core.errors import UsageError
 from fusion_lab.training.detector import DetectorRecipe, DetectorTrainer
 from fusion_lab.training.detector.assign import Objects
 from fusion_lab.training.detector.boxes import corners, pairwise_iou
-from fusion_lab.training.detector.crops import Sampling, make_batch
+from fusion_lab.training.detector.crops import Sampling, make_detection_batch
 from fusion_lab.training.detector.export import export_onnx
 from fusion_lab.training.detector.loop import learning_rate
 from fusion_lab.training.detector.loss import pair_loss
@@ -105,7 +105,7 @@ def test_learning_rate_rises_stays_and_falls():
 def test_pictures_are_learned_by_heart_from_random_weights(pool):
     """The surest of all points finds the object of its picture."""
     sampling = Sampling(size=96, fitted=(128, 160), scale=(1.0, 1.0), mosaic=0, blind=0, shift=0)
-    batch = make_batch(pool, sampling, count=2, seed=0, step=1)
+    batch = make_detection_batch(pool, sampling, count=2, seed=0, step=1)
     assert [len(o.boxes) for o in batch.objects] == [1, 1]
     torch.manual_seed(1)
     model = PairNano().train()

@@ -154,6 +154,11 @@ def _input(node: NodeStatus, pipeline: PipelineStatus) -> DiagnosticStatus:
             (f"{name} received Hz", rate),
             (f"{name} received", node.received[name]),
             (f"{name} read", pipeline.read.get(name, 0)),
+            (f"{name} used", pipeline.used.get(name, 0)),
+        ]
+        values += [
+            (f"{name} dropped {cause}", count)
+            for cause, count in sorted(pipeline.drops_by_stream.get(name, {}).items())
         ]
     message = f"no {' and no '.join(silent)} messages" if silent else "both streams arrive"
     return _status("input", message, values, _warn_if(silent))

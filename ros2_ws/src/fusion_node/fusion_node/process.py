@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from fusion_core.errors import FusionError
+from fusion_core.runtime.process import tune_process
 
 NodeT = TypeVar("NodeT", bound=Node)
 # Longest time until a signal is noticed while nothing happens.
@@ -38,6 +39,7 @@ def run_process(
         work: Returns when it is done, or soon after SIGINT or SIGTERM have set the event.
         args: Command line with ROS arguments; None takes the process's own.
     """
+    tune_process()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())

@@ -1,0 +1,78 @@
+"""Ablations by name: the same run with one part taken out (M2PN, section "ablation study")."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from fusion_core.errors import UsageError
+from fusion_core.models import LumaFuser, create_model
+from fusion_core.models.m2pn import M2PN
+
+_NEVER = -1e9
+
+
+@dataclass(frozen=True, slots=True)
+class FuserAblation:
+    """What one case changes.
+
+    Attributes:
+        case: Number of the case in the paper.
+        network: Fields of ``M2PNConfig``.
+        loss: Fields of ``LossWeights``.
+        recipe: Fields of ``FusionRecipe``.
+    """
+
+    case: int
+    network: Mapping[str, bool] = field(default_factory=dict)
+    loss: Mapping[str, float] = field(default_factory=dict)
+    recipe: Mapping[str, float | str] = field(default_factory=dict)
+
+
+ABLATIONS: Mapping[str, FuserAblation] = {
+    "no-context": FuserAblation(1, network={"context_nodes": False}),
+    "discriminator": FuserAblation(2, recipe={"quality_score": "discriminator"}),
+    "no-quality-score": FuserAblation(3, recipe={"kappa": _NEVER}),
+    "no-graph": FuserAblation(4, network={"graph": False}),
+    "no-memory": FuserAblation(5, network={"memory": False}),
+    "no-structure": FuserAblation(6, loss={"ssim": 0, "gradient": 0}),
+    "no-selection": FuserAblation(
+        7, loss={"selected": 0, "brighter": 10, "k": _NEVER, "guard": False}
+    ),
+    "no-contrast": FuserAblation(8, loss={"contrast": 0}),
+    "no-prompts": FuserAblation(9, network={"prompts": False}),
+}
+
+
+def find_ablation(name: str) -> FuserAblation:
+    """Return an ablation; the empty name is the full system.
+
+    Raises:
+        UsageError: No such ablation.
+    """
+    if not name:
+        return FuserAblation(0)
+    if name not in ABLATIONS:
+        raise UsageError(f"ablation {name!r}: unknown; known ablations: {', '.join(ABLATIONS)}")
+    return ABLATIONS[name]
+
+
+def build_network(model: str, ablation: str, seed: int) -> LumaFuser:
+    """Build the untrained network of a run.
+
+    Raises:
+        UsageError: No such model or ablation.
+    """
+    full = create_model(model, seed)
+    changes: dict[str, Any] = dict(find_ablation(ablation).network)
+    if not changes:
+        assert full.luma_path is not None, "memory is trained on luma"
+        return full.luma_path
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        assert isinstance(full, M2PN), "ablations are of M2PN networks"
+        return M2PN(model, dataclasses.replace(full.config, **changes))

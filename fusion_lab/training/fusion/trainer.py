@@ -1,0 +1,146 @@
+"""Training of the networks that fuse with a memory bank: M2PN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
+from fusion_core.models import NO_CUES, LumaFuser
+from fusion_core.types import UInt8Image
+from fusion_lab.data import Example, FusionTask, split_by_scene
+from fusion_lab.training.batches import PairBatch, make_pair_batch, pair_planes
+from fusion_lab.training.fuser_trainer import FuserTrainer
+from fusion_lab.training.fusion.ablation import build_network
+from fusion_lab.training.fusion.discriminator import Discriminator
+from fusion_lab.training.fusion.recipe import FusionRecipe
+from fusion_lab.training.fusion.validation import validate_fusion
+from fusion_lab.training.loop import Place
+from fusion_lab.training.objective import LossWeights, objective
+from fusion_lab.training.tasks import TaskRotation, by_task
+
+
+class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
+    """Trains M2PN, its memory bank included.
+
+    Args:
+        recipe: What to do.
+        examples: All pairs of all tasks; the validation scenes are split off here.
+        place: Where and how.
+        resume: Continue from the checkpoint in ``place.out``.
+
+    Raises:
+        UsageError: The folder holds a run already, or the recipe or data to resume have changed.
+        WeightsError: The checkpoint to resume is missing, torn or foreign.
+    """
+
+    def __init__(
+        self,
+        recipe: FusionRecipe,
+        examples: Sequence[Example],
+        place: Place,
+        *,
+        resume: bool = False,
+    ) -> None:
+        training: dict[FusionTask, list[UInt8Image]] = {}
+        self._held_out: list[tuple[UInt8Image, LossWeights]] = []
+        for task, found in by_task(examples).items():
+            kept, held = split_by_scene(found, place.hold_out, place.seed)
+            training[task] = [pair_planes(example) for example in kept]
+            loss = recipe.loss_of(task)
+            self._held_out += [(pair_planes(example), loss) for example in held]
+        self._tasks = TaskRotation(training)
+        self._training_pairs = sum(map(len, training.values()))
+        network = build_network(recipe.model, recipe.ablation, place.seed)
+        self.fuse = torch.compile(network.fuse_luma) if place.compile else network.fuse_luma
+        self.discriminator: Discriminator | None = None
+        if recipe.quality_score == "discriminator":
+            self.discriminator = Discriminator(place.seed).to(place.device)
+        super().__init__(recipe, network, place, resume=resume)
+        self.bank = MemoryBank(
+            self.model.bank,
+            MemoryConfig(mode="online"),
+            recipe.model,
+            momentum=recipe.momentum,
+            kappa=recipe.kappa,
+            replace_after=recipe.replace_after,
+        )
+        if resume:
+            self.bank.restore(place.out / self._resumed["bank"])
+
+    def _losses(self) -> dict[str, Tensor]:
+        task, batch = self._crops()
+        with self._autocast():
+            output = self.fuse(batch.thermal, batch.visible, self.bank.slots, NO_CUES)
+        self._last = batch, output
+        return objective(output, batch, self.recipe.loss_of(task))
+
+    def _learned(self) -> None:
+        """Update the memory with the scene vectors and the quality scores of the fused crops."""
+        batch, output = self._last
+        fused = output.fused.detach().float()
+        if self.discriminator is None:
+            scores = quality_score(fused)
+        else:
+            scores = self.discriminator.score(fused, batch.thermal, batch.visible)
+        self.bank.update(output.query, scores)
+
+    def _crops(self) -> tuple[FusionTask, PairBatch]:
+        """Return the task of this step and its crops."""
+        recipe, place = self.recipe, self.place
+        task, pictures = self._tasks.at(self.step)
+        drawn = make_pair_batch(
+            pictures,
+            recipe.augmentation,
+            size=recipe.batch,
+            crop=recipe.crop,
+            seed=place.seed,
+            step=self.step,
+        )
+        return task, PairBatch(*(plane.to(place.device) for plane in drawn))
+
+    def _begin(self) -> None:
+        """Load the weights to start from, if any.
+
+        Without, the random slots are brought to the length of the first scene vectors.
+        """
+        if self.recipe.init:
+            super()._begin()
+            return
+        _, batch = self._crops()
+        with torch.no_grad(), self._autocast():  # once: not worth compiling
+            output = self.model.fuse_luma(batch.thermal, batch.visible, self.model.bank, NO_CUES)
+            self.model.bank.mul_(output.query.float().norm(dim=1).mean())
+
+    def _keep(self) -> dict[str, Any]:
+        bank = f"bank-{self.step:06d}.safetensors"
+        self.bank.save(self.place.out / bank)
+        self.average.bank.copy_(self.bank.slots)
+        return {"bank": bank}
+
+    def _write(self, scalars: Mapping[str, Any]) -> None:
+        for old in self.place.out.glob("bank-*.safetensors"):
+            if old.name != scalars["bank"]:
+                old.unlink()
+        super()._write(scalars)
+
+    def _validate(self, sheet: Path) -> dict[str, float]:
+        return validate_fusion(self.average, self._held_out, sheet)
+
+    def _networks(self) -> dict[str, nn.Module]:
+        networks = super()._networks()
+        if self.discriminator is None:
+            return networks
+        return {**networks, "quality_score": self.discriminator}
+
+    def _counts(self) -> dict[str, int]:
+        return {"training_pairs": self._training_pairs, "validation_pairs": len(self._held_out)}
+
+    def _extra(self) -> dict[str, Any]:
+        stats = self.bank.stats()
+        memory = {"accepted": stats.accepted, "queries": stats.queries}
+        return {"memory": {**memory, "diversity": round(stats.diversity, 4)}}
