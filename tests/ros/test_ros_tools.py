@@ -74,6 +74,9 @@ def test_folders_are_played_fused_and_recorded(start, spawn, tmp_path):
     assert recorder.wait(60) == 0, (tmp_path / "recorder.log").read_text()
     summary = json.loads((out / "run.json").read_text())
     assert summary["model"] == "m2pn-edge"
+    # Per stream as in the status of the input: nothing is lost on the way at this speed.
+    drops = {name: sum(causes.values()) for name, causes in summary["drops_by_stream"].items()}
+    assert sum(drops.values()) == sum(summary["drops"].values())
     assert counters["fused"] - 1 <= summary["recorded"] <= counters["fused"]
     lines = [json.loads(line) for line in (out / "fused.jsonl").read_text().splitlines()]
     assert len(lines) == summary["recorded"]
