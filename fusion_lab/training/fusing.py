@@ -54,7 +54,7 @@ class FusionTrainer(FuserTrainer[Recipe, LumaFuser]):
             replace_after=recipe.replace_after,
         )
         if resume:
-            self.bank.restore(place.out / self._resumed["bank"])
+            self.bank.load_snapshot(place.out / self._resumed["bank"])
 
     def _losses(self) -> dict[str, Tensor]:
         batch = self._crops()
@@ -101,7 +101,7 @@ class FusionTrainer(FuserTrainer[Recipe, LumaFuser]):
 
     def _keep(self) -> dict[str, Any]:
         bank = f"bank-{self.step:06d}.safetensors"
-        self.bank.save(self.place.out / bank)
+        self.bank.save_snapshot(self.place.out / bank)
         self.average.bank.copy_(self.bank.slots)
         return {"bank": bank}
 
