@@ -13,13 +13,13 @@ from fusion_core.engine import Engine, open_bank, pick_device
 from fusion_core.errors import CalibrationError, EncodingError, MaskError, UsageError
 from fusion_core.memory import MemoryConfig
 from fusion_core.models import Fuser, find_models, load_model
+from fusion_core.models.cues import VISIBLE_INFRARED
 from fusion_core.priors import PriorProvider, PriorsConfig, assess_pair, open_provider
 from fusion_core.registration import Registrar, check_images
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
 from fusion_core.types import AlignedPair, Frame, ThermalImage, UInt8Image
 
 _ENCODINGS = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1", "float64": "32FC1"}
-_VISIBLE_INFRARED = "vif"
 
 
 def fuse(
@@ -67,7 +67,7 @@ def fuse(
 
 def fuse_images(
     *images: UInt8Image,
-    task: str = _VISIBLE_INFRARED,
+    task: str = VISIBLE_INFRARED,
     text: str | None = None,
     model: str | Fuser | None = None,
     device: str = "auto",
@@ -82,7 +82,7 @@ def fuse_images(
             as gray. ``mef``: pictures of several exposures, the darkest first. ``mff``: pictures
             of several focus distances.
         task: ``vif``, ``mef`` or ``mff``.
-        text: What the result shall be like, for models that take a text.
+        text: Description of the result, for models that take a text.
         model: Name of a model, or one that `load_model` returned; None takes the first installed
             one that does the task, with this text.
         device: ``auto``, ``cpu`` or ``cuda``; a loaded model stays where it is.
@@ -111,7 +111,7 @@ def fuse_images(
             "given; leave some out"
         )
     prior = None
-    if task == _VISIBLE_INFRARED and features.uses_prior:
+    if task == VISIBLE_INFRARED and features.uses_prior:
         visible, thermal = images[:2]
         gray = thermal[..., 0] / np.float32(255)
         valid = np.ones(gray.shape, bool)
