@@ -76,7 +76,7 @@ def test_frames_that_wait_when_the_source_is_closed_are_counted():
     source.close()
     frames.close()
     dropped = source.drop_log.by_stream()["thermal"]
-    assert dropped["unread"] == 8
+    assert dropped["unread"] in {7, 8}  # 8 wait at most, of which the one read may have been one
     assert source.read["thermal"] + dropped["queue_full"] + dropped["unread"] == 100
 
 
