@@ -65,6 +65,8 @@ def test_two_videos_become_a_video_a_log_and_a_summary(videos, tmp_path, capsys)
         "registration",
         "latency_ms",
         "health",
+        "dropped",
+        "dropped_unlisted",
     }
     summary = json.loads((out.parent / "run.json").read_text())
     assert summary["read"] == {"visible": 12, "thermal": 12}
