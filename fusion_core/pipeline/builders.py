@@ -12,6 +12,7 @@ from fusion_core.detection import DetectionRunner, Detector
 from fusion_core.engine import Engine, SwitchingEngine, open_bank
 from fusion_core.engine.switching import FADE_FRAMES
 from fusion_core.errors import UsageError
+from fusion_core.foundation import load_frozen
 from fusion_core.masks import MaskProvider
 from fusion_core.memory import MemoryBank, MemoryConfig, SnapshotManager
 from fusion_core.models import Fuser, find_models, load_model, model_options
@@ -30,7 +31,9 @@ def open_engine(
         UsageError: Unknown model, one that the prior is to pick without a provider, or one that
             does not fuse visible and thermal pictures.
         ConfigError: The model has no such option, or its value has the wrong type or range.
-        WeightsError: Weights are missing or torn.
+        WeightsError: Weights of the model, or of a frozen model in it, are missing, torn or others
+            than it was trained with.
+        MissingExtraError: A frozen model needs a package that is not installed.
     """
     adapt = config.adapt
     if config.model != "auto":
@@ -53,6 +56,7 @@ def open_engine(
 
 
 def _engine(config: Config, model: Fuser, bank: MemoryBank | None) -> Engine:
+    load_frozen(model)
     return Engine(
         model,
         bank,

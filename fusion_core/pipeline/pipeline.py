@@ -220,7 +220,7 @@ class Pipeline(Closable):
     def count_invalid_mask(self, reason: str) -> None:
         """Count a mask that could not be understood."""
         if self._masks is not None:
-            self._masks.count_invalid(reason)
+            self._masks.count_invalid_mask(reason)
 
     @property
     def drops(self) -> dict[str, int]:

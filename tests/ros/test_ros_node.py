@@ -95,6 +95,41 @@ def test_parameters_are_the_configuration(start):
     assert autostart.read_only
 
 
+def test_the_options_of_the_model_are_parameters(start):
+    """Those of the model in force, with its ranges: CtrlFuse's gain goes from 0 to 10."""
+    node = start(autostart=False, model="ctrlfuse", prior="none", **{"options.gain": 2})
+
+    def options():
+        names = node.call(ListParameters, "list_parameters").result.names
+        return {name for name in names if name.startswith("options.")}
+
+    assert options() == {"options.gain", "options.segmenter_weights"}
+    request = DescribeParameters.Request(names=["options.gain"])
+    (gain,) = node.call(DescribeParameters, "describe_parameters", request).descriptors
+    limits = gain.floating_point_range[0]
+    assert (limits.from_value, limits.to_value) == (0.0, 10.0)
+    assert len(gain.description) > 20
+    request = GetParameters.Request(names=["options.gain"])
+    assert node.call(GetParameters, "get_parameters", request).values[0].double_value == 2.0
+    assert not set_parameter(node, "options.gain", 11.0).successful
+    assert set_parameter(node, "options.gain", 0.5).successful
+    assert change(node, Transition.TRANSITION_CONFIGURE)
+    assert not set_parameter(node, "options.gain", 1.0).successful
+    assert change(node, Transition.TRANSITION_CLEANUP)
+    assert set_parameter(node, "model", "m2pn-edge").successful
+    assert change(node, Transition.TRANSITION_CONFIGURE)
+    assert options() == set()
+
+
+@pytest.mark.parametrize("value", [11.0, "strong"])
+def test_a_bad_option_at_start_fails_to_configure(start, value):
+    node = start(model="ctrlfuse", prior="none", **{"options.gain": value})
+    _, message, _ = node.wait_diagnostics("node", lambda level, _m, _v: level == 2)
+    assert f"options.gain = {value!r}" in message
+    assert set_parameter(node, "options.gain", 0.5).successful
+    assert change(node, Transition.TRANSITION_CONFIGURE)
+
+
 def test_bad_values_are_refused_and_good_ones_wait_for_configuring(start):
     node = start(autostart=False)
     assert not set_parameter(node, "sync.max_skew_ms", 5000.0).successful
@@ -113,7 +148,9 @@ def test_bad_values_are_refused_and_good_ones_wait_for_configuring(start):
     [
         ("sync.max_skew_ms", 5000.0, "sync.max_skew_ms = 5000.0"),
         ("sync.slak_ms", 5.0, "unknown key 'sync.slak_ms'"),
+        ("stability", 0.5, "'temporal_smoothing'"),
         ("model", "m3pn", "m3pn"),
+        ("options.gain", 0.5, "options.gain: unknown to model 'm2pn-edge'"),
         ("calibration", "/nowhere/rig.yaml", "/nowhere/rig.yaml"),
     ],
 )

@@ -17,7 +17,7 @@ from fusion_lab.benches.command import BenchCommand
 from fusion_lab.benches.detector.tallies import SetFigures, TargetCounts, tally_set
 from fusion_lab.benches.detector.views import OTHER, STATES, DetectorViews, read_labelled
 from fusion_lab.benches.tables import Cell, Table
-from fusion_lab.evaluation import dataset_name
+from fusion_lab.data import dataset_name
 from fusion_lab.evaluation.precision import ClassScores
 
 _LEAST_OBJECTS = 10
@@ -93,7 +93,7 @@ class DetectorBench(BenchCommand):
     data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR [DIR ...]")]
     """Sets of labelled pairs."""
     detector: Annotated[str, tyro.conf.arg(metavar="default|FILE.onnx")] = "default"
-    """The detector under test."""
+    """The detector under test, one for pairs."""
     reference: Annotated[str, tyro.conf.arg(metavar="FILE.onnx")] = ""
     """A detector for single pictures: it sees visible, thermal and fused pictures."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "m2pn-edge"

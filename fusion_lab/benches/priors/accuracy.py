@@ -84,7 +84,7 @@ class ModalityScores:
         ]
 
 
-def testset_rows(data: Path, modality: Modality) -> tuple[list[Row], list[dict[str, float]]]:
+def read_testset_rows(data: Path, modality: Modality) -> tuple[list[Row], list[dict[str, float]]]:
     """Return the degraded pictures of the test set with labels, and what was done to each.
 
     Raises:

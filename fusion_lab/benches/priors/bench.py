@@ -17,7 +17,7 @@ from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import AlignedPair, Modality
 from fusion_lab.benches.command import BenchCommand
 from fusion_lab.benches.pictures import write_picture
-from fusion_lab.benches.priors.accuracy import ModalityScores, score_network, testset_rows
+from fusion_lab.benches.priors.accuracy import ModalityScores, read_testset_rows, score_network
 from fusion_lab.benches.priors.cost import (
     RefreshFigures,
     cost_table,
@@ -131,7 +131,7 @@ class PriorsBench(BenchCommand):
         modalities: tuple[Modality, ...] = ("visible", "thermal")
         networks = load_prior(SHIPPED)
         return tuple(
-            score_network(network, modality, *testset_rows(self._data(), modality))
+            score_network(network, modality, *read_testset_rows(self._data(), modality))
             for modality, network in zip(modalities, networks, strict=True)
         )
 
