@@ -19,18 +19,20 @@ RUN apt-get update \
 WORKDIR /opt/fusion
 COPY pyproject.toml constraints.txt LICENSE README.md ./
 COPY fusion_core fusion_core
+COPY fusion_lab fusion_lab
 # ROS's compiled messages fit the system's numpy only, so that is the one to keep.
 RUN python3 -m venv --system-site-packages venv \
     && python3 -c 'import numpy; print("numpy==" + numpy.__version__)' > numpy.txt \
     && pip install -c constraints.txt -c numpy.txt .
 
-COPY launch launch
 COPY ros2_ws/src ros2_ws/src
 # Built with the environment's python, which is then the one that the node starts with.
 RUN source /opt/ros/jazzy/setup.bash \
     && cd ros2_ws \
     && python3 -m colcon build
 
+# On SIGTERM `ros2 launch` ends without its node, whose memory bank would then not be saved.
+STOPSIGNAL SIGINT
 COPY scripts/docker-entrypoint /usr/local/bin/docker-entrypoint
 ENTRYPOINT ["docker-entrypoint"]
 CMD []

@@ -5,16 +5,12 @@ The names below are loaded when first used, so that importing the package stays 
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Read by GNU OpenMP when torch is loaded. By default its threads spin for some 10 ms when they wait
-# for each other: on cores shared with cameras and other nodes a frame then takes ten times as long.
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-
 if TYPE_CHECKING:
     from fusion_core.api import fuse as fuse
+    from fusion_core.api import fuse_images as fuse_images
     from fusion_core.config import Config as Config
     from fusion_core.models import load_model as load_model
     from fusion_core.pipeline import Pipeline as Pipeline
@@ -24,11 +20,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_WHERE = {
+_MODULE_OF = {
     "Config": "fusion_core.config",
     "Pipeline": "fusion_core.pipeline",
     "Registration": "fusion_core.registration",
     "fuse": "fusion_core.api",
+    "fuse_images": "fusion_core.api",
     "load_model": "fusion_core.models",
     "open_source": "fusion_core.source",
     "register": "fusion_core.registration",
@@ -39,6 +36,7 @@ __all__ = [
     "Registration",
     "__version__",
     "fuse",
+    "fuse_images",
     "load_model",
     "open_source",
     "register",
@@ -46,6 +44,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is the exported object's own
-    if name not in _WHERE:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'fusion_core' has no attribute {name!r}")
-    return getattr(import_module(_WHERE[name]), name)
+    return getattr(import_module(_MODULE_OF[name]), name)

@@ -1,21 +1,23 @@
-"""One call for one registered pair of images."""
+"""One call for one registered set of pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.engine import Engine, open_bank, pick_device
-from fusion_core.errors import MaskError
+from fusion_core.errors import CalibrationError, EncodingError, MaskError, UsageError
 from fusion_core.memory import MemoryConfig
-from fusion_core.models import load_model
+from fusion_core.models import Fuser, find_models, load_model
+from fusion_core.models.cues import VISIBLE_INFRARED
 from fusion_core.priors import PriorProvider, PriorsConfig, assess_pair, open_provider
 from fusion_core.registration import Registrar, check_images
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
-from fusion_core.types import Frame, ThermalImage, UInt8Image
+from fusion_core.types import AlignedPair, Frame, ThermalImage, UInt8Image
 
 _ENCODINGS = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1", "float64": "32FC1"}
 
@@ -23,28 +25,28 @@ _ENCODINGS = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1", "float64
 def fuse(
     thermal: NDArray[Any],
     visible: UInt8Image,
-    model: str = "m2pn-edge",
+    model: str | Fuser = "m2pn-edge",
     device: str = "auto",
     mask: NDArray[Any] | None = None,
 ) -> UInt8Image:
     """Fuse one registered pair of images.
 
     Every call stands alone: no gain limits and no memory are carried from call to call. A model
-    that uses a scene prior is told what the embedded provider says about this pair.
+    that uses a scene prior gets that of the embedded provider for this pair.
 
     Args:
         thermal: ``HxW``, hot is bright: uint8 or float in [0, 1] as shown, or uint16 or float
             counts of any other range.
         visible: ``HxWx3`` uint8 RGB of the same size.
-        model: Name of a model.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        model: Name of a model, or one that `load_model` returned, with the options set there.
+        device: ``auto``, ``cpu`` or ``cuda``; a loaded model stays where it is.
         mask: ``HxW``; every value but zero marks what matters, for models that take a mask.
 
     Returns:
         ``HxWx3`` uint8 RGB.
 
     Raises:
-        UsageError: Unknown model or device.
+        UsageError: Unknown model or device, or the model does not fuse visible and thermal images.
         EncodingError: An array has the wrong type or shape.
         CalibrationError: The sizes differ.
         MaskError: The mask has another size.
@@ -58,9 +60,121 @@ def fuse(
             "a mask lies on the visible image's grid"
         )
     marked = None if mask is None else (np.asarray(mask) != 0).astype(np.float32)
-    engine = _engine(model, device)
+    engine = _engine(model, device).engine
     prior = assess_pair(_provider(), aligned) if engine.uses_prior else None
     return engine.fuse(aligned, prior, marked).image
+
+
+def fuse_images(
+    *images: UInt8Image,
+    task: str = VISIBLE_INFRARED,
+    text: str | None = None,
+    model: str | Fuser | None = None,
+    device: str = "auto",
+) -> UInt8Image:
+    """Fuse two or more registered colour pictures.
+
+    Every call stands alone, as with :func:`fuse`, which is the call for a thermal picture as the
+    camera gives it.
+
+    Args:
+        images: ``HxWx3`` uint8 RGB of one size. ``vif``: the visible picture, then the thermal one
+            as gray. ``mef``: pictures of several exposures, the darkest first. ``mff``: pictures
+            of several focus distances.
+        task: ``vif``, ``mef`` or ``mff``.
+        text: Description of the result, for models that take a text.
+        model: Name of a model, or one that `load_model` returned; None takes the first installed
+            one that does the task, with this text.
+        device: ``auto``, ``cpu`` or ``cuda``; a loaded model stays where it is.
+
+    Returns:
+        ``HxWx3`` uint8 RGB.
+
+    Raises:
+        UsageError: Unknown model or device, no model does the task, or the model cannot fuse so
+            many pictures or lacks something that it needs.
+        EncodingError: An array has the wrong type or shape.
+        CalibrationError: The sizes differ.
+    """
+    _check_pictures(images)
+    if model is None:
+        model = _model_for(task, text)
+    loaded = _engine(model, device)
+    features, name = loaded.network.features, loaded.network.name
+    if task not in features.tasks:
+        raise UsageError(
+            f"model {name!r}: does {', '.join(features.tasks)}, not {task!r}; {_models_for(task)}"
+        )
+    if len(images) > features.max_pictures:
+        raise UsageError(
+            f"model {name!r}: fuses up to {features.max_pictures} pictures, {len(images)} are "
+            "given; leave some out"
+        )
+    prior = None
+    if task == VISIBLE_INFRARED and features.uses_prior:
+        visible, thermal = images[:2]
+        gray = thermal[..., 0] / np.float32(255)
+        valid = np.ones(gray.shape, bool)
+        prior = assess_pair(_provider(), AlignedPair(0, visible, gray, valid))
+    return loaded.engine.fuse_pictures(images, task, prior=prior, text=text)
+
+
+class _Loaded(NamedTuple):
+    """A network and what runs it, with a memory bank that stays as trained."""
+
+    network: Fuser
+    engine: Engine
+
+
+def _check_pictures(images: Sequence[UInt8Image]) -> None:
+    if len(images) < 2:
+        raise UsageError(f"{len(images)} picture(s) given: fusion takes two or more")
+    for number, image in enumerate(images, start=1):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise EncodingError(
+                f"picture {number}: {image.dtype} array of shape {image.shape}; "
+                "give HxWx3 uint8 RGB"
+            )
+        if image.shape != images[0].shape:
+            raise CalibrationError(
+                f"picture {number} is {image.shape[1]}x{image.shape[0]}, the first one "
+                f"{images[0].shape[1]}x{images[0].shape[0]}: register them first"
+            )
+
+
+def _model_for(task: str, text: str | None) -> str:
+    """Return the first model that does a task."""
+    known = find_models(
+        lambda features: task in features.tasks and (text is None or features.uses_text)
+    )
+    if not known:
+        what = f"task {task!r}" + (" with a text" if text is not None else "")
+        raise UsageError(f"no installed model does {what}; install or train one that does")
+    return known[0]
+
+
+def _models_for(task: str) -> str:
+    known = find_models(lambda features: task in features.tasks)
+    return f"models that do: {', '.join(known)}" if known else f"no installed model does {task!r}"
+
+
+def _engine(model: str | Fuser, device: str) -> _Loaded:
+    return _load(model, device) if isinstance(model, str) else _wrap(model)
+
+
+@lru_cache(maxsize=4)
+def _load(model: str, device: str) -> _Loaded:
+    return _wrap(load_model(model, pick_device(device)))
+
+
+def _wrap(network: Fuser) -> _Loaded:
+    return _Loaded(network, Engine(network, open_bank(network, MemoryConfig(mode="frozen"))))
+
+
+@lru_cache(maxsize=1)
+def _provider() -> PriorProvider:
+    """Return the embedded provider."""
+    return open_provider("embedded", PriorsConfig(), "cpu")
 
 
 def _luminance(thermal: NDArray[Any]) -> ThermalImage:
@@ -72,16 +186,3 @@ def _luminance(thermal: NDArray[Any]) -> ThermalImage:
             return ThermalImage(thermal, None)
     alone = ThermalConfig(freeze_frames=0, dead_pixels=False)
     return ThermalProcessor(alone).process(Frame(0, "thermal", thermal, encoding))
-
-
-@lru_cache(maxsize=4)
-def _engine(model: str, device: str) -> Engine:
-    """Return an engine whose memory bank stays as trained."""
-    network = load_model(model, pick_device(device))
-    return Engine(network, open_bank(network, MemoryConfig(mode="frozen")))
-
-
-@lru_cache(maxsize=1)
-def _provider() -> PriorProvider:
-    """Return the embedded provider."""
-    return open_provider("embedded", PriorsConfig(), "cpu")

@@ -50,6 +50,7 @@ REMOVED: Final = frozenset(
         "detection.track_keep_s",
         "priors.change",
         "priors.confirm_frames",
+        "priors.question",
         "adapt.enter",
         "adapt.leave",
         "adapt.fade_frames",
@@ -127,7 +128,8 @@ class Config(Settings):
 
         Args:
             path: YAML file.
-            overrides: Top-level values that win over the file's; None means not given.
+            overrides: Values that replace the file's; a mapping replaces those keys of a block that
+                it has. None means not given.
 
         Raises:
             ConfigError: The file is missing or malformed, or a value is wrong.
@@ -136,7 +138,11 @@ class Config(Settings):
         data = read_mapping(path, ConfigError)
         if _RIG_KEYS & data.keys():
             data = {"calibration": str(path)}
-        data.update({key: value for key, value in overrides.items() if value is not None})
+        for key, value in overrides.items():
+            if isinstance(value, Mapping) and isinstance(data.get(key), Mapping):
+                data[key] = {**data[key], **value}
+            elif value is not None:
+                data[key] = value
         return cls.from_dict(data, str(path))
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Every error that the package raises on purpose, one class per room.
+"""Every error that the package raises on purpose, one class per module.
 
 The command line prints the message as one line; its exit code is the class's ``exit_code``.
 """
@@ -13,7 +13,7 @@ class FusionError(Exception):
 
 
 class UsageError(FusionError):
-    """What was asked for cannot be right, whatever the data: an unknown name, key or option."""
+    """Wrong usage, whatever the data: an unknown name, key or option."""
 
     exit_code = 2
 
@@ -39,11 +39,11 @@ class WeightsError(FusionError):
 
 
 class DetectorError(FusionError):
-    """A detector's file is missing, broken or of an unknown format, or it fails on an image."""
+    """A detector's file is missing, broken or of an unknown output format, or inference fails."""
 
 
 class MaskError(FusionError):
-    """A mask is missing, cannot be read, or does not fit the picture."""
+    """A mask is missing, cannot be read, or does not fit the image."""
 
 
 class MemoryBankError(FusionError):

@@ -1,4 +1,4 @@
-"""Frozen values that travel between the rooms.
+"""Frozen values that travel between the modules.
 
 Conventions, the same everywhere:
 
@@ -36,6 +36,9 @@ class CameraModel:
         distortion_model: ``plumb_bob``, ``rational_polynomial`` or ``equidistant``.
         d: Distortion coefficients.
         k: 3x3 intrinsic matrix, row-major, in pixels.
+        r: 3x3 rectification matrix, row-major; empty: the identity.
+        p: 3x4 projection matrix of the rectified camera, row-major, in pixels; empty: ``k`` with a
+            zero column.
     """
 
     width: int
@@ -43,11 +46,26 @@ class CameraModel:
     distortion_model: str
     d: tuple[float, ...]
     k: tuple[float, ...]
+    r: tuple[float, ...] = ()
+    p: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PixelGrid:
+    """The camera on whose pixels an image lies.
+
+    Attributes:
+        frame_id: Its optical frame, empty when unknown.
+        camera: Its intrinsics, None when unknown.
+    """
+
+    frame_id: str
+    camera: CameraModel | None
 
 
 @dataclass(frozen=True, slots=True)
 class SceneTruth:
-    """What a synthetic scene knows about its own frame.
+    """Ground truth of a synthetic frame.
 
     Attributes:
         boxes: ``(label, box)`` on the visible grid.
@@ -74,7 +92,7 @@ class Frame:
         encoding: ROS name of the layout of ``image``: ``rgb8``, ``mono8``, ``mono16``, ``32FC1``.
         frame_id: Optical frame of the camera, may be empty.
         sequence: Position in its stream as read, from 0.
-        camera: Intrinsics when the source knows them.
+        camera: Intrinsics, None when they are not known.
         name: Stem of the file the frame came from, empty for streams.
         truth: Ground truth, for synthetic scenes only.
         predicted: Decoded from a codec that predicts pictures from earlier ones, and so repeats
@@ -94,17 +112,33 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Drop:
+    """One frame that is in no result.
+
+    Attributes:
+        stamp_ns: Capture time as the camera gave it, in nanoseconds; None when it is not known.
+        modality: The frame's stream; of a pair that was dropped, the leading frame's.
+        cause: Why, one word, such as ``no_partner``.
+    """
+
+    stamp_ns: int | None
+    modality: Modality
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class FramePair:
     """Two frames that show the same moment; at most one side is ``None``.
 
     Attributes:
-        stamp_ns: Capture time of the master stream's frame after its offset, in nanoseconds.
-        visible: The visible frame, ``None`` when the stream is missing and the policy says so.
+        stamp_ns: Capture time of the leading frame after its stream's offset, in nanoseconds.
+        visible: The visible frame, ``None`` when the stream is missing and the policy permits it.
         thermal: The thermal frame, ``None`` likewise.
         skew_ns: Thermal minus visible stamp after offsets, ``None`` when one side is missing.
         reused: The slower stream's frame was already part of an earlier pair.
-        drops: Frames dropped so far, by cause, at the moment of pairing.
-        health: Conditions a user should know of: ``thermal_missing``, ``thermal_held``,
+        lead: The stream whose frame gave the pair its stamp: the master stream, or its partner
+            while the master is silent.
+        health: Conditions to report: ``thermal_missing``, ``thermal_held``,
             ``visible_missing``, ``visible_held``, ``time_jump``.
     """
 
@@ -113,8 +147,23 @@ class FramePair:
     thermal: Frame | None
     skew_ns: int | None
     reused: bool = False
-    drops: Mapping[str, int] = field(default_factory=dict)
+    lead: Modality = "visible"
     health: tuple[str, ...] = ()
+
+    @property
+    def lead_frame(self) -> Frame:
+        """The frame that gave the pair its stamp, with its own stamp and camera frame.
+
+        Raises:
+            ValueError: The pair holds no frame.
+        """
+        leading, other = self.visible, self.thermal
+        if self.lead == "thermal":
+            leading, other = other, leading
+        frame = leading if leading is not None else other
+        if frame is None:
+            raise ValueError("a pair without frames has no leading frame; give it one")
+        return frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +191,10 @@ class AlignedPair:
         thermal: ``HxW`` float32 in [0, 1], 0 where not ``valid``, or None when missing.
         valid: ``HxW`` bool, True where the thermal camera sees the pixel.
         temperature: ``HxW`` float32 in degrees Celsius or None.
-        confidence: Trust in the registration in [0, 1].
+        confidence: Confidence of the registration in [0, 1].
         residual_px: Estimated remaining misalignment in pixels, None when not measured.
+        grid: The camera on whose pixels both images lie; None: that of the pair's visible frame,
+            or of its thermal frame where there is no visible one.
     """
 
     stamp_ns: int
@@ -153,11 +204,12 @@ class AlignedPair:
     temperature: FloatImage | None = None
     confidence: float = 1.0
     residual_px: float | None = None
+    grid: PixelGrid | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ScenePrior:
-    """What a prior provider says about a scene.
+    """A prior provider's assessment of a scene.
 
     Attributes:
         scene_id: Number of the scene since the start, from 0.
@@ -211,8 +263,10 @@ class FusedFrame:
         prior: The scene prior in force, None without a provider.
         timings: Stage -> milliseconds.
         drops: Frames dropped so far, by cause.
+        recent_drops: Frames dropped since the result before, oldest first; a bounded list.
+        unlisted_drops: Frames dropped since the result before that the list had no room for.
         health: Conditions that held for this frame, empty when all is well.
-        quality: Judge's score of the fused image in [0, 1], None when no model ran.
+        quality: No-reference quality score of the fused image in [0, 1], None when no model ran.
         memory_slot: Slot of the memory bank this frame updated, None when none was.
         model: With model ``auto`` the network that the prior picked, else empty.
     """
@@ -226,6 +280,8 @@ class FusedFrame:
     prior: ScenePrior | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     drops: Mapping[str, int] = field(default_factory=dict)
+    recent_drops: tuple[Drop, ...] = ()
+    unlisted_drops: int = 0
     health: tuple[str, ...] = ()
     quality: float | None = None
     memory_slot: int | None = None

@@ -14,16 +14,19 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from tqdm import tqdm
 
-from fusion_core.config import Config
-from fusion_core.errors import FusionError
-from fusion_core.pipeline import Pipeline
+from fusion_core.errors import FusionError, UsageError
+from fusion_core.runtime.process import tune_process
 from fusion_core.sink.bag import BagRecorder
 from fusion_core.source import open_source
 from fusion_lab.synthetic import SyntheticScene
+
+if TYPE_CHECKING:
+    from fusion_core.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = ROOT / "ros2_ws" / "src" / "fusion_node" / "config" / "fastdds.xml"
@@ -38,18 +41,20 @@ PRODUCTS = (
     "bag",
     "cameras",
 )
+# Says that a folder is the demo's own, so that its content may be replaced.
+MARKER = ".fusion_demo"
 END_S = 60.0
 # Frames timed to choose the playing speed, and room left beside the fusing for the transport, the
 # cameras and the recorder.
 SAMPLES, RESERVE = 12, 2.0
-# Slower than this, the cameras' 7 ms between the two shutters would exceed the default slack.
+# Slower than this, the 7 ms between the two shutters would exceed the default sync.max_skew_ms.
 SLOWEST = 0.3
 # One core is left to the cameras, the recorder and the transport.
 THREADS = max(1, (os.cpu_count() or 2) - 1)
 
 
 def arguments() -> argparse.Namespace:
-    """Return what the command line asks for."""
+    """Return the command line's options."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--bag", help="a ROS 1 or ROS 2 bag to play instead of the street")
     parser.add_argument("--visible", help="a video or folder of colour images to play instead")
@@ -65,23 +70,30 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=ROOT / "demo_out", help="folder for the results"
     )
-    given = parser.parse_args()
-    if bool(given.visible) != bool(given.thermal) or (given.bag and given.visible):
+    options = parser.parse_args()
+    if bool(options.visible) != bool(options.thermal) or (options.bag and options.visible):
         parser.error("give --bag, or --visible and --thermal together, or none of them")
-    if given.seconds < 2:
-        parser.error(f"--seconds {given.seconds:g}: at least 2")
-    return given
+    if options.seconds < 2:
+        parser.error(f"--seconds {options.seconds:g}: at least 2")
+    return options
 
 
 def prepare(out: Path) -> None:
-    """Make the folder and remove what an earlier demo left in it."""
-    (out / "logs").mkdir(parents=True, exist_ok=True)
+    """Make the folder and remove the results of an earlier demo from it.
+
+    Raises:
+        UsageError: The folder holds files and was not made by the demo.
+    """
+    if out.exists() and not (out / MARKER).exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"--out {out}: exists and was not made by the demo; choose a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARKER).touch()
     for name in PRODUCTS:
-        place = out / name
-        if place.is_dir():
-            shutil.rmtree(place)
+        product = out / name
+        if product.is_dir():
+            shutil.rmtree(product)
         else:
-            place.unlink(missing_ok=True)
+            product.unlink(missing_ok=True)
     (out / "logs").mkdir()
 
 
@@ -93,7 +105,7 @@ def film_street(out: Path, seconds: float) -> tuple[dict[str, str], str]:
     rig.write_text(yaml.safe_dump(scene.rig(), sort_keys=False), encoding="utf-8")
     total = round(seconds * (scene.rgb_hz + scene.thermal_hz))
     with BagRecorder(out / "cameras") as bag:
-        # On a terminal only: a log has no use for the bar.
+        # On a terminal only: the bar would fill a log.
         progress = tqdm(scene.frames(), total=total, unit="image", disable=None)
         for frame in progress:
             bag.write_frame(frame)
@@ -105,6 +117,8 @@ def affordable_speed(bag: str, config: Config) -> float:
 
     A machine that is too slow for all of it drops frames, which the summary then counts.
     """
+    from fusion_core.pipeline import Pipeline
+
     with open_source(bag) as source, Pipeline(config) as pipeline:
         results = list(itertools.islice(pipeline.stream(source), SAMPLES))
     period_ms = (results[-1].stamp_ns - results[0].stamp_ns) / (len(results) - 1) / 1e6
@@ -125,7 +139,7 @@ def start(name: str, module: str, out: Path, *parameters: str) -> subprocess.Pop
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, wait, and insist if need be."""
+    """End a process by SIGINT, by SIGKILL when it takes longer than END_S."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:
@@ -176,8 +190,8 @@ def fuse(out: Path, config: Config, played: dict[str, str], speed: float) -> Non
         time.sleep(2.5)  # two more reports of the node, with the last frames in them
 
 
-def tell(out: Path) -> None:
-    """Print what came of it and where it lies."""
+def print_summary(out: Path) -> None:
+    """Print the counters of the run and where its results are."""
     summary = json.loads((out / "run.json").read_text(encoding="utf-8"))
     if not summary["recorded"]:
         raise FusionError(f"nothing was fused: see {out / 'logs'}")
@@ -204,23 +218,27 @@ def tell(out: Path) -> None:
 
 def main() -> int:
     """Run the demo; return the exit code."""
-    given = arguments()
-    out = given.out.resolve()
+    options = arguments()
+    tune_process()
+    # Imports torch: only after the process is set up for it.
+    from fusion_core.config import Config
+
+    out = options.out.resolve()
     try:
         prepare(out)
-        if given.bag:
-            played, rig = {"bag": given.bag}, given.calibration
-        elif given.visible:
-            played = {"visible": given.visible, "thermal": given.thermal}
-            rig = given.calibration
+        if options.bag:
+            played, rig = {"bag": options.bag}, options.calibration
+        elif options.visible:
+            played = {"visible": options.visible, "thermal": options.thermal}
+            rig = options.calibration
         else:
-            played, rig = film_street(out, given.seconds)
-        config = Config(model=given.model, calibration=rig, threads=THREADS)
-        own = given.bag or given.visible
-        speed = given.speed or (1.0 if own else affordable_speed(played["bag"], config))
+            played, rig = film_street(out, options.seconds)
+        config = Config(model=options.model, calibration=rig, threads=THREADS)
+        recorded = options.bag or options.visible
+        speed = options.speed or (1.0 if recorded else affordable_speed(played["bag"], config))
         print(f"fusing live over ROS 2 at {speed:.2f} times the recorded speed ...", flush=True)
         fuse(out, config, played, speed)
-        tell(out)
+        print_summary(out)
     except FusionError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.exit_code

@@ -68,7 +68,7 @@ install_packages() {
     "${constraints[@]}" ${wheels[@]+"${wheels[@]}"} -e "$ROOT[$EXTRA]" >&2
 }
 
-# The node publishes vision_msgs; the package index has none, so tests/ros/vision_msgs is built.
+# The node publishes vision_msgs; the package index has none, so scripts/vision_msgs is built.
 build_vision_msgs() {
   "$VENV/bin/python" -c 'import rclpy' 2>/dev/null || return 0
   "$VENV/bin/python" -c 'import vision_msgs.msg' 2>/dev/null && return 0
@@ -86,25 +86,25 @@ build_vision_msgs() {
       return 0
     }
   fi
-  say "building the messages of tests/ros/vision_msgs"
+  say "building the messages of scripts/vision_msgs"
   # The wheels name the include paths of the machine they were built on.
   sed -i -E "s#INTERFACE_INCLUDE_DIRECTORIES \"[^\"]*\"#INTERFACE_INCLUDE_DIRECTORIES \"$include;$numpy\"#" \
     "$VENV"/share/*/cmake/*rosidl_generator_pyExport.cmake
   (
     export AMENT_PREFIX_PATH=$VENV CMAKE_PREFIX_PATH=$VENV PATH=$VENV/bin:$PATH
-    cmake -G Ninja -S "$ROOT/tests/ros/vision_msgs" -B "$VENV/build/vision_msgs" \
+    cmake -G Ninja -S "$ROOT/scripts/vision_msgs" -B "$VENV/build/vision_msgs" \
       -DPython3_EXECUTABLE="$VENV/bin/python" -DCMAKE_INSTALL_PREFIX="$VENV" -DBUILD_TESTING=OFF &&
       ninja -C "$VENV/build/vision_msgs" install
   ) >"$VENV/vision_msgs.log" 2>&1 || { tail -n 20 "$VENV/vision_msgs.log" >&2; fail "the build of vision_msgs failed"; }
 }
 
-# wanted_stamp EXTRA: what the environment is made from; when it changes, the environment is
+# current_stamp EXTRA: what the environment is made from; when it changes, the environment is
 # brought up to date.
-wanted_stamp() {
+current_stamp() {
   {
     printf '%s\n' "$1" "$VENV" "$("$PYTHON" -c 'import sys; print(sys.version, sys.base_prefix)')"
     if system_ros; then printf '%s\n' "$ROS_DISTRO $AMENT_PREFIX_PATH"; fi
-    find "$ROOT/tests/ros/vision_msgs" -type f -print0 | sort -z | xargs -0 cat \
+    find "$ROOT/scripts/vision_msgs" -type f -print0 | sort -z | xargs -0 cat \
       "$ROOT/pyproject.toml" "$ROOT/constraints.txt" "$ROOT/scripts/ros-wheels.txt" "$ROOT/scripts/setup.sh"
   } | sha256sum
 }
@@ -113,7 +113,7 @@ setup() {
   check_python
   local found
   found=$(cat "$VENV/stamp" 2>/dev/null || true)
-  if [ "$found" != "$(wanted_stamp "$EXTRA")" ] && [ "$found" != "$(wanted_stamp dev)" ]; then
+  if [ "$found" != "$(current_stamp "$EXTRA")" ] && [ "$found" != "$(current_stamp dev)" ]; then
     say "preparing $VENV (once; some minutes, mostly downloads)"
     if system_ros; then
       "$PYTHON" -m venv --clear --system-site-packages "$VENV"
@@ -122,7 +122,7 @@ setup() {
     fi
     install_packages
     build_vision_msgs
-    wanted_stamp "$EXTRA" >"$VENV/stamp"
+    current_stamp "$EXTRA" >"$VENV/stamp"
   fi
   # shellcheck disable=SC1091
   source "$VENV/bin/activate"

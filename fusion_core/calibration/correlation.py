@@ -1,4 +1,4 @@
-"""How much later one signal comes than another, by correlation."""
+"""Delay between two signals, by cross-correlation."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ class Lag:
     Attributes:
         lag_ns: What to add to the second signal's stamps.
         score: Correlation there, in [0, 1].
-        rival: Largest correlation at any other peak, more than 0.1 s away, in [0, 1].
+        second: Largest correlation at another peak, more than 0.1 s away, in [0, 1].
         lags_ns: All lags tried.
         scores: Their correlations.
     """
 
     lag_ns: float
     score: float
-    rival: float
+    second: float
     lags_ns: NDArray[np.float64]
     scores: NDArray[np.float64]
 
 
 def best_lag(first: Signal, second: Signal, largest_ns: float) -> Lag | None:
-    """Return the lag at which the second signal runs along with the first.
+    """Return the lag at which the second signal correlates best with the first.
 
     Signals are stamps in nanoseconds and ``NxC`` real or complex values, such as a velocity
-    ``x + iy``; the correlation's magnitude counts, so that a turned camera does no harm. The
-    correlation is over all ``C`` channels together.
+    ``x + iy``; the magnitude of the correlation is used, so that a rotated camera has no effect.
+    The correlation is over all ``C`` channels together.
 
     Args:
         first: Stamps and values of the reference.
@@ -68,10 +68,10 @@ def best_lag(first: Signal, second: Signal, largest_ns: float) -> Lag | None:
         lag += 0.5 * (left - right) / curve if curve < 0 else 0.0
     inner = (scores[1:-1] >= scores[:-2]) & (scores[1:-1] >= scores[2:])
     peaks = np.flatnonzero(inner) + 1
-    rivals = scores[peaks[np.abs(peaks - best) * step > _APART_NS]]
-    rival = float(rivals.max(initial=0))
+    others = scores[peaks[np.abs(peaks - best) * step > _APART_NS]]
+    runner_up = float(others.max(initial=0))
     lags = shifts.astype(np.float64) * step
-    return Lag(lag * step, float(scores[best]), rival, lags, scores)
+    return Lag(lag * step, float(scores[best]), runner_up, lags, scores)
 
 
 def velocity(path: Signal) -> Signal:

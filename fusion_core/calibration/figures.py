@@ -6,20 +6,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from fusion_core.calibration.clock import Clock
 from fusion_core.calibration.intrinsics import Intrinsics
-from fusion_core.calibration.pose import Pose
-from fusion_core.calibration.recording import Track
+from fusion_core.calibration.recording import TargetTrack
+from fusion_core.calibration.relative_pose import RelativePose
 from fusion_core.calibration.targets import Points
-from fusion_core.sink.report_plots import COLOURS, label_axes, svg_plot
+from fusion_core.calibration.time_offset import TimeOffset
+from fusion_core.pages.svg import COLOURS, label_axes, svg_plot
 from fusion_core.types import Modality
 
 _MOST_DOTS: Final = 800
 _WINDOW_MS: Final = 600.0
 
 
-def draw_coverage(track: Track, camera: Intrinsics) -> str:
-    """Draw where in the picture the points lay."""
+def draw_coverage(track: TargetTrack, camera: Intrinsics) -> str:
+    """Draw the positions of the detected points in the image."""
 
     def draw(axes: Any) -> None:  # noqa: ANN401
         dots = _thinned(np.concatenate([view.pixels for view in camera.views]))
@@ -33,7 +33,7 @@ def draw_coverage(track: Track, camera: Intrinsics) -> str:
 
 
 def draw_residuals(modality: Modality, camera: Intrinsics) -> str:
-    """Draw seen minus computed places."""
+    """Draw observed minus projected positions."""
 
     def draw(axes: Any) -> None:  # noqa: ANN401
         dots = _thinned(np.concatenate(camera.residuals))
@@ -47,7 +47,7 @@ def draw_residuals(modality: Modality, camera: Intrinsics) -> str:
     return svg_plot(f"residuals-{modality}", draw)
 
 
-def draw_errors(pose: Pose) -> str:
+def draw_errors(pose: RelativePose) -> str:
     """Draw the error of every pair in both cameras."""
 
     def draw(axes: Any) -> None:  # noqa: ANN401
@@ -60,18 +60,23 @@ def draw_errors(pose: Pose) -> str:
     return svg_plot("pairs", draw)
 
 
-def draw_clock(clock: Clock) -> str:
+def draw_time_offset(time_offset: TimeOffset) -> str:
     """Draw the correlation of both cameras' motion over the offset."""
 
     def draw(axes: Any) -> None:  # noqa: ANN401
-        offsets = clock.lag.lags_ns / 1e6
-        near = np.abs(offsets - clock.offset_ms) < _WINDOW_MS
-        axes.plot(offsets[near], clock.lag.scores[near], color=COLOURS[0], label="motion alike")
-        label = f"{clock.offset_ms:+.2f} ms"
-        axes.axvline(clock.offset_ms, color=COLOURS[1], linewidth=1, label=label)
+        offsets = time_offset.lag.lags_ns / 1e6
+        near = np.abs(offsets - time_offset.offset_ms) < _WINDOW_MS
+        axes.plot(
+            offsets[near],
+            time_offset.lag.scores[near],
+            color=COLOURS[0],
+            label="correlation of the motion",
+        )
+        label = f"{time_offset.offset_ms:+.2f} ms"
+        axes.axvline(time_offset.offset_ms, color=COLOURS[1], linewidth=1, label=label)
         label_axes(axes, "added to thermal stamps (ms)", "correlation")
 
-    return svg_plot("clock", draw)
+    return svg_plot("time-offset", draw)
 
 
 def _thinned(dots: Points) -> Points:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.calibration.recording import Track, View
+from fusion_core.calibration.recording import TargetTrack, TargetView
 from fusion_core.calibration.selection import LEAST_VIEWS, select_views, spread_views
 from fusion_core.calibration.targets import Points, Target
 from fusion_core.errors import CalibrationError
@@ -27,30 +27,30 @@ _K3: Final = 8  # place of k3 among OpenCV's deviations
 
 @dataclass(frozen=True, eq=False)
 class Intrinsics:
-    """A calibrated camera, and how well it explains its views.
+    """A calibrated camera, and its residual errors.
 
     Attributes:
         camera: The result.
-        rms_px: Root mean square distance between seen and computed points in pixels.
+        rms_px: Root mean square reprojection error in pixels.
         deviations: One standard deviation of fx, fy, cx, cy in pixels; empty when not estimated.
         views: The views used.
-        residuals: Seen minus computed pixels per view, ``Nx2`` each.
+        residuals: Observed minus projected pixels per view, ``Nx2`` each.
     """
 
     camera: CameraModel
     rms_px: float
     deviations: tuple[float, ...]
-    views: tuple[View, ...]
+    views: tuple[TargetView, ...]
     residuals: tuple[Points, ...]
 
 
-def calibrate_camera(target: Target, track: Track) -> Intrinsics:
+def calibrate_camera(target: Target, track: TargetTrack) -> Intrinsics:
     """Calibrate one camera by Zhang's method, on a selection of its views.
 
-    The fifth distortion coefficient is kept only where the views demand it.
+    The fifth distortion coefficient is estimated only where it is significant.
 
     Raises:
-        CalibrationError: Too few views, all of them alike or parallel, or no good fit.
+        CalibrationError: Too few views, all similar or parallel, or a poor fit.
     """
     views = select_views(target, track)
     intrinsics = _fit(target, track, views)
@@ -63,8 +63,8 @@ def calibrate_camera(target: Target, track: Track) -> Intrinsics:
     return intrinsics
 
 
-def known_camera(target: Target, track: Track, camera: CameraModel) -> Intrinsics:
-    """Return how well a camera that is known already explains a selection of its views.
+def known_camera(target: Target, track: TargetTrack, camera: CameraModel) -> Intrinsics:
+    """Return the residual errors of a known camera on a selection of its views.
 
     Raises:
         CalibrationError: The camera is for another resolution, or does not fit the views.
@@ -78,11 +78,11 @@ def known_camera(target: Target, track: Track, camera: CameraModel) -> Intrinsic
     residuals = [view.pixels - _reproject(target, view, camera) for view in views]
     rms = _rms(np.concatenate(residuals))
     if rms > _MOST_RMS_PX:
-        raise CalibrationError(_poor(track, rms, "the given camera is another one"))
+        raise CalibrationError(_poor_fit(track, rms, "the given camera is a different one"))
     return Intrinsics(camera, rms, (), tuple(views), tuple(residuals))
 
 
-def pose_of(target: Target, view: View, camera: CameraModel) -> Points:
+def pose_of(target: Target, view: TargetView, camera: CameraModel) -> Points:
     """Return the 4x4 transform from the board's frame into the camera's optical frame."""
     board = _board(target, view)
     rays = undistort(camera, view.pixels)
@@ -93,20 +93,20 @@ def pose_of(target: Target, view: View, camera: CameraModel) -> Points:
     return pose
 
 
-def _reproject(target: Target, view: View, camera: CameraModel) -> Points:
-    """Return where a camera would see the view's points, after the best pose of the board."""
+def _reproject(target: Target, view: TargetView, camera: CameraModel) -> Points:
+    """Return the projection of the view's points, at the best pose of the board."""
     pose = pose_of(target, view, camera)
     return project(camera, _board(target, view) @ pose[:3, :3].T + pose[:3, 3])
 
 
-def _board(target: Target, view: View) -> Points:
+def _board(target: Target, view: TargetView) -> Points:
     """Return the view's points on the board, ``Nx3``."""
     flat = target.points[view.ids]
     return np.column_stack((flat, np.zeros(len(flat))))
 
 
-def _fit(target: Target, track: Track, views: Sequence[View]) -> Intrinsics:
-    """Fit with five distortion coefficients, or with four where k3 is lost in the noise."""
+def _fit(target: Target, track: TargetTrack, views: Sequence[TargetView]) -> Intrinsics:
+    """Fit five distortion coefficients, or four where k3 is not significant."""
     intrinsics, k3_deviation = _solve(target, track, views, 0)
     if abs(intrinsics.camera.d[4]) < _SIGNIFICANT * k3_deviation:
         intrinsics, _ = _solve(target, track, views, cv2.CALIB_FIX_K3)
@@ -114,7 +114,7 @@ def _fit(target: Target, track: Track, views: Sequence[View]) -> Intrinsics:
 
 
 def _solve(
-    target: Target, track: Track, views: Sequence[View], flags: int
+    target: Target, track: TargetTrack, views: Sequence[TargetView], flags: int
 ) -> tuple[Intrinsics, float]:
     """Return the camera and the standard deviation of its k3."""
     boards = [_board(target, view).astype(np.float32) for view in views]
@@ -141,10 +141,12 @@ def _solve(
     return fitted, deviations[_K3]
 
 
-def _check(track: Track, target: Target, intrinsics: Intrinsics) -> None:
-    """Raise for a fit that cannot be trusted."""
+def _check(track: TargetTrack, target: Target, intrinsics: Intrinsics) -> None:
+    """Raise for a fit that is too poor to use."""
     if intrinsics.rms_px > _MOST_RMS_PX:
-        raise CalibrationError(_poor(track, intrinsics.rms_px, f"the board is not {target.spec}"))
+        raise CalibrationError(
+            _poor_fit(track, intrinsics.rms_px, f"the board is not {target.spec}")
+        )
     for name, value, deviation in zip(
         ("fx", "fy"), np.array(intrinsics.camera.k)[[0, 4]], intrinsics.deviations, strict=False
     ):
@@ -155,16 +157,16 @@ def _check(track: Track, target: Target, intrinsics: Intrinsics) -> None:
             )
 
 
-def _poor(track: Track, rms: float, reason: str) -> str:
+def _poor_fit(track: TargetTrack, rms: float, reason: str) -> str:
     return (
         f"{track.modality}: the views do not fit a camera, {rms:.1f} px RMS (limit "
-        f"{_MOST_RMS_PX:g}); {reason}, the board is not flat, or the pictures are blurred by motion"
+        f"{_MOST_RMS_PX:g}); {reason}, the board is not flat, or the images are blurred by motion"
     )
 
 
-def _parallel(track: Track, turn: float = 0.0) -> str:
+def _parallel(track: TargetTrack, turn: float = 0.0) -> str:
     return (
-        f"{track.modality}: all views of the board are parallel, its direction differs by "
+        f"{track.modality}: all views of the board are parallel, their directions differ by "
         f"{turn:.0f} degrees at most (at least {_LEAST_TURN_DEG:g} are needed); tilt it by some "
         "30 degrees to all sides"
     )

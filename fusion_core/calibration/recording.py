@@ -1,4 +1,4 @@
-"""A recording of a board, watched once: where each camera saw the board, and when."""
+"""A recording of a board, read once: where each camera saw the board, and when."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.calibration.detect import Detector
+from fusion_core.calibration.target_detector import TargetDetector
 from fusion_core.calibration.targets import Points, Target
 from fusion_core.errors import CalibrationError, UsageError
 from fusion_core.source import Source
@@ -18,16 +18,16 @@ from fusion_core.transport.image_codec import is_gray
 from fusion_core.types import Frame, Modality, UInt8Image
 
 _PROBE_FRAMES = 5
-# Every frame for itself, and straight: a curve would bend the low contrast of a board away.
+# Frame by frame and linear: a tone curve would reduce the low contrast of a board.
 _THERMAL = ThermalConfig(agc="percentile", smoothing_s=0.0, midtone=1.0, freeze_frames=0)
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """The board in one picture.
+class TargetView:
+    """The board in one image.
 
     Attributes:
-        stamp_ns: Stamp of the picture, as recorded.
+        stamp_ns: Stamp of the image, as recorded.
         ids: Which points of the target were seen, ascending.
         pixels: ``Nx2``, where they are.
         sharpness: Mean gradient across the board relative to its contrast; larger is sharper.
@@ -40,32 +40,32 @@ class View:
 
 
 @dataclass(eq=False)
-class Track:
-    """What one camera saw.
+class TargetTrack:
+    """Detections of the board by one camera.
 
     Attributes:
         modality: Which camera.
-        size: Width and height of its pictures.
-        stamps: Stamps of all its pictures in nanoseconds.
-        views: Pictures in which the board was found, by stamp.
+        size: Width and height of its images.
+        stamps: Stamps of all its images in nanoseconds.
+        views: GrayFrames in which the board was found, by stamp.
     """
 
     modality: Modality
     size: tuple[int, int]
     stamps: list[int] = field(default_factory=list)
-    views: list[View] = field(default_factory=list)
+    views: list[TargetView] = field(default_factory=list)
 
     @property
     def period_ns(self) -> float:
-        """Median interval between pictures."""
+        """Median interval between images."""
         return float(np.median(np.diff(self.stamps))) if len(self.stamps) > 1 else 0.0
 
 
-Pictures = Iterator[tuple[Frame, UInt8Image]]
+GrayFrames = Iterator[tuple[Frame, UInt8Image]]
 
 
-def pictures(source: Source, *, monochrome: bool = False) -> Pictures:
-    """Iterate over a recording's frames with their pictures as 8-bit gray, fit to look at.
+def gray_frames(source: Source, *, monochrome: bool = False) -> GrayFrames:
+    """Iterate over a recording's frames with their images as 8-bit gray.
 
     Args:
         source: A recording of both cameras.
@@ -73,13 +73,11 @@ def pictures(source: Source, *, monochrome: bool = False) -> Pictures:
 
     Raises:
         UsageError: The source is live.
-        CalibrationError: A stream is missing, changes its size, or both seem swapped.
-        SourceError: The recording is torn.
+        CalibrationError: A stream is missing or changes its size, or the streams seem swapped.
+        SourceError: The recording is truncated.
     """
     if source.live:
-        raise UsageError(
-            "calibration looks at a recording more than once: record the streams first"
-        )
+        raise UsageError("calibration reads a recording more than once: record the streams first")
     processor = ThermalProcessor(_THERMAL)
     sizes: dict[Modality, tuple[int, int]] = {}
     grays: list[bool] = []
@@ -95,55 +93,57 @@ def pictures(source: Source, *, monochrome: bool = False) -> Pictures:
             grays.append(is_gray(frame.image))
             if all(grays) and len(grays) == _PROBE_FRAMES and not monochrome:
                 raise CalibrationError(
-                    f"the first {_PROBE_FRAMES} visible frames hold no colour: are the visible and "
+                    f"the first {_PROBE_FRAMES} visible frames have no colour: are the visible and "
                     "thermal inputs swapped? For a monochrome camera give --monochrome"
                 )
         yield frame, _gray(frame, processor)
     for modality in ("visible", "thermal"):
         if modality not in sizes:
-            raise CalibrationError(f"the recording holds no {modality} frame; give both streams")
+            raise CalibrationError(f"the recording has no {modality} frame; give both streams")
 
 
-def watch(
-    frames: Pictures, target: Target, on_frame: Callable[[], object] = lambda: None
-) -> dict[Modality, Track]:
-    """Look for the board in every picture of both cameras.
+def track_target(
+    frames: GrayFrames, target: Target, on_frame: Callable[[], object] = lambda: None
+) -> dict[Modality, TargetTrack]:
+    """Detect the board in every image of both cameras.
 
     Args:
-        frames: From ``pictures``.
+        frames: From ``gray_frames``.
         target: The board.
         on_frame: Called after every frame.
 
     Raises:
-        CalibrationError: A camera never saw the board; and what ``pictures`` raises.
+        CalibrationError: A camera never saw the board; and the errors of ``gray_frames``.
     """
-    tracks: dict[Modality, Track] = {}
-    detectors: dict[Modality, Detector] = {}
+    tracks: dict[Modality, TargetTrack] = {}
+    detectors: dict[Modality, TargetDetector] = {}
     for frame, gray in frames:
         modality = frame.modality
         if modality not in tracks:
-            tracks[modality] = Track(modality, (gray.shape[1], gray.shape[0]))
-            detectors[modality] = Detector(target)
+            tracks[modality] = TargetTrack(modality, (gray.shape[1], gray.shape[0]))
+            detectors[modality] = TargetDetector(target)
         tracks[modality].stamps.append(frame.stamp_ns)
-        found = detectors[modality].find(gray)
+        found = detectors[modality].detect_target(gray)
         if found is not None:
             sharpness = _sharpness(gray, found.pixels)
-            tracks[modality].views.append(View(frame.stamp_ns, found.ids, found.pixels, sharpness))
+            tracks[modality].views.append(
+                TargetView(frame.stamp_ns, found.ids, found.pixels, sharpness)
+            )
         on_frame()
     for track in tracks.values():
         if not track.views:
             raise CalibrationError(
                 f"the target {target.spec} is in none of {len(track.stamps)} {track.modality} "
-                "frames; check its kind and counts (chessboard: inner corners), that it is seen "
-                "whole, and that it has contrast in this camera"
+                "frames; check its kind and counts (chessboard: inner corners), that it is fully "
+                "in view, and that it has contrast in this camera"
             )
     return tracks
 
 
-def collect(
-    frames: Pictures, wanted: Collection[tuple[Modality, int]]
+def select_frames(
+    frames: GrayFrames, wanted: Collection[tuple[Modality, int]]
 ) -> dict[tuple[Modality, int], tuple[Frame, UInt8Image]]:
-    """Return the frames with the given modalities and stamps, and their gray pictures."""
+    """Return the frames with the given modalities and stamps, and their gray images."""
     return {
         (frame.modality, frame.stamp_ns): (frame, gray)
         for frame, gray in frames

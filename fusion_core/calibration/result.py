@@ -1,4 +1,4 @@
-"""The rig that a calibration gives, with a record of how it came about."""
+"""Conversion of a calibration to a rig, with a record of how it was obtained."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import cv2
 
 import fusion_core
-from fusion_core.calibration.clock import Clock
 from fusion_core.calibration.intrinsics import Intrinsics
-from fusion_core.calibration.scene import Moment, SceneFit
+from fusion_core.calibration.scene import SceneFit, SceneSample
 from fusion_core.calibration.solve import Calibration
+from fusion_core.calibration.time_offset import TimeOffset
 from fusion_core.errors import CalibrationError
 from fusion_core.registration import Rig
 from fusion_core.types import Modality
@@ -38,8 +38,8 @@ def rig_from_board(calibration: Calibration, reference_depth_m: float) -> Rig:
             "board_depth_m": round(pose.depth_m, 3),
         },
     }
-    if calibration.clock is not None:
-        details["time_offset"] = clock_record(calibration.clock)
+    if calibration.time_offset is not None:
+        details["time_offset"] = time_offset_record(calibration.time_offset)
     return Rig(
         visible_size=(visible.width, visible.height),
         thermal_size=(thermal.width, thermal.height),
@@ -48,41 +48,45 @@ def rig_from_board(calibration: Calibration, reference_depth_m: float) -> Rig:
         t_thermal_rgb=pose.matrix,
         reference_depth_m=reference_depth_m,
         thermal_offset_ms=round(calibration.offset_ms, 3),
-        calibration=record("target", **details),
+        calibration=calibration_record("target", **details),
     )
 
 
-def rig_from_scene(moments: Sequence[Moment], fit: SceneFit, offset_ms: float, kind: str) -> Rig:
+def rig_from_scene(
+    samples: Sequence[SceneSample], fit: SceneFit, offset_ms: float, kind: str
+) -> Rig:
     """Return the rig of a map found from the scene.
 
     Args:
-        moments: What it was found from.
+        samples: What the map was estimated from.
         fit: The map.
         offset_ms: Added to thermal stamps.
         kind: ``homography`` or ``affine``.
     """
-    sizes = [(image.shape[1], image.shape[0]) for image in (moments[0].visible, moments[0].thermal)]
+    sizes = [(image.shape[1], image.shape[0]) for image in (samples[0].visible, samples[0].thermal)]
     details = {"moments": fit.used, "spread_px": round(fit.spread_px, 3)}
     return Rig(
         visible_size=sizes[0],
         thermal_size=sizes[1],
         homography=fit.homography,
         thermal_offset_ms=offset_ms,
-        calibration=record(f"scene, {kind}", **details),
+        calibration=calibration_record(f"scene, {kind}", **details),
     )
 
 
-def retimed(rig: Rig, clock: Clock, sizes: Mapping[Modality, tuple[int, int]], name: str) -> Rig:
-    """Return a rig with a time offset measured anew.
+def with_time_offset(
+    rig: Rig, time_offset: TimeOffset, sizes: Mapping[Modality, tuple[int, int]], name: str
+) -> Rig:
+    """Return a rig with a newly measured time offset.
 
     Args:
         rig: The rig.
-        clock: The offset.
-        sizes: Width and height of the pictures that it was measured on, by modality.
+        time_offset: The offset.
+        sizes: Width and height of the images it was measured on, by modality.
         name: The rig's name for the error message.
 
     Raises:
-        CalibrationError: The rig is for pictures of another size.
+        CalibrationError: The rig is for images of another size.
     """
     expected: dict[Modality, tuple[int, int]] = {
         "visible": rig.visible_size,
@@ -94,14 +98,14 @@ def retimed(rig: Rig, clock: Clock, sizes: Mapping[Modality, tuple[int, int]], n
                 f"{name} is calibrated for {modality} frames of {size[0]}x{size[1]}, the recording "
                 f"has {sizes[modality][0]}x{sizes[modality][1]}; give the rig of this resolution"
             )
-    details = {**rig.calibration, "time_offset": clock_record(clock)}
+    details = {**rig.calibration, "time_offset": time_offset_record(time_offset)}
     if "method" not in details:
-        details = record("time offset only", **details)
-    return replace(rig, thermal_offset_ms=round(clock.offset_ms, 3), calibration=details)
+        details = calibration_record("time offset only", **details)
+    return replace(rig, thermal_offset_ms=round(time_offset.offset_ms, 3), calibration=details)
 
 
-def record(method: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Return how a rig came about, as plain values for its file."""
+def calibration_record(method: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return how a rig was obtained, as plain values for its file."""
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "method": method,
@@ -110,11 +114,14 @@ def record(method: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
-def clock_record(clock: Clock) -> dict[str, Any]:
+def time_offset_record(time_offset: TimeOffset) -> dict[str, Any]:
     """Return how a time offset was measured."""
-    details: dict[str, Any] = {"method": clock.method, "correlation": round(clock.lag.score, 3)}
-    if clock.deviation_ms is not None:
-        details["deviation_ms"] = round(clock.deviation_ms, 4)
+    details: dict[str, Any] = {
+        "method": time_offset.method,
+        "correlation": round(time_offset.lag.score, 3),
+    }
+    if time_offset.deviation_ms is not None:
+        details["deviation_ms"] = round(time_offset.deviation_ms, 4)
     return details
 
 

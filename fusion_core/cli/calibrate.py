@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 import tyro
 
-from fusion_core.errors import UsageError, missing_extra
+from fusion_core.errors import UsageError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -49,7 +49,7 @@ class Calibrate:
     target: Annotated[str | None, _Argument(metavar="SPEC")] = None
     """The board that the recording shows."""
     scene: Literal["homography", "affine"] | None = None
-    """Find a map of this kind from the outlines that both cameras see."""
+    """Estimate a map of this kind from the outlines that both cameras see."""
     rig: Annotated[Path | None, _Argument(metavar="RIG.yaml")] = None
     """Measure only the time offset anew, from the motion in the recording, and keep the rest."""
     import_kalibr: Annotated[Path | None, _Argument(metavar="CAMCHAIN.yaml")] = None
@@ -66,11 +66,11 @@ class Calibrate:
     time_offset: Annotated[float | None, _Argument(metavar="MS")] = None
     """Added to thermal stamps, in milliseconds; measured when not given."""
     reference_depth: Annotated[float, _Argument(metavar="M")] = 10.0
-    """Distance in metres at which the fused images shall agree."""
+    """Distance in metres at which the fused images are registered exactly."""
     monochrome: bool = False
     """The visible camera has no colour."""
     out: Annotated[Path | None, _Argument(metavar="RIG.yaml")] = None
-    """Where the rig goes."""
+    """Rig file to write."""
     report: Annotated[Path | None, _Argument(metavar="FILE.html")] = None
     """Write one self-contained page with points, residuals and blends."""
     print_target: Annotated[Path | None, _Argument(metavar="FILE.svg")] = None
@@ -79,7 +79,7 @@ class Calibrate:
     """Replace files that exist."""
 
     def run(self) -> int:
-        """Calibrate, write the rig, and say how good it is."""
+        """Calibrate, write the rig, and print its residuals."""
         self._check()
         from fusion_core.cli.rigs import draw_target, print_rig
 
@@ -94,12 +94,13 @@ class Calibrate:
         return 0
 
     def _check(self) -> None:
-        """Raise for arguments that contradict each other, before any work."""
+        """Raise for arguments that contradict each other, before work starts."""
         if self.print_target is None and self.out is None:
             raise UsageError("nothing to write: give --out RIG.yaml, or --print-target FILE.svg")
         for path in (self.out, self.report, self.print_target):
             if path is not None and path.exists() and not self.force:
                 raise UsageError(f"{path} exists; give --force to replace it, or another name")
+        self._check_paths()
         ways = {
             "--target": self.target,
             "--scene": self.scene,
@@ -110,7 +111,7 @@ class Calibrate:
         chosen = [name for name, given in ways.items() if given]
         if len(chosen) != 1:
             raise UsageError(f"give one of {', '.join(ways)}; got {' and '.join(chosen) or 'none'}")
-        if not 0 < self.reference_depth < np.inf:
+        if not 0 < self.reference_depth < math.inf:
             raise UsageError(f"--reference-depth {self.reference_depth:g}: must be above 0 metres")
         if self.time_offset is not None and not abs(self.time_offset) <= _LARGEST_OFFSET_MS:
             raise UsageError(
@@ -120,12 +121,11 @@ class Calibrate:
             self._check_report()
 
     def _check_report(self) -> None:
-        import importlib.util
+        from fusion_core.pages import require_page_packages
 
         if not (self.target or self.scene or self.rig):
             raise UsageError("--report shows a recording: it needs --target, --scene or --rig")
-        if importlib.util.find_spec("matplotlib") is None:
-            raise missing_extra("--report", "matplotlib", "report")
+        require_page_packages("--report")
 
     def _rig(self) -> tuple[Rig, Callable[[], None]]:
         """Return the rig, and what writes its report."""
@@ -157,7 +157,7 @@ class Calibrate:
     def _from_board(self) -> tuple[Rig, Callable[[], None]]:
         """Calibrate from a recording of a board."""
         from fusion_core.calibration.imports import read_camera_infos
-        from fusion_core.calibration.recording import pictures, watch
+        from fusion_core.calibration.recording import gray_frames, track_target
         from fusion_core.calibration.result import rig_from_board
         from fusion_core.calibration.solve import calibrate
         from fusion_core.calibration.targets import Target
@@ -167,61 +167,67 @@ class Calibrate:
             read_camera_infos(self.import_camera_info),
         )
         with self._open() as source, _bar(source) as bar:
-            tracks = watch(pictures(source, monochrome=self.monochrome), target, bar.update)
+            tracks = track_target(
+                gray_frames(source, monochrome=self.monochrome), target, bar.update
+            )
         calibration = calibrate(target, tracks, cameras=cameras, offset_ms=self.time_offset)
         rig = rig_from_board(calibration, self.reference_depth)
 
         def write_report() -> None:
             if self.report is None:
                 return
-            from fusion_core.calibration.report import board_moments, board_plots, write_page
+            from fusion_core.calibration.report import board_plots, write_page
+            from fusion_core.calibration.report_pictures import board_rows
 
             with self._open() as source:
-                frames = pictures(source, monochrome=self.monochrome)
-                moments = board_moments(calibration, tracks, frames, rig)
-            write_page(self.report, rig, moments, board_plots(calibration, tracks))
+                frames = gray_frames(source, monochrome=self.monochrome)
+                rows = board_rows(calibration, tracks, frames, rig)
+            write_page(self.report, rig, rows, board_plots(calibration, tracks))
 
         return rig, write_report
 
     def _from_scene(self, kind: Kind) -> tuple[Rig, Callable[[], None]]:
         """Calibrate from whatever the recording shows."""
-        from fusion_core.calibration.recording import pictures
+        from fusion_core.calibration.recording import gray_frames
         from fusion_core.calibration.result import rig_from_scene
-        from fusion_core.calibration.scene import choose_moments, fit_scene
+        from fusion_core.calibration.scene import fit_scene, sample_scene
 
         offset_ms = self.time_offset or 0.0
         with self._open() as source, _bar(source) as bar:
-            frames = pictures(source, monochrome=self.monochrome)
-            moments = choose_moments(frames, offset_ms, bar.update)
-        rig = rig_from_scene(moments, fit_scene(moments, kind), offset_ms, kind)
+            frames = gray_frames(source, monochrome=self.monochrome)
+            samples = sample_scene(frames, offset_ms, bar.update)
+        rig = rig_from_scene(samples, fit_scene(samples, kind), offset_ms, kind)
 
         def write_report() -> None:
             if self.report is None:
                 return
-            from fusion_core.calibration.report import scene_moments, write_page
+            from fusion_core.calibration.report import write_page
+            from fusion_core.calibration.report_pictures import scene_rows
 
-            write_page(self.report, rig, scene_moments(moments, rig), {})
+            write_page(self.report, rig, scene_rows(samples, rig), [])
 
         return rig, write_report
 
     def _retimed(self, path: Path) -> tuple[Rig, Callable[[], None]]:
         """Return a rig with its time offset measured anew."""
         from fusion_core.calibration.motion import motion_offset
-        from fusion_core.calibration.recording import pictures
-        from fusion_core.calibration.result import retimed
+        from fusion_core.calibration.recording import gray_frames
+        from fusion_core.calibration.result import with_time_offset
         from fusion_core.registration import Rig
 
         rig = Rig.load(path)
         with self._open() as source, _bar(source) as bar:
-            clock, sizes = motion_offset(pictures(source, monochrome=self.monochrome), bar.update)
-        rig = retimed(rig, clock, sizes, str(path))
+            time_offset, sizes = motion_offset(
+                gray_frames(source, monochrome=self.monochrome), bar.update
+            )
+        rig = with_time_offset(rig, time_offset, sizes, str(path))
 
         def write_report() -> None:
             if self.report is None:
                 return
-            from fusion_core.calibration.report import clock_plots, write_page
+            from fusion_core.calibration.report import time_offset_plots, write_page
 
-            write_page(self.report, rig, [], clock_plots(clock))
+            write_page(self.report, rig, [], time_offset_plots(time_offset))
 
         return rig, write_report
 
@@ -235,6 +241,17 @@ class Calibrate:
             visible_topic=self.visible_topic,
             thermal_topic=self.thermal_topic,
         )
+
+    def _check_paths(self) -> None:
+        """Refuse outputs that would destroy an input; ``--rig`` may be rewritten in place."""
+        from fusion_core.runtime.overlap import refuse_overlap
+
+        streams = (self.visible, self.thermal, self.bag)
+        inputs = [Path(path) for path in streams if path and "://" not in path]
+        inputs += [*(self.import_camera_info or ()), *filter(None, [self.import_kalibr])]
+        others = [path for path in (self.report, self.print_target) if path]
+        refuse_overlap(inputs, filter(None, (self.out, *others)))
+        refuse_overlap(filter(None, [self.rig]), others)
 
 
 def _bar(source: Source) -> tqdm[None]:

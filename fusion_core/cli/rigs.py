@@ -1,4 +1,4 @@
-"""What ``fusion calibrate`` says: a rig in a few lines, a board to print."""
+"""What ``fusion calibrate`` prints: a rig in a few lines, a board as a drawing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from fusion_core.registration import Rig
 
 
 def draw_target(spec: str | None, path: Path) -> int:
-    """Write the board of a target to print, and say how.
+    """Write the board of a target as a drawing, and print how to use it.
 
     Raises:
         UsageError: No target is given, or it cannot be understood.
     """
     if spec is None:
-        raise UsageError("--print-target: say which with --target SPEC")
+        raise UsageError("--print-target: no target is given; add --target SPEC")
     width, height = write_drawing(Target.parse(spec), path)
     print(
         f"{path}: {1e3 * width:.0f} x {1e3 * height:.0f} mm; print it at 100 % on flat, stiff "
@@ -29,7 +29,7 @@ def draw_target(spec: str | None, path: Path) -> int:
 
 
 def print_rig(rig: Rig) -> None:
-    """Say what the rig is, and how well it explains what was seen."""
+    """Print the rig's parameters and residuals."""
     for name, camera in (("visible", rig.visible), ("thermal", rig.thermal)):
         if camera is None:
             continue
@@ -38,11 +38,11 @@ def print_rig(rig: Rig) -> None:
         rms = f", {quality['views']} views, {quality['rms_px']:.3f} px RMS" if quality else ""
         print(f"{name}  fx {fx:.2f}, fy {fy:.2f}, cx {cx:.2f}, cy {cy:.2f}{rms}")
     if rig.t_thermal_rgb is not None:
-        rotation, place = rig.t_thermal_rgb[:3, :3], rig.t_thermal_rgb[:3, 3]
+        rotation, translation = rig.t_thermal_rgb[:3, :3], rig.t_thermal_rgb[:3, 3]
         angle = np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))
         quality = rig.calibration.get("pose", {})
         rms = f", {quality['pairs']} pairs, {quality['rms_px']:.3f} px RMS" if quality else ""
-        baseline = 1e3 * np.linalg.norm(place)
+        baseline = 1e3 * np.linalg.norm(translation)
         print(f"pose     {baseline:.1f} mm apart, turned by {angle:.2f} degrees{rms}")
     if rig.homography is not None and "spread_px" in rig.calibration:
         found = rig.calibration

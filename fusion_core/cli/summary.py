@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusion_core.errors import SinkError
 from fusion_core.runtime.files import atomic_path
+from fusion_core.sink.factory import output_path
 
 if TYPE_CHECKING:
     from fusion_core.config import Config
@@ -19,14 +22,31 @@ _PACKAGES = ("fusion-core", "torch", "numpy", "opencv-python-headless", "av")
 
 
 def summarise(
-    status: PipelineStatus, config: Config, elapsed_s: float, sinks: LatencyMeter, error: str
+    status: PipelineStatus,
+    config: Config,
+    elapsed_s: float,
+    *,
+    sinks: LatencyMeter,
+    outputs: list[str],
+    error: str,
 ) -> dict[str, Any]:
-    """Return everything worth keeping of a run, as plain values."""
+    """Return everything worth keeping of a run, as plain values.
+
+    Args:
+        status: The pipeline's, at the end.
+        config: What it was built with.
+        elapsed_s: From the first frame asked for to the last one written, in seconds.
+        sinks: Meter of what writing takes.
+        outputs: Files, folders and addresses written to, as given.
+        error: What ended the run, empty when nothing failed.
+    """
     return {
         "read": dict(status.read),
+        "used": dict(status.used),
         "pairs": status.pairs,
         "fused": status.fused,
         "drops": dict(status.drops),
+        "drops_by_stream": {name: dict(drops) for name, drops in status.drops_by_stream.items()},
         "latency_ms": {**status.latency_ms, **sinks.percentiles()},
         "skew_ms": dict(status.skew_ms),
         "fps": round(status.fused / elapsed_s, 2) if elapsed_s > 0 else 0.0,
@@ -41,6 +61,7 @@ def summarise(
         "registration": dict(status.registration),
         "memory": dict(status.memory),
         "mask": dict(status.mask),
+        "outputs": outputs,
         "error": error,
         "config": config.to_dict(),
         "versions": {
@@ -50,33 +71,74 @@ def summarise(
     }
 
 
-def write_summary(summary: dict[str, Any], first_output: str) -> Path:
-    """Write ``run.json`` beside the first output, whole or not at all."""
-    place = Path(first_output.removeprefix("bag:").rstrip("/"))
-    folder = Path() if "://" in first_output else place.parent
-    target = folder / "run.json"
-    with atomic_path(target) as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+def write_summary(summary: dict[str, Any]) -> Path:
+    """Write ``run.json`` beside the first output, whole or not at all, and return its path.
+
+    A ``run.json`` of an earlier run is replaced only when that run wrote the same outputs and this
+    one did not fail; otherwise this one is ``run-2.json``, by the same rule, and so on.
+
+    Raises:
+        SinkError: It cannot be written.
+    """
+    place = output_path(summary["outputs"][0])
+    first = (place.parent if place else Path()) / "run.json"
+    numbered = (first.with_name(f"run-{number}.json") for number in itertools.count(2))
+    target = next(path for path in itertools.chain([first], numbered) if _is_free(path, summary))
+    try:
+        with atomic_path(target) as temporary:
+            temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SinkError(
+            f"{target}: cannot be written ({error.strerror}); choose another place"
+        ) from None
     return target
 
 
-def print_summary(summary: dict[str, Any], outputs: list[str]) -> None:
-    """Print what was read, fused, dropped, how fast, and where it is."""
-    read = ", ".join(f"{count} {name}" for name, count in summary["read"].items())
-    drops = ", ".join(f"{count} {cause}" for cause, count in summary["drops"].items()) or "none"
-    print(f"read     {read}")
+def _is_free(path: Path, summary: dict[str, Any]) -> bool:
+    """Tell whether a summary may take this name."""
+    if not path.exists():
+        return True
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    same = isinstance(content, dict) and content.get("outputs") == summary["outputs"]
+    return same and not summary["error"]
+
+
+def print_summary(summary: dict[str, Any], written: Path) -> None:
+    """Print what was read, fused, dropped, how fast, and which outputs there are.
+
+    Args:
+        summary: Of :func:`summarise`.
+        written: The file that holds it.
+    """
+    read = _counts(summary["read"])
+    print(f"read     {read or 'nothing'}")
     print(f"fused    {summary['fused']} of {summary['pairs']} pairs at {summary['fps']} fps")
-    print(f"dropped  {drops}")
+    if summary["drops"]:
+        print(f"dropped  {_counts(summary['drops'])}")
+    elif summary["pairs"]:
+        print("dropped  none")
+    for stream, drops in summary.get("drops_by_stream", {}).items():
+        if drops:
+            print(f"  {stream:<13s}{_counts(drops)}")
     print(f"model    {summary['model']} on {summary['device']}")
     if found := summary["detection"]:
         print(f"detector {found['file']} ({found['output_format']}, {found['provider']})")
         print(f"found    {_found(found)}")
     if marked := summary["mask"]:
-        print(f"mask     {marked['source']}, something marked in {marked['frames']} frames")
+        print(f"mask     {marked['source']}, not empty in {marked['frames']} frames")
     for stage, ranks in summary["latency_ms"].items():
         values = "  ".join(f"{rank} {value:7.2f}" for rank, value in ranks.items())
         print(f"  {stage:<13s}{values}  ms")
-    print("written  " + "\n         ".join(outputs))
+    paths = ((name, output_path(name)) for name in summary["outputs"])
+    present = [name for name, path in paths if path is None or path.exists()]
+    print("written  " + "\n         ".join([*present, str(written)]))
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def _found(detection: dict[str, Any]) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from fusion_core.detection.class_names import ClassNames
 from fusion_core.detection.detector import Detector
 from fusion_core.detection.settings import DetectionConfig
@@ -100,7 +102,7 @@ class DetectionRunner:
 def mean_temperature(aligned: AlignedPair, box: Box) -> float | None:
     """Return the mean temperature in degrees Celsius of the pixels whose middle lies in a box.
 
-    None when the thermal camera does not measure, or does not see any of the box.
+    None when the thermal camera does not measure, or not in any of the box.
     """
     if aligned.temperature is None:
         return None
@@ -108,4 +110,5 @@ def mean_temperature(aligned: AlignedPair, box: Box) -> float | None:
     columns = slice(math.ceil(x - 0.5), math.ceil(x + width - 0.5))
     rows = slice(math.ceil(y - 0.5), math.ceil(y + height - 0.5))
     seen = aligned.temperature[rows, columns][aligned.valid[rows, columns]]
-    return float(seen.mean()) if seen.size else None
+    known = seen[np.isfinite(seen)]
+    return float(known.mean()) if known.size else None

@@ -10,9 +10,8 @@ from fusion_core.types import FloatImage, ScenePrior
 class PriorFade:
     """Moves the tokens that a network sees from a prior's to the next one's, frame by frame.
 
-    A refresh says something else at once, which shows as a jump of the whole picture. The first
-    prior, that of another scene, and one of another shape count at once: what was said of one scene
-    is never mixed with what is said of the next.
+    Without it a refreshed prior shows as a jump of the whole picture. The first prior, that of
+    another scene, and one of another shape count at once: tokens of two scenes are never mixed.
 
     Args:
         frames: Frames from one prior to the next, at least 1.

@@ -1,4 +1,4 @@
-"""Settings of what the scene prior changes; the configuration's block ``adapt``."""
+"""Settings of how the engine adapts to the scene prior; the configuration's block ``adapt``."""
 
 from __future__ import annotations
 

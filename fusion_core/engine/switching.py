@@ -1,4 +1,4 @@
-"""Two networks, of which the scene prior picks one."""
+"""Two networks, of which one is chosen by the scene prior."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEAVE = 0.45  # probability below which it is clear again
 FADE_FRAMES = 15  # over which one network, or one prior of a scene, replaces the other
 
 
-class Switch:
+class SceneSwitch:
     """Hysteresis on the prior, and a fade.
 
     A scene is degraded when the likeliest of rain, snow, noise, and haze or smoke together reaches
@@ -35,7 +35,7 @@ class Switch:
 
     def __init__(self, fade_frames: int = FADE_FRAMES) -> None:
         self._fade_frames = fade_frames
-        self._shown = False
+        self._started = False
         self._steps = 0
         self.degraded = False
 
@@ -45,23 +45,23 @@ class Switch:
             threshold = LEAVE if self.degraded else ENTER
             self.degraded = degradation(prior) >= threshold
         last = self._fade_frames
-        if not self._shown:
-            # Nothing was seen before that could jump.
-            self._shown, self._steps = True, last if self.degraded else 0
+        if not self._started:
+            # There is no picture before it that could jump.
+            self._started, self._steps = True, last if self.degraded else 0
         self._steps = min(last, max(0, self._steps + (1 if self.degraded else -1)))
         return self._steps / last
 
 
 def degradation(prior: ScenePrior) -> float:
-    """Return how likely the visible picture is one that the restoring network is better at."""
+    """Return how likely the network of degraded scenes is better at the visible picture."""
     clear = math.prod(1 - prior.visible.get(kind, 0.0) for kind in VEILS)
     return max(1 - clear, *(prior.visible.get(kind, 0.0) for kind in OTHERS))
 
 
 class SwitchingEngine:
-    """Fuse with the network of clear or of degraded scenes, as the prior says.
+    """Fuse with the network of clear or of degraded scenes, chosen by the prior.
 
-    Outside a fade only one of them runs. A memory bank is that of the clear scenes' network.
+    Outside a fade only one of them runs.
 
     Args:
         clean: Runs the network of clear scenes.
@@ -71,7 +71,7 @@ class SwitchingEngine:
 
     def __init__(self, clean: Engine, degraded: Engine, fade_frames: int = FADE_FRAMES) -> None:
         self._clean, self._degraded = clean, degraded
-        self._switch = Switch(fade_frames)
+        self._switch = SceneSwitch(fade_frames)
 
     @property
     def bank(self) -> MemoryBank | None:
@@ -85,7 +85,7 @@ class SwitchingEngine:
 
     @property
     def active(self) -> str:
-        """Name of the network that runs, in a fade of the one that comes."""
+        """Name of the network that runs, in a fade of the next one."""
         return self._degraded.name if self._switch.degraded else self._clean.name
 
     def check_prior(self, name: str, width: int) -> None:

@@ -1,4 +1,4 @@
-"""Temporal temporal_smoothing: average out noise and flicker where nothing moves."""
+"""Temporal smoothing: average out noise and flicker where nothing moves."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 
 from fusion_core.types import FloatImage
 
-# Motion is judged on means of 4x4 pixels, whose noise is a quarter of a pixel's.
+# Motion is measured on means of 4x4 pixels, whose noise is a quarter of a pixel's.
 _CELL = 4
 # A mean that changes by ten of 256 gray levels or more is motion, and shown as it is.
 _MOTION = 10 / 255
-# After a longer gap the previous picture says nothing about this one.
+# After a longer gap the previous picture does not count.
 _GAP_NS = 500_000_000
 
 

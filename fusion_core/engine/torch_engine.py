@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from fusion_core.engine.colour import to_rgb
 from fusion_core.engine.input_correction import InputCorrection
+from fusion_core.engine.picture_io import NetworkPicture, Smooth, picture_io, to_tensor, to_uint8
 from fusion_core.engine.precision import fast_precision
 from fusion_core.engine.prior_fade import PriorFade
 from fusion_core.engine.temporal_smoothing import TemporalSmoother
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
-from fusion_core.models import Cues, Fuser, FuserOutput, MdaIF
-from fusion_core.runtime.allocator import keep_freed_memory
+from fusion_core.models import Cues, Fuser, TextCue
 from fusion_core.types import AlignedPair, FloatImage, Mask, ScenePrior, UInt8Image
 
 # Width of the soft seam, in pixels, where the thermal camera's view ends inside the picture.
@@ -32,7 +30,8 @@ class EngineResult:
 
     Attributes:
         image: ``HxWx3`` uint8 RGB.
-        quality: Judge's score in [0, 1]; None when a missing side left nothing to fuse.
+        quality: No-reference quality score in [0, 1]; None when a missing side left nothing to
+            fuse.
         memory_slot: Slot of the bank that this frame updated, or None.
         network_ms: Time in the network alone, in milliseconds.
         model: Name of the network where the scene picks one, else empty.
@@ -43,16 +42,6 @@ class EngineResult:
     memory_slot: int | None = None
     network_ms: float = 0.0
     model: str = ""
-
-
-class _Made(NamedTuple):
-    """What the network made: luma, chroma (``HxWx2`` Cb and Cr) if it gives one, and the rest."""
-
-    luma: UInt8Image
-    chroma: UInt8Image | None
-    quality: float
-    memory_slot: int | None
-    network_ms: float
 
 
 def pick_device(name: str) -> torch.device:
@@ -76,9 +65,6 @@ def open_bank(model: Fuser, config: MemoryConfig) -> MemoryBank | None:
 class Engine:
     """Fuse aligned pairs with one network and the memory bank beside it.
 
-    The network fuses luma with thermal luminance; the chroma it gives, or else the visible one,
-    is attached again (full-range BT.601).
-
     Args:
         model: The network, on its device.
         bank: Memory bank on the same device, for a network that uses one.
@@ -98,17 +84,19 @@ class Engine:
         correct_inputs: bool = False,
         fade_frames: int = 1,
     ) -> None:
-        keep_freed_memory()
         self._model = model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._io = picture_io(model)
         self._bank = bank
         self._device = model.bank.device
         # Half the numbers' bits for less time; the result changes by less than half a gray level.
         on_gpu = self._device.type == "cuda"
         self._precision = torch.float16 if on_gpu else fast_precision("cpu")
+        self._generator = torch.Generator(self._device).manual_seed(0)
         self._smoother = TemporalSmoother(temporal_smoothing) if temporal_smoothing else None
         self._correction = InputCorrection() if correct_inputs and not self.uses_prior else None
         self._fade = PriorFade(fade_frames)
         self._seam: tuple[Mask, FloatImage] | None = None
+        self._text: tuple[str, TextCue] | None = None
 
     @property
     def name(self) -> str:
@@ -131,10 +119,11 @@ class Engine:
         Raises:
             UsageError: The network was made for another width.
         """
-        if isinstance(self._model, MdaIF) and self._model.config.prior != width:
+        expected = self._model.features.prior_width
+        if self.uses_prior and expected not in {None, width}:
             raise UsageError(
                 f"prior {name!r} gives tokens of width {width}, model {self.name!r} reads "
-                f"{self._model.config.prior}: choose the prior that it was trained with, or train "
+                f"{expected}: choose the prior that it was trained with, or train "
                 f"it with `fusion train --model {self.name} --prior {name}`"
             )
 
@@ -149,82 +138,111 @@ class Engine:
             mask: ``HxW`` float32 in [0, 1], 1 marks what matters, for networks that use it.
         """
         if pair.visible is None:
-            return EngineResult(_grey_to_rgb(_to_uint8(_present(pair.thermal))))
+            return EngineResult(_grey_to_rgb(to_uint8(_present(pair.thermal))))
         if pair.thermal is None:
             return EngineResult(pair.visible)
-        ycrcb = np.asarray(cv2.cvtColor(pair.visible, cv2.COLOR_RGB2YCrCb), np.uint8)
-        luma: UInt8Image = np.asarray(cv2.extractChannel(ycrcb, 0), np.uint8)
-        thermal = pair.thermal
+        camera = self._io.read(pair.visible)
+        thermal, seen = pair.thermal, camera.seen
         inside = bool(pair.valid.all())
         if not inside:
             # Outside the thermal view both inputs show the same, so no false edge enters.
-            thermal = np.where(pair.valid, thermal, luma.astype(np.float32) / 255)
-        seen = luma
+            thermal = np.where(pair.valid, thermal, camera.luma.astype(np.float32) / 255)
         if self._correction is not None:
-            thermal, seen = self._correction.correct(thermal, luma, prior)
-        made = self._run(thermal, seen, self._cues(ycrcb, prior, mask), pair.stamp_ns)
-        fused, chroma = made.luma, made.chroma
+            thermal, seen = self._correction.correct(thermal, seen, prior)
+        cues = self._io.cues(camera, self._cues(prior, mask), self._device)
+        made, quality, slot, network_ms = self._run(thermal, seen, cues)
         # A network that restores does so outside the thermal view, too.
-        if not inside and not self.uses_prior:
-            weight = self._seam_weight(pair.valid)
-            fused = _to_uint8((weight * fused + (1 - weight) * luma) / 255)
-        if chroma is not None:
-            cv2.mixChannels([chroma], [ycrcb], [0, 2, 1, 1])
-        cv2.insertChannel(fused, ycrcb, 0)
-        return EngineResult(to_rgb(ycrcb), made.quality, made.memory_slot, made.network_ms)
+        weight = None if inside or self.uses_prior else self._seam_weight(pair.valid)
+        smooth = Smooth(self._smoother, pair.stamp_ns) if self._smoother else None
+        return EngineResult(self._io.write(made, camera, weight, smooth), quality, slot, network_ms)
+
+    @torch.inference_mode()
+    def fuse_pictures(
+        self,
+        pictures: Sequence[UInt8Image],
+        task: str,
+        *,
+        prior: ScenePrior | None = None,
+        text: str | None = None,
+    ) -> UInt8Image:
+        """Fuse pictures of any task, each after the second with the result so far.
+
+        Args:
+            pictures: Two or more of ``HxWx3`` uint8 RGB, of one size.
+            task: One of the network's tasks.
+            prior: What is known of the scene, for networks that use it.
+            text: Description of the result, for networks that take a text.
+
+        Returns:
+            ``HxWx3`` uint8 RGB.
+
+        Raises:
+            UsageError: The network cannot do the task, or lacks a cue.
+        """
+        self._generator.manual_seed(0)
+        encoded = None if text is None else self._text_cue(text)
+        cues = replace(self._cues(prior, None), task=task, text=encoded)
+        fused, *others = (to_tensor(picture, self._device) for picture in pictures)
+        for other in others:
+            with self._fast():
+                fused = self._model(fused, other, cues).image
+        return to_uint8(fused[0].float().permute(1, 2, 0).cpu().numpy())
 
     @torch.inference_mode()
     def warm_up(self, height: int, width: int) -> None:
         """Run the network on an empty picture of this size; the bank is not touched."""
-        empty = torch.zeros(1, 1, height, width, device=self._device)
-        grey = np.full((height, width, 3), 128, np.uint8)
+        camera = self._io.read(np.full((height, width, 3), 128, np.uint8))
         marked = np.ones((height, width), np.float32)
         for _ in range(2):
-            self._forward(empty, empty, self._cues(grey, None, marked))
+            cues = self._io.cues(camera, self._cues(None, marked), self._device)
+            self._forward(np.zeros((height, width), np.float32), camera.seen, cues)
 
-    def _cues(self, ycrcb: UInt8Image, prior: ScenePrior | None, mask: FloatImage | None) -> Cues:
+    def _cues(self, prior: ScenePrior | None, mask: FloatImage | None) -> Cues:
         """Return what the network uses of what is known, on its device."""
         uses = self._model.features
-        chroma = tokens = prompt = None
-        if uses.uses_chroma:
-            swapped = torch.from_numpy(ycrcb[..., 2:0:-1].copy()).to(self._device)
-            chroma = swapped.permute(2, 0, 1)[None].float().mul_(1 / 255)
+        tokens = prompt = None
         if uses.uses_prior and prior is not None:
             tokens = torch.from_numpy(self._fade.step(prior)).to(self._device)[None]
         if uses.uses_mask and mask is not None:
             prompt = torch.from_numpy(mask).to(self._device)[None, None]
-        return Cues(chroma, tokens, prompt)
+        memory = None if self._bank is None else self._bank.slots
+        return Cues(tokens=tokens, mask=prompt, memory=memory, generator=self._generator)
 
-    def _forward(self, thermal: torch.Tensor, luma: torch.Tensor, cues: Cues) -> FuserOutput:
-        slots = self._model.bank if self._bank is None else self._bank.slots
-        half = self._precision != torch.float32
-        with torch.autocast(self._device.type, self._precision, enabled=half):
-            output: FuserOutput = self._model(thermal, luma, slots, cues)
-        return output
+    def _text_cue(self, text: str) -> TextCue:
+        """Return an encoded text; the last one is kept, as it holds for many pictures."""
+        if self._text is None or self._text[0] != text:
+            self._text = text, self._model.encode_text(text)
+        return self._text[1]
 
-    @torch.inference_mode()
-    def _run(self, thermal: FloatImage, luma: UInt8Image, cues: Cues, stamp_ns: int) -> _Made:
-        """Return the fused picture with the judge's score and the bank's update."""
-        ir = torch.from_numpy(thermal).to(self._device)[None, None]
-        vi = torch.from_numpy(luma).to(self._device)[None, None].float().mul_(1 / 255)
+    def _forward(
+        self, thermal: FloatImage, seen: UInt8Image, cues: Cues
+    ) -> tuple[NetworkPicture, float]:
+        """Run the network; return what it made and its milliseconds."""
+        hot = torch.from_numpy(thermal).to(self._device)[None, None]
+        visible = to_tensor(seen, self._device)
         start = time.perf_counter()
-        output = self._forward(ir, vi, cues)
+        with self._fast():
+            made = self._io.fuse(visible, hot, cues)
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        network_ms = (time.perf_counter() - start) * 1e3
-        fused = output.fused.float()
-        score = quality_score(fused)
-        slot = self._bank.update(output.query.float(), score) if self._bank else None
-        picture = fused[0, 0].cpu().numpy()
-        if self._smoother:
-            picture = self._smoother.smooth(picture, stamp_ns)
-        # rounds and saturates in one pass
-        pixels = np.asarray(cv2.convertScaleAbs(picture, alpha=255), np.uint8)
-        chroma = None
-        if output.chroma is not None:
-            planes = output.chroma[0].float().permute(1, 2, 0).contiguous().cpu().numpy()
-            chroma = np.asarray(cv2.convertScaleAbs(planes, alpha=255), np.uint8)
-        return _Made(pixels, chroma, float(score[0]), slot, network_ms)
+        return made, (time.perf_counter() - start) * 1e3
+
+    def _fast(self) -> torch.autocast:
+        """Return the context in which the network runs in the fast precision."""
+        half = self._precision != torch.float32
+        return torch.autocast(self._device.type, self._precision, enabled=half)
+
+    @torch.inference_mode()
+    def _run(
+        self, thermal: FloatImage, seen: UInt8Image, cues: Cues
+    ) -> tuple[NetworkPicture, float, int | None, float]:
+        """Return the picture, its quality score, the slot that it updated, and milliseconds."""
+        made, network_ms = self._forward(thermal, seen, cues)
+        score = quality_score(made.luma)
+        slot = None
+        if self._bank is not None and made.memory_query is not None:
+            slot = self._bank.update(made.memory_query.float(), score)
+        return made, float(score[0]), slot, network_ms
 
     def _seam_weight(self, valid: Mask) -> FloatImage:
         """Return weights that rise from 0 at the border of ``valid`` to 1 inside."""
@@ -237,11 +255,6 @@ class Engine:
 def _present(image: FloatImage | None) -> FloatImage:
     assert image is not None, "a pair has at least one side"
     return image
-
-
-def _to_uint8(image: NDArray[np.floating[Any]]) -> UInt8Image:
-    """Quantise [0, 1] to 0..255, rounding."""
-    return np.asarray(np.clip(np.rint(image * 255), 0, 255), np.uint8)
 
 
 def _grey_to_rgb(image: UInt8Image) -> UInt8Image:

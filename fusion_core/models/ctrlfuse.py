@@ -1,18 +1,18 @@
-"""CtrlFuse: a mask says what the fusion shall favour, and a segmenter finds its exact shape."""
+"""CtrlFuse: a mask marks what the fusion shall favour, and a segmenter finds its exact shape."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import cv2
 import numpy as np
 import torch
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion_core.models.base import Cues, Features, Fuser, FuserOutput
 from fusion_core.models.blocks import (
     BlendHead,
     GradientDenseBlock,
@@ -24,12 +24,19 @@ from fusion_core.models.blocks import (
     marked_on_grid,
     to_grid,
 )
+from fusion_core.models.cues import Cues
+from fusion_core.models.features import Features
+from fusion_core.models.luma import LumaFuser
+from fusion_core.models.outputs import LumaOutput
 from fusion_core.models.segmenters import (
     EmbeddedSegmenter,
     PassThroughSegmenter,
     SamSegmenter,
     Segmenter,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class CtrlFuseConfig:
             on its pixel-unshuffled form.
         dim: Width of the prompts.
         heads: Heads of the prompt encoders' attentions.
-        prompts: Number of prompts per modality; 0 tells nothing but where the mask lies.
+        prompts: Number of prompts per modality; with 0 only the place of the mask counts.
         grid: Edge of the prompt encoders' grid.
         stride: Edge in features of a cell in which the prompt-semantic fusion reads the prompts.
         swapped: In the prompt-semantic fusion the prompts read the map, as in the public code, not
@@ -82,6 +89,29 @@ ROBOT = CtrlFuseConfig(
 )
 
 
+@dataclass(frozen=True)
+class CtrlFuseOptions:
+    """What can be changed after training."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    gain: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=10,
+            description="How strongly what is marked is favoured: 1 as trained, 0 not at all.",
+        ),
+    ] = 1.0
+    segmenter_weights: Annotated[
+        str,
+        Field(
+            description="Folder or hub name of SAM's weights, for networks with SAM; empty: the"
+            " default."
+        ),
+    ] = ""
+
+
 class Extractor(nn.Sequential):
     """Features of one modality: convolution, two gradient dense blocks, convolutions."""
 
@@ -96,7 +126,7 @@ class Extractor(nn.Sequential):
         super().__init__(*layers, *_convolutions(third, *rest))
 
 
-class CtrlFuse(Fuser):
+class CtrlFuse(LumaFuser):
     """The CtrlFuse network, on a reduced grid (``ctrlfuse``) or as published (``ctrlfuse-full``).
 
     Two extractors and a 1x1 convolution give the reference map, and a decoder the reference
@@ -112,19 +142,17 @@ class CtrlFuse(Fuser):
     Args:
         name: Name in the registry.
         config: Architecture.
-
-    Attributes:
-        gain: How much the prompted maps count; 1 is what the network is trained with.
     """
 
-    features: ClassVar[Features] = Features(uses_mask=True)
+    features = Features(gives="luma", uses_mask=True)
+    Options: ClassVar = CtrlFuseOptions
+    options: CtrlFuseOptions
     config: CtrlFuseConfig
 
     def __init__(self, name: str, config: CtrlFuseConfig) -> None:
         super().__init__(name, config)
         c, pixels = config, config.down * config.down
         width = c.widths[-1]
-        self.gain = 1.0
         self.pad = PadToMultiple(c.down)
         self.thermal_extractor = Extractor(pixels, c.widths)
         self.visible_extractor = Extractor(pixels, c.widths)
@@ -150,19 +178,15 @@ class CtrlFuse(Fuser):
         else:
             self.segmenter = PassThroughSegmenter(c.dim, c.down)
 
-    def steer(self, gain: float, segmenter_weights: str) -> None:
-        """Set how much prompts count, and where the weights of SAM are if it is the segmenter.
+    def configure(self, options: DataclassInstance) -> None:
+        """Set the options; see :meth:`Fuser.configure`."""
+        super().configure(options)
+        weights = self.options.segmenter_weights
+        if weights and isinstance(self.segmenter, SamSegmenter):
+            self.segmenter.weights = weights
 
-        Args:
-            gain: Factor of the prompted maps; 0 leaves the reference fusion.
-            segmenter_weights: Folder or hub name; empty keeps what is set.
-        """
-        self.gain = gain
-        if segmenter_weights and isinstance(self.segmenter, SamSegmenter):
-            self.segmenter.weights = segmenter_weights
-
-    def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> FuserOutput:  # noqa: ARG002
-        """Fuse checked inputs; see :meth:`Fuser.forward`."""
+    def fuse_luma(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> LumaOutput:  # noqa: ARG002
+        """Fuse checked inputs; see :meth:`LumaFuser.fuse_luma`."""
         size = thermal.shape[-2:]
         thermal, visible = self.pad(thermal), self.pad(visible)
         sources = (
@@ -172,20 +196,20 @@ class CtrlFuse(Fuser):
         fused = F.relu_(self.merge(torch.cat(sources, 1)))
         reference = self._decode(fused, thermal, visible)[..., : size[0], : size[1]]
         if cues.mask is None or not (self.training or bool(cues.mask.any())):
-            return FuserOutput(reference)
+            return LumaOutput(reference)
         prompts = self._prompts(sources, fused, cues.mask)
         logits = self.segmenter(reference.detach(), cues.mask, prompts)
         inside = self._inside(logits, cues.mask)
-        changed = self._changed(inside) if self.gain else None
+        changed = self._changed(inside) if self.options.gain else None
         if changed is None:
-            return FuserOutput(reference, reference=reference, logits=logits)
+            return LumaOutput(reference, reference=reference, logits=logits)
         height, width = fused.shape[-2:]
         seen = changed.grown(self._reach, height, width, self.config.stride)
         maps = seen.of(fused)
-        for source, told, where, module in zip(
+        for source, prompt, where, module in zip(
             sources, prompts.unbind(1), inside.chunk(2, dim=1), self.prompted, strict=True
         ):
-            maps = maps + self.gain * module(source, told, where.to(source.dtype), seen)
+            maps = maps + self.options.gain * module(source, prompt, where.to(source.dtype), seen)
         pixels = seen.scaled(self.config.down)
         part = self._decode(maps, pixels.of(thermal), pixels.of(visible))
         prompted = reference.clone()
@@ -193,7 +217,7 @@ class CtrlFuse(Fuser):
         wanted = target.of(prompted)
         own = target.moved(-pixels.top, -pixels.left).of(part)
         wanted.copy_(own[..., : wanted.shape[-2], : wanted.shape[-1]])
-        return FuserOutput(prompted, reference=reference, logits=logits)
+        return LumaOutput(prompted, reference=reference, logits=logits)
 
     def _prompts(self, sources: tuple[Tensor, Tensor], fused: Tensor, mask: Tensor) -> Tensor:
         """Return prompts ``Bx2xNxD``, thermal first."""
@@ -201,11 +225,11 @@ class CtrlFuse(Fuser):
             return fused.new_zeros(len(fused), 2, 0, self.config.dim)
         grid = self.config.grid
         fused, mask = to_grid(fused, grid), marked_on_grid(mask, grid)
-        told = [
+        encoded = [
             encoder(to_grid(source, grid), fused, mask)
             for encoder, source in zip(self.encoders, sources, strict=True)
         ]
-        return torch.stack(told, 1)
+        return torch.stack(encoded, 1)
 
     def _inside(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Return ``Bx2xhxw`` in [0, 1]: where prompts act, nowhere for an empty mask."""

@@ -1,16 +1,14 @@
-"""M2PN: memory bank and semantic graph prompts steer a light convolutional fusion network."""
+"""M2PN: a light convolutional fusion network, modulated by memory-bank and graph prompts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_core.memory.bank import random_slots, retrieve
-from fusion_core.models.base import Cues, Features, Fuser, FuserOutput
 from fusion_core.models.blocks import (
     BlendHead,
     ChannelModulation,
@@ -19,6 +17,10 @@ from fusion_core.models.blocks import (
     GraphAttention,
     PadToMultiple,
 )
+from fusion_core.models.cues import Cues
+from fusion_core.models.features import Features
+from fusion_core.models.luma import LumaFuser
+from fusion_core.models.outputs import LumaOutput
 
 _PROMPT_BLOCKS = 3
 
@@ -96,7 +98,7 @@ class PlainBlock(nn.Module):
         return F.relu_(self.conv(x))
 
 
-class M2PN(Fuser):
+class M2PN(LumaFuser):
     """The M2PN network, full (``m2pn``) or on a reduced grid (``m2pn-edge``).
 
     Encoders give feature maps of both sources, of their residual ``thermal - visible`` and of the
@@ -120,7 +122,7 @@ class M2PN(Fuser):
         config: Architecture.
     """
 
-    features: ClassVar[Features] = Features(tasks=("vif",), uses_memory=True)
+    features = Features(tasks=("vif",), gives="luma", uses_memory=True)
     config: M2PNConfig
 
     def __init__(self, name: str, config: M2PNConfig) -> None:
@@ -161,8 +163,8 @@ class M2PN(Fuser):
         self.tail = nn.Sequential(*tail)
         self.head = BlendHead(c.tail[-1], c.down, c.levels)
 
-    def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> FuserOutput:  # noqa: ARG002
-        """Fuse checked inputs; see :meth:`Fuser.forward`."""
+    def fuse_luma(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> LumaOutput:  # noqa: ARG002
+        """Fuse checked inputs; see :meth:`LumaFuser.fuse_luma`."""
         height, width = thermal.shape[-2:]
         thermal, visible = self.pad(thermal), self.pad(visible)
         maps, nodes = self._encode(thermal, visible)
@@ -171,7 +173,7 @@ class M2PN(Fuser):
         for block in self.blocks:
             maps = block(maps, query, context)
         fused = self.head(self.tail(maps), thermal, visible)
-        return FuserOutput(
+        return LumaOutput(
             fused[..., :height, :width], query=nodes["fused"], nodes=nodes, attention=attention
         )
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion_core.errors import UsageError
-from fusion_core.models.base import Cues, Features, Fuser, FuserOutput
 from fusion_core.models.blocks import (
     ChannelNorm,
     ExpertMixture,
@@ -23,6 +21,10 @@ from fusion_core.models.blocks import (
     SceneGuidance,
 )
 from fusion_core.models.blocks.heads import shuffle
+from fusion_core.models.cues import Cues
+from fusion_core.models.features import Features
+from fusion_core.models.luma import LumaFuser
+from fusion_core.models.outputs import LumaOutput
 
 _STRIDE = 32
 _GREY = 128 / 255
@@ -107,7 +109,7 @@ class Restored(NamedTuple):
     balance: Tensor
 
 
-class MdaIF(Fuser):
+class MdaIF(LumaFuser):
     """Fuse and restore a degraded visible picture with a thermal one, in colour.
 
     Two Mix Transformers look at the sources; the prior's tokens give what the weather and what the
@@ -125,13 +127,14 @@ class MdaIF(Fuser):
         config: Architecture.
     """
 
-    features: ClassVar[Features] = Features(tasks=("vif",), uses_chroma=True, uses_prior=True)
+    features = Features(tasks=("vif",), gives="luma", uses_chroma=True, uses_prior=True)
     config: MdaIFConfig
 
     MAPS = 6
 
     def __init__(self, name: str, config: MdaIFConfig) -> None:
         super().__init__(name, config)
+        self.features = replace(self.features, prior_width=config.prior)
         c = config
         widths, (low, middle, high, last) = c.widths, c.decoder
         encoder = MiTConfig(c.widths, c.depths, c.heads, c.reductions, c.ratio)
@@ -166,10 +169,10 @@ class MdaIF(Fuser):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> FuserOutput:  # noqa: ARG002
-        """Fuse checked inputs; see :meth:`Fuser.forward`."""
+    def fuse_luma(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> LumaOutput:  # noqa: ARG002
+        """Fuse checked inputs; see :meth:`LumaFuser.fuse_luma`."""
         made = self.restore(thermal, visible, cues)
-        return FuserOutput(made.fused[:, :1], chroma=made.fused[:, 1:])
+        return LumaOutput(made.fused[:, :1], chroma=made.fused[:, 1:])
 
     def restore(self, thermal: Tensor, visible: Tensor, cues: Cues) -> Restored:
         """Fuse and return everything, for training and analysis.
@@ -178,15 +181,7 @@ class MdaIF(Fuser):
             thermal: ``Bx1xHxW`` in [0, 1].
             visible: ``Bx1xHxW`` luma in [0, 1].
             cues: Chroma, grey when None, and tokens of the prior; None works without a prior.
-
-        Raises:
-            UsageError: The tokens are not as wide as those the network was made for.
         """
-        if cues.tokens is not None and cues.tokens.shape[-1] != self.config.prior:
-            raise UsageError(
-                f"{self.name}: tokens of width {cues.tokens.shape[-1]}, made for "
-                f"{self.config.prior}; use the prior it was trained with, or train it with this one"
-            )
         height, width = thermal.shape[-2:]
         chroma = cues.chroma
         if chroma is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from fusion_core.errors import UsageError, WeightsError
 from fusion_core.models.base import Fuser
 from fusion_core.models.checkpoint import load_weights, read_architecture
+from fusion_core.models.features import Features
 from fusion_core.models.spec import ModelSpec
 from fusion_core.plugins import MODELS, load_plugin, load_plugins, plugin_names
 
@@ -102,11 +104,31 @@ def list_models() -> tuple[ModelInfo, ...]:
             parameters=spec.parameters,
             paper=spec.paper,
             description=spec.description,
-            tasks=spec.tasks,
-            weights_present=spec.weights is not None and spec.weights.is_file(),
+            tasks=spec.network.features.tasks,
+            weights_present=spec.weights_present,
         )
         for name, spec in load_plugins(MODELS, ModelSpec).items()
     )
+
+
+def find_models(matches: Callable[[Features], bool]) -> tuple[str, ...]:
+    """Return the networks with weights whose features match; none is built."""
+    return tuple(
+        name
+        for name, spec in load_plugins(MODELS, ModelSpec).items()
+        if spec.weights_present and matches(spec.network.features)
+    )
+
+
+def model_options(name: str) -> type[DataclassInstance]:
+    """Return the options' dataclass of a network or checkpoint; the network is not built.
+
+    Raises:
+        UsageError: No such network.
+        WeightsError: The checkpoint is missing, torn or foreign.
+    """
+    known = read_architecture(name)[0] if name.endswith(".safetensors") else name
+    return _spec(known).network.Options
 
 
 def _spec(name: str) -> ModelSpec:
@@ -131,7 +153,12 @@ def _config(spec: ModelSpec, text: str, path: str) -> DataclassInstance:
 
 def _build(spec: ModelSpec, name: str, config: DataclassInstance, seed: int | None) -> Fuser:
     if seed is None:
-        return spec.network(name, config)
+        return _new(spec, name, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return spec.network(name, config)
+        return _new(spec, name, config)
+
+
+def _new(spec: ModelSpec, name: str, config: DataclassInstance) -> Fuser:
+    build: Callable[[str, Any], Fuser] = spec.network
+    return build(name, config)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fusion_core.models.base import Fuser
 
@@ -21,19 +20,23 @@ class ModelSpec:
     what is stated here and builds no network.
 
     Attributes:
-        network: Builds the network from its name and its configuration, with random weights.
+        network: Class of the network, built from its name and its configuration; its features and
+            options are read without building it.
         config: Frozen dataclass of plain values that fixes the architecture.
         paper: Title of the publication it follows.
         description: What it is for, in one line.
         parameters: Number of trainable parameters.
-        tasks: Fusion tasks it is trained for; ``vif`` is visible-infrared fusion.
         weights: Checkpoint that ships with the package; None where none does.
     """
 
-    network: Callable[[str, Any], Fuser]
+    network: type[Fuser]
     config: DataclassInstance
     paper: str
     description: str
     parameters: int
-    tasks: tuple[str, ...] = ("vif",)
     weights: Path | None = None
+
+    @property
+    def weights_present(self) -> bool:
+        """Whether the weights that it states are on this machine."""
+        return self.weights is not None and self.weights.is_file()

@@ -1,4 +1,4 @@
-"""From a configuration to the rooms that a pipeline joins."""
+"""From a configuration to the modules that a pipeline joins."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from fusion_core.detection import DetectionRunner, Detector
 from fusion_core.engine import Engine, SwitchingEngine, open_bank
 from fusion_core.engine.switching import FADE_FRAMES
 from fusion_core.errors import UsageError
+from fusion_core.foundation import load_frozen
 from fusion_core.masks import MaskProvider
 from fusion_core.memory import MemoryBank, MemoryConfig, SnapshotManager
-from fusion_core.models import CtrlFuse, Fuser, load_model
+from fusion_core.models import Fuser, find_models, load_model, model_options
+from fusion_core.models.cues import VISIBLE_INFRARED
+from fusion_core.models.options import OptionField, options_fields, read_options, split_options
 from fusion_core.priors import PriorScheduler, open_provider
 from fusion_core.registration import Rig
 from fusion_core.sync import SyncConfig
@@ -26,24 +29,57 @@ def open_engine(
     """Return the network, or that of clear scenes, its bank, and what runs it.
 
     Raises:
-        UsageError: Unknown model, or one that the prior is to pick without a provider.
-        WeightsError: Weights are missing or torn.
+        UsageError: Unknown model, one that the prior is to pick without a provider, or one that
+            does not fuse visible and thermal pictures.
+        ConfigError: The model has no such option, or its value has the wrong type or range.
+        WeightsError: Weights of the model, or of a frozen model in it, are missing, torn or others
+            than it was trained with.
+        MissingExtraError: A frozen model needs a package that is not installed.
     """
     adapt = config.adapt
     if config.model != "auto":
         model = load_model(config.model, device)
+        _check_stream_use(model)
+        model.configure(read_options(model.Options, config.options, config.model))
         bank = open_bank(model, config.memory)
         return model, bank, _engine(config, model, bank)
     if config.prior == "none":
         raise UsageError("model 'auto' is picked by the prior: prior 'none' gives none; set one")
-    model, other = load_model(adapt.clean, device), load_model(adapt.degraded, device)
+    names = adapt.clean, adapt.degraded
+    model, other = (load_model(name, device) for name in names)
+    kinds = {name: network.Options for name, network in zip(names, (model, other), strict=True)}
+    options = split_options(kinds, config.options)
+    for name, network in zip(names, (model, other), strict=True):
+        _check_stream_use(network)
+        network.configure(options[name])
     bank = open_bank(model, config.memory)
     clean = _engine(config, model, bank)
     degraded = _engine(config, other, open_bank(other, config.memory))
     return model, bank, SwitchingEngine(clean, degraded)
 
 
+def _check_stream_use(model: Fuser) -> None:
+    """Refuse a network that cannot fuse a visible and a thermal stream.
+
+    Raises:
+        UsageError: It is made for other tasks, or needs a text or an edit for every picture.
+    """
+    features = model.features
+    if VISIBLE_INFRARED not in features.tasks:
+        known = ", ".join(find_models(lambda other: VISIBLE_INFRARED in other.tasks))
+        raise UsageError(
+            f"model {model.name!r}: does {', '.join(features.tasks)}; models that fuse a visible "
+            f"and a thermal stream: {known}"
+        )
+    if missing := sorted(features.needs & {"text", "edit"}):
+        raise UsageError(
+            f"model {model.name!r}: needs a cue {missing[0]!r}, which a stream does not have; "
+            "choose another model"
+        )
+
+
 def _engine(config: Config, model: Fuser, bank: MemoryBank | None) -> Engine:
+    load_frozen(model)
     return Engine(
         model,
         bank,
@@ -51,6 +87,19 @@ def _engine(config: Config, model: Fuser, bank: MemoryBank | None) -> Engine:
         correct_inputs=config.adapt.correct_inputs,
         fade_frames=FADE_FRAMES,
     )
+
+
+def option_fields(config: Config) -> tuple[OptionField, ...]:
+    """Return the options of the model, or of both models of ``auto``; no network is built.
+
+    Raises:
+        UsageError: Unknown model.
+        WeightsError: A checkpoint is missing, torn or foreign.
+    """
+    pair = config.adapt.clean, config.adapt.degraded
+    names = pair if config.model == "auto" else (config.model,)
+    fields = {field.name: field for name in names for field in options_fields(model_options(name))}
+    return tuple(fields.values())
 
 
 def open_detection(config: Config, device: torch.device) -> DetectionRunner | None:
@@ -82,22 +131,20 @@ def open_masks(
     """
     if not model.features.uses_mask:
         if config.mask.file:
+            known = ", ".join(find_models(lambda features: features.uses_mask))
             raise UsageError(
                 f"mask {config.mask.file!r}: model {config.model!r} takes no mask; "
-                "choose model 'ctrlfuse'"
+                f"models that do: {known}"
             )
         return None
-    keeper = MaskProvider(config.mask)
-    if keeper.uses_detections:
+    provider = MaskProvider(config.mask)
+    if provider.uses_detections:
         if detection is None:
             raise UsageError(
                 "mask.source 'detector': no detector is chosen; set detector 'default'"
             )
         detection.class_names.select(config.mask.labels, "mask.labels")
-    if isinstance(model, CtrlFuse):
-        weights = config.options.get("segmenter_weights", "")
-        model.steer(float(config.options.get("gain", 1.0)), str(weights))
-    return keeper
+    return provider
 
 
 def with_offset(sync: SyncConfig, rig: Rig | None) -> SyncConfig:
@@ -109,7 +156,7 @@ def with_offset(sync: SyncConfig, rig: Rig | None) -> SyncConfig:
 def open_priors(
     config: Config, device: torch.device, engine: Engine | SwitchingEngine
 ) -> PriorScheduler | None:
-    """Return what keeps the scene prior, None without a provider.
+    """Return what schedules the provider of scene priors, None without a provider.
 
     Raises:
         UsageError: The network cannot read this provider's tokens.

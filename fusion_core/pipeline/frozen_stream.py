@@ -1,20 +1,17 @@
-"""Recognition of a visible stream that hangs: it sends one picture while the scene goes on."""
+"""Recognition of a frozen visible stream: it repeats one picture while the scene goes on."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fusion_core.runtime.images import same_image
 from fusion_core.types import Frame, FramePair
 
-_REPEATS: Final = 3  # frames of one content that mean a hanging camera; noise differs in each
-_STEP: Final = 8  # the cheap comparison looks at every eighth row and column
+_REPEATS: Final = 3  # frames of one content that mean a frozen stream; noise differs in each
 
 
 class FrozenStreamDetector:
-    """Tells, pair by pair, whether the visible camera repeats itself while the thermal one moves.
+    """Finds, pair by pair, a visible stream that repeats a picture while the thermal one changes.
 
     A slow camera's frame that is paired again is no new frame; streams of codecs that predict
     repeat pictures of a still scene exactly, and are passed over.
@@ -26,27 +23,21 @@ class FrozenStreamDetector:
         self._identical = 1
         self._moved = False
 
-    def frozen(self, pair: FramePair) -> bool:
-        """Take the next pair; tell whether its visible frame hangs."""
+    def is_frozen(self, pair: FramePair) -> bool:
+        """Take the next pair; return whether its visible stream is frozen."""
         visible, before = pair.visible, self._visible
         if visible is None or visible.predicted:
             self._visible, self._identical, self._moved = None, 1, False
             return False
         if pair.thermal is not None:
-            known, self._thermal = self._thermal, pair.thermal
-            self._moved |= known is not None and not _same(known.image, pair.thermal.image)
+            previous, self._thermal = self._thermal, pair.thermal
+            self._moved |= previous is not None and not same_image(
+                previous.image, pair.thermal.image
+            )
         if visible is not before:
             self._visible = visible
-            if before is None or not _same(before.image, visible.image):
+            if before is None or not same_image(before.image, visible.image):
                 self._identical, self._moved = 1, False
             else:
                 self._identical += 1
         return self._moved and self._identical >= _REPEATS
-
-
-def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
-    """Tell whether two pictures are equal byte by byte."""
-    if first.shape != second.shape or first.dtype != second.dtype:
-        return False
-    coarse = np.array_equal(first[::_STEP, ::_STEP], second[::_STEP, ::_STEP])
-    return coarse and np.array_equal(first, second)

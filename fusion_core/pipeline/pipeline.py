@@ -1,19 +1,18 @@
-"""The pipeline: the only file in which all rooms work together."""
+"""The pipeline: the only file in which all modules work together."""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from fusion_core.config import Config
 from fusion_core.engine import pick_device
-from fusion_core.errors import FusionError, SourceError, UsageError
+from fusion_core.errors import UsageError
 from fusion_core.pipeline.builders import (
     open_detection,
     open_engine,
@@ -23,14 +22,14 @@ from fusion_core.pipeline.builders import (
     with_offset,
 )
 from fusion_core.pipeline.frozen_stream import FrozenStreamDetector
-from fusion_core.pipeline.statistics import PipelineStatistics
+from fusion_core.pipeline.intake import FrameIntake
+from fusion_core.pipeline.statistics import PipelineStatistics, unique
 from fusion_core.pipeline.status import PipelineStatus
+from fusion_core.pipeline.stream_runner import StreamRunner
 from fusion_core.registration import Registrar, Rig
 from fusion_core.runtime.closable import Closable
-from fusion_core.runtime.latest_slot import LatestSlot
 from fusion_core.runtime.meters import StageTimer
 from fusion_core.source import Source
-from fusion_core.sync import Synchronizer
 from fusion_core.thermal import ThermalProcessor
 from fusion_core.types import (
     AlignedPair,
@@ -45,8 +44,8 @@ from fusion_core.types import (
     UInt8Image,
 )
 
-_log = logging.getLogger(__name__)
-_JOIN_S = 10.0
+_State = Literal["idle", "streaming", "started", "closed"]
+
 # Probability of low contrast from which the thermal gain control steps in.
 _FLAT = 0.8
 
@@ -56,6 +55,8 @@ class Pipeline(Closable):
 
     Recorded input: iterate ``stream(source)``; it waits for the network and loses nothing.
     Live input: ``start(callback)``, then ``submit`` frames from any thread; the newest pair wins.
+    Several sources may be streamed one after the other: pairing starts afresh with each, the memory
+    bank and all counts go on. After ``close`` only the status is left.
 
     Args:
         config: What to do; the defaults when None.
@@ -79,7 +80,7 @@ class Pipeline(Closable):
         self._device = pick_device(config.device)
         model, bank, self._engine = open_engine(config, self._device)
         self._snapshots = open_snapshots(config.memory, bank)
-        self._start_health = self._snapshots.restore(reset_invalid=reset_invalid_memory)
+        self._start_health = self._snapshots.load(reset_invalid=reset_invalid_memory)
         rig = Rig.load(config.calibration) if config.calibration else None
         self._registrar = Registrar(rig, config.registration)
         self._detection = open_detection(config, self._device)
@@ -87,12 +88,11 @@ class Pipeline(Closable):
         self._thermal = ThermalProcessor(config.thermal)
         self._masks = open_masks(config, model, self._detection)
         self._priors = open_priors(config, self._device, self._engine)
-        self._sync = Synchronizer(with_offset(config.sync, rig))
-        self._sync_lock = threading.Lock()
+        self._intake = FrameIntake(with_offset(config.sync, rig))
         self._statistics = PipelineStatistics(self._start_health)
         self._live = False
-        self._slot: LatestSlot[tuple[FramePair, float]] = LatestSlot()
-        self._worker: threading.Thread | None = None
+        self._state: _State = "idle"
+        self._runner = StreamRunner(self.step, self._intake, self._statistics)
 
     def step(self, pair: FramePair) -> FusedFrame | None:
         """Fuse one pair; None when the policy skips it (closed thermal shutter).
@@ -100,15 +100,17 @@ class Pipeline(Closable):
         Raises:
             EncodingError: A frame cannot be understood.
             CalibrationError: The images do not fit each other or the rig.
+            UsageError: The pipeline is closed.
         """
+        self._require_open()
         timer = StageTimer()
         with timer("total"):
             with timer("thermal"):
                 thermal, health = self._thermal_image(pair)
             if thermal is None and pair.visible is None:
                 return None
-            hangs = self._frozen_visible.frozen(pair)
-            health += ("visible_frozen",) if hangs else ()
+            frozen = self._frozen_visible.is_frozen(pair)
+            health += ("visible_frozen",) if frozen else ()
             with timer("registration"):
                 aligned = self._registrar.align(pair.stamp_ns, pair.visible, thermal)
             if aligned.confidence < self.config.registration.min_confidence:
@@ -124,16 +126,17 @@ class Pipeline(Closable):
             detections: tuple[Detection, ...] = ()
             if self._detection is not None:
                 with timer("detection"):
-                    # What a hanging camera shows is not there: a detector of pairs goes without.
-                    seen = replace(aligned, visible=None) if hangs and thermal else aligned
+                    # A frozen picture shows what is no longer there: the detector goes without.
+                    seen = replace(aligned, visible=None) if frozen and thermal else aligned
                     detections, conditions = self._detection.run(result.image, seen)
                 health += conditions
                 if self._masks is not None:
                     self._masks.set_detections(detections, pair.stamp_ns)
-        health += prior_health
+        health = unique(health + prior_health)
         timer.timings["network"] = result.network_ms
         self._snapshots.tick()
         self._statistics.record_result(timer.timings, pair, health)
+        recent, unlisted = self._intake.drop_log.take_recent()
         return FusedFrame(
             frame=self._statistics.fused - 1,
             stamp_ns=pair.stamp_ns,
@@ -144,50 +147,60 @@ class Pipeline(Closable):
             prior=prior,
             timings=timer.timings,
             drops=self.drops,
+            recent_drops=recent,
+            unlisted_drops=unlisted,
             health=health,
             quality=result.quality,
             memory_slot=result.memory_slot,
             model=result.model,
         )
 
-    def stream(self, source: Source) -> Iterator[FusedFrame]:
+    def stream(self, source: Source) -> Generator[FusedFrame, None, None]:
         """Fuse everything a source gives, in order.
 
         Recorded sources wait for the network. Live sources do not: the newest pair wins.
 
         Raises:
+            UsageError: The pipeline is closed, or at work on another input.
             SourceError: The input broke; what came before has been fused and yielded.
         """
-        yield from self._stream_live(source) if source.live else self._stream_recorded(source)
+        self._require_idle()
+        return self._stream(source)
 
     def start(self, on_fused: Callable[[FusedFrame], None]) -> None:
-        """Start the worker that fuses offered frames and calls ``on_fused`` in its own thread."""
-        if self._worker is not None:
-            raise UsageError("the pipeline is already running: close it before starting again")
-        self._live = True
+        """Start the worker that fuses submitted frames and calls ``on_fused`` in its own thread.
+
+        Raises:
+            UsageError: The pipeline is closed, or at work on another input.
+        """
+        self._require_idle()
+        self._state, self._live = "started", True
         self._registrar.start()
-        self._worker = threading.Thread(
-            target=self._work, args=(on_fused,), name="fusion", daemon=True
-        )
-        self._worker.start()
+        self._runner.start(on_fused)
 
     def submit(self, frame: Frame) -> None:
-        """Take one live frame; never blocks, never raises for what the frame contains."""
-        for pair in self._push(frame):
-            if self._slot.put((pair, time.perf_counter())):
-                self._statistics.count_drops({"busy": 1})
+        """Take one live frame, from any thread; after ``close`` it is counted as ``closed``.
 
-    def count_invalid(self, modality: Modality, cause: str) -> None:
-        """Count a frame of a stream that could not be understood."""
-        self._statistics.rates[modality].tick()
-        self._statistics.count_drops({cause: 1})
+        Never blocks, never raises for what the frame contains.
+        """
+        self._intake.submit_frame(frame)
+
+    def count_invalid(self, modality: Modality, cause: str, stamp_ns: int | None = None) -> None:
+        """Count an image of a stream that could not be understood.
+
+        Args:
+            modality: The stream.
+            cause: ``unknown_encoding`` or ``corrupt``.
+            stamp_ns: Its capture time, None when that is not known either.
+        """
+        self._intake.count_invalid(modality, cause, stamp_ns)
 
     def warm_up(self, height: int = 480, width: int = 640) -> None:
         """Run the network once, so that the first real frame is as quick as the next."""
         self._engine.warm_up(height, width)
 
     def enable_detection(self, wanted: bool) -> None:
-        """Switch the detector, where there is one, off while nobody wants what it finds."""
+        """Switch the detector, where there is one, off while its results are not used."""
         if self._detection is not None:
             marks = self._masks is not None and self._masks.uses_detections
             self._detection.active = wanted or marks
@@ -207,22 +220,25 @@ class Pipeline(Closable):
     def count_invalid_mask(self, reason: str) -> None:
         """Count a mask that could not be understood."""
         if self._masks is not None:
-            self._masks.count_invalid(reason)
+            self._masks.count_invalid_mask(reason)
 
     @property
     def drops(self) -> dict[str, int]:
-        """What was dropped so far, by cause."""
-        return self._statistics.drops(self._sync.drops)
+        """Frames dropped so far, by cause."""
+        return self._intake.drop_log.by_cause()
 
     def status(self) -> PipelineStatus:
         """Return counters, rates, latencies and health; callable from any thread."""
         statistics = self._statistics
+        rates = {"fused": statistics.rate, **self._intake.rates}
         return PipelineStatus(
-            read=dict(self._sync.read),
-            rates_hz={name: round(rate.hertz(), 2) for name, rate in statistics.rates.items()},
-            pairs=statistics.pairs,
+            read=dict(self._intake.read),
+            used=dict(self._intake.used),
+            rates_hz={name: round(rate.hertz(), 2) for name, rate in rates.items()},
+            pairs=self._intake.pairs,
             fused=statistics.fused,
             drops=self.drops,
+            drops_by_stream=self._intake.drop_log.by_stream(),
             latency_ms=statistics.latency.percentiles(),
             skew_ms=statistics.skew.percentiles().get("skew", {}),
             model=self._engine.name,
@@ -251,7 +267,7 @@ class Pipeline(Closable):
             self._engine.bank.reset()
 
     def refresh_prior(self) -> None:
-        """Ask the provider about the next pair; returns at once.
+        """Let the provider assess the next pair; returns at once.
 
         Raises:
             UsageError: No provider is configured.
@@ -261,30 +277,31 @@ class Pipeline(Closable):
         self._priors.request()
 
     def close(self) -> None:
-        """Stop the workers and save the memory bank where a file is configured."""
-        self._slot.close()
-        if self._worker is not None:
-            self._worker.join(_JOIN_S)
-            self._worker = None
+        """Fuse the live pair that waits, stop the workers, and save the memory bank to its file."""
+        if self._state == "closed":
+            return
+        self._intake.end_live()
+        self._runner.join()
+        self._state = "closed"
+        self._intake.close()
         if self._priors is not None:
             self._priors.close()
         self._registrar.close()
         self._snapshots.close()
 
-    def _push(self, frame: Frame) -> list[FramePair]:
-        """Pair one frame."""
-        with self._sync_lock:
-            self._statistics.rates[frame.modality].tick()
-            pairs = self._sync.push(frame)
-            self._statistics.pairs += len(pairs)
-            return pairs
+    def _require_open(self) -> None:
+        if self._state == "closed":
+            raise UsageError("the pipeline is closed: make a new Pipeline with its config")
 
-    def _flush(self) -> list[FramePair]:
-        """Pair what still waits for a partner."""
-        with self._sync_lock:
-            pairs = self._sync.flush()
-            self._statistics.pairs += len(pairs)
-            return pairs
+    def _require_idle(self) -> None:
+        self._require_open()
+        if self._state == "started":
+            raise UsageError("the pipeline already runs: submit frames to it, or make another one")
+        if self._state == "streaming":
+            raise UsageError(
+                "the pipeline already streams a source: read or close that iterator to its end "
+                "first, or make another pipeline"
+            )
 
     def _thermal_image(self, pair: FramePair) -> tuple[ThermalImage | None, tuple[str, ...]]:
         """Return the pair's thermal image, None while its shutter is closed, and all health."""
@@ -316,75 +333,22 @@ class Pipeline(Closable):
             return None, ()
         return self._masks.mask_for(aligned, pair.visible, live=self._live)
 
-    def _fuse_all(self, pairs: list[FramePair]) -> Iterator[FusedFrame]:
-        for pair in pairs:
-            fused = self._step_or_skip(pair)
-            if fused is not None:
-                yield fused
-
-    def _step_or_skip(self, pair: FramePair) -> FusedFrame | None:
-        fused = self.step(pair)
-        if fused is None:
-            self._statistics.count_drops({"frozen": 1})
-        return fused
-
-    def _stream_recorded(self, source: Source) -> Iterator[FusedFrame]:
-        broken: SourceError | None = None
-        try:
-            for frame in source.frames():
-                yield from self._fuse_all(self._push(frame))
-        except SourceError as error:
-            broken = error
-        yield from self._fuse_all(self._flush())
-        self._statistics.count_drops(source.skipped)
-        if broken is not None:
-            raise broken
-
-    def _stream_live(self, source: Source) -> Iterator[FusedFrame]:
-        broken: list[SourceError] = []
-        self._live = True
-
-        def read() -> None:
-            try:
-                for frame in source.frames():
-                    self.submit(frame)
-            except SourceError as error:
-                broken.append(error)
-            finally:
-                self._slot.close()
-
+    def _results(self, source: Source) -> Generator[FusedFrame, None, None]:
+        if not source.live:
+            return self._runner.recorded_results(source)
         self._registrar.start()
-        reader = threading.Thread(target=read, name="reader", daemon=True)
-        reader.start()
+        return self._runner.live_results(source)
+
+    def _stream(self, source: Source) -> Generator[FusedFrame, None, None]:
+        self._require_idle()
+        self._state, self._live = "streaming", source.live
+        source.drop_log.forward_to(self._intake.drop_log)
         try:
-            yield from self._newest_results()
-        finally:
-            source.close()
-            reader.join(_JOIN_S)
-            self._statistics.count_drops(source.skipped)
-        if broken:
-            raise broken[0]
-
-    def _newest_results(self) -> Iterator[FusedFrame]:
-        """Fuse the newest pair, again and again, until the slot is closed; survive bad ones."""
-        while (entry := self._slot.take()) is not None:
-            pair, paired_at = entry
-            try:
-                fused = self._step_or_skip(pair)
-            except FusionError as error:
-                self._statistics.count_failure(str(error))
-            except Exception as error:  # noqa: BLE001 - a live stream outlives any one frame
-                _log.exception("a pair could not be fused")
-                self._statistics.count_failure(f"{type(error).__name__}: {error}")
-            else:
-                if fused is not None:
-                    self._statistics.latency.add({"age": (time.perf_counter() - paired_at) * 1e3})
+            with closing(self._results(source)) as results:
+                for fused in results:
                     yield fused
-
-    def _work(self, on_fused: Callable[[FusedFrame], None]) -> None:
-        for fused in self._newest_results():
-            try:
-                on_fused(fused)
-            except Exception as error:  # noqa: BLE001 - a failed output must not end the stream
-                _log.exception("a result could not be handed on")
-                self._statistics.last_error = f"{type(error).__name__}: {error}"
+                    self._require_open()
+        finally:
+            self._intake.reset()
+            if self._state == "streaming":
+                self._state = "idle"

@@ -1,4 +1,4 @@
-"""What a pipeline knows of itself."""
+"""Counters and state of a pipeline."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class PipelineStatus:
-    """What the pipeline knows of itself at one moment.
+    """Counters and state of a pipeline at one moment.
+
+    Of each stream, frames read = frames used + frames dropped by a cause of the pairing
+    (``fusion_core.sync.CAUSES``) + frames that wait for a partner. Pairs = fused + dropped as
+    ``busy``, ``frozen``, ``failed`` or ``abandoned`` + pairs that wait. ``unknown_encoding``,
+    ``corrupt``, ``queue_full``, ``lost_on_wire`` and ``unread`` happen before a frame is read.
 
     Attributes:
         read: Frames taken in, per stream.
+        used: Frames that were part of at least one pair, per stream.
         rates_hz: Events per second over the last seconds: ``visible``, ``thermal``, ``fused``.
         pairs: Pairs formed.
         fused: Pairs fused.
-        drops: What was dropped, by cause: frames; for ``busy``, ``failed`` and ``frozen`` pairs.
+        drops: What was dropped, by cause, the sum of both streams.
+        drops_by_stream: Stream -> cause -> frames dropped; a pair counts with its leading frame.
         latency_ms: Stage -> ``p50``, ``p95``, ``p99``; ``network`` is part of ``fusion``,
             ``age`` is from pairing to result.
         skew_ms: ``p50``, ``p95``, ``p99`` of the absolute skew of pairs.
@@ -24,20 +31,22 @@ class PipelineStatus:
         device: Where the network runs.
         calibration: Rig file, empty without one.
         registration: Refinement of the calibration, empty where it is off: ``confidence``,
-            ``residual_px``, ``correction_px``, ``measured``, ``trusted``.
+            ``residual_px``, ``correction_px``, ``measured``, ``accepted``.
         memory: Statistics of the memory bank; empty for a model without one.
         detector: What the detector is, and its counters; empty without one.
-        prior: What the provider of scene priors does and says; empty without one.
+        prior: State of the provider of scene priors and its newest prior; empty without one.
         mask: Where masks come from and how many; empty for a model that takes none.
         health: Conditions of the newest result.
-        last_error: Newest error survived, empty when there was none.
+        last_error: Newest error that did not end the stream, empty when there was none.
     """
 
     read: Mapping[str, int]
+    used: Mapping[str, int]
     rates_hz: Mapping[str, float]
     pairs: int
     fused: int
     drops: Mapping[str, int]
+    drops_by_stream: Mapping[str, Mapping[str, int]]
     latency_ms: Mapping[str, Mapping[str, float]]
     skew_ms: Mapping[str, float]
     model: str

@@ -95,7 +95,7 @@ class PriorScheduler(Closable):
             request = self._requests if self._taken < self._requests else None
         self._yielding = not wait
         if request is not None:
-            self._slot.put(_Job(pair, self._scene, request))
+            self._slot.publish_latest(_Job(pair, self._scene, request))
             if wait:
                 self._await(request)
         return self._prior
@@ -168,7 +168,7 @@ class PriorScheduler(Closable):
             self._changed.wait_for(lambda: self._served >= request, self._config.timeout_s)
 
     def _work(self) -> None:
-        while (job := self._slot.take()) is not None:
+        while (job := self._slot.take_latest()) is not None:
             with self._changed:
                 self._taken = max(self._taken, job.request)
             if self._yielding:

@@ -8,23 +8,31 @@ import cv2
 import numpy as np
 
 from fusion_core.errors import CalibrationError
-from fusion_core.registration.field import Field
-from fusion_core.registration.follower import Applied, Follower
+from fusion_core.registration.calibration_map import CalibrationMap
 from fusion_core.registration.pyramid import SMALLEST, reduced_size, work_factor
+from fusion_core.registration.refinement_scheduler import AppliedMap, RefinementScheduler
 from fusion_core.registration.rig import Matrix, Rig, Size
 from fusion_core.registration.settings import RegistrationConfig
 from fusion_core.runtime.closable import Closable
-from fusion_core.types import AlignedPair, FloatImage, Frame, Mask, ThermalImage, UInt8Image
+from fusion_core.types import (
+    AlignedPair,
+    FloatImage,
+    Frame,
+    Mask,
+    PixelGrid,
+    ThermalImage,
+    UInt8Image,
+)
 
-# Standard deviation of the low-pass of a thermal image that is not trusted, per pixel of width.
-_SOFT = 1 / 80
+# Standard deviation of the low-pass at low confidence, per pixel of width.
+_LOW_PASS = 1 / 80
 
 
 class Registrar(Closable):
-    """Brings thermal images onto the visible grid by a rig's calibration and its refinement.
+    """Warps thermal images onto the visible grid by a rig's calibration and its refinement.
 
-    The maps are computed once per pair of image sizes and whenever the refinement has moved. The
-    masks of the results are shared between frames; they are not to be written to.
+    The maps are computed once per pair of image sizes and whenever the correction has changed. The
+    masks of the results are shared between frames and must not be written to.
     """
 
     def __init__(self, rig: Rig | None, config: RegistrationConfig | None = None) -> None:
@@ -32,46 +40,51 @@ class Registrar(Closable):
         self._rig = rig
         self._config = config or RegistrationConfig()
         self._visible_size: Size | None = rig.visible_size if rig else None
-        self._field: Field | None = None
-        self._field_sizes: tuple[Size, Size] | None = None
+        self._grid = PixelGrid("", None) if rig else None
+        self._base: CalibrationMap | None = None
+        self._base_sizes: tuple[Size, Size] | None = None
         self._masks: dict[bool, Mask] = {}
         mode = self._config.refine
         refined = mode == "on" or (mode == "auto" and rig is not None)
-        self._follower = Follower(self._config) if refined else None
+        self._scheduler = RefinementScheduler(self._config) if refined else None
 
     @property
     def correction(self) -> Matrix:
         """The newest correction: 3x3, ``thermal_pixel = rig(correction @ visible_pixel)``."""
-        newest = self._follower.newest if self._follower else None
-        return newest.correction.matrix if newest else np.eye(3)
+        latest = self._latest_map()
+        return latest.correction.matrix if latest else np.eye(3)
 
     def report(self) -> dict[str, float | None]:
-        """Return what the refinement has found, empty before the first pair and where it is off."""
-        newest = self._follower.newest if self._follower else None
-        if newest is None:
+        """Return the state of the refinement, empty before the first pair and without refinement.
+
+        Keys: ``confidence`` in [0, 1], ``residual_px`` (None until an estimate is accepted),
+        ``correction_px``, ``measured`` and ``accepted`` (numbers of estimates).
+        """
+        latest = self._latest_map()
+        if latest is None:
             return {}
-        found = newest.correction
+        state = latest.correction
         return {
-            "confidence": found.confidence,
-            "residual_px": found.residual_px,
-            "correction_px": found.size_px,
-            "measured": found.measured,
-            "trusted": found.trusted,
+            "confidence": state.confidence,
+            "residual_px": state.residual_px,
+            "correction_px": state.size_px,
+            "measured": state.measured,
+            "accepted": state.accepted,
         }
 
     def health(self) -> tuple[str, ...]:
-        """Return what is wrong: ``registration_failed`` while nothing is measured."""
-        return ("registration_failed",) if self._follower and self._follower.failed else ()
+        """Return ``registration_failed`` while the estimation process is lost."""
+        return ("registration_failed",) if self._scheduler and self._scheduler.failed else ()
 
     def start(self) -> None:
         """Refine in the background from now on, instead of within ``align``."""
-        if self._follower:
-            self._follower.start()
+        if self._scheduler:
+            self._scheduler.start()
 
     def close(self) -> None:
-        """End the refinement."""
-        if self._follower:
-            self._follower.close()
+        """Stop the refinement."""
+        if self._scheduler:
+            self._scheduler.close()
 
     def align(
         self, stamp_ns: int, visible: Frame | None, thermal: ThermalImage | None
@@ -88,26 +101,32 @@ class Registrar(Closable):
         if visible is not None:
             height, width = visible.image.shape[:2]
             self._visible_size = (width, height)
+            self._grid = PixelGrid(visible.frame_id, visible.camera)
         image = visible.image if visible is not None else None
         if thermal is None:
             assert self._visible_size is not None, "one of both images must be given"
-            return AlignedPair(stamp_ns, image, None, self._mask(self._visible_size, seen=False))
+            unseen = self._mask(self._visible_size, seen=False)
+            return AlignedPair(stamp_ns, image, None, unseen, grid=self._grid)
         height, width = thermal.luminance.shape
         if self._rig is None:
             self._check_same_size((width, height), visible)
-        applied = self._applied((width, height))
+        applied = self._current_map((width, height))
         pair = self._warped(stamp_ns, thermal, applied)
-        if self._follower is None:
-            return replace(pair, visible=image)
-        found = applied.correction
+        if self._scheduler is None:
+            return replace(pair, visible=image, grid=self._grid)
+        state = applied.correction
         pair = replace(
-            pair, visible=image, confidence=found.confidence, residual_px=found.residual_px
+            pair,
+            visible=image,
+            confidence=state.confidence,
+            residual_px=state.residual_px,
+            grid=self._grid,
         )
-        if image is not None and _comparable(image):
-            self._follower.offer(pair, applied)
+        if image is not None and _large_enough(image):
+            self._scheduler.submit_pair(pair, applied)
         return self._by_policy(pair)
 
-    def _warped(self, stamp_ns: int, thermal: ThermalImage, applied: Applied) -> AlignedPair:
+    def _warped(self, stamp_ns: int, thermal: ThermalImage, applied: AppliedMap) -> AlignedPair:
         """Return the thermal side of a pair."""
         warp, temperature = applied.warp, thermal.temperature
         if warp is None:
@@ -123,26 +142,30 @@ class Registrar(Closable):
         )
 
     def _by_policy(self, pair: AlignedPair) -> AlignedPair:
-        """Return what is shown while the registration is not trusted."""
+        """Apply ``on_low_confidence`` to a pair of low confidence."""
         policy = self._config.on_low_confidence
-        trusted = pair.confidence >= self._config.min_confidence
-        if trusted or policy == "keep_last" or pair.visible is None:
+        accepted = pair.confidence >= self._config.min_confidence
+        if accepted or policy == "keep_last" or pair.visible is None:
             return pair
         if policy == "soften":
-            return replace(pair, thermal=_soft(pair))
+            return replace(pair, thermal=_low_passed(pair))
         size = pair.valid.shape[1], pair.valid.shape[0]
         return replace(pair, thermal=None, temperature=None, valid=self._mask(size, seen=False))
 
-    def _applied(self, thermal_size: Size) -> Applied:
+    def _latest_map(self) -> AppliedMap | None:
+        """Return the newest map of the refinement, None without one."""
+        return self._scheduler.latest_map if self._scheduler else None
+
+    def _current_map(self, thermal_size: Size) -> AppliedMap:
         """Return the newest map for the present sizes."""
         sizes = (self._visible_size or thermal_size, thermal_size)
-        if self._field is None or self._field_sizes != sizes:
-            self._field = Field(self._rig, *sizes, self._config.range_px)
-            self._field_sizes = sizes
-        newest = self._follower.newest if self._follower else None
-        if newest is not None and newest.field is self._field:
-            return newest
-        return Applied.plain(self._field)
+        if self._base is None or self._base_sizes != sizes:
+            self._base = CalibrationMap(self._rig, *sizes, self._config.range_px)
+            self._base_sizes = sizes
+        latest = self._latest_map()
+        if latest is not None and latest.base is self._base:
+            return latest
+        return AppliedMap.uncorrected(self._base)
 
     def _check_same_size(self, thermal_size: Size, visible: Frame | None) -> None:
         """Raise when unregistered images reach a pipeline that has no calibration."""
@@ -163,16 +186,16 @@ class Registrar(Closable):
         return mask
 
 
-def _soft(pair: AlignedPair) -> FloatImage:
-    """Return the thermal image without fine detail; pixels that are not seen do not count."""
+def _low_passed(pair: AlignedPair) -> FloatImage:
+    """Return the thermal image without fine detail, computed from valid pixels only."""
     assert pair.thermal is not None
-    sigma = _SOFT * pair.thermal.shape[1]
+    sigma = _LOW_PASS * pair.thermal.shape[1]
     share = cv2.GaussianBlur(pair.valid.astype(np.float32), (0, 0), sigma)
     blurred = cv2.GaussianBlur(pair.thermal, (0, 0), sigma) / np.maximum(share, 1e-3)
     return np.asarray(np.where(pair.valid, blurred, 0), np.float32)
 
 
-def _comparable(image: UInt8Image) -> bool:
-    """Return whether a visible image is large enough to be compared with a thermal one."""
+def _large_enough(image: UInt8Image) -> bool:
+    """Return whether a visible image is large enough for registration."""
     size = (image.shape[1], image.shape[0])
     return min(reduced_size(size, work_factor(size))) >= SMALLEST

@@ -1,8 +1,8 @@
-"""A smooth displacement field for what no homography explains: depth, lenses, late shutters.
+"""A smooth displacement field for what no homography models: depth, lenses, rolling shutters.
 
-Blocks are compared at several scales as for a homography; their displacements then follow the
-likelihood under a penalty on the second differences of the field (a thin plate: shifts and linear
-maps cost nothing), solved with Newton's method and conjugate gradients.
+Blocks are compared at several scales as for a homography; the field maximises their likelihood
+minus a penalty on its second differences (a thin plate: shifts and linear maps have no penalty),
+solved with Newton's method and conjugate gradients.
 """
 
 from __future__ import annotations
@@ -14,38 +14,38 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.registration.evidence import Pull, pull
-from fusion_core.registration.parametric import Level, Scene
-from fusion_core.registration.pyramid import describe_at
-from fusion_core.registration.volumes import Vectors, correlate
+from fusion_core.registration.likelihood import LikelihoodModel, likelihood_model
+from fusion_core.registration.pyramid import descriptors_at_scale
+from fusion_core.registration.scene_pyramid import PyramidLevel, ScenePyramid
+from fusion_core.registration.volumes import Vectors, correlate_blocks
 from fusion_core.types import FloatImage
 
 _STIFFNESS = 100.0  # of the plate, per squared reduced pixel
 _STEPS = 2
 _SOLVER_STEPS = 60
 _LEVELS: Final = (
-    Level(4, 5, 8, (4, 3, 2, 1.5)),
-    Level(4, 4, 6, (3, 2, 1.5, 1)),
-    Level(2, 4, 8, (3, 2, 1.5, 1)),
+    PyramidLevel(4, 5, 8, (4, 3, 2, 1.5)),
+    PyramidLevel(4, 4, 6, (3, 2, 1.5, 1)),
+    PyramidLevel(2, 4, 8, (3, 2, 1.5, 1)),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Where the nodes of a field lie: ``position = origin + cell * index`` in reduced pixels."""
+    """Positions of a field's nodes: ``position = origin + cell * index`` in reduced pixels."""
 
     origin: Vectors
     cell: int
 
 
-def refine_dense(scene: Scene, displacement: FloatImage) -> FloatImage:
-    """Return a better field of displacements ``HxWx2`` in pixels, beginning with the given one."""
+def refine_dense(scene: ScenePyramid, displacement: FloatImage) -> FloatImage:
+    """Return a refined displacement field ``HxWx2`` in pixels, starting from the given one."""
     everywhere = np.ones_like(scene.valid)
     for level in _LEVELS:
-        thermal, valid = displaced(scene, displacement)
-        volumes = correlate(
-            describe_at(scene.visible, everywhere, level.factor),
-            describe_at(thermal, valid, level.factor),
+        thermal, valid = warp_by_displacement(scene, displacement)
+        volumes = correlate_blocks(
+            descriptors_at_scale(scene.visible, everywhere, level.factor),
+            descriptors_at_scale(thermal, valid, level.factor),
             level.reach,
             level.cell,
         )
@@ -58,30 +58,32 @@ def refine_dense(scene: Scene, displacement: FloatImage) -> FloatImage:
         for spread in level.spreads:
             for _ in range(_STEPS):
                 at = np.clip(field.reshape(-1, 2), -level.reach, level.reach)
-                field = field + _step(pull(volumes, at, spread), before + field)
-        change = _spread(field, level.factor, grid, displacement.shape)
+                field = field + _newton_step(likelihood_model(volumes, at, spread), before + field)
+        change = _interpolated(field, level.factor, grid, displacement.shape)
         # total(p) = change(p) + displacement(p + change(p))
-        displacement = change + _moved(displacement, change)
+        displacement = change + _composed(displacement, change)
     return displacement
 
 
-def displaced(scene: Scene, displacement: FloatImage) -> tuple[FloatImage, NDArray[np.bool_]]:
-    """Return the thermal picture at ``pixel + displacement(pixel)``, and where that is inside."""
-    places = _places(displacement)
+def warp_by_displacement(
+    scene: ScenePyramid, displacement: FloatImage
+) -> tuple[FloatImage, NDArray[np.bool_]]:
+    """Return the thermal image at ``pixel + displacement(pixel)``, and where that is inside."""
+    places = _positions(displacement)
     thermal = cv2.remap(scene.thermal, *places, cv2.INTER_LINEAR)
     valid = cv2.remap(scene.valid.astype(np.uint8), *places, cv2.INTER_NEAREST)
     return np.asarray(thermal, np.float32), valid > 0
 
 
-def _step(found: Pull, field: Vectors) -> Vectors:
-    """Return Newton's step of the field, ``rows x columns x 2``."""
+def _newton_step(found: LikelihoodModel, field: Vectors) -> Vectors:
+    """Return the Newton step of the field, ``rows x columns x 2``."""
     precision = found.precision.reshape(*field.shape, 2)
 
     def curvature(values: Vectors) -> Vectors:
         pulled = np.einsum("rcij,rcj->rci", precision, values)
-        return np.asarray(pulled + _STIFFNESS * _plate(values) + 1e-4 * values)
+        return np.asarray(pulled + _STIFFNESS * _bending_gradient(values) + 1e-4 * values)
 
-    slope = found.gradient.reshape(field.shape) - _STIFFNESS * _plate(field)
+    slope = found.gradient.reshape(field.shape) - _STIFFNESS * _bending_gradient(field)
     result = np.zeros_like(field)
     rest = slope
     direction = rest
@@ -98,7 +100,7 @@ def _step(found: Pull, field: Vectors) -> Vectors:
     return result
 
 
-def _plate(field: Vectors) -> Vectors:
+def _bending_gradient(field: Vectors) -> Vectors:
     """Return the gradient of half the sum of squared second differences, mixed ones twice."""
     result = np.zeros_like(field)
     for axis in (0, 1):
@@ -132,8 +134,8 @@ def _sampled(displacement: FloatImage, factor: int, grid: _Grid, shape: tuple[in
     return np.asarray(values, np.float64) / factor
 
 
-def _spread(field: Vectors, factor: int, grid: _Grid, shape: tuple[int, ...]) -> FloatImage:
-    """Return the nodes' field at every pixel, smoothly; beyond the nodes it goes on straight."""
+def _interpolated(field: Vectors, factor: int, grid: _Grid, shape: tuple[int, ...]) -> FloatImage:
+    """Return the field at every pixel by cubic interpolation, extrapolated linearly."""
     field = np.pad(field, ((2, 2), (2, 2), (0, 0)), mode="reflect", reflect_type="odd")
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     places = np.stack((x, y), axis=2)
@@ -149,15 +151,15 @@ def _spread(field: Vectors, factor: int, grid: _Grid, shape: tuple[int, ...]) ->
     return np.asarray(values, np.float32)
 
 
-def _moved(displacement: FloatImage, by: FloatImage) -> FloatImage:
+def _composed(displacement: FloatImage, by: FloatImage) -> FloatImage:
     """Return the field at ``pixel + by(pixel)``."""
     values = cv2.remap(
-        displacement, *_places(by), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        displacement, *_positions(by), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(values, np.float32)
 
 
-def _places(displacement: FloatImage) -> tuple[FloatImage, FloatImage]:
+def _positions(displacement: FloatImage) -> tuple[FloatImage, FloatImage]:
     """Return x and y of ``pixel + displacement(pixel)`` for every pixel."""
     y, x = np.mgrid[: displacement.shape[0], : displacement.shape[1]].astype(np.float32)
     return x + displacement[..., 0], y + displacement[..., 1]

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.errors import EncodingError, UsageError
-from fusion_core.registration.confidence import trust_polished
+from fusion_core.registration.confidence import fine_confidence
 from fusion_core.registration.dense import refine_dense
+from fusion_core.registration.global_search import EXPECTED, search_homography
 from fusion_core.registration.projective import normalised, rescaled, scaling
-from fusion_core.registration.pyramid import SMALLEST, reduced, work_factor
+from fusion_core.registration.pyramid import SMALLEST, downscale, work_factor
 from fusion_core.registration.rig import Matrix, Size
-from fusion_core.registration.search import EXPECTED, Detail, find
+from fusion_core.registration.scene_pyramid import FullDetailPyramid
 from fusion_core.types import FloatImage, Mask, UInt8Image
 
 _THERMAL_TYPES: Final = {"uint8", "uint16", "float32", "float64"}
@@ -24,13 +25,13 @@ _LOW, _HIGH = 0.5, 99.5
 
 @dataclass(frozen=True, eq=False)
 class Registration:
-    """Where the pixels of a visible image are in the thermal image.
+    """Correspondence of a visible image's pixels with those of a thermal image.
 
     Attributes:
         displacement: ``HxWx2`` float32 ``(x, y)`` in pixels on the visible grid:
             ``aligned_thermal(p) = thermal(p + displacement(p))``.
         homography: 3x3, ``thermal_pixel ~ homography @ visible_pixel``; None for a dense field.
-        confidence: Trust in the result in [0, 1].
+        confidence: Confidence in the result in [0, 1].
     """
 
     displacement: FloatImage
@@ -44,21 +45,21 @@ def register(
     mode: Literal["homography", "dense"] = "homography",
     initial: Matrix | None = None,
 ) -> Registration:
-    """Find where the pixels of a visible image are in a thermal image.
+    """Register a thermal image with a visible one.
 
     Pixel ``(0, 0)`` is the centre of the top-left pixel.
 
     Args:
-        thermal: ``HxW`` uint8, uint16, float32 or float64; black (0) or NaN up to the border
-            counts as no picture.
+        thermal: ``HxW`` uint8, uint16, float32 or float64; areas of 0 or NaN that touch the
+            border are invalid.
         visible: ``HxWx3`` uint8 RGB; the size may differ.
         mode: ``homography``, or ``dense`` for a smooth field on top of one.
-        initial: 3x3 map from visible to thermal pixels to begin with, such as a calibration's;
-            the images' sizes decide when None.
+        initial: Initial 3x3 map from visible to thermal pixels, such as a calibration's; a
+            scaling by the images' sizes when None.
 
     Raises:
         EncodingError: An array has the wrong type or shape.
-        UsageError: Unknown mode, or ``initial`` is no 3x3 that can be inverted.
+        UsageError: Unknown mode, or ``initial`` is no invertible 3x3.
     """
     if mode not in {"homography", "dense"}:
         raise UsageError(f"mode {mode!r}: is not one of homography, dense")
@@ -70,17 +71,17 @@ def register(
         )
     height, width = visible.shape[:2]
     size = (width, height)
-    begin = _begin(initial, size, (thermal.shape[1], thermal.shape[0]))
+    begin = _initial_matrix(initial, size, (thermal.shape[1], thermal.shape[0]))
     factor = work_factor(size)
-    scene = _scene(thermal, visible, begin, factor)
-    found = find(scene)
-    confidence = trust_polished(scene, found, EXPECTED)
+    scene = _scene_at_working_size(thermal, visible, begin, factor)
+    found = search_homography(scene)
+    confidence = fine_confidence(scene, found, EXPECTED)
     homography = normalised(begin @ rescaled(found, factor))
     if mode == "homography":
         return Registration(_displacement(homography, size), homography, confidence)
     field = refine_dense(scene, _displacement(found, scene.size))
     field = np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_CUBIC), np.float32)
-    return Registration(_through(begin, field * factor), None, confidence)
+    return Registration(_composed(begin, field * factor), None, confidence)
 
 
 def check_images(thermal: NDArray[Any], visible: UInt8Image) -> None:
@@ -101,8 +102,8 @@ def check_images(thermal: NDArray[Any], visible: UInt8Image) -> None:
         )
 
 
-def _begin(initial: Matrix | None, visible: Size, thermal: Size) -> Matrix:
-    """Return the map from visible to thermal pixels to begin with."""
+def _initial_matrix(initial: Matrix | None, visible: Size, thermal: Size) -> Matrix:
+    """Return the initial map from visible to thermal pixels."""
     if initial is None:
         return scaling(thermal[0] / visible[0], thermal[1] / visible[1])
     matrix = np.asarray(initial, np.float64)
@@ -117,12 +118,14 @@ def _begin(initial: Matrix | None, visible: Size, thermal: Size) -> Matrix:
     return matrix
 
 
-def _scene(thermal: NDArray[Any], visible: UInt8Image, begin: Matrix, factor: int) -> Detail:
-    """Return both pictures on the visible grid at working size."""
+def _scene_at_working_size(
+    thermal: NDArray[Any], visible: UInt8Image, begin: Matrix, factor: int
+) -> FullDetailPyramid:
+    """Return both images on the visible grid at working size."""
     size = (visible.shape[1], visible.shape[0])
-    seen = _picture(thermal)
+    seen = _valid_mask(thermal)
     gray = _gray(thermal, seen)
-    # Where many thermal pixels fall on one, their mean is wanted, not one of them.
+    # Low-pass before a strong reduction, or sampling would alias.
     shrink = np.sqrt(abs(np.linalg.det(begin[:2, :2])))
     if shrink > 1.5:
         gray = np.asarray(cv2.GaussianBlur(gray, (0, 0), 0.4 * shrink), np.float32)
@@ -134,11 +137,13 @@ def _scene(thermal: NDArray[Any], visible: UInt8Image, begin: Matrix, factor: in
     luma = np.asarray(cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY), np.float32)
     share = np.asarray(there, np.float32)
     gray = np.asarray(warped, np.float32)
-    return Detail(reduced(luma, factor), reduced(gray, factor), reduced(share, factor) > 0.99)
+    return FullDetailPyramid(
+        downscale(luma, factor), downscale(gray, factor), downscale(share, factor) > 0.99
+    )
 
 
-def _picture(thermal: NDArray[Any]) -> Mask:
-    """Return True except in areas of 0 or NaN that touch the border, as a warp leaves them."""
+def _valid_mask(thermal: NDArray[Any]) -> Mask:
+    """Return False in areas of 0 or NaN that touch the border, as a warp leaves them."""
     empty = (~np.isfinite(thermal) | (thermal == 0)).astype(np.uint8)
     _, labels = cv2.connectedComponents(empty, connectivity=4)
     border = np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1]))
@@ -155,14 +160,14 @@ def _gray(thermal: NDArray[Any], seen: Mask) -> FloatImage:
 
 
 def _displacement(matrix: Matrix, size: Size) -> FloatImage:
-    """Return where a homography moves each pixel of an image."""
+    """Return the displacement of each pixel of an image by a homography."""
     x, y = np.meshgrid(np.arange(size[0], dtype=np.float64), np.arange(size[1]))
     pixels = np.stack((x, y, np.ones_like(x)), axis=2)
     moved = pixels @ matrix.T
     return np.asarray(moved[..., :2] / moved[..., 2:] - pixels[..., :2], np.float32)
 
 
-def _through(matrix: Matrix, field: FloatImage) -> FloatImage:
+def _composed(matrix: Matrix, field: FloatImage) -> FloatImage:
     """Return the displacement by ``field`` and then ``matrix``."""
     x, y = np.meshgrid(np.arange(field.shape[1]), np.arange(field.shape[0]))
     pixels = np.stack((x, y), axis=2).astype(np.float64)

@@ -38,7 +38,8 @@ class RegistrationConfig(Settings):
     on_low_confidence: Annotated[
         Literal["keep_last", "soften", "visible_only"],
         Field(
-            description="Output while the registration's confidence is low: the last accepted "
-            "correction, the same without the thermal image's fine detail, or the visible image."
+            description="Output while the confidence is below min_confidence: the last accepted "
+            "correction, the same with the thermal image low-pass filtered, or the visible image "
+            "alone."
         ),
     ] = "keep_last"

@@ -1,4 +1,4 @@
-"""How well each block of the visible image fits the thermal image, for every small displacement."""
+"""Similarity of each block of the visible image with the thermal image, over displacements."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.registration.features import Features
+from fusion_core.registration.descriptors import DescriptorMaps
 from fusion_core.types import FloatImage
 
 Vectors = NDArray[np.float64]
@@ -16,11 +16,11 @@ Vectors = NDArray[np.float64]
 _NOISE = 0.02  # descriptor energy per pixel that counts as noise
 _ACROSS = np.array([0.25, 0.5, 0.25])  # of a window, over its cells
 _BORDER = cv2.BORDER_CONSTANT
-_LEAST_COVER = 0.25  # share of a block that both images must show
+_LEAST_COVER = 0.25  # fraction of a block that must be valid in both images
 
 
 @dataclass(frozen=True, eq=False)
-class Volumes:
+class SimilarityVolumes:
     """Similarity of blocks over displacements.
 
     Attributes:
@@ -28,8 +28,8 @@ class Volumes:
         grid: Rows and columns of blocks, ``N = rows * columns``.
         shifts: ``Mx2`` displacements ``(x, y)`` in pixels.
         scores: ``NxM`` float32 in [-1, 1], the normalised correlation of the descriptors; 0 for
-            blocks that are not seen.
-        seen: ``N`` bool, blocks that both images show.
+            blocks that are not ``seen``.
+        seen: ``N`` bool, blocks that are valid in both images.
     """
 
     centres: Vectors
@@ -39,18 +39,17 @@ class Volumes:
     seen: NDArray[np.bool_]
 
 
-def correlate(
-    visible: Features, thermal: Features, reach: int, cell: int, step: int = 1
-) -> Volumes:
-    """Correlate blocks with their surroundings within ``reach`` pixels.
+def correlate_blocks(
+    visible: DescriptorMaps, thermal: DescriptorMaps, reach: int, cell: int, step: int = 1
+) -> SimilarityVolumes:
+    """Correlate blocks over displacements of up to ``reach`` pixels.
 
-    A block is a window of 3x3 cells, its middle one weighing most; block centres are one cell
-    apart. Of a block's pixels every ``step``-th in both directions is compared; ``step`` divides
-    ``cell``.
+    A block is a window of 3x3 cells with weights 1-2-1 in both directions; block centres are one
+    cell apart. Every ``step``-th pixel in both directions is compared; ``step`` divides ``cell``.
     """
     height, width = visible.energy.shape
     rows, columns = height // cell, width // cell
-    # cells lie centred in the picture
+    # The grid of cells is centred in the image.
     top, left = (height - rows * cell) // 2, (width - columns * cell) // 2
     box = slice(top, top + rows * cell, step), slice(left, left + columns * cell, step)
     own, own_energy, own_valid = (
@@ -84,7 +83,7 @@ def correlate(
     scores[~seen] = 0
     y, x = np.mgrid[:rows, :columns]
     centres = np.stack((x.ravel() * cell + left, y.ravel() * cell + top), axis=1) + (cell - 1) / 2
-    return Volumes(centres, (rows, columns), shifts.astype(np.float64), scores, seen)
+    return SimilarityVolumes(centres, (rows, columns), shifts.astype(np.float64), scores, seen)
 
 
 def _square(reach: int) -> NDArray[np.int_]:
@@ -103,11 +102,11 @@ def _windows(image: FloatImage, cell: int) -> FloatImage:
     )
 
 
-def widened(volumes: Volumes, margin: int) -> Volumes:
-    """Return volumes in which similarity goes on unchanged for ``margin`` pixels further out.
+def extend_volumes(volumes: SimilarityVolumes, margin: int) -> SimilarityVolumes:
+    """Return volumes in which similarity is extrapolated as constant over ``margin`` pixels.
 
-    Where displacements just end, those of a flat block lie on one side of a place near the end, and
-    their mean pulls the block back.
+    Without it, most displacements of a flat block near the end of the range lie on one side, and
+    their mean biases the block towards the centre.
     """
     if margin == 0:
         return volumes
@@ -121,11 +120,11 @@ def widened(volumes: Volumes, margin: int) -> Volumes:
     )
 
 
-def moved(volumes: Volumes, by: Vectors) -> FloatImage:
-    """Return the scores with each block's displacements counted from ``by``, ``Nx2`` pixels.
+def shifted_scores(volumes: SimilarityVolumes, by: Vectors) -> FloatImage:
+    """Return the scores with each block's displacements relative to ``by``, ``Nx2`` pixels.
 
     ``result[block, shift] = scores[block, shift + by]``, linearly interpolated; displacements
-    beyond those compared take the value of the outermost.
+    beyond those compared take the score of the outermost.
     """
     side = round(len(volumes.shifts) ** 0.5)
     reach = side // 2

@@ -1,4 +1,4 @@
-"""One cached map from the visible camera's pixel grid into the thermal image."""
+"""Camera models, and the cached map from the visible pixel grid into the thermal image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusion_core.registration.projective import scaling
 from fusion_core.registration.rig import Rig, Size
 from fusion_core.types import CameraModel, FloatImage, Mask
 
-_OUTSIDE = -1e4  # any place that no pixel's neighbourhood reaches; fits 16-bit fixed point
+_OUTSIDE = -1e4  # no pixel's neighbourhood reaches it; fits 16-bit fixed point
 _ROUND_TRIP_PX = 0.5
 _NO_FRACTION = np.empty(0, dtype=np.uint16)
 _NO_SECOND = np.empty(0, dtype=np.float32)  # x and y are in one map
@@ -39,8 +39,8 @@ class Warp:
         """Compute the map for frames of these sizes ``(width, height)``.
 
         Raises:
-            CalibrationError: The sizes are no scaled form of the rig's, or the cameras do not
-                look at a common part of the scene.
+            CalibrationError: The sizes are no scaled form of the rig's, or the cameras' views do
+                not overlap.
         """
         points = map_pixels(rig, pixel_grid(visible_size), visible_size, thermal_size)
         warp = cls.through(points.reshape(visible_size[1], visible_size[0], 2), thermal_size)
@@ -53,10 +53,10 @@ class Warp:
 
     @classmethod
     def through(cls, points: NDArray[np.floating[Any]], thermal_size: Size) -> Warp:
-        """Return the map that takes each pixel from the thermal pixel ``HxWx2`` given for it."""
+        """Return the map that samples the thermal image at the position ``HxWx2`` per pixel."""
         width, height = thermal_size
         seen = cv2.inRange(points, (-0.5, -0.5), (width - 0.5, height - 0.5)) > 0
-        # The outer half pixel belongs to the sensor: it takes the border pixel's value.
+        # The outer half pixel belongs to the sensor: clamp it to the border pixel.
         last = np.array([width - 1, height - 1], np.float32)
         points = np.clip(points.astype(np.float32), 0, last)
         if not seen.all():
@@ -77,7 +77,7 @@ class Warp:
         return np.asarray(warped, dtype=np.float32)
 
     def apply_nearest(self, temperature: FloatImage) -> FloatImage:
-        """Take the nearest pixel, which invents no temperature; NaN outside the thermal image."""
+        """Sample the nearest pixel, so that no temperature is interpolated; NaN outside."""
         warped = cv2.remap(
             temperature,
             self._nearest,
@@ -96,7 +96,7 @@ def pixel_grid(size: Size) -> Points:
 
 
 def map_pixels(rig: Rig, pixels: Points, visible_size: Size, thermal_size: Size) -> Points:
-    """Map visible pixels ``Nx2`` to thermal pixels; NaN where the thermal camera cannot look.
+    """Map visible pixels ``Nx2`` to thermal pixels; NaN outside the thermal camera's view.
 
     With camera models the scene is taken as the plane ``z = reference_depth_m`` of the visible
     camera: the pixel's ray meets it, and the point is projected into the thermal camera.
@@ -154,11 +154,11 @@ def project(camera: CameraModel, points: Points) -> Points:
 
 
 def distort(camera: CameraModel, rays: Points) -> Points:
-    """Return where a real lens images the rays ``(x/z, y/z)``, at focal length 1.
+    """Return the distorted image coordinates of rays ``(x/z, y/z)``, at focal length 1.
 
     The models of ``sensor_msgs/CameraInfo``: Brown's radial and tangential polynomial, its rational
-    form, and Kannala and Brandt's equidistant fisheye. OpenCV's ``projectPoints`` gives the same,
-    with a Jacobian of 240 bytes per pixel that a whole image has no room for.
+    form, and Kannala and Brandt's equidistant fisheye. OpenCV's ``projectPoints`` computes the
+    same, but also a Jacobian of 240 bytes per pixel.
     """
     x, y = rays[:, 0], rays[:, 1]
     square = x * x + y * y

@@ -16,6 +16,8 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from fusion_core.errors import SinkError
 from fusion_core.runtime.closable import Closable
 from fusion_core.sink.base import Sink, SinkKind, make_folder
+from fusion_core.transport.camera_info import camera_info_fields
+from fusion_core.transport.result_header import result_header
 from fusion_core.types import CameraModel, Detection, Frame, FusedFrame
 
 # rosbags makes its message classes at run time, from their definitions.
@@ -84,19 +86,23 @@ class BagRecorder(Closable):
         header = self._header(frame.stamp_ns, frame.frame_id)
         self._write_image(f"{base}/image_raw", header, frame.image, frame.encoding)
         if frame.camera is not None:
-            info = self._camera_info(header, frame.camera)
-            self._write(f"{base}/camera_info", _CAMERA_INFO, header, info)
+            self._write_camera(f"{base}/camera_info", header, frame.camera)
 
     def write_fused(self, fused: FusedFrame) -> None:
         """Write ``/fusion/image`` (bgr8) and ``/fusion/detections``.
 
+        Where the camera of the result's pixels is known, its ``/fusion/camera_info`` goes beside
+        it. Stamp and frame are those of ``result_header``.
+
         Raises:
             SinkError: It cannot be written.
         """
-        visible = fused.pair.visible
-        header = self._header(fused.stamp_ns, visible.frame_id if visible is not None else "")
+        result = result_header(fused)
+        header = self._header(result.stamp_ns, result.frame_id)
         bgr = cv2.cvtColor(fused.image, cv2.COLOR_RGB2BGR)
         self._write_image("/fusion/image", header, bgr, "bgr8")
+        if result.camera is not None:
+            self._write_camera("/fusion/camera_info", header, result.camera)
         detections = [self._detection(header, found) for found in fused.detections]
         message = self._types[_DETECTIONS](header, detections)
         self._write("/fusion/detections", _DETECTIONS, header, message)
@@ -138,28 +144,26 @@ class BagRecorder(Closable):
         time = self._types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, _NS))
         return self._types["std_msgs/msg/Header"](time, frame_id)
 
-    def _camera_info(self, header: _Message, camera: CameraModel) -> _Message:
-        k = np.array(camera.k, np.float64)
-        # One camera without rectification: R is the identity and P holds K.
-        p = np.hstack([k.reshape(3, 3), np.zeros((3, 1))]).reshape(-1)
+    def _write_camera(self, topic: str, header: _Message, camera: CameraModel) -> None:
+        fields = camera_info_fields(camera)
         region = self._types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
-        d = np.array(camera.d, np.float64)
-        return self._types[_CAMERA_INFO](
-            header,
-            camera.height,
-            camera.width,
-            camera.distortion_model,
-            d,
-            k,
-            np.eye(3).reshape(-1),
-            p,
-            0,
-            0,
-            region,
+        info = self._types[_CAMERA_INFO](
+            header=header,
+            height=fields["height"],
+            width=fields["width"],
+            distortion_model=fields["distortion_model"],
+            d=np.array(fields["d"], np.float64),
+            k=np.array(fields["k"], np.float64),
+            r=np.array(fields["r"], np.float64),
+            p=np.array(fields["p"], np.float64),
+            binning_x=0,
+            binning_y=0,
+            roi=region,
         )
+        self._write(topic, _CAMERA_INFO, header, info)
 
     def _detection(self, header: _Message, found: Detection) -> _Message:
-        """Translate one detection; the message wants the box's centre."""
+        """Translate one detection; the message gives the box by its centre."""
         types = self._types
         x, y, width, height = (float(value) for value in found.box)
         centre = types["vision_msgs/msg/Point2D"](x + width / 2, y + height / 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fusion_core.errors import UsageError
-from fusion_core.plugins import SINKS, load_plugin, plugin_names
+from fusion_core.plugins import SINKS, load_plugin, load_plugins, plugin_names
 from fusion_core.sink.base import Sink, SinkKind
 
 
@@ -35,6 +35,14 @@ def open_sink(dst: str, *, overlay: bool = False) -> Sink:
     return sink
 
 
+def output_path(dst: str) -> Path | None:
+    """Return the file or folder that an output writes; None for an address such as a socket's."""
+    scheme, separator, rest = dst.partition(":")
+    if rest.startswith("//"):
+        return None
+    return Path(rest if separator and rest and scheme in plugin_names(SINKS) else dst)
+
+
 def _kind_name(dst: str) -> str:
     """Return the name of the entry point that opens an output; empty when there is none."""
     scheme, _, rest = dst.partition(":")
@@ -49,5 +57,5 @@ def _load(name: str) -> SinkKind:
 
 
 def _kinds() -> str:
-    examples = list(dict.fromkeys(_load(name).example for name in plugin_names(SINKS)))
+    examples = list(dict.fromkeys(kind.example for kind in load_plugins(SINKS, SinkKind).values()))
     return " or ".join([", ".join(examples[:-1]), *examples[-1:]])

@@ -41,6 +41,8 @@ class ImageFolderSink(Sink):
         target = self.path / f"{stem}.png"
         _, data = cv2.imencode(".png", cv2.cvtColor(fused.image, cv2.COLOR_RGB2BGR), _PNG)
         try:
+            # What a link of this name leads to is not ours to write.
+            target.unlink(missing_ok=True)
             target.write_bytes(data.tobytes())
         except OSError as error:
             raise SinkError(

@@ -1,4 +1,4 @@
-"""One JSON object per fused frame."""
+"""JSON lines: one object per fused frame."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 
 from fusion_core.errors import SinkError
 from fusion_core.sink.base import Sink, SinkKind, make_folder
-from fusion_core.types import FusedFrame, ScenePrior
+from fusion_core.types import Drop, FusedFrame, ScenePrior
 
 
 class JsonlSink(Sink):
-    """Write detections, prior, registration, latencies and health, one line per frame.
+    """Write detections, prior, registration, latencies, health and drops, one line per frame.
 
-    Each line is on disk before the next one is begun.
+    ``dropped`` lists the frames dropped since the line before; ``dropped_unlisted`` counts those
+    that the bounded list had no room for. Each line is on disk before the next one is begun.
 
     Args:
         path: File to write; an old one is replaced.
@@ -76,6 +77,8 @@ def to_record(fused: FusedFrame) -> dict[str, Any]:
         },
         "latency_ms": _numbers(fused.timings),
         "health": list(fused.health),
+        "dropped": [_drop(drop) for drop in fused.recent_drops],
+        "dropped_unlisted": fused.unlisted_drops,
         **picked,
     }
 
@@ -91,6 +94,11 @@ def _prior(prior: ScenePrior | None, stamp_ns: int) -> dict[str, Any] | None:
         "visible": _numbers(prior.visible),
         "thermal": _numbers(prior.thermal),
     }
+
+
+def _drop(drop: Drop) -> dict[str, Any]:
+    stamp_ns = None if drop.stamp_ns is None else int(drop.stamp_ns)
+    return {"stamp_ns": stamp_ns, "stream": drop.modality, "cause": drop.cause}
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:

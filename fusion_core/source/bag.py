@@ -14,12 +14,14 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from fusion_core.errors import EncodingError, SourceError
+from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.topics import (
     CAMERA_INFO,
     COMPRESSED,
     camera_info_topic,
     choose_topics,
 )
+from fusion_core.transport.camera_info import camera_from_info
 from fusion_core.transport.image_codec import (
     KNOWN_ENCODINGS,
     decode_compressed,
@@ -87,7 +89,7 @@ class BagStream:
         self, path: Path, topic: str, modality: Modality, count: int, camera: CameraModel | None
     ) -> None:
         self.total = count if modality == "visible" else None
-        self.skipped: Counter[str] = Counter()
+        self.drop_log = DropLog()
         self._path = path
         self._topic = topic
         self._modality: Modality = modality
@@ -104,19 +106,20 @@ class BagStream:
         given = 0
         reason = ""
         for index, (message, kind, log_ns) in enumerate(self._messages()):
+            header = message.header
+            stamp_ns = header.stamp.sec * _NS + header.stamp.nanosec or log_ns
             try:
                 image, encoding = _decode(message, kind, self._modality)
             except EncodingError as error:
                 cause = _cause(message, kind)
-                if not self.skipped[cause]:
+                if cause not in self.drop_log.by_cause():
                     _log.warning("%s: %s: left out: %s", self._path, self._topic, error)
-                self.skipped[cause] += 1
+                self.drop_log.record_drop(self._modality, cause, stamp_ns)
                 reason = reason or str(error)
                 continue
             given += 1
-            header = message.header
             yield Frame(
-                header.stamp.sec * _NS + header.stamp.nanosec or log_ns,
+                stamp_ns,
                 self._modality,
                 # Messages lie in read-only memory; frames are handed to code that expects its own.
                 np.require(image, requirements=["C", "W"]),
@@ -211,17 +214,7 @@ def _camera(reader: AnyReader, path: Path, image_topic: str) -> CameraModel | No
         return None
     try:
         for connection, _, raw in reader.messages(connections):
-            return to_camera_model(reader.deserialize(raw, connection.msgtype))
+            return camera_from_info(reader.deserialize(raw, connection.msgtype))
     except Exception as error:
         raise SourceError(f"{path}: {topic}: cannot be read ({_reason(error)})") from error
     return None
-
-
-def to_camera_model(info: _Message) -> CameraModel | None:
-    """Translate a ``CameraInfo``; None when it says that the camera is not calibrated."""
-    k = tuple(float(value) for value in (info.k if hasattr(info, "k") else info.K))
-    d = tuple(float(value) for value in (info.d if hasattr(info, "d") else info.D))
-    # By the message's definition a focal length of zero marks an uncalibrated camera.
-    if k[0] == 0.0:
-        return None
-    return CameraModel(int(info.width), int(info.height), str(info.distortion_model), d, k)

@@ -1,13 +1,14 @@
-"""What a source of frames looks like."""
+"""Interfaces of sources of frames."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol, cast
 
+from fusion_core.errors import UsageError
+from fusion_core.runtime.drop_log import DropLog
 from fusion_core.types import Frame, Modality
 
 
@@ -18,26 +19,25 @@ class Source(Protocol):
         live: Frames come when they are captured, and too late ones are dropped. Recorded
             sources wait for the reader and lose nothing.
         total: Visible frames expected, None when unknown.
+        drop_log: What was lost before it became a ``Frame``: ``unknown_encoding``, ``corrupt``,
+            ``queue_full``, ``lost_on_wire``, ``unread`` (it waited when the source was closed).
     """
 
     live: bool
     total: int | None
+    drop_log: DropLog
 
     @property
     def read(self) -> Mapping[Modality, int]:
         """Frames given so far, per stream."""
         ...
 
-    @property
-    def skipped(self) -> Mapping[str, int]:
-        """Frames that did not become a ``Frame``, by cause."""
-        ...
-
     def frames(self) -> Iterator[Frame]:
-        """Iterate over both streams merged by stamp.
+        """Iterate over both streams merged by stamp; once.
 
         Raises:
             SourceError: An input is torn or stopped; every good frame has been given before.
+            UsageError: It was called before.
         """
         ...
 
@@ -55,16 +55,21 @@ class Source(Protocol):
     ) -> None: ...
 
 
+def already_read(what: str) -> UsageError:
+    """Return the error for a source whose frames are asked for a second time."""
+    return UsageError(f"{what}: a source is read once; open it again with open_source")
+
+
 class RecordedStream(Protocol):
     """One recorded input.
 
     Attributes:
         total: Visible frames expected, None when unknown or none are.
-        skipped: Frames left out so far, by cause.
+        drop_log: Frames left out so far.
     """
 
     total: int | None
-    skipped: Counter[str]
+    drop_log: DropLog
 
     def frames(self) -> Iterator[Frame]:
         """Iterate in recorded order; a SourceError comes after the last good frame."""
@@ -80,11 +85,11 @@ class FrameReader(Protocol):
 
     Attributes:
         name: How the user named it, for messages.
-        skipped: What was lost since it was last emptied, by cause.
+        drop_log: Frames lost so far.
     """
 
     name: str
-    skipped: Counter[str]
+    drop_log: DropLog
 
     def read(self, timeout_s: float) -> Frame | None:
         """Wait for the next frame; None when none came in time or it cannot be understood.
@@ -114,7 +119,15 @@ class SourceKind:
         holds_both: One address gives both streams.
     """
 
-    open: Callable[[str, tuple[Modality, ...]], Any]
+    open: Callable[[str, tuple[Modality, ...]], RecordedStream | FrameReader]
     example: str
     live: bool = False
     holds_both: bool = False
+
+    def open_recorded(self, address: str, modalities: tuple[Modality, ...]) -> RecordedStream:
+        """Open an address of a kind that is not live."""
+        return cast("RecordedStream", self.open(address, modalities))
+
+    def open_live(self, address: str, modalities: tuple[Modality, ...]) -> FrameReader:
+        """Open an address of a live kind."""
+        return cast("FrameReader", self.open(address, modalities))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.errors import SourceError
+from fusion_core.runtime.drop_log import DropLog
 from fusion_core.transport.image_codec import to_modality
 from fusion_core.types import Frame, Modality
 
@@ -36,7 +36,7 @@ class CameraReader:
 
     def __init__(self, device: str, modality: Modality) -> None:
         self.name = device
-        self.skipped: Counter[str] = Counter()
+        self.drop_log = DropLog()
         self._modality: Modality = modality
         self._count = 0
         self._failures = 0
@@ -48,7 +48,7 @@ class CameraReader:
                 "and that you may read it (group video)"
             )
         if is_device and modality == "thermal":
-            self._ask_for_raw()
+            self._select_raw_format()
 
     def read(self, timeout_s: float) -> Frame | None:
         """Wait for the next picture; the driver's own time limit applies.
@@ -76,7 +76,7 @@ class CameraReader:
         """Release the camera."""
         self._capture.release()
 
-    def _ask_for_raw(self) -> None:
+    def _select_raw_format(self) -> None:
         self._capture.set(cv2.CAP_PROP_FOURCC, _Y16)
         offered = int(self._capture.get(cv2.CAP_PROP_FOURCC)) == _Y16
         self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0 if offered else 1)

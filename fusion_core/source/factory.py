@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fusion_core.errors import SourceError, UsageError
-from fusion_core.plugins import SOURCES, load_plugin, plugin_names
-from fusion_core.source.base import Source, SourceKind
+from fusion_core.plugins import SOURCES, load_plugin, load_plugins, plugin_names
+from fusion_core.source.base import FrameReader, RecordedStream, Source, SourceKind
 from fusion_core.types import Modality
 
 _CAMERA = re.compile(r"/dev/video[0-9]+")
@@ -102,14 +103,13 @@ def _open_kind(kind: SourceKind, spec: str) -> Source:
     """Open an address that gives both streams."""
     if not kind.holds_both:
         raise UsageError(f"{spec} gives one stream: give it as the visible or the thermal input")
-    opened = kind.open(spec, _BOTH)
     if kind.live:
         from fusion_core.source.live import LiveSource
 
-        return LiveSource([opened])
+        return LiveSource([kind.open_live(spec, _BOTH)])
     from fusion_core.source.recorded import RecordedSource
 
-    return RecordedSource([opened])
+    return RecordedSource([kind.open_recorded(spec, _BOTH)])
 
 
 def _open_recorded(inputs: dict[Modality, str]) -> Source:
@@ -119,29 +119,37 @@ def _open_recorded(inputs: dict[Modality, str]) -> Source:
     kind = _kind(specs[0])
     if len(set(specs)) < len(specs) and kind is not None and kind.holds_both:
         return _open_kind(kind, specs[0])
-    order = None
-    if len(specs) == 2 and all(Path(spec).is_dir() for spec in specs):
-        from fusion_core.source.images import common_order
-
-        order = common_order(Path(specs[0]), Path(specs[1]))
+    stamps = _image_stamps(specs)
     with ExitStack() as stack:
-        streams = []
+        streams: list[RecordedStream] = []
         for modality, spec in inputs.items():
-            streams.append(_open_stream(modality, spec, order))
+            streams.append(_open_stream(modality, spec, stamps))
             stack.callback(streams[-1].close)
         stack.pop_all()
     return RecordedSource(streams)
 
 
-def _open_stream(modality: Modality, spec: str, order: dict[str, int] | None) -> Any:  # noqa: ANN401 - RecordedStream
+def _image_stamps(specs: list[str]) -> dict[Path, int]:
+    """Return the capture times of the images in all folders among the inputs."""
+    paths = [Path(spec).expanduser() for spec in specs if _kind(spec) is None]
+    folders = [path for path in paths if path.is_dir()]
+    if not folders:
+        return {}
+    from fusion_core.source.images import folder_stamps
+
+    # The times of a video begin at zero.
+    return folder_stamps(*folders, relative=len(folders) < len(specs))
+
+
+def _open_stream(modality: Modality, spec: str, stamps: Mapping[Path, int]) -> RecordedStream:
     kind = _kind(spec)
     if kind is not None:
-        return kind.open(spec, (modality,))
+        return kind.open_recorded(spec, (modality,))
     path = _existing(spec)
     if path.is_dir():
         from fusion_core.source.images import ImageStream
 
-        return ImageStream(path, modality, order)
+        return ImageStream(path, modality, stamps)
     if path.suffix in _BAG_SUFFIXES:
         raise UsageError(f"{spec} is a bag: give it as the bag, not as the {modality} input")
     from fusion_core.source.video import VideoStream
@@ -153,7 +161,7 @@ def _open_live(inputs: dict[Modality, str]) -> Source:
     from fusion_core.source.live import LiveSource
 
     with ExitStack() as stack:
-        readers = []
+        readers: list[FrameReader] = []
         for modality, spec in inputs.items():
             readers.append(_open_reader(modality, spec))
             stack.callback(readers[-1].close)
@@ -161,10 +169,10 @@ def _open_live(inputs: dict[Modality, str]) -> Source:
     return LiveSource(readers)
 
 
-def _open_reader(modality: Modality, spec: str) -> Any:  # noqa: ANN401 - FrameReader
+def _open_reader(modality: Modality, spec: str) -> FrameReader:
     kind = _kind(spec)
     if kind is not None:
-        return kind.open(spec, (modality,))
+        return kind.open_live(spec, (modality,))
     from fusion_core.source.camera import CameraReader
 
     return CameraReader(str(_existing(spec)), modality)
@@ -172,8 +180,7 @@ def _open_reader(modality: Modality, spec: str) -> Any:  # noqa: ANN401 - FrameR
 
 def _kinds() -> str:
     """Return what an input may be, with an example of every address."""
-    kinds = (load_plugin(SOURCES, name, SourceKind) for name in plugin_names(SOURCES))
-    examples = [kind.example for kind in kinds]
+    examples = [kind.example for kind in load_plugins(SOURCES, SourceKind).values()]
     return " or ".join(
         [
             ", ".join(["a video file", "a folder of images", "/dev/videoN", *examples[:-1]]),
@@ -183,7 +190,11 @@ def _kinds() -> str:
 
 
 def _existing(spec: str) -> Path:
-    """Return the path, or say what could be meant instead."""
+    """Return the path.
+
+    Raises:
+        UsageError: It does not exist; the message lists what an input may be.
+    """
     if "://" in spec:
         raise UsageError(f"{spec}: unknown kind of address; expected {_kinds()}")
     path = Path(spec).expanduser()

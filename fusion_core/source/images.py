@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fusion_core.errors import EncodingError, SourceError
+from fusion_core.runtime.drop_log import DropLog
+from fusion_core.source.name_stamps import parse_stamps, resembles_stamp
 from fusion_core.transport.image_codec import decode_compressed
 from fusion_core.types import Frame, Modality
 
 _log = logging.getLogger(__name__)
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm"})
-_STAMP = re.compile(r"[0-9]{16,19}")
 _NS = 1_000_000_000
 _RATE_HZ = 30
 
@@ -39,45 +39,82 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(paths, key=lambda path: natural_key(path.name))
 
 
-def common_order(first: Path, second: Path) -> dict[str, int] | None:
-    """Return positions for the stems of two folders whose files are named alike.
+def folder_stamps(*folders: Path, relative: bool = False) -> dict[Path, int]:
+    """Return when the images of the folders of one recording were taken.
 
-    Where one folder lacks a file, counting files in each would pair all later ones wrongly.
+    Where the names of every folder hold times, these count (see ``parse_stamps``). Otherwise images
+    are 1/30 s apart in natural order of their names. Folders that share names share one order:
+    where one folder lacks a file, counting in each alone would pair all later ones wrongly.
+
+    Args:
+        folders: One or two folders.
+        relative: Count times from the first image, to go with an input that begins at zero.
 
     Returns:
-        Stem -> position in the union of both, None when the folders share no stem.
+        Path of the image -> nanoseconds.
+
+    Raises:
+        SourceError: A folder holds no images.
     """
-    stems = [{path.stem for path in list_images(folder)} for folder in (first, second)]
-    if not stems[0] & stems[1]:
-        return None
-    union = sorted(stems[0] | stems[1], key=natural_key)
-    return {stem: position for position, stem in enumerate(union)}
+    listed = [list_images(folder) for folder in folders]
+    parsed = [parse_stamps([path.stem for path in paths]) for paths in listed]
+    known = [stamps for stamps in parsed if stamps is not None]
+    if len(known) == len(listed):
+        start = min(min(stamps) for stamps in known) if relative else 0
+        return {
+            path: stamp - start
+            for paths, stamps in zip(listed, known, strict=True)
+            for path, stamp in zip(paths, stamps, strict=True)
+        }
+    _warn_of_unused_stamps(listed)
+    stems = [{path.stem for path in paths} for paths in listed]
+    if not set.intersection(*stems) or len(stems) == 1:
+        positions = {path: index for paths in listed for index, path in enumerate(paths)}
+    else:
+        union = sorted(set.union(*stems), key=natural_key)
+        index_of = {stem: index for index, stem in enumerate(union)}
+        positions = {path: index_of[path.stem] for paths in listed for path in paths}
+    return {path: round(index * _NS / _RATE_HZ) for path, index in positions.items()}
+
+
+def _warn_of_unused_stamps(listed: list[list[Path]]) -> None:
+    """Log names that look like times when they are not used as such."""
+    paths = [path for images in listed for path in images]
+    timed = [path for path in paths if resembles_stamp(path.stem)]
+    if not timed:
+        return
+    other = next((path for path in paths if path not in set(timed)), paths[-1])
+    _log.warning(
+        "%s: named like a time, as %d of %d images are, but the names are not used: they are not "
+        "all times of one form and unit (see %s); images are taken as 1/%d s apart: rename them",
+        timed[0],
+        len(timed),
+        len(paths),
+        other,
+        _RATE_HZ,
+    )
 
 
 class ImageStream:
     """A folder of images as one camera stream; see ``RecordedStream``.
 
-    If every stem is a number of 16 to 19 digits, it is the stamp in nanoseconds; otherwise
-    frames are 1/30 s apart in natural order of their names.
-
     Args:
         folder: Folder of 8-bit, 16-bit or float images.
         modality: What the images show.
-        order: Stem -> position in time; the order within the folder when None.
+        stamps: Path of the image -> capture time in nanoseconds; ``folder_stamps`` of this folder
+            when None.
 
     Raises:
         SourceError: The folder holds no images.
     """
 
     def __init__(
-        self, folder: Path, modality: Modality, order: Mapping[str, int] | None = None
+        self, folder: Path, modality: Modality, stamps: Mapping[Path, int] | None = None
     ) -> None:
-        self.skipped: Counter[str] = Counter()
-        self._folder = folder
+        self.drop_log = DropLog()
         self._modality: Modality = modality
-        self._paths = list_images(folder)
-        self._order = order
-        self._stamped = all(_STAMP.fullmatch(path.stem) for path in self._paths)
+        self._stamps = folder_stamps(folder) if stamps is None else stamps
+        self._paths = sorted(list_images(folder), key=lambda path: self._stamps[path])
         self.total = len(self._paths) if modality == "visible" else None
 
     def frames(self) -> Iterator[Frame]:
@@ -86,27 +123,21 @@ class ImageStream:
         Raises:
             SourceError: At the end, when images were torn.
         """
-        torn = ""
+        torn, count = "", 0
         for index, path in enumerate(self._paths):
+            stamp_ns = self._stamps[path]
             try:
                 data = path.read_bytes()
                 image, encoding = decode_compressed(path.suffix[1:], data, self._modality)
             except (EncodingError, OSError) as error:
                 _log.warning("%s: left out: %s", path, error)
-                self.skipped["corrupt"] += 1
+                self.drop_log.record_drop(self._modality, "corrupt", stamp_ns)
+                count += 1
                 torn = torn or f"{path}: frame {index} cannot be read ({error})"
                 continue
-            stamp = self._stamp(path.stem, index)
-            yield Frame(stamp, self._modality, image, encoding, "", index, name=path.stem)
+            yield Frame(stamp_ns, self._modality, image, encoding, "", index, name=path.stem)
         if torn:
-            count = self.skipped["corrupt"]
             raise SourceError(f"{torn}; {count} such left out of {len(self._paths)}: replace them")
 
     def close(self) -> None:
         """Nothing stays open between images."""
-
-    def _stamp(self, stem: str, index: int) -> int:
-        if self._stamped:
-            return int(stem)
-        position = self._order[stem] if self._order else index
-        return round(position * _NS / _RATE_HZ)

@@ -1,4 +1,4 @@
-"""Live streams: one thread per camera, the oldest waiting frame gives way."""
+"""Live streams: one thread per camera; a full queue drops its oldest frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fusion_core.errors import FusionError, SourceError
 from fusion_core.runtime.closable import Closable
-from fusion_core.source.base import FrameReader
+from fusion_core.runtime.drop_log import DropLog
+from fusion_core.source.base import FrameReader, already_read
 from fusion_core.types import Frame, Modality
 
 _log = logging.getLogger(__name__)
@@ -28,18 +29,20 @@ class LiveSource(Closable):
 
     Args:
         readers: The inputs.
-        silence_s: Seconds without any frame after which the source gives up.
+        silence_s: Seconds without any frame after which the source raises an error.
     """
 
     live = True
     total: int | None = None
 
     def __init__(self, readers: Sequence[FrameReader], *, silence_s: float = _SILENCE_S) -> None:
+        self.drop_log = DropLog()
         self._readers = tuple(readers)
+        for reader in self._readers:
+            reader.drop_log.forward_to(self.drop_log)
         self._silence_s = silence_s
         self._queues: list[deque[Frame]] = [deque(maxlen=_DEPTH) for _ in readers]
         self._read: Counter[Modality] = Counter()
-        self._skipped: Counter[str] = Counter()
         self._errors: list[FusionError] = []
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -51,17 +54,12 @@ class LiveSource(Closable):
         """Frames given so far, per stream."""
         return dict(self._read)
 
-    @property
-    def skipped(self) -> Mapping[str, int]:
-        """Frames lost so far, by cause: ``queue_full``, ``lost_on_wire``, ``corrupt``, ..."""
-        with self._changed:
-            return dict(self._skipped)
-
     def frames(self) -> Iterator[Frame]:
         """Iterate over frames as they come, older stamps first; call once.
 
         Raises:
             SourceError: Every input is gone, or all are silent.
+            UsageError: It was called before.
         """
         self._start()
         try:
@@ -70,6 +68,7 @@ class LiveSource(Closable):
                 yield frame
         finally:
             self.close()
+            self._drop_queued()
 
     def close(self) -> None:
         """Stop the threads and release the inputs."""
@@ -85,6 +84,8 @@ class LiveSource(Closable):
     def _start(self) -> None:
         """Start the threads, unless the source has been closed before."""
         with self._changed:
+            if self._threads:
+                raise already_read(" and ".join(reader.name for reader in self._readers))
             if self._stop.is_set():
                 return
             for reader, queue in zip(self._readers, self._queues, strict=True):
@@ -119,14 +120,12 @@ class LiveSource(Closable):
         )
 
     def _pump(self, reader: FrameReader, queue: deque[Frame]) -> None:
-        """Read frames until told to stop or the input is gone."""
+        """Read frames until the source is closed or the input is gone."""
         try:
             while not self._stop.is_set():
                 frame = reader.read(_POLL_S)
-                with self._changed:
-                    self._skipped.update(reader.skipped)
-                    reader.skipped.clear()
-                    self._put(queue, frame)
+                if frame is not None:
+                    self._queue_frame(queue, frame)
         except FusionError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - carried to the thread that iterates
@@ -137,17 +136,24 @@ class LiveSource(Closable):
                 self._running -= 1
                 self._changed.notify_all()
 
-    def _put(self, queue: deque[Frame], frame: Frame | None) -> None:
-        """Hand a frame over; the lock is held."""
-        if frame is None:
-            return
-        if len(queue) == queue.maxlen:
-            self._skipped["queue_full"] += 1
-        queue.append(frame)
-        self._changed.notify_all()
+    def _queue_frame(self, queue: deque[Frame], frame: Frame) -> None:
+        """Hand a frame to the thread that iterates; a full queue drops its oldest."""
+        with self._changed:
+            oldest = queue[0] if len(queue) == queue.maxlen else None
+            queue.append(frame)
+            self._changed.notify_all()
+        if oldest is not None:
+            self.drop_log.record_drop(oldest.modality, "queue_full", oldest.stamp_ns)
+
+    def _drop_queued(self) -> None:
+        """Record the frames that were read but not iterated over."""
+        with self._changed:
+            left = [queue.popleft() for queue in self._queues for _ in range(len(queue))]
+        for frame in left:
+            self.drop_log.record_drop(frame.modality, "unread", frame.stamp_ns)
 
     def _fail(self, error: FusionError) -> None:
-        """Keep an error for the end; while another stream goes on, say so now."""
+        """Keep an error for the end; log it now while another stream goes on."""
         with self._changed:
             self._errors.append(error)
             others = self._running > 1

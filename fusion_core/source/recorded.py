@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fusion_core.errors import SourceError
 from fusion_core.runtime.closable import Closable
-from fusion_core.source.base import RecordedStream
+from fusion_core.runtime.drop_log import DropLog
+from fusion_core.source.base import RecordedStream, already_read
 from fusion_core.types import Frame, Modality
 
 _JUMP_BACK_NS = 1_000_000_000
@@ -26,10 +27,13 @@ class RecordedSource(Closable):
     live = False
 
     def __init__(self, streams: Sequence[RecordedStream]) -> None:
+        self.drop_log = DropLog()
         self._streams = tuple(streams)
+        for stream in self._streams:
+            stream.drop_log.forward_to(self.drop_log)
         self._read: Counter[Modality] = Counter()
         self._errors: list[SourceError] = []
-        self._closed = False
+        self._started = self._closed = False
         self.total = next((s.total for s in streams if s.total is not None), None)
 
     @property
@@ -37,17 +41,16 @@ class RecordedSource(Closable):
         """Frames given so far, per stream."""
         return dict(self._read)
 
-    @property
-    def skipped(self) -> Mapping[str, int]:
-        """Frames left out so far, by cause."""
-        return dict(sum((stream.skipped for stream in self._streams), Counter[str]()))
-
     def frames(self) -> Iterator[Frame]:
         """Iterate over all streams merged by stamp; call once.
 
         Raises:
             SourceError: An input is torn; every good frame of every stream has been given.
+            UsageError: It was called before.
         """
+        if self._started:
+            raise already_read("recording")
+        self._started = True
         keyed = [self._keyed(stream) for stream in self._streams]
         for _, frame in heapq.merge(*keyed, key=lambda entry: entry[0]):
             if self._closed:

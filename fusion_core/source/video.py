@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain, islice
@@ -15,12 +14,13 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from fusion_core.errors import SourceError
+from fusion_core.runtime.drop_log import DropLog
 from fusion_core.transport.image_codec import is_gray
 from fusion_core.types import Frame, Modality
 
 _NS = 1_000_000_000
 _PROBE_FRAMES = 8
-_END_SLACK_FRAMES = 3
+_END_TOLERANCE_FRAMES = 3
 
 
 class VideoStream:
@@ -38,7 +38,7 @@ class VideoStream:
     """
 
     def __init__(self, path: Path, modality: Modality) -> None:
-        self.skipped: Counter[str] = Counter()
+        self.drop_log = DropLog()
         self._path = path
         self._modality: Modality = modality
         try:
@@ -106,7 +106,7 @@ class VideoStream:
             raise self._torn(index, str(error.strerror)) from None
         if not index:
             raise self._torn(index, "no picture can be decoded")
-        if end + _END_SLACK_FRAMES * self._period < self._duration:
+        if end + _END_TOLERANCE_FRAMES * self._period < self._duration:
             raise self._torn(
                 index, f"it ends after {float(end):.2f} s of {float(self._duration):.2f} s"
             )

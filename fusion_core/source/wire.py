@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 
 import numpy as np
 
 from fusion_core.errors import EncodingError
+from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.base import SourceKind
 from fusion_core.transport.image_codec import to_modality
 from fusion_core.transport.pubsub import Subscriber
@@ -15,6 +15,7 @@ from fusion_core.transport.wire import WireImage
 from fusion_core.types import Frame, Modality
 
 _log = logging.getLogger(__name__)
+_LARGEST_GAP = 100_000  # larger steps of the numbering are a new sender, not lost frames
 
 
 class WireReader:
@@ -32,7 +33,7 @@ class WireReader:
 
     def __init__(self, url: str, modality: Modality) -> None:
         self.name = url
-        self.skipped: Counter[str] = Counter()
+        self.drop_log = DropLog()
         self._modality: Modality = modality
         self._subscriber = Subscriber(url)
         self._last = -1
@@ -44,7 +45,7 @@ class WireReader:
             message = self._subscriber.receive(timeout_s)
             return None if message is None else self._frame(message)
         except EncodingError as error:
-            self.skipped["corrupt"] += 1
+            self.drop_log.record_drop(self._modality, "corrupt")
             if not self._warned:
                 self._warned = True
                 _log.warning("%s: left out: %s", self.name, error)
@@ -57,8 +58,8 @@ class WireReader:
     def _frame(self, message: WireImage) -> Frame:
         # A smaller number means that the sender was started again, not that frames were lost.
         gap = message.sequence - self._last - 1
-        if self._last >= 0 and gap > 0:
-            self.skipped["lost_on_wire"] += gap
+        if self._last >= 0 and 0 < gap <= _LARGEST_GAP:
+            self.drop_log.record_drop(self._modality, "lost_on_wire", count=gap)
         self._last = message.sequence
         other = "thermal" if self._modality == "visible" else "visible"
         if message.kind == other:

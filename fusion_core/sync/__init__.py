@@ -1,7 +1,6 @@
 """Pairing of the two streams by capture stamp."""
 
 from fusion_core.sync.settings import SyncConfig
-from fusion_core.sync.statistics import CAUSES
-from fusion_core.sync.synchronizer import Synchronizer
+from fusion_core.sync.synchronizer import CAUSES, Synchronizer
 
 __all__ = ["CAUSES", "SyncConfig", "Synchronizer"]

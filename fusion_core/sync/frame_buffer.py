@@ -1,4 +1,4 @@
-"""One of the two streams as the synchroniser sees it: stamps, rate, frames not used yet."""
+"""One of the two streams in the synchroniser: stamps, rate, frames not used yet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fusion_core.types import Frame, Modality
 
-_INTERVALS = 9  # a median over nine intervals survives four lost frames
+_INTERVALS = 9  # a median over nine intervals is right with up to four lost frames
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,8 +77,8 @@ class FrameBuffer:
                 return item
         return self.used
 
-    def take(self, item: Stamped) -> list[Stamped]:
-        """Mark a waiting frame as used; return the older ones, which nobody can use now."""
+    def mark_used(self, item: Stamped) -> list[Stamped]:
+        """Mark a waiting frame as used; return the older ones, which no pair can use any more."""
         passed = self.forget_before(item.stamp_ns)
         self.waiting.popleft()
         self.used = item

@@ -1,6 +1,6 @@
 """Pairing of two streams by capture stamp.
 
-The synchroniser is driven by stamps alone: it knows no clock and no thread, so a recording gives
+The synchroniser is driven by stamps alone: it uses no clock and no thread, so a recording gives
 the same pairs every time, at any speed. Frames may arrive with any delay between the streams.
 """
 
@@ -10,11 +10,21 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from fusion_core.runtime.drop_log import DropLog
 from fusion_core.sync.frame_buffer import FrameBuffer, Stamped
 from fusion_core.sync.settings import SyncConfig
-from fusion_core.sync.statistics import SyncStatistics
 from fusion_core.types import Frame, FramePair, Modality
 
+CAUSES: Final = (
+    "no_partner",
+    "unused",
+    "too_old",
+    "out_of_order",
+    "duplicate",
+    "overrun",
+    "time_jump",
+    "closed",
+)
 _BACKWARD_NS: Final = 1_000_000_000
 _FORWARD_NS: Final = 10_000_000_000
 
@@ -33,34 +43,47 @@ class Synchronizer:
     partner stream drive the output by the same policy. Policy ``hold`` gives a one-sided
     pair while there is no frame to hold.
 
-    A pair leaves as soon as no coming partner can be nearer: the partner stream has reached the
-    master's stamp, or its rate says that the next frame will be farther away. A partner that is
-    late is waited for until a stamp ``wait_ms`` past the master's has been seen on either stream;
+    A pair is complete as soon as no coming partner can be nearer: the partner stream has reached
+    the master's stamp, or by its rate the next frame will be farther away. A partner that is late
+    is waited for until a stamp ``wait_ms`` past the master's has been seen on either stream;
     a stream that has been silent for ``max_age_ms + wait_ms`` (and two of its own periods) is not
     waited for. Where the offsets move one stream back relative to the other, it is given as much
     time more.
 
-    Frames read = frames used + frames dropped + frames pending, always. A frame is *used* once, in
-    its first pair; taking it again (``reused``) counts nowhere. Causes of drops:
+    Of each stream, frames read = frames used + frames dropped + frames pending, always. A frame is
+    *used* once, in its first pair; pairing it again (``reused``) is not counted. Causes of drops:
 
     * ``no_partner``: policy ``skip`` refused a one-sided pair;
-    * ``unused``: a frame of the partner stream that the master stream had no need of, such as the
-      surplus of the faster camera; no fault;
+    * ``unused``: a frame of the partner stream that no master frame needed, such as the surplus of
+      the faster camera; no fault;
     * ``too_old``: arrived after the output had passed its stamp;
     * ``out_of_order``, ``duplicate``: stamp below, or equal to, the stream's newest;
     * ``overrun``: the bounded buffer was full;
-    * ``time_jump``: was pending when a stream's stamps jumped back by more than 1 s.
+    * ``time_jump``: was pending when a stream's stamps jumped back by more than 1 s;
+    * ``closed``: was pending at ``reset`` or ``close``, or came after ``close``.
 
     Stamps that jump forward by more than 10 s past both streams finish what is pending by policy
     and start afresh. The first pair after either jump carries the health ``time_jump``.
 
     Not thread-safe: one thread pushes.
+
+    Args:
+        config: Settings.
+        capacity: Frames that each stream's buffer holds.
+        drop_log: Where drops are recorded; a log of its own when None.
+
+    Attributes:
+        drop_log: The log of dropped frames.
+        paired: Pairs given out so far, one-sided ones included.
     """
 
-    def __init__(self, config: SyncConfig, capacity: int = 64) -> None:
-        """Start with empty buffers of ``capacity`` frames for each stream."""
-        self._slack = _ns(config.max_skew_ms)
-        self._reuse = _ns(config.max_age_ms)
+    def __init__(
+        self, config: SyncConfig, capacity: int = 64, drop_log: DropLog | None = None
+    ) -> None:
+        self.drop_log = drop_log or DropLog()
+        self.paired = 0
+        self._max_skew = _ns(config.max_skew_ms)
+        self._max_age = _ns(config.max_age_ms)
         self._capacity = capacity
         self._policy: dict[Modality, str] = {
             "visible": config.on_missing_visible,
@@ -75,61 +98,56 @@ class Synchronizer:
         # Stamps taken on arrival are corrected downwards: such a stream arrives that much later.
         lag = self._master.offset_ns - self._partner.offset_ns
         self._wait = _ns(config.wait_ms) + max(0, lag)
-        self._silence = self._reuse + _ns(config.wait_ms) + max(0, -lag)
-        self._statistics = SyncStatistics()
+        self._silence = self._max_age + _ns(config.wait_ms) + max(0, -lag)
+        self._read: dict[str, int] = {"visible": 0, "thermal": 0}
+        self._used: dict[str, int] = {"visible": 0, "thermal": 0}
         self._output: int | None = None  # stamp of the last pair
-        self._mark: int | None = None  # partner's newest stamp when the master last spoke
+        self._mark: int | None = None  # partner's newest stamp at the master's last arrival
         self._jumped = False
-
-    @property
-    def drops(self) -> Mapping[str, int]:
-        """Frames dropped so far, by cause; every cause is present."""
-        return MappingProxyType(dict(self._statistics.drops))
+        self._closed = False
 
     @property
     def read(self) -> Mapping[str, int]:
         """Frames pushed so far, by stream."""
-        return MappingProxyType(dict(self._statistics.read))
+        return MappingProxyType(dict(self._read))
 
     @property
     def used(self) -> Mapping[str, int]:
         """Frames that were part of at least one pair, by stream."""
-        return MappingProxyType(dict(self._statistics.used))
+        return MappingProxyType(dict(self._used))
 
     @property
     def pending(self) -> Mapping[str, int]:
         """Frames waiting in the buffers, by stream."""
         return MappingProxyType({name: len(s.waiting) for name, s in self._streams.items()})
 
-    @property
-    def paired(self) -> int:
-        """Pairs given out so far, one-sided ones included."""
-        return self._statistics.paired
-
     def push(self, frame: Frame) -> list[FramePair]:
         """Take a frame of either stream; return the pairs that it completes, in stamp order."""
         stream = self._streams[frame.modality]
         stamp = frame.stamp_ns + stream.offset_ns
-        self._statistics.read[frame.modality] += 1
+        self._read[frame.modality] += 1
         pairs: list[FramePair] = []
+        if self._closed:
+            self._drop("closed", Stamped(stamp, frame))
+            return []
         if stream.newest is not None and stamp < stream.newest - _BACKWARD_NS:
-            self._restart()
+            self._restart("time_jump")
         elif stream.newest is not None and stamp <= stream.newest:
-            self._statistics.drop("duplicate" if stamp == stream.newest else "out_of_order")
+            self._drop(
+                "duplicate" if stamp == stream.newest else "out_of_order", Stamped(stamp, frame)
+            )
             return []
         elif (latest := self._latest()) is not None and stamp > latest + _FORWARD_NS:
             pairs = self.flush()
-            self._restart()
+            self._restart("time_jump")
         late = self._output is not None and stamp <= self._output
         stream.accept(Stamped(stamp, frame, late))
         if stream is self._master:
             self._mark = self._partner.newest
             if late:
-                stream.waiting.pop()
-                self._statistics.drop("too_old")
+                self._drop("too_old", stream.waiting.pop())
         if len(stream.waiting) > self._capacity:
-            stream.waiting.popleft()
-            self._statistics.drop("overrun")
+            self._drop("overrun", stream.waiting.popleft())
         return pairs + self._settle(final=False) + self._drive()
 
     def flush(self) -> list[FramePair]:
@@ -139,6 +157,16 @@ class Synchronizer:
             pairs += self._drive_waiting()
         self._discard(self._partner.clear())
         return pairs
+
+    def reset(self) -> None:
+        """Start afresh with the next frame, as before another recording; the counts go on."""
+        self._restart("closed")
+        self._jumped = False
+
+    def close(self) -> None:
+        """Drop what is pending and every later frame as ``closed``."""
+        self.reset()
+        self._closed = True
 
     def _settle(self, *, final: bool) -> list[FramePair]:
         """Decide pending master frames, oldest first, until one is worth waiting for."""
@@ -152,7 +180,7 @@ class Synchronizer:
         return pairs
 
     def _worth_waiting(self, stamp: int) -> bool:
-        """Tell whether a partner nearer to ``stamp`` than what is at hand may still come."""
+        """Return whether a partner nearer to ``stamp`` than those at hand may still come."""
         partner, latest = self._partner, self._latest()
         if partner.newest is not None and partner.newest >= stamp:
             return False
@@ -160,7 +188,7 @@ class Synchronizer:
             return False
         seen = partner.newest if partner.newest is not None else self._master.first
         # A slow stream is not silent: its next frame is due only after its period.
-        silence = max(self._reuse, 2 * (partner.period_ns or 0)) + self._wait
+        silence = max(self._max_age, 2 * (partner.period_ns or 0)) + self._wait
         if seen is not None and stamp - seen > silence:
             return False
         nearest = self._nearest(stamp)
@@ -169,7 +197,7 @@ class Synchronizer:
             return nearest is None or nearest is partner.used
         if nearest is not None:
             return abs(predicted - stamp) < abs(nearest.stamp_ns - stamp)
-        return abs(predicted - stamp) <= self._slack + self._prediction_error()
+        return abs(predicted - stamp) <= self._max_skew + self._prediction_error()
 
     def _prediction_error(self) -> int:
         """Return how far a predicted stamp may be off: a quarter of the shorter period."""
@@ -177,7 +205,7 @@ class Synchronizer:
         return min(periods, default=0) // 4
 
     def _nearest(self, stamp: int) -> Stamped | None:
-        """Return the partner within the slack that is nearest to ``stamp``.
+        """Return the partner within the largest skew that is nearest to ``stamp``.
 
         A frame that was used before wins only if it is nearer by half a period: this keeps equal
         rates one-to-one under jitter, and lets the pairing fall back into step after a loss.
@@ -185,10 +213,10 @@ class Synchronizer:
         fresh = min(
             self._partner.waiting, key=lambda item: abs(item.stamp_ns - stamp), default=None
         )
-        if fresh is not None and abs(fresh.stamp_ns - stamp) > self._slack:
+        if fresh is not None and abs(fresh.stamp_ns - stamp) > self._max_skew:
             fresh = None
         used = self._partner.used
-        if used is None or abs(used.stamp_ns - stamp) > self._slack:
+        if used is None or abs(used.stamp_ns - stamp) > self._max_skew:
             return fresh
         if fresh is None:
             return used
@@ -196,7 +224,7 @@ class Synchronizer:
         return used if gain > (self._partner.period_ns or 0) // 2 else fresh
 
     def _decide(self, master: Stamped) -> FramePair | None:
-        """Give a master frame its partner, or treat it by the policy."""
+        """Pair a master frame with its partner, or treat it by the policy."""
         stamp, partner = master.stamp_ns, self._partner
         choice = self._nearest(stamp)
         if choice is not None:
@@ -204,26 +232,26 @@ class Synchronizer:
         recent = partner.latest_until(stamp)
         if recent is not None:
             self._discard(partner.forget_before(recent.stamp_ns))
-            if stamp - recent.stamp_ns <= self._reuse:
+            if stamp - recent.stamp_ns <= self._max_age:
                 return self._pair(master, self._master, recent, missing=False)
         return self._pair_by_policy(master, self._master, recent)
 
     def _drive(self) -> list[FramePair]:
         """Let the partner stream drive the output while the master stream is silent.
 
-        Silence is seen twice: no master stamp near the partner's, and no master frame arriving
-        while the partner's stamps went on. A master that merely arrives late is not silent.
+        Silent means both: no master stamp near the partner's, and no master frame arriving while
+        the partner's stamps went on. A master that merely arrives late is not silent.
         """
         partner = self._partner
         if partner.newest is None or partner.first is None:
             return []
-        spoken = self._master.newest if self._master.newest is not None else partner.first
+        heard = self._master.newest if self._master.newest is not None else partner.first
         mark = self._mark if self._mark is not None else partner.first
         limit = max(self._silence, 2 * (self._master.period_ns or 0))
-        return self._drive_waiting() if partner.newest - max(spoken, mark) > limit else []
+        return self._drive_waiting() if partner.newest - max(heard, mark) > limit else []
 
     def _drive_waiting(self) -> list[FramePair]:
-        """Give every waiting partner frame that is newer than the output its own pair."""
+        """Make a pair of every waiting partner frame that is newer than the output."""
         pairs = []
         for item in self._partner.clear():
             if self._output is not None and item.stamp_ns <= self._output:
@@ -237,25 +265,25 @@ class Synchronizer:
     def _pair_by_policy(
         self, lead: Stamped, stream: FrameBuffer, last: Stamped | None
     ) -> FramePair | None:
-        """Pair ``lead`` of ``stream`` with the other stream's ``last`` frame as the policy says."""
+        """Pair ``lead`` of ``stream`` with the other stream's ``last`` frame by the policy."""
         policy = self._policy[self._other(stream).modality]
         if policy == "skip":
-            self._statistics.drop("no_partner")
+            self._drop("no_partner", lead)
             return None
         return self._pair(lead, stream, last if policy == "hold" else None, missing=True)
 
     def _pair(
         self, lead: Stamped, stream: FrameBuffer, other: Stamped | None, *, missing: bool
     ) -> FramePair:
-        """Build the pair that carries the stamp of ``lead``, and book both frames as used."""
+        """Build the pair that carries the stamp of ``lead``, and count both frames as used."""
         opposite = self._other(stream)
         reused = other is not None and other is opposite.used
         if other is not None and not reused:
-            self._discard(opposite.take(other))
-            self._statistics.used[opposite.modality] += 1
+            self._discard(opposite.mark_used(other))
+            self._used[opposite.modality] += 1
         stream.used = lead
-        self._statistics.used[stream.modality] += 1
-        self._statistics.paired += 1
+        self._used[stream.modality] += 1
+        self.paired += 1
         self._output = lead.stamp_ns
         health: tuple[str, ...] = ("time_jump",) if self._jumped else ()
         if missing:
@@ -269,7 +297,7 @@ class Synchronizer:
             thermal=thermal.frame if thermal else None,
             skew_ns=thermal.stamp_ns - visible.stamp_ns if visible and thermal else None,
             reused=reused,
-            drops=self.drops,
+            lead=stream.modality,
             health=health,
         )
 
@@ -280,14 +308,19 @@ class Synchronizer:
         """Return the newest stamp of either stream."""
         return max((s.newest for s in self._streams.values() if s.newest is not None), default=None)
 
-    def _discard(self, items: list[Stamped]) -> None:
-        """Book partner frames that no pair had a use for."""
+    def _drop(self, cause: str, *items: Stamped) -> None:
+        """Record frames that are in no pair."""
         for item in items:
-            self._statistics.drop("too_old" if item.late else "unused")
+            self.drop_log.record_drop(item.frame.modality, cause, item.frame.stamp_ns)
 
-    def _restart(self) -> None:
-        """Forget both streams' stamps after a jump in time."""
+    def _discard(self, items: list[Stamped]) -> None:
+        """Record partner frames that no pair had a use for."""
+        for item in items:
+            self._drop("too_old" if item.late else "unused", item)
+
+    def _restart(self, cause: str) -> None:
+        """Forget both streams' stamps after a jump in time or at the end of a recording."""
         for stream in self._streams.values():
-            self._statistics.drop("time_jump", len(stream.restart()))
+            self._drop(cause, *stream.restart())
         self._output = self._mark = None
         self._jumped = True

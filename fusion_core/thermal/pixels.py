@@ -8,15 +8,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_EVERY: Final = 4  # frames between two looks at the sensor
-_CONFIRM: Final = 8  # net looks with the fault before a pixel is replaced
-_CEILING: Final = 12  # looks that a known fault survives without being seen
+_EVERY: Final = 4  # frames between two checks of the sensor
+_CONFIRM: Final = 8  # net checks with the fault before a pixel is replaced
+_CEILING: Final = 12  # checks without the fault after which a known pixel counts as sound
 _THRESHOLD: Final = 12.0  # outlier in units of the typical deviation from the 3x3 median
 _POINT_SPREAD: Final = 0.2  # a lens spreads even a point source this much onto a neighbour
 _MOST: Final = 0.01  # share of outliers above which it is noise and not faults
 _BLUR: Final = 9  # columns over which the scene is smooth enough to show a stripe
 _STRIPE_MEMORY: Final = 0.05  # weight of a new frame in the stripe pattern
 _STRIPE_LIMIT: Final = 0.02  # largest stripe, relative to the spread of the counts
+
+
+def fill_unknown(image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Replace values that are not finite by the median of the others, or 0 where there are none.
+
+    Returns:
+        The image and where it was filled; the given image and None when all values are finite.
+    """
+    unknown = ~np.isfinite(image) if image.dtype.kind == "f" else None
+    if unknown is None or not unknown.any():
+        return image, None
+    known = image[~unknown]
+    fill = np.median(known) if known.size else 0.0
+    return np.where(unknown, image.dtype.type(fill), image), unknown
 
 
 class DeadPixels:
@@ -42,10 +56,15 @@ class DeadPixels:
         """Flat indices of the pixels that are replaced."""
         return self._bad
 
-    def repair(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Return the image with faulty pixels replaced; the given one is left as it is."""
+    def repair(self, image: NDArray[Any], filled: NDArray[np.bool_] | None) -> NDArray[Any]:
+        """Return the image with faulty pixels replaced; the given one is left as it is.
+
+        Args:
+            image: ``HxW``, all values finite.
+            filled: ``HxW``, True where a value was made up, which shows no fault; None: nowhere.
+        """
         if self._frames % _EVERY == 0:
-            self._look(image)
+            self._check(image, filled)
         self._frames += 1
         if self._bad.size == 0:
             return image
@@ -54,11 +73,13 @@ class DeadPixels:
         repaired.reshape(-1)[self._bad] = np.median(around, axis=1).astype(image.dtype)
         return repaired
 
-    def _look(self, image: NDArray[Any]) -> None:
+    def _check(self, image: NDArray[Any], filled: NDArray[np.bool_] | None) -> None:
         """Raise the score of outliers, lower that of all others, renew the list of faults."""
         outliers = _lone_outliers(image)
         if outliers is None:
             return
+        if filled is not None:
+            outliers = outliers[~filled.ravel()[outliers]]
         if self._score is None:
             self._score = np.zeros(image.size, dtype=np.int8)
         score = self._score

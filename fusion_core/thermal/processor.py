@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fusion_core.thermal.decode import read_counts
 from fusion_core.thermal.gain import GainControl
-from fusion_core.thermal.pixels import DeadPixels, Destriper
+from fusion_core.thermal.pixels import DeadPixels, Destriper, fill_unknown
 from fusion_core.thermal.settings import ThermalConfig
 from fusion_core.thermal.shutter import ShutterDetector
 from fusion_core.types import FloatImage, Frame, ThermalImage
@@ -21,6 +21,7 @@ _PERCENTILES: Final = (1.0, 99.5)  # of the counts: those shown black and white
 _LEAST_SPAN_K: Final = 2.0  # a radiometric scene below this contrast is shown as flat
 _LEAST_COUNTS: Final = {1: 16.0, 2: 64.0}  # by bytes per pixel: some ten times the sensor's noise
 _FULL: Final = 255
+_NAN: Final = np.float32(np.nan)
 _HALF_RANGE: Final = 0.5
 _LEAST_SHARE: Final = 2e-3  # of the value itself, for float images of unknown unit
 
@@ -28,10 +29,12 @@ _LEAST_SHARE: Final = 2e-3  # of the value itself, for float images of unknown u
 class ThermalProcessor:
     """Turns the frames of one thermal stream into ``ThermalImage``.
 
-    Every frame goes through: closed-shutter watch, dead pixels, temperature, column stripes, gain
-    control. A frame given twice in a row, as when a slower stream is reused, gives the same result
-    again and counts once. A new resolution or encoding starts afresh. Without gain control 8-bit
-    counts are divided by 255, 16-bit ones by 65535, and float ones are clipped to [0, 1].
+    Stages of every frame: closed-shutter detection, dead pixels, temperature, column stripes, gain
+    control. Pixels of float images that are NaN or infinite affect no other pixel: their luminance
+    is 0, that of positive infinity 1, and their temperature NaN. A frame given twice in a row, as
+    when a slower stream is reused, gives the same result again and counts once. A new resolution or
+    encoding starts afresh. Without gain control 8-bit counts are divided by 255, 16-bit ones by
+    65535, and float ones are clipped to [0, 1].
 
     Not thread-safe: one stream, one thread. Frames are kept for comparison with the next one and
     must not be written to afterwards.
@@ -55,7 +58,7 @@ class ThermalProcessor:
         self._stretching = False
 
     def stretch(self) -> None:
-        """Let the gain control in for 8-bit pictures that turned out to be flat.
+        """Enable the gain control for 8-bit pictures that turned out to be flat.
 
         With gain control `auto` those are taken as they come. From here on, until the sensor
         changes, the limits close in on the scene in the time constant of the gain control, unless
@@ -91,12 +94,15 @@ class ThermalProcessor:
         frozen = not frame.predicted and self._shutter.closed(counts.image, frame.stamp_ns)
         if frozen:
             health += ("thermal_frozen",)
-        image = counts.image
+        image, unknown = fill_unknown(counts.image)
         if self._config.dead_pixels and not counts.colour_mapped:
-            image = self._pixels.repair(image)
+            image = self._pixels.repair(image, unknown)
         temperature = None if counts.colour_mapped else self._temperature(image)
         if self._config.destripe:
             image = self._stripes.clean(image.astype(np.float32, copy=False))
+        if unknown is not None:
+            image = np.where(unknown, counts.image, image)
+            temperature = None if temperature is None else np.where(unknown, _NAN, temperature)
         luminance = self._luminance(image, counts.image.dtype, frame.stamp_ns, hold=frozen)
         result = ThermalImage(luminance, temperature, health)
         self._last = (frame, result)
@@ -144,7 +150,7 @@ class ThermalProcessor:
         return max(1e-6, _LEAST_SHARE * float(np.abs(middle).max(initial=0.0)))
 
     def _warn_once(self) -> None:
-        """Say once that false colours carry no temperature."""
+        """Log once that false colours carry no temperature."""
         if not self._warned:
             self._warned = True
             _LOG.warning(

@@ -11,7 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-_STEP: Final = 8  # the cheap comparison looks at every eighth row and column
+from fusion_core.runtime.images import same_image
+
+_STEP: Final = 8  # statistics are taken from every eighth row and column
 _COLLAPSE: Final = 0.15  # a shutter's contrast, relative to the scene's
 _SHIFT: Final = 1.0  # its mean differs from the scene's by this many standard deviations
 _MEMORY: Final = 0.1  # weight of a new frame in the scene's running statistics
@@ -19,7 +21,7 @@ _LONGEST_NS: Final = 3_000_000_000  # a correction takes about a second; a plain
 
 
 class ShutterDetector:
-    """Tells, frame by frame, whether the camera shows its shutter instead of the scene."""
+    """Finds, frame by frame, whether the camera shows its shutter instead of the scene."""
 
     def __init__(self, freeze_frames: int) -> None:
         """Take ``freeze_frames`` identical frames for a closed shutter; 0 switches it off."""
@@ -29,33 +31,28 @@ class ShutterDetector:
     def reset(self) -> None:
         """Forget the stream, for example when its resolution changes."""
         self._previous: NDArray[Any] = np.empty(0)
-        self._sample = b""
         self._identical = 1
         self._mean = 0.0
         self._std = 0.0
         self._closed_since: int | None = None
 
     def closed(self, image: NDArray[Any], stamp_ns: int) -> bool:
-        """Take the next frame; tell whether it shows a closed shutter."""
+        """Take the next frame; return whether it shows a closed shutter."""
         if not self._limit:
             return False
         sample = np.ascontiguousarray(image[::_STEP, ::_STEP])
-        repeated = self._repeated(image, sample)
+        repeated = self._repeated(image)
         uniform = self._uniform(sample, stamp_ns)
         return repeated or uniform
 
-    def _repeated(self, image: NDArray[Any], sample: NDArray[Any]) -> bool:
-        """Count frames that equal the one before, byte by byte."""
-        content = sample.tobytes()
-        same = content == self._sample and np.array_equal(
-            image, self._previous, equal_nan=image.dtype.kind == "f"
-        )
-        self._identical = self._identical + 1 if same else 1
-        self._previous, self._sample = image, content
+    def _repeated(self, image: NDArray[Any]) -> bool:
+        """Count frames that equal the one before, pixel by pixel."""
+        self._identical = self._identical + 1 if same_image(image, self._previous) else 1
+        self._previous = image
         return self._identical >= self._limit
 
     def _uniform(self, sample: NDArray[Any], stamp_ns: int) -> bool:
-        """Tell whether contrast collapsed at a jump of the mean, and not for too long."""
+        """Return whether contrast collapsed at a jump of the mean, and not for too long."""
         finite = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
         if finite.size == 0:
             return False

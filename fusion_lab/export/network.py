@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from fusion_core.errors import UsageError
-from fusion_core.models import Cues, Fuser
-from fusion_core.priors.network import TOKENS
+from fusion_core.models import Cues, Features, Fuser, LumaFuser, find_models
+from fusion_core.priors.network import DIM, TOKENS
 from fusion_core.runtime.onnx_file import write_onnx
 
 _TOKENS = 2 * TOKENS  # of the embedded provider: those of both pictures
@@ -26,7 +26,7 @@ class Exported:
     Attributes:
         inputs: Name -> shape.
         outputs: Name -> shape.
-        difference: Largest difference of the fused luma between ONNX Runtime and PyTorch on one
+        difference: Largest difference of the fused picture between ONNX Runtime and PyTorch on one
             random pair, in gray levels of 255.
     """
 
@@ -35,31 +35,46 @@ class Exported:
     difference: float
 
 
-class _Graph(nn.Module):
-    """A network with plain tensors in and out."""
+class _LumaGraph(nn.Module):
+    """A network that fuses luma, with plain tensors in and out."""
+
+    def __init__(self, model: LumaFuser) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, thermal: Tensor, visible: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
+        uses = self.model.features
+        slots, cues = _cues(uses, self.model.bank, list(more))
+        out = self.model.fuse_luma(thermal, visible, slots, cues)
+        found = (out.fused, out.chroma, out.query if uses.uses_memory else None)
+        return tuple(x for x in found if x is not None)
+
+
+class _RgbGraph(nn.Module):
+    """A network that gives the colour picture, with plain tensors in and out."""
 
     def __init__(self, model: Fuser) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, thermal: Tensor, visible: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
-        uses, rest = self.model.features, list(more)
-        slots = rest.pop(0) if uses.uses_memory else self.model.bank
-        chroma = rest.pop(0) if uses.uses_chroma else None
-        tokens = rest.pop(0) if uses.uses_prior else None
-        out = self.model.fuse(thermal, visible, slots, Cues(chroma, tokens))
-        found = (out.fused, out.chroma, out.query if uses.uses_memory else None)
+    def forward(self, first: Tensor, second: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
+        slots, cues = _cues(self.model.features, self.model.bank, list(more))
+        out = self.model.fuse(first, second, replace(cues, memory=slots))
+        found = (out.image, out.memory_query)
         return tuple(x for x in found if x is not None)
 
 
 def export_network(model: Fuser, path: Path, size: tuple[int, int]) -> Exported:
     """Write a network in float32 for pictures of one size.
 
-    Inputs: ``thermal`` and ``visible`` luma (full-range BT.601), 1x1xHxW in [0, 1], hot is bright;
-    ``slots`` NxD of networks with a memory bank; ``chroma`` 1x2xHxW Cb and Cr in [0, 1] and
-    ``tokens`` 1xSxC of networks that restore. Outputs: ``fused`` 1x1xHxW luma; ``fused_chroma`` of
-    networks that restore, else the visible picture's stays; ``query`` 1xD, the scene vector, of
-    networks with a memory bank.
+    Inputs of a network that fuses luma: ``thermal`` and ``visible`` luma (full-range BT.601),
+    1x1xHxW in [0, 1], hot is bright, and ``chroma`` 1x2xHxW Cb and Cr in [0, 1] where it looks at
+    them; of one that gives colour: ``first`` and ``second`` 1x3xHxW RGB in [0, 1]. Of both:
+    ``slots`` NxD with a memory bank and ``tokens`` 1xSxC with a scene prior.
+
+    Outputs: ``fused`` 1x1xHxW luma, and ``fused_chroma`` where the network gives it, else the
+    visible picture's stays; or ``image`` 1x3xHxW RGB. With a memory bank ``query`` 1xD, the scene
+    vector.
 
     Args:
         model: The network.
@@ -67,28 +82,24 @@ def export_network(model: Fuser, path: Path, size: tuple[int, int]) -> Exported:
         size: Height and width of the pictures.
 
     Raises:
-        UsageError: The network is steered by masks.
+        UsageError: The network takes a mask or a text.
         MissingExtraError: The exporter's packages are not installed.
         OSError: The file cannot be written.
     """
     uses = model.features
-    if uses.uses_mask:
-        raise UsageError(
-            f"model {model.name!r}: what it computes depends on where the mask marks something, "
-            "which a fixed graph cannot hold; export m2pn, m2pn-edge or mdaif"
-        )
+    _refuse(model)
     rng = torch.Generator().manual_seed(0)
     arguments = _arguments(model, size, rng)
-    outputs = [
-        name
-        for name, given in (
-            ("fused", True),
-            ("fused_chroma", uses.uses_chroma),
-            ("query", uses.uses_memory),
-        )
-        if given
-    ]
-    graph = _Graph(copy.deepcopy(model)).eval()
+    network = copy.deepcopy(model)
+    luma = network.luma_path
+    graph = (_RgbGraph(network) if luma is None else _LumaGraph(luma)).eval()
+    named = {
+        "image": luma is None,
+        "fused": luma is not None,
+        "fused_chroma": luma is not None and uses.uses_chroma,
+        "query": uses.uses_memory,
+    }
+    outputs = [name for name, given in named.items() if given]
     metadata = {"model": model.name, "size": f"{size[1]}x{size[0]}"}
     write_onnx(graph, arguments, outputs, path, metadata)
     with torch.inference_mode():
@@ -103,15 +114,41 @@ def export_network(model: Fuser, path: Path, size: tuple[int, int]) -> Exported:
     )
 
 
+def _refuse(model: Fuser) -> None:
+    """Refuse a network that a fixed graph cannot hold."""
+    uses = model.features
+    for taken, reason in (
+        (uses.uses_mask, "a mask: what it computes depends on where the mask marks something"),
+        (uses.uses_text, "a text: its encoder and the number of tokens are not fixed"),
+    ):
+        if taken:
+            known = find_models(lambda other: not (other.uses_mask or other.uses_text))
+            raise UsageError(
+                f"model {model.name!r} takes {reason}, which a fixed graph cannot hold; export "
+                f"{', '.join(known)}"
+            )
+
+
+def _cues(uses: Features, bank: Tensor, given: list[Tensor]) -> tuple[Tensor, Cues]:
+    """Return the slots and the cues from the graph's inputs, in the order of :func:`_arguments`."""
+    slots = given.pop(0) if uses.uses_memory else bank
+    chroma = given.pop(0) if uses.uses_chroma else None
+    tokens = given.pop(0) if uses.uses_prior else None
+    return slots, Cues(chroma, tokens)
+
+
 def _arguments(model: Fuser, size: tuple[int, int], rng: torch.Generator) -> dict[str, Tensor]:
     """Return an example of every input, by name and in the graph's order."""
     uses = model.features
-    example = {name: torch.rand(1, 1, *size, generator=rng) for name in ("thermal", "visible")}
+    names, channels = (("first", "second"), 3)
+    if model.luma_path is not None:
+        names, channels = ("thermal", "visible"), 1
+    example = {name: torch.rand(1, channels, *size, generator=rng) for name in names}
     if uses.uses_memory:
         example["slots"] = model.bank.detach().cpu().clone()
     if uses.uses_chroma:
         example["chroma"] = torch.rand(1, 2, *size, generator=rng)
     if uses.uses_prior:
-        width = model.config.prior  # type: ignore[attr-defined]
+        width = uses.prior_width or DIM
         example["tokens"] = torch.randn(1, _TOKENS, width, generator=rng)
     return example

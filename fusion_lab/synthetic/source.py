@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator
 
+from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.base import SourceKind
 from fusion_core.types import Frame, Modality
 from fusion_lab.synthetic import SyntheticScene
@@ -22,7 +22,7 @@ class SceneStream:
     """
 
     def __init__(self, url: str, modalities: Collection[Modality]) -> None:
-        self.skipped: Counter[str] = Counter()
+        self.drop_log = DropLog()
         self._scene = SyntheticScene.from_url(url)
         self._modalities = frozenset(modalities)
         self.total = self._scene.total if "visible" in self._modalities else None

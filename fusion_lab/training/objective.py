@@ -10,7 +10,7 @@ import torch
 from pydantic import ConfigDict, Field
 from torch import Tensor
 
-from fusion_core.models import FuserOutput
+from fusion_core.models import LumaOutput
 from fusion_lab.training.batches import PairBatch
 from fusion_lab.training.losses import (
     attract,
@@ -59,7 +59,7 @@ class LossWeights:
     guard: bool = False
 
 
-def objective(output: FuserOutput, batch: PairBatch, weights: LossWeights) -> dict[str, Tensor]:
+def objective(output: LumaOutput, batch: PairBatch, weights: LossWeights) -> dict[str, Tensor]:
     """Return every active term, weighted, and their sum as ``total``; all in float32.
 
     Args:
@@ -99,7 +99,7 @@ def contrast_loss(nodes: Mapping[str, Tensor]) -> Tensor:
     The sixth keeps the pairs' vectors apart.
 
     Args:
-        nodes: ``FuserOutput.nodes`` of a network with graph attention, ``BxD`` each.
+        nodes: ``LumaOutput.nodes`` of a network with graph attention, ``BxD`` each.
     """
     n = {name: vector.float() for name, vector in nodes.items()}
     thermal, visible = n["thermal_graph"], n["visible_graph"]

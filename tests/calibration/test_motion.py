@@ -66,7 +66,7 @@ def test_a_known_delay_is_found_to_a_fraction_of_a_frame(tmp_path, late_ms):
 def test_a_scene_in_which_nothing_moves_is_refused(tmp_path, capsys):
     code, rig = retime(tmp_path, places=(lambda _: walk(0), lambda _: walk(0)))
     assert (code, rig) == (1, None)
-    assert "record something" in capsys.readouterr().err
+    assert "record an object" in capsys.readouterr().err
 
 
 def test_streams_that_show_different_motions_are_refused(tmp_path, capsys):

@@ -125,7 +125,7 @@ def test_streams_of_different_recordings(boards, tmp_path, capsys):
         picture.write_bytes(other)
     code, line = refused(capsys, tmp_path, *streams((visible, thermal, spec)))
     assert code == 1
-    assert "does not match at any offset" in line or "pairs agree on where" in line
+    assert "does not match at any offset" in line or "are consistent with one pose" in line
 
 
 def test_a_camera_of_another_resolution(boards, tmp_path, capsys):

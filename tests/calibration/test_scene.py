@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from fusion_core.calibration.scene import _through
+from fusion_core.calibration.scene import _fit_map
 from fusion_core.cli.main import main
 from fusion_core.registration import Rig
 
@@ -65,7 +65,7 @@ def test_an_affine_map_comes_as_near_as_one_can():
     # By hand: three points determine an affine map, a fourth that fits it changes nothing.
     points = np.array([(0, 0), (100, 0), (0, 100), (100, 100)], float).reshape(-1, 1, 2)
     true = np.array([[0.5, 0.1, 3.0], [-0.1, 0.6, 4.0], [0, 0, 1]])
-    found = _through(points, cv2.perspectiveTransform(points, true), "affine")
+    found = _fit_map(points, cv2.perspectiveTransform(points, true), "affine")
     assert np.allclose(found, true)
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_core.calibration.detect import Detector
+from fusion_core.calibration.target_detector import TargetDetector
 from fusion_core.calibration.targets import Target
 from fusion_core.cli.main import main
 
@@ -49,7 +49,7 @@ def test_the_printed_drawing_is_found_where_its_points_are(tmp_path, spec, inver
     assert main(["calibrate", "--target", spec, "--print-target", str(path)]) == 0
     picture, shift = rasterised(path)
     target = Target.parse(spec)
-    found = Detector(target).find(255 - picture if inverted else picture)
+    found = TargetDetector(target).detect_target(255 - picture if inverted else picture)
     assert found is not None
     assert len(found.ids) == len(target.points)
     # Where the board's origin lies on the paper: past its outer squares, circles or gaps.
@@ -86,9 +86,9 @@ def test_a_partly_hidden_charuco_board_gives_the_points_that_are_seen(tmp_path):
     spec = "charuco:7x5:0.06:0.045"
     assert main(["calibrate", "--target", spec, "--print-target", str(path)]) == 0
     picture, _ = rasterised(path)
-    whole = Detector(Target.parse(spec)).find(picture)
+    whole = TargetDetector(Target.parse(spec)).detect_target(picture)
     picture[:, : picture.shape[1] // 2] = 255
-    half = Detector(Target.parse(spec)).find(picture)
+    half = TargetDetector(Target.parse(spec)).detect_target(picture)
     assert 0 < len(half.ids) < len(whole.ids)
     assert np.allclose(half.pixels, whole.pixels[half.ids], atol=0.3)
 

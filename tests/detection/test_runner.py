@@ -83,7 +83,7 @@ class TestTemperature:
 
     def aligned(self, valid=None):
         valid = np.ones((4, 6), bool) if valid is None else valid
-        return AlignedPair(0, None, np.zeros((4, 6), np.float32), valid, self.field)
+        return AlignedPair(0, None, np.zeros((4, 6), np.float32), valid, self.field.copy())
 
     def test_convention_pixels_whose_middle_is_inside(self):
         # Columns 1 and 2, rows 1 and 2: 11, 12, 21, 22.
@@ -96,6 +96,12 @@ class TestTemperature:
         valid[:, 2] = False
         assert mean_temperature(self.aligned(valid), (1.0, 1.0, 2.0, 2.0)) == 16.0
         assert mean_temperature(self.aligned(valid), (2.0, 1.0, 1.0, 2.0)) is None
+
+    def test_pixels_without_a_value_do_not_count(self):
+        aligned = self.aligned()
+        aligned.temperature[:, 2] = [np.nan, np.nan, np.inf, np.nan]
+        assert mean_temperature(aligned, (1.0, 1.0, 2.0, 2.0)) == 16.0
+        assert mean_temperature(aligned, (2.0, 1.0, 1.0, 2.0)) is None
 
     def test_unknown_without_a_measuring_camera(self):
         assert mean_temperature(pair(DARK), (1.0, 1.0, 2.0, 2.0)) is None

@@ -7,7 +7,7 @@ import torch
 from fusion_core.engine import Engine, SwitchingEngine
 from fusion_core.engine.input_correction import InputCorrection
 from fusion_core.engine.prior_fade import PriorFade
-from fusion_core.engine.switching import Switch
+from fusion_core.engine.switching import SceneSwitch
 from fusion_core.errors import UsageError
 from fusion_core.models import create_model
 from fusion_core.types import AlignedPair, ScenePrior
@@ -46,14 +46,14 @@ def engines():
 
 def test_scene_changes_model_with_hysteresis():
     """Enter at 0.6, leave below 0.45."""
-    switch = Switch(fade_frames=1)
+    switch = SceneSwitch(fade_frames=1)
     told = [0.1, 0.55, 0.75, 0.5, 0.46, 0.44, 0.55, 0.6]
     shares = [switch.update(prior(haze=p)) for p in told]
     assert shares == [0, 0, 1, 1, 1, 0, 0, 1]
 
 
 def test_what_the_restoring_model_cannot_undo_does_not_change_the_model():
-    switch = Switch(fade_frames=1)
+    switch = SceneSwitch(fade_frames=1)
     assert switch.update(prior(low_light=1.0, jpeg=1.0)) == 0
     assert switch.update(prior(low_light=0.9, rain=0.9)) == 1
     assert switch.update(prior(rain=0.0)) == 0
@@ -63,14 +63,14 @@ def test_what_the_restoring_model_cannot_undo_does_not_change_the_model():
 
 
 def test_change_takes_as_many_frames_as_asked_for_and_turns_around_on_its_way():
-    switch = Switch(FADE_FRAMES)
+    switch = SceneSwitch(FADE_FRAMES)
     assert switch.update(None) == 0
     assert [switch.update(prior(snow=1.0)) for _ in range(5)] == [0.25, 0.5, 0.75, 1, 1]
     assert [switch.update(prior(snow=p)) for p in (0.0, 0.0, 1.0)] == [0.75, 0.5, 0.75]
 
 
 def test_first_picture_is_already_that_of_the_right_model():
-    assert Switch(FADE_FRAMES).update(prior(smoke=1.0)) == 1
+    assert SceneSwitch(FADE_FRAMES).update(prior(smoke=1.0)) == 1
 
 
 def test_outside_a_fade_the_picture_is_that_of_one_model(engines):

@@ -78,9 +78,9 @@ def test_half_the_bits_change_the_result_by_less_than_half_a_gray_level():
     grey = torch.from_numpy(cv2.cvtColor(colours(240, 320), cv2.COLOR_RGB2GRAY)).float() / 255
     visible, thermal = grey[None, None], 1 - grey.flip(1)[None, None]
     with torch.inference_mode():
-        whole = model(thermal, visible, model.bank).fused
+        whole = model.forward_luma(thermal, visible).fused
         with torch.autocast("cpu", torch.bfloat16):
-            half = model(thermal, visible, model.bank).fused
+            half = model.forward_luma(thermal, visible).fused
     assert half.dtype == torch.float32
     assert not torch.equal(half, whole)
     # a weight rounded to the type's eight bits is off by 2**-9 at most, half a level of 255

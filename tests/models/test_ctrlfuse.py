@@ -15,7 +15,7 @@ from fusion_core.models.blocks.reference_prompts import (
     similarity,
     sine_position,
 )
-from fusion_core.models.ctrlfuse import FULL, CtrlFuse, missed
+from fusion_core.models.ctrlfuse import FULL, CtrlFuse, CtrlFuseOptions, missed
 
 # How far the decoder sees: convolutions, head and its smoothing, in pixels of the picture.
 _REACH = 12
@@ -49,7 +49,7 @@ def obedient(seed=0):
 
 
 def fuse(model, thermal, visible, mask=None):
-    return model(thermal, visible, model.bank, Cues(mask=mask))
+    return model.forward_luma(thermal, visible, Cues(mask=mask))
 
 
 @torch.no_grad()
@@ -115,7 +115,7 @@ def test_gain_scales_what_the_prompts_add():
     mask = square(thermal)
     changes = []
     for gain in (0.0, 1.0, 3.0):
-        model.gain = gain
+        model.configure(CtrlFuseOptions(gain=gain))
         output = fuse(model, thermal, visible, mask)
         changes.append(float((output.fused - output.reference).abs().mean()))
     assert changes[0] == 0

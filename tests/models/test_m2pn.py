@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from fusion_core.errors import UsageError
-from fusion_core.models import Fuser, create_model
+from fusion_core.models import Cues, Fuser, create_model
 from fusion_core.models.m2pn import EDGE, FULL, M2PN, M2PNConfig
 
 NAMES = ("m2pn", "m2pn-edge")
@@ -43,7 +43,7 @@ def test_cost_is_near_the_published_one():
     """15.6 G multiply-accumulates at 256x256 in M2PN's table of efficiency."""
     model = create_model("m2pn", seed=0).eval()
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(*pair(256, 256), model.bank)
+        model.forward_luma(*pair(256, 256))
     macs = counter.get_total_flops() / 2
     assert abs(macs - 15.6e9) / 15.6e9 < 0.05
 
@@ -54,7 +54,7 @@ def test_every_size_comes_back_in_range(name, height, width):
     model = create_model(name, seed=0).eval()
     thermal, visible = pair(height, width, batch=2)
     with torch.inference_mode():
-        output = model(thermal, visible, model.bank)
+        output = model.forward_luma(thermal, visible)
     assert output.fused.shape == (2, 1, height, width)
     assert output.fused.isfinite().all()
     assert output.fused.min() >= 0
@@ -73,9 +73,9 @@ def test_result_does_not_depend_on_the_order_or_size_of_the_batch(down):
     thermal, visible = pair(16, 20, batch=3)
     order = [2, 0, 1]
     with torch.inference_mode():
-        straight = model(thermal, visible, model.bank).fused
-        shuffled = model(thermal[order], visible[order], model.bank).fused
-        alone = model(thermal[1:2], visible[1:2], model.bank).fused
+        straight = model.forward_luma(thermal, visible).fused
+        shuffled = model.forward_luma(thermal[order], visible[order]).fused
+        alone = model.forward_luma(thermal[1:2], visible[1:2]).fused
     assert (straight[order] - shuffled).abs().max() < 1e-5
     assert (straight[1:2] - alone).abs().max() < 1e-5
 
@@ -88,7 +88,7 @@ def test_same_seed_same_network_and_result(name):
     assert not torch.equal(first.bank, other.bank)
     images = pair(16, 16)
     with torch.inference_mode():
-        fused = [model(*images, model.bank).fused for model in (first, second)]
+        fused = [model.forward_luma(*images).fused for model in (first, second)]
     assert torch.equal(*fused)
 
 
@@ -105,8 +105,8 @@ def test_slots_steer_the_picture_and_inference_leaves_them_alone():
     images = pair(16, 16)
     before = model.bank.clone()
     with torch.inference_mode():
-        one = model(*images, model.bank)
-        two = model(*images, torch.randn(7, model.dim))
+        one = model.forward_luma(*images)
+        two = model.forward_luma(*images, Cues(memory=torch.randn(7, model.dim)))
     assert (one.fused - two.fused).abs().max() > 1e-4
     assert two.attention.shape == (1, 7)
     assert torch.equal(model.bank, before)
@@ -119,7 +119,7 @@ def test_edge_network_keeps_the_finest_detail_of_both_sources():
     flat = torch.full_like(checkers, 0.5)
     model = create_model("m2pn-edge", seed=0).eval()
     with torch.inference_mode():
-        fused = model(checkers, flat, model.bank).fused
+        fused = model.forward_luma(checkers, flat).fused
     assert (fused - 0.5).abs().mean() == pytest.approx(0.2, abs=0.01)
 
 
@@ -127,7 +127,7 @@ def test_untrained_edge_network_is_the_mean_of_the_sources():
     model = create_model("m2pn-edge", seed=0).eval()
     thermal, visible = pair(18, 21)
     with torch.inference_mode():
-        fused = model(thermal, visible, model.bank).fused
+        fused = model.forward_luma(thermal, visible).fused
     assert (fused - (thermal + visible) / 2).abs().max() < 1e-6
 
 
@@ -145,7 +145,7 @@ def test_each_ablation_removes_its_part_and_still_trains(switch, gone, nodes):
     assert any(name.startswith(gone) for name, _ in whole.named_parameters())
     assert not any(name.startswith(gone) for name, _ in part.named_parameters())
     thermal, visible = pair(8, 8)
-    output = part(thermal, visible, part.bank)
+    output = part.forward_luma(thermal, visible)
     expected = {"thermal", "visible", "fused", "residual", "thermal_graph", "visible_graph"} - nodes
     assert output.nodes.keys() == expected
     uses_memory = switch not in {"memory", "prompts"}
@@ -160,7 +160,7 @@ def test_each_ablation_removes_its_part_and_still_trains(switch, gone, nodes):
 def test_every_parameter_of_the_shipped_designs_receives_a_gradient(name):
     config = {"m2pn": FULL, "m2pn-edge": EDGE}[name]
     model = trained_alike(config)
-    output = model(*pair(16, 16), model.bank)
+    output = model.forward_luma(*pair(16, 16))
     (output.fused * torch.rand(16, 16)).sum().backward()
     dead = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert dead == []
@@ -171,9 +171,9 @@ def test_half_precision_stays_near_single_precision():
     model = trained_alike(dataclasses.replace(SMALL, down=2))
     images = pair(16, 16)
     with torch.inference_mode():
-        full = model(*images, model.bank)
+        full = model.forward_luma(*images)
         with torch.autocast("cpu", torch.bfloat16):
-            half = model(*images, model.bank)
+            half = model.forward_luma(*images)
     assert half.fused.dtype == torch.float32
     assert (full.fused - half.fused).abs().mean() < 0.02
 
@@ -183,9 +183,9 @@ def test_wrong_shapes_are_refused_with_the_shapes_named():
     assert isinstance(model, Fuser)
     image = torch.rand(1, 1, 8, 8)
     with pytest.raises(UsageError, match=r"\(1, 3, 8, 8\)"):
-        model(image, torch.rand(1, 3, 8, 8), model.bank)
+        model.forward_luma(image, torch.rand(1, 3, 8, 8))
     with pytest.raises(UsageError, match=r"\(4, 63\): expected \(slots, 64\)"):
-        model(image, image, torch.rand(4, 63))
+        model.forward_luma(image, image, Cues(memory=torch.rand(4, 63)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -202,7 +202,7 @@ def test_overfits_four_pairs(name):
     start = F.l1_loss((thermal + visible) / 2, target).item()
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
     for _ in range(120):
-        loss = F.l1_loss(model(thermal, visible, model.bank).fused, target)
+        loss = F.l1_loss(model.forward_luma(thermal, visible).fused, target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -55,7 +55,7 @@ def test_every_size_comes_back_in_range(down, height, width):
     model = trained_alike(dataclasses.replace(TINY, down=down))
     thermal, visible, cues = pair(height, width, batch=2)
     with torch.inference_mode():
-        output = model(thermal, visible, model.bank, cues)
+        output = model.forward_luma(thermal, visible, cues)
     assert output.fused.shape == (2, 1, height, width)
     assert output.chroma.shape == (2, 2, height, width)
     for picture in (output.fused, output.chroma):
@@ -68,7 +68,7 @@ def test_untrained_network_returns_the_mean_of_the_sources_and_their_chroma():
     model = create_model("mdaif", seed=0).eval()
     thermal, visible, cues = pair(40, 50)
     with torch.inference_mode():
-        output = model(thermal, visible, model.bank, Cues(cues.chroma))
+        output = model.forward_luma(thermal, visible, Cues(cues.chroma))
     torch.testing.assert_close(output.fused, (thermal + visible) / 2)
     torch.testing.assert_close(output.chroma, cues.chroma)
 
@@ -77,11 +77,11 @@ def test_same_inputs_give_the_same_bits_and_training_noise_does_not():
     model = trained_alike()
     thermal, visible, cues = pair(32, 32)
     with torch.inference_mode():
-        first, second = (model(thermal, visible, model.bank, cues).fused for _ in range(2))
+        first, second = (model.forward_luma(thermal, visible, cues).fused for _ in range(2))
         assert torch.equal(first, second)
         model.train()
         torch.manual_seed(1)
-        first, second = (model(thermal, visible, model.bank, cues).fused for _ in range(2))
+        first, second = (model.forward_luma(thermal, visible, cues).fused for _ in range(2))
     assert not torch.equal(first, second)
 
 
@@ -89,8 +89,8 @@ def test_works_without_a_prior_and_the_prior_changes_the_result():
     model = trained_alike()
     thermal, visible, cues = pair(32, 48)
     with torch.inference_mode():
-        told = model(thermal, visible, model.bank, cues).fused
-        untold = model(thermal, visible, model.bank, Cues(cues.chroma)).fused
+        told = model.forward_luma(thermal, visible, cues).fused
+        untold = model.forward_luma(thermal, visible, Cues(cues.chroma)).fused
     assert untold.isfinite().all()
     assert (told - untold).abs().max() > 1e-4
 
@@ -99,14 +99,14 @@ def test_prior_of_another_width_is_refused_with_both_widths():
     model = trained_alike()
     thermal, visible, cues = pair(32, 32)
     with pytest.raises(UsageError, match="width 2560, made for 12"):
-        model(thermal, visible, model.bank, Cues(cues.chroma, torch.zeros(1, 40, 2560)))
+        model.forward_luma(thermal, visible, Cues(cues.chroma, torch.zeros(1, 40, 2560)))
 
 
 def test_network_fits_the_width_of_the_language_models_tokens():
     """BLIP-2 (OPT 2.7B): 32 image tokens and the question's, 2560 wide."""
     model = trained_alike(dataclasses.replace(TINY, prior=2560))
     thermal, visible, cues = pair(32, 32)
-    output = model(thermal, visible, model.bank, Cues(cues.chroma, torch.randn(1, 40, 2560)))
+    output = model.forward_luma(thermal, visible, Cues(cues.chroma, torch.randn(1, 40, 2560)))
     assert output.fused.isfinite().all()
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from fusion_core.errors import WeightsError
 from fusion_core.models import Cues, load_weights, save_weights
-from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
+from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse, CtrlFuseOptions
 from fusion_core.models.segmenters import EmbeddedSegmenter, PassThroughSegmenter, SamSegmenter
 
 
@@ -64,12 +64,12 @@ def test_absent_and_unfit_weights_of_sam_are_named(tiny_sam, tmp_path):
 def test_a_network_learns_through_sam_and_keeps_none_of_it(tiny_sam):
     config = dataclasses.replace(ROBOT, dim=32, segmenter="sam", down=1, head="tanh")
     model = CtrlFuse("ctrlfuse-full", config).train()
-    model.steer(2.0, str(tiny_sam))
-    assert model.gain == 2.0
+    model.configure(CtrlFuseOptions(gain=2.0, segmenter_weights=str(tiny_sam)))
+    assert model.options.gain == 2.0
     thermal, visible = torch.rand(2, 1, 1, 64, 80)
     mask = torch.zeros_like(thermal)
     mask[..., 20:40, 30:50] = 1
-    output = model(thermal, visible, model.bank, Cues(mask=mask))
+    output = model.forward_luma(thermal, visible, Cues(mask=mask))
     assert output.logits.shape == (1, 2, 64, 80)
     output.logits.mean().backward()
     assert all(float(e.queries.grad.abs().max()) > 0 for e in model.encoders)

@@ -1,11 +1,14 @@
 """Small real sources for pipeline tests."""
 
+import time
 from collections import Counter
 
 import cv2
 import numpy as np
 
 from fusion_core.errors import SourceError
+from fusion_core.runtime.drop_log import DropLog
+from fusion_core.sync import CAUSES
 from fusion_core.types import Frame
 
 SECOND = 1_000_000_000
@@ -39,6 +42,47 @@ def stream(make, hertz, seconds, start_ns=SECOND, phase_ns=0):
     return [make(start_ns + phase_ns + i * step_ns, i) for i in range(round(hertz * seconds))]
 
 
+def merged(*streams):
+    """Frames of several streams by stamp, visible ones first."""
+    frames = (frame for one in streams for frame in one)
+    return sorted(frames, key=lambda frame: (frame.stamp_ns, frame.modality != "visible"))
+
+
+PAIR_CAUSES = ("busy", "frozen", "failed", "abandoned")
+
+
+def assert_accounted(status):
+    """After ``close`` nothing waits: frames were used or dropped, pairs fused or dropped."""
+    for name in ("visible", "thermal"):
+        dropped = status.drops_by_stream[name]
+        lost = sum(dropped.get(cause, 0) for cause in CAUSES)
+        assert status.read[name] == status.used[name] + lost
+    unfused = sum(status.drops.get(cause, 0) for cause in PAIR_CAUSES)
+    assert status.pairs == status.fused + unfused
+    by_stream = [Counter(dropped) for dropped in status.drops_by_stream.values()]
+    assert sum(by_stream, Counter()) == Counter(status.drops)
+
+
+class ListReader:
+    """A live input that gives prepared frames and then nothing."""
+
+    def __init__(self, frames, pace_s=0.0):
+        self.name = "list"
+        self._pace_s = pace_s
+        self.drop_log = DropLog()
+        self._frames = list(frames)
+
+    def read(self, timeout_s):
+        if self._frames:
+            time.sleep(self._pace_s)
+            return self._frames.pop(0)
+        time.sleep(min(timeout_s, 0.01))
+        return None
+
+    def close(self):
+        pass
+
+
 class ListSource:
     """A recorded source that plays prepared frames, and may break at the end."""
 
@@ -48,7 +92,7 @@ class ListSource:
         self._frames = sorted((f for s in streams for f in s), key=lambda f: f.stamp_ns)
         self._broken = broken
         self.total = None
-        self.skipped = {}
+        self.drop_log = DropLog()
         self.read = Counter()
 
     def frames(self):

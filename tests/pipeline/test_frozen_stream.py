@@ -1,11 +1,11 @@
-"""A visible camera that hangs is noticed, and not shown to a detector of pairs."""
+"""A frozen visible stream is detected, and not given to a detector of pairs."""
 
 from dataclasses import replace
 
 import numpy as np
 import onnx_networks as networks
 import pytest
-from streams import SECOND, ListSource, stream, thermal, visible, visible_image
+from streams import SECOND, ListSource, stream, thermal, thermal_image, visible, visible_image
 
 from fusion_core.config import Config
 from fusion_core.pipeline import Pipeline
@@ -17,27 +17,37 @@ def pairs(visibles, thermals):
     return [FramePair(v.stamp_ns, v, t, 0) for v, t in zip(visibles, thermals, strict=True)]
 
 
-def hanging(count):
+def frozen(count):
     """New frames, each with a copy of the first one's picture."""
     return [replace(visible(SECOND + i, i), image=visible_image(0)) for i in range(count)]
 
 
 def verdicts(visibles, thermals):
     watch = FrozenStreamDetector()
-    return [watch.frozen(pair) for pair in pairs(visibles, thermals)]
+    return [watch.is_frozen(pair) for pair in pairs(visibles, thermals)]
 
 
-def test_the_third_frame_of_one_content_hangs_until_the_content_changes():
-    frames = [*hanging(4), visible(SECOND + 4, 4), visible(SECOND + 5, 5)]
+def test_from_the_third_frame_of_one_content_the_stream_is_frozen():
+    frames = [*frozen(4), visible(SECOND + 4, 4), visible(SECOND + 5, 5)]
     moving = stream(thermal, 6, 1)
     assert verdicts(frames, moving) == [False, False, True, True, False, False]
 
 
-def test_a_still_scene_and_a_codec_that_repeats_are_no_hanging_camera():
+def test_a_still_scene_and_a_codec_that_repeats_are_no_frozen_stream():
     still = [replace(frame, image=thermal(0).image) for frame in stream(thermal, 5, 1)]
-    assert verdicts(hanging(5), still) == [False] * 5
-    predicted = [replace(frame, predicted=True) for frame in hanging(5)]
+    assert verdicts(frozen(5), still) == [False] * 5
+    predicted = [replace(frame, predicted=True) for frame in frozen(5)]
     assert verdicts(predicted, stream(thermal, 5, 1)) == [False] * 5
+
+
+def test_a_still_scene_with_unknown_pixels_is_no_frozen_stream():
+    """NaN differs from itself; a thermal camera marks pixels that it cannot measure with it."""
+    image = thermal_image(0).astype(np.float32)
+    image[:20, :20] = np.nan
+    still = [replace(frame, image=image.copy()) for frame in stream(thermal, 5, 1)]
+    assert verdicts(frozen(5), still) == [False] * 5
+    moving = [replace(f, image=np.roll(image, n, axis=1)) for n, f in enumerate(still)]
+    assert verdicts(frozen(5), moving) == [False, False, True, True, True]
 
 
 def test_a_slow_cameras_frame_that_is_paired_again_is_no_repetition():
@@ -46,7 +56,7 @@ def test_a_slow_cameras_frame_that_is_paired_again_is_no_repetition():
 
 
 def test_a_change_in_one_pixel_is_a_change():
-    frames = hanging(4)
+    frames = frozen(4)
     for index, frame in enumerate(frames):
         frame.image[1, 1, 0] = index
     assert verdicts(frames, stream(thermal, 4, 1)) == [False] * 4
@@ -56,7 +66,7 @@ def redness(fused):
     return max((found.score for found in fused.detections if found.label == "red"), default=0.0)
 
 
-def test_a_detector_of_pairs_goes_without_a_hanging_camera(tmp_path):
+def test_a_detector_of_pairs_goes_without_a_frozen_stream(tmp_path):
     """Its score is the mean red of its input, 48 of whose 64 rows are the picture, the rest is 114.
 
     A white picture then has 0.75 + 0.25 * 114 / 255, one that is not seen 114 / 255.

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from streams import SECOND, ListSource, stream, thermal, visible
+from streams import SECOND, ListSource, assert_accounted, merged, stream, thermal, visible
 
 from fusion_core.config import Config
 from fusion_core.errors import CalibrationError, MemoryBankError, SourceError, UsageError
@@ -65,12 +65,6 @@ def test_a_thermal_gap_degrades_by_policy_and_recovers():
     assert "thermal_missing" not in results[-1].health
 
 
-def accounted(pipeline):
-    """Frames used in a first pair plus frames dropped, by the synchroniser's own books."""
-    sync = pipeline._sync
-    return sum(sync.used.values()) + sum(sync.drops.values())
-
-
 def test_jitter_and_loss_are_accounted_for():
     rng = np.random.default_rng(7)
 
@@ -86,10 +80,11 @@ def test_jitter_and_loss_are_accounted_for():
     results = []
     with pipeline:
         for *_, frame in arrivals:
-            results.extend(pipeline._fuse_all(pipeline._push(frame)))
-        results.extend(pipeline._fuse_all(pipeline._flush()))
+            results.extend(pipeline._runner._fuse_all(pipeline._intake.pair_frame(frame)))
+        results.extend(pipeline._runner._fuse_all(pipeline._intake.pair_pending()))
     status = pipeline.status()
-    assert sum(status.read.values()) == len(arrivals) == accounted(pipeline)
+    assert sum(status.read.values()) == len(arrivals)
+    assert_accounted(status)
     assert status.fused == status.pairs == len(results) > 90
     stamps = [fused.stamp_ns for fused in results]
     assert stamps == sorted(set(stamps))
@@ -108,7 +103,7 @@ def test_a_jump_back_in_time_starts_afresh():
         for run_of_frames in (later, earlier):
             for pair in zip(*run_of_frames, strict=True):
                 for frame in pair:
-                    results.extend(pipeline._fuse_all(pipeline._push(frame)))
+                    results.extend(pipeline._runner._fuse_all(pipeline._intake.pair_frame(frame)))
     assert [fused.stamp_ns for fused in results[9:12]] == [
         100 * SECOND + 9 * SECOND // 10,
         SECOND,
@@ -184,7 +179,7 @@ class TestMemory:
             make(memory={"file": str(file)})
         assert file.read_bytes() == torn
 
-    def test_forgiving_start_says_so_and_sets_the_file_aside(self, tmp_path):
+    def test_an_invalid_file_is_set_aside_and_reported_when_asked_for(self, tmp_path):
         file = tmp_path / "bank.safetensors"
         file.write_bytes(b"torn")
         config = Config.from_dict({"memory": {"file": str(file)}, "device": "cpu"})
@@ -224,7 +219,7 @@ class TestLive:
 
     @staticmethod
     def settle(pipeline):
-        """Let the worker take what was offered, as a camera slower than the network would."""
+        """Let the worker take what was submitted, as a camera slower than the network would."""
         status = pipeline.status()
         waiter = threading.Event()
         for _ in range(2000):
@@ -234,14 +229,9 @@ class TestLive:
                 return
             waiter.wait(0.005)
 
-    def merged(self, *streams):
-        return sorted(
-            (f for s in streams for f in s), key=lambda f: (f.stamp_ns, f.modality != "visible")
-        )
-
-    def test_worker_fuses_offered_frames(self):
+    def test_worker_fuses_submitted_frames(self):
         with make() as pipeline:
-            frames = self.merged(stream(visible, 10, 1), stream(thermal, 10, 1))
+            frames = merged(stream(visible, 10, 1), stream(thermal, 10, 1))
             results = self.collect(pipeline, frames, 10)
         assert [fused.pair.visible.sequence for fused in results] == list(range(10))
 
@@ -249,7 +239,7 @@ class TestLive:
         gate = threading.Event()
         with make() as pipeline:
             pipeline.start(lambda _: gate.wait(30))
-            for frame in self.merged(stream(visible, 30, 2), stream(thermal, 30, 2)):
+            for frame in merged(stream(visible, 30, 2), stream(thermal, 30, 2)):
                 pipeline.submit(frame)
             gate.set()
             self.settle(pipeline)
@@ -260,7 +250,7 @@ class TestLive:
         assert status.health == ()
 
     def test_a_bad_pair_is_counted_and_the_stream_goes_on(self):
-        frames = self.merged(stream(visible, 10, 1), stream(thermal, 10, 1))
+        frames = merged(stream(visible, 10, 1), stream(thermal, 10, 1))
         frames = [
             thermal(f.stamp_ns, f.sequence, height=50, width=50)
             if f.modality == "thermal" and f.sequence == 4
@@ -272,6 +262,7 @@ class TestLive:
             status = pipeline.status()
         assert status.fused == 9
         assert status.drops == {"failed": 1}
+        assert_accounted(pipeline.status())
         assert "50x50" in status.last_error
 
     def test_a_failing_output_does_not_end_the_stream(self):
@@ -283,7 +274,7 @@ class TestLive:
 
         with make() as pipeline:
             pipeline.start(fail)
-            for frame in self.merged(stream(visible, 10, 1), stream(thermal, 10, 1)):
+            for frame in merged(stream(visible, 10, 1), stream(thermal, 10, 1)):
                 pipeline.submit(frame)
                 self.settle(pipeline)
             status = pipeline.status()

@@ -8,10 +8,10 @@ import pytest
 from pictures import H, W, scene_pair, thermal_through
 
 from fusion_core.registration import Rig
-from fusion_core.registration.evidence import pull, support
-from fusion_core.registration.features import Features, describe
-from fusion_core.registration.field import Field
-from fusion_core.registration.parametric import corner_deviation
+from fusion_core.registration.calibration_map import CalibrationMap
+from fusion_core.registration.descriptors import DescriptorMaps, compute_descriptors
+from fusion_core.registration.homography_search import corner_deviation
+from fusion_core.registration.likelihood import likelihood_model, log_likelihood
 from fusion_core.registration.projective import (
     corners,
     jacobian,
@@ -20,8 +20,13 @@ from fusion_core.registration.projective import (
     to_matrix,
     to_parameters,
 )
-from fusion_core.registration.pyramid import averaged
-from fusion_core.registration.volumes import Volumes, correlate, moved, widened
+from fusion_core.registration.pyramid import average_descriptors
+from fusion_core.registration.volumes import (
+    SimilarityVolumes,
+    correlate_blocks,
+    extend_volumes,
+    shifted_scores,
+)
 from fusion_core.registration.warp import map_pixels, pixel_grid
 
 SIZE = (W, H)
@@ -78,7 +83,7 @@ def test_a_corrected_map_is_the_rig_after_the_correction():
     )
     matrix = to_matrix(SMALL, SIZE)
     y, x = np.mgrid[:H, :W].astype(np.float32)
-    warp = Field(rig, SIZE, SIZE, 30).corrected(matrix)
+    warp = CalibrationMap(rig, SIZE, SIZE, 30).corrected(matrix)
     # pictures of x and y say where each pixel was taken from
     found = np.stack((warp.apply(x), warp.apply(y)), axis=2)
     points = map_pixels(rig, mapped(matrix, pixel_grid(SIZE)), SIZE, SIZE).reshape(H, W, 2)
@@ -93,8 +98,11 @@ def test_blocks_fit_best_where_the_picture_has_moved_to():
     thermal = thermal_through(thermal, np.broadcast_to((-3.0, -2.0), (H, W, 2)))
     gray = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY).astype(np.float32)
     everywhere = np.ones((H, W), bool)
-    volumes = correlate(
-        describe(gray, everywhere), describe(thermal.astype(np.float32), everywhere), 5, 16
+    volumes = correlate_blocks(
+        compute_descriptors(gray, everywhere),
+        compute_descriptors(thermal.astype(np.float32), everywhere),
+        5,
+        16,
     )
     best = volumes.shifts[volumes.scores.argmax(axis=1)]
     assert volumes.seen.all()
@@ -104,7 +112,7 @@ def test_blocks_fit_best_where_the_picture_has_moved_to():
 
 def features_of(channels):
     energy = np.einsum("chw,chw->hw", channels, channels)
-    return Features(channels, energy, np.ones(channels.shape[1:], np.float32))
+    return DescriptorMaps(channels, energy, np.ones(channels.shape[1:], np.float32))
 
 
 def test_averages_and_every_second_pixel_of_doubled_descriptors_are_the_descriptors():
@@ -114,11 +122,11 @@ def test_averages_and_every_second_pixel_of_doubled_descriptors_are_the_descript
     small = [features_of(rng.normal(size=(8, 24, 32)).astype(np.float32)) for _ in range(2)]
     large = [features_of(np.repeat(np.repeat(f.channels, 2, 1), 2, 2)) for f in small]
     for one, other in zip(small, large, strict=True):
-        found = averaged(other, 2)
+        found = average_descriptors(other, 2)
         np.testing.assert_allclose(found.channels, one.channels, atol=1e-6)
         np.testing.assert_allclose(found.energy, one.energy, rtol=1e-5)
         assert (found.valid == 1).all()
-    expected, found = correlate(*small, 2, 8), correlate(*large, 4, 16, step=2)
+    expected, found = correlate_blocks(*small, 2, 8), correlate_blocks(*large, 4, 16, step=2)
     even = (found.shifts % 2 == 0).all(axis=1)
     np.testing.assert_array_equal(found.shifts[even], 2 * expected.shifts)
     np.testing.assert_allclose(found.scores[:, even], expected.scores, atol=1e-6)
@@ -130,14 +138,16 @@ def make_volumes(scores, reach):
     shifts = np.stack(np.meshgrid(side, side), axis=2).reshape(-1, 2).astype(float)
     count = len(scores)
     flat = np.asarray(scores, np.float32).reshape(count, -1)
-    return Volumes(np.zeros((count, 2)), (1, count), shifts, flat, np.ones(count, bool))
+    return SimilarityVolumes(np.zeros((count, 2)), (1, count), shifts, flat, np.ones(count, bool))
 
 
 def test_scores_are_counted_from_another_displacement():
     scores = np.zeros((2, 5, 5))
     scores[0, 2, 3] = 1  # best one to the right
     scores[1, 3, 2] = 1  # best one down
-    result = moved(make_volumes(scores, 2), np.array([[1.0, 0], [0, 0.5]])).reshape(2, 5, 5)
+    result = shifted_scores(make_volumes(scores, 2), np.array([[1.0, 0], [0, 0.5]])).reshape(
+        2, 5, 5
+    )
     assert result[0, 2, 2] == 1
     np.testing.assert_allclose(result[1, 2:4, 2], (0.5, 0.5))
 
@@ -145,7 +155,7 @@ def test_scores_are_counted_from_another_displacement():
 def test_an_edge_pulls_across_and_not_along():
     x = np.arange(-4, 5)
     edge = np.broadcast_to(np.exp(-((x - 2) ** 2) / 2), (9, 9))  # best at x = 2, any y
-    found = pull(make_volumes([edge, np.zeros((9, 9))], 4), np.zeros((2, 2)), 1.5)
+    found = likelihood_model(make_volumes([edge, np.zeros((9, 9))], 4), np.zeros((2, 2)), 1.5)
     assert found.gradient[0, 0] > 0.3
     assert abs(found.gradient[0, 1]) < 1e-6
     assert found.precision[0, 1, 1] < 0.1 * found.precision[0, 0, 0]
@@ -159,14 +169,16 @@ def test_flat_blocks_stay_where_they_are_up_to_the_end_of_the_displacements():
     # for 2 px is a slope of -0.144. Displacements are whole: the cut is half a pixel further out.
     flat = make_volumes([np.full((9, 9), 0.3)], 4)
     at = np.array([[2.0, -2.0]])
-    cut = pull(flat, at, 2.0).gradient
+    cut = likelihood_model(flat, at, 2.0).gradient
     assert -0.144 < cut[0, 0] < 0 < cut[0, 1] < 0.144
-    assert np.abs(pull(widened(flat, 4), at, 2.0).gradient).max() < 0.1 * cut[0, 1]
+    assert (
+        np.abs(likelihood_model(extend_volumes(flat, 4), at, 2.0).gradient).max() < 0.1 * cut[0, 1]
+    )
 
 
 def test_widened_volumes_keep_what_was_compared():
     scores = np.arange(9.0).reshape(3, 3)
-    wide = widened(make_volumes([scores], 1), 2)
+    wide = extend_volumes(make_volumes([scores], 1), 2)
     assert wide.shifts.max() == 3
     # numpy's own padding, displacement by displacement
     np.testing.assert_array_equal(wide.scores[0].reshape(7, 7), np.pad(scores, 2, mode="edge"))
@@ -175,10 +187,10 @@ def test_widened_volumes_keep_what_was_compared():
 def test_support_counts_the_blocks_that_are_in_place():
     flat, peak = np.zeros((9, 9)), np.zeros((9, 9))
     peak[4, 4] = 0.5
-    assert support(make_volumes([flat, flat], 4), 1.0) == pytest.approx(0, abs=1e-9)
+    assert log_likelihood(make_volumes([flat, flat], 4), 1.0) == pytest.approx(0, abs=1e-9)
     # exp(12 * 0.5) = 403.4 in place instead of 1; the Gaussian of 1 px over whole displacements
     # sums up to 2.5066^2 = 6.283 (2 pi to four digits): log((403.4 + 5.283) / 6.283) = 4.175
-    assert support(make_volumes([peak], 4), 1.0) == pytest.approx(4.175, abs=0.002)
+    assert log_likelihood(make_volumes([peak], 4), 1.0) == pytest.approx(4.175, abs=0.002)
 
 
 def test_corners_are_the_surer_the_more_blocks_say_where_they_are():

@@ -15,10 +15,10 @@ MARKED = np.zeros((128, 160), np.uint8)
 MARKED[40:80, 60:90] = 255
 
 
-def start_steered(start, **parameters):
+def start_with_masks(start, **parameters):
     # The same thermal picture again and again is no closed shutter here.
     still = {"thermal.freeze_frames": 0, "mask.source": "none"} | parameters
-    node = start(model="ctrlfuse", prior="none", stability=0.0, **still)
+    node = start(model="ctrlfuse", prior="none", temporal_smoothing=0.0, **still)
     return node, node.connect()
 
 
@@ -42,7 +42,7 @@ def until(node, key, least, send):
 
 
 def test_a_mask_emphasises_until_an_empty_one_comes(start):
-    node, images = start_steered(start, **{"mask.hold_s": 0.0})
+    node, images = start_with_masks(start, **{"mask.hold_s": 0.0})
     plain = pixels(node.fuse_pair(images, 100, 7)).copy()
     until(node, "mask given", 1, lambda: publish(node, MARKED))
     marked = pixels(node.fuse_pair(images, 200, 7)).copy()
@@ -58,7 +58,7 @@ def test_a_mask_emphasises_until_an_empty_one_comes(start):
 
 
 def test_bad_masks_are_counted_and_named_and_the_node_goes_on(start):
-    node, images = start_steered(start)
+    node, images = start_with_masks(start)
     colour = np.zeros((128, 160, 3), np.uint8)
     until(node, "mask rejected", 1, lambda: publish(node, colour, "rgb8"))
     assert "mask of encoding 'rgb8'" in node.diagnostics("model")[2]["mask problem"]
@@ -85,7 +85,7 @@ def test_a_mask_for_a_model_without_masks_is_ignored(start):
 def test_what_the_shipped_detector_finds_is_emphasised_in_the_next_frame(start, recordings):
     """A pair of a recording twice: what is found in the first is marked in the second."""
     visible, thermal = people_in_smoke(recordings)
-    node, images = start_steered(start, detector="default", **{"mask.source": "detector"})
+    node, images = start_with_masks(start, detector="default", **{"mask.source": "detector"})
     arrays = node.listen(Detection2DArray, "detections")
     fused = []
     for ms in (100, 200):

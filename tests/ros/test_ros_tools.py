@@ -1,15 +1,21 @@
 """Camera publisher and recorder beside the node: files in, files out, everything over DDS."""
 
+import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 
 import av
 import cv2
+import numpy as np
 import pytest
-from robot import picture, wait_for
+from robot import image_message, picture, repeat_until, wait_for
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
 
 FRAMES = 8
 
@@ -29,6 +35,7 @@ def spawn(tmp_path):
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=dict(os.environ),
+                cwd=tmp_path,
             )
         processes.append(process)
         return process
@@ -67,6 +74,9 @@ def test_folders_are_played_fused_and_recorded(start, spawn, tmp_path):
     assert recorder.wait(60) == 0, (tmp_path / "recorder.log").read_text()
     summary = json.loads((out / "run.json").read_text())
     assert summary["model"] == "m2pn-edge"
+    # Per stream as in the status of the input: nothing is lost on the way at this speed.
+    drops = {name: sum(causes.values()) for name, causes in summary["drops_by_stream"].items()}
+    assert sum(drops.values()) == sum(summary["drops"].values())
     assert counters["fused"] - 1 <= summary["recorded"] <= counters["fused"]
     lines = [json.loads(line) for line in (out / "fused.jsonl").read_text().splitlines()]
     assert len(lines) == summary["recorded"]
@@ -76,6 +86,116 @@ def test_folders_are_played_fused_and_recorded(start, spawn, tmp_path):
     assert shapes
     assert (out / "report.html").stat().st_size > 1000
     assert (out / "bag" / "metadata.yaml").exists()
+
+
+@pytest.fixture
+def send_result(robot):
+    """Publish parts of a result as the node in a namespace does."""
+    publishers = {}
+
+    def send(namespace, stamp, *topics, width=None):
+        for topic in topics:
+            kind, usual = {
+                "image": (Image, 16),
+                "debug_image": (Image, 48),
+                "detections": (Detection2DArray, 0),
+            }[topic]
+            name = f"{namespace}/fusion/{topic}"
+            if name not in publishers:
+                publishers[name] = robot.node.create_publisher(kind, name, 50)
+                wait_for(publishers[name].get_subscription_count, f"a subscriber of {name}")
+            message = Detection2DArray()
+            if kind is Image:
+                pixels = np.full((12, width or usual, 3), 90, np.uint8)
+                message = image_message(pixels, "bgr8", stamp, "rgb_optical")
+            message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 10**9)
+            publishers[name].publish(message)
+
+    yield send
+    for publisher in publishers.values():
+        robot.node.destroy_publisher(publisher)
+
+
+COMPLETE = ("image", "debug_image", "detections")
+
+
+def test_the_recorder_counts_what_it_cannot_record(spawn, send_result, tmp_path):
+    """Every stamp that arrived is recorded or counted, also those given up while it runs."""
+    lines = tmp_path / "out" / "fused.jsonl"
+    recorder = spawn("recorder", "/counted", out=json.dumps([str(lines)]))
+    sent = 0
+
+    def send(*topics):
+        nonlocal sent
+        sent += 1
+        send_result("/counted", sent * 10**9, *topics)
+
+    def recorded():
+        return lines.exists() and len(lines.read_text().splitlines()) > 0
+
+    # The first messages of a new connection may be lost.
+    repeat_until(lambda: send(*COMPLETE), recorded, "a recorded result")
+    before = sent
+    for _ in range(60):
+        send("debug_image", "image")
+        time.sleep(0.02)
+    send(*COMPLETE)
+    wait_for(
+        lambda: json.loads(lines.read_text().splitlines()[-1])["stamp_ns"] == sent * 10**9,
+        "the last result",
+    )
+    recorder.send_signal(signal.SIGINT)
+    assert recorder.wait(60) == 0, (tmp_path / "recorder.log").read_text()
+    summary = json.loads((lines.parent / "run.json").read_text())
+    assert summary["recorded"] == len(lines.read_text().splitlines())
+    assert 60 <= summary["not_recorded"]["incomplete"] <= 60 + before
+    assert summary["not_recorded"]["invalid"] == 0
+
+
+def test_an_unreadable_result_is_counted_and_the_recorder_goes_on(spawn, send_result, tmp_path):
+    lines = tmp_path / "fused.jsonl"
+    # Of an earlier recording to the same file: replaced.
+    (tmp_path / "run.json").write_text(json.dumps({"outputs": [str(lines)]}))
+    recorder = spawn("recorder", "/bad", out=json.dumps([str(lines)]))
+    stamps = itertools.count(10**9, 10**9)
+
+    def recorded():
+        return len(lines.read_text().splitlines()) if lines.exists() else 0
+
+    repeat_until(lambda: send_result("/bad", next(stamps), *COMPLETE), recorded, "a result")
+    # The debug image of a result is three pictures wide: an image of a third is none.
+    stamp = next(stamps)
+    send_result("/bad", stamp, "image", "detections")
+    send_result("/bad", stamp, "debug_image", width=49)
+    count = recorded()
+    repeat_until(
+        lambda: send_result("/bad", next(stamps), *COMPLETE),
+        lambda: recorded() > count,
+        "a result after the bad one",
+    )
+    recorder.send_signal(signal.SIGINT)
+    assert recorder.wait(60) == 0, (tmp_path / "recorder.log").read_text()
+    summary = json.loads((tmp_path / "run.json").read_text())
+    assert summary["not_recorded"]["invalid"] == 1
+
+
+def test_an_address_makes_no_folder_of_its_name(spawn, send_result, tmp_path):
+    """Counters lie beside the first output that is a file."""
+    lines = tmp_path / "out" / "fused.jsonl"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"zmq://127.0.0.1:{probe.getsockname()[1]}/fused"
+    recorder = spawn("recorder", "/wire", out=json.dumps([address, str(lines)]))
+    stamps = itertools.count(10**9, 10**9)
+    repeat_until(
+        lambda: send_result("/wire", next(stamps), *COMPLETE),
+        lambda: lines.exists() and lines.read_text(),
+        "a recorded result",
+    )
+    recorder.send_signal(signal.SIGINT)
+    assert recorder.wait(60) == 0, (tmp_path / "recorder.log").read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "recorder.log"}
+    assert {path.name for path in lines.parent.iterdir()} == {"fused.jsonl", "run.json"}
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
@@ -6,7 +8,7 @@ from fusion_core.errors import SinkError
 from fusion_core.sink import open_sink
 from fusion_core.sink.bag import BagRecorder
 from fusion_core.source import open_source
-from fusion_core.types import CameraModel, Detection, Frame
+from fusion_core.types import CameraModel, Detection, Frame, PixelGrid
 
 START = 1_700_000_000_000_000_123
 
@@ -104,9 +106,34 @@ def test_recorded_inputs_come_back_as_they_were(tmp_path, encoding, dtype):
         np.testing.assert_array_equal(frame.image, expected.image)
 
 
-def test_closed_recorder_says_so(tmp_path):
+def test_writing_to_a_closed_recorder_is_refused(tmp_path):
     recorder = BagRecorder(tmp_path / "bag")
     recorder.close()
     recorder.close()
     with pytest.raises(SinkError, match="closed"):
         recorder.write_frame(Frame(0, "visible", np.zeros((2, 2, 3), np.uint8), "rgb8"))
+
+
+def test_the_camera_of_the_results_pixels_goes_beside_the_image(tmp_path, make_fused):
+    camera = CameraModel(64, 48, "plumb_bob", (0.1,) * 5, (50, 0, 32, 0, 51, 24, 0, 0, 1))
+    grid = PixelGrid("rgb_optical", camera)
+    fused = make_fused(0, START)
+    shown = dataclasses.replace(fused, aligned=dataclasses.replace(fused.aligned, grid=grid))
+    with open_sink(f"bag:{tmp_path}/out") as sink:
+        sink.write(shown)
+    (info,) = [m for t, _, m in messages(sink.path) if t == "/fusion/camera_info"]
+    assert (stamp(info), info.header.frame_id) == (START, "rgb_optical")
+    assert (info.width, info.height, info.distortion_model) == (64, 48, "plumb_bob")
+    assert tuple(info.k) == camera.k
+    # One camera without rectification, as `sensor_msgs/CameraInfo` documents it.
+    np.testing.assert_array_equal(info.r.reshape(3, 3), np.eye(3))
+    np.testing.assert_array_equal(info.p.reshape(3, 4)[:, :3], info.k.reshape(3, 3))
+
+
+def test_the_stamp_is_the_leading_cameras_own(tmp_path, make_fused):
+    """A time offset serves pairing; messages carry the stamp that the camera gave."""
+    fused = make_fused(0, START)
+    pair = dataclasses.replace(fused.pair, stamp_ns=START + 250_000_000)
+    with open_sink(f"bag:{tmp_path}/out") as sink:
+        sink.write(dataclasses.replace(fused, stamp_ns=pair.stamp_ns, pair=pair))
+    assert {stamp(m) for _, _, m in messages(sink.path)} == {START}

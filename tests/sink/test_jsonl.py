@@ -6,7 +6,7 @@ import pytest
 
 from fusion_core.errors import SinkError
 from fusion_core.sink import open_sink
-from fusion_core.types import AlignedPair, Detection, ScenePrior
+from fusion_core.types import AlignedPair, Detection, Drop, ScenePrior
 
 
 def lines(path):
@@ -34,6 +34,11 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
         ),
         timings={"fusion": 12.3456789},
         health=("thermal_held",),
+        recent_drops=(
+            Drop(np.int64(900), "thermal", "unused"),
+            Drop(None, "visible", "lost_on_wire"),
+        ),
+        unlisted_drops=3,
     )
     with open_sink(str(path)) as sink:
         sink.write(fused)
@@ -69,6 +74,11 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
             "registration": {"confidence": 0.5, "residual_px": 1.25},
             "latency_ms": {"fusion": 12.345679},
             "health": ["thermal_held"],
+            "dropped": [
+                {"stamp_ns": 900, "stream": "thermal", "cause": "unused"},
+                {"stamp_ns": None, "stream": "visible", "cause": "lost_on_wire"},
+            ],
+            "dropped_unlisted": 3,
         }
     ]
 

@@ -21,7 +21,7 @@ D = (-0.1, 0.01, 0.001, -0.002, 0.0)
 
 
 class BagMaker:
-    """Writes the messages a test asks for with rosbags itself, as any recorder would."""
+    """Writes the messages of a test with rosbags itself, as any recorder would."""
 
     def __init__(self, path, kind):
         self.ros1 = kind == "ros1"
@@ -173,7 +173,7 @@ def test_unknown_encoding_in_mid_stream_is_counted_not_fatal(bag, caplog):
     with caplog.at_level(logging.WARNING), open_source(bag.close()) as source:
         frames = list(source.frames())
     assert source.read == {"visible": 4, "thermal": 6}
-    assert source.skipped == {"unknown_encoding": 2}
+    assert source.drop_log.by_cause() == {"unknown_encoding": 2}
     assert [f.sequence for f in frames if f.modality == "visible"] == [0, 1, 4, 5]
     assert caplog.text.count("bayer_grbg8") == 1
 
@@ -186,7 +186,7 @@ def test_damaged_picture_in_mid_stream_is_counted(bag):
     bag.write("/rgb/image/compressed", COMPRESSED, empty, START + 9)
     with open_source(bag.close()) as source:
         assert len(list(source.frames())) == 6
-    assert source.skipped == {"corrupt": 1}
+    assert source.drop_log.by_cause() == {"corrupt": 1}
 
 
 def test_stream_of_unknown_encoding_only_is_an_error(bag):

@@ -73,7 +73,7 @@ def test_torn_image_costs_itself_only_and_is_reported(make_folder, pictures):
     names = []
     with pytest.raises(SourceError, match=r"2\.png: frame 2 cannot be read.*1 such.*of 5"):
         names.extend(frame.name for frame in source.frames())
-    assert source.skipped == {"corrupt": 1}
+    assert source.drop_log.by_cause() == {"corrupt": 1}
     assert source.read == {"visible": 4}
 
 

@@ -17,7 +17,7 @@ def test_both_videos_are_read_in_step(make_video, pictures):
         assert source.total == 12
         frames = list(source.frames())
     assert source.read == {"visible": 12, "thermal": 12}
-    assert source.skipped == {}
+    assert source.drop_log.by_cause() == {}
     for index in range(12):
         pair = frames[2 * index : 2 * index + 2]
         assert {frame.modality for frame in pair} == {"visible", "thermal"}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusion_core.sync import CAUSES, SyncConfig, Synchronizer
-from fusion_core.types import Frame
+from fusion_core.types import Drop, Frame, FramePair
 
 MS = 1_000_000
 IMAGE = np.zeros((1, 1), np.uint8)
@@ -32,8 +32,10 @@ def run(synchronizer, frames):
 
 
 def assert_accounted(synchronizer):
-    kept = sum(synchronizer.used.values()) + sum(synchronizer.pending.values())
-    assert sum(synchronizer.read.values()) == kept + sum(synchronizer.drops.values())
+    dropped = synchronizer.drop_log.by_stream()
+    for name in ("visible", "thermal"):
+        kept = synchronizer.used[name] + synchronizer.pending[name]
+        assert synchronizer.read[name] == kept + sum(dropped[name].values())
 
 
 def stamps_ms(pairs):
@@ -41,7 +43,7 @@ def stamps_ms(pairs):
 
 
 def lost(synchronizer):
-    return {cause: n for cause, n in synchronizer.drops.items() if n}
+    return synchronizer.drop_log.by_cause()
 
 
 def test_convention_skew_is_thermal_minus_visible_after_offsets():
@@ -153,7 +155,7 @@ def test_jitter_and_loss_lose_no_visible_frame():
     assert lost(synchronizer) == {}
 
 
-def test_strong_jitter_keeps_pairs_within_slack_or_reuse():
+def test_strong_jitter_keeps_pairs_within_max_skew_or_max_age():
     rng = random.Random(3)
     visible = sorted(100 / 3 * i + rng.uniform(0, 40) for i in range(300))
     thermal = sorted(1000 / 9 * i + rng.uniform(0, 40) for i in range(90))
@@ -166,7 +168,7 @@ def test_strong_jitter_keeps_pairs_within_slack_or_reuse():
 
 
 def test_after_a_loss_pairing_falls_back_into_step():
-    # At 60 Hz the neighbour of a lost frame is within the slack; it must not shift all that follow.
+    # At 60 Hz the neighbour of a lost frame is within the largest skew; the rest must not shift.
     times = [1000 / 60 * i for i in range(60)]
     synchronizer = Synchronizer(SyncConfig())
     pairs = run(synchronizer, merged(times, times[:10] + times[11:]))
@@ -208,7 +210,7 @@ def test_jitter_does_not_reuse_a_frame_that_is_hardly_nearer():
 
 
 def test_slow_equal_rates_wait_for_a_partner_whose_prediction_is_rough():
-    # 10 Hz, thermal 16 or 24 ms later in turn: predictions reach 8 ms beyond the slack of 25 ms.
+    # 10 Hz, thermal 16 or 24 ms later in turn: predictions reach 8 ms beyond the skew of 25 ms.
     visible = [100 * i for i in range(40)]
     thermal = [t + (16 if i % 2 else 24) for i, t in enumerate(visible)]
     pairs = run(Synchronizer(SyncConfig()), merged(visible, thermal))
@@ -409,12 +411,59 @@ def test_master_frame_older_than_the_output_is_too_old():
     assert lost(synchronizer)["too_old"] == 1
 
 
-def test_drops_travel_with_the_pair():
+def test_a_drop_names_stamp_stream_and_cause():
+    """By hand: the second visible frame is a copy; of -43 and 0 ms, 0 ms is nearest to 0 ms."""
+    synchronizer = Synchronizer(SyncConfig(thermal_offset_ms=7))
+    frames = [frame("visible", t) for t in (0, 0)] + [frame("thermal", t) for t in (-50, -7)]
+    run(synchronizer, frames)
+    expected = (Drop(0, "visible", "duplicate"), Drop(-50 * MS, "thermal", "unused"))
+    assert synchronizer.drop_log.take_recent() == (expected, 0)
+
+
+def test_after_a_reset_the_same_stamps_are_paired_again():
     synchronizer = Synchronizer(SyncConfig())
-    frames = [frame("visible", t) for t in (0, 0)] + [frame("thermal", 0)]
-    (pair,) = run(synchronizer, frames)
-    assert set(pair.drops) == set(CAUSES)
-    assert pair.drops["duplicate"] == 1
+    frames = merged(range(0, 400, 33), range(0, 400, 33))
+    first = run(synchronizer, frames)
+    synchronizer.reset()
+    second = run(synchronizer, frames)
+    assert [p.stamp_ns for p in second] == [p.stamp_ns for p in first]
+    assert all(not pair.health for pair in second)
+    assert lost(synchronizer) == {}
+
+
+@pytest.mark.parametrize("master", ["visible", "thermal"])
+@pytest.mark.parametrize("policy", ["alone", "hold"])
+def test_the_pair_names_the_frame_that_gave_it_its_stamp(master, policy):
+    """The pair's stamp less the leading stream's offset is the leading frame's own stamp.
+
+    First both streams run, then the partner stream alone, which leads from then on.
+    """
+    offsets = {"visible": 40, "thermal": -70}
+    partner = "thermal" if master == "visible" else "visible"
+    alone = {"visible": "thermal_only", "thermal": "visible_only"}
+    synchronizer = Synchronizer(
+        SyncConfig(
+            master=master,
+            visible_offset_ms=offsets["visible"],
+            thermal_offset_ms=offsets["thermal"],
+            on_missing_visible="hold" if policy == "hold" else alone["visible"],
+            on_missing_thermal="hold" if policy == "hold" else alone["thermal"],
+        )
+    )
+    times = {master: range(1000, 1500, 100), partner: range(1000, 3000, 100)}
+    frames = merged(*([t - offsets[name] for t in times[name]] for name in ("visible", "thermal")))
+    pairs = run(synchronizer, frames)
+    assert {pair.lead for pair in pairs} == {"visible", "thermal"}
+    for pair in pairs:
+        assert pair.lead_frame is getattr(pair, pair.lead)
+        assert pair.lead_frame.stamp_ns == pair.stamp_ns - offsets[pair.lead] * MS
+
+
+def test_the_only_frame_of_a_pair_leads():
+    alone = frame("thermal", 5)
+    assert FramePair(0, None, alone, None).lead_frame is alone
+    with pytest.raises(ValueError, match="without frames"):
+        _ = FramePair(0, None, None, None).lead_frame
 
 
 EVENTS = st.lists(
@@ -464,6 +513,24 @@ def test_every_frame_is_accounted_for_once(config, events, capacity):
             master_minus_partner = pair.skew_ns * (1 if config.master == "thermal" else -1)
             assert -early <= master_minus_partner <= late
     assert len(first_uses) == sum(synchronizer.used.values())
+
+
+@settings(max_examples=100, deadline=None)
+@given(CONFIGS, EVENTS, EVENTS, EVENTS)
+def test_frames_around_a_reset_and_a_close_are_accounted_for(config, before, between, after):
+    synchronizer = Synchronizer(config)
+    clock = {"visible": 0, "thermal": 0}
+    ends = (synchronizer.reset, synchronizer.close, lambda: None)
+    for events, end in zip((before, between, after), ends, strict=True):
+        for modality, step in events:
+            clock[modality] += step
+            synchronizer.push(frame(modality, clock[modality]))
+            assert_accounted(synchronizer)
+        end()
+        assert_accounted(synchronizer)
+    assert sum(synchronizer.pending.values()) == 0
+    assert lost(synchronizer).get("closed", 0) >= len(after)
+    assert lost(synchronizer).keys() <= set(CAUSES)
 
 
 @settings(max_examples=100, deadline=None)

@@ -178,3 +178,46 @@ def test_a_shutter_at_the_start_gives_a_picture():
     first = feed(ThermalConfig(), [scene(0, contrast=0, noise=0)] * 4)[-1]
     assert "thermal_frozen" in first.health
     assert np.isfinite(first.luminance).all()
+
+
+UNKNOWN = {
+    "percentile": {},
+    "plateau": {"agc": "plateau"},
+    "off": {"agc": "off"},
+    "celsius": {"unit": "celsius", "scale": 1.0},
+    "destripe": {"destripe": True},
+    "no dead pixels": {"dead_pixels": False},
+}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_pixels_without_a_value_affect_no_other_pixel(case, value):
+    """The same stream with and without them differs there only, also when they are gone again.
+
+    A dead pixel beside them is found and filled as without them.
+    """
+    settings = UNKNOWN[case]
+    scale = np.float32(1 / 16_000 if case == "off" else 1)
+    clean = [scene(i).astype(np.float32) * scale for i in range(40)]
+    for image in clean:
+        image[60, 80] = 0
+    holed = [image.copy() for image in clean]
+    hole = np.zeros(clean[0].shape, bool)
+    hole[20:24, 30:33] = hole[0, 0] = hole[100, 100] = True
+    for image in holed[:36]:
+        image[hole] = value
+    results = [
+        [processor.process(Frame(i * PERIOD, "thermal", image, "32FC1")) for i, image in entries]
+        for processor, entries in (
+            (ThermalProcessor(ThermalConfig(**settings)), list(enumerate(images)))
+            for images in (clean, holed)
+        )
+    ]
+    for number, (expected, result) in enumerate(zip(*results, strict=True)):
+        seen = ~hole if number < 36 else np.ones_like(hole)
+        np.testing.assert_allclose(result.luminance[seen], expected.luminance[seen], atol=0.02)
+        if result.temperature is not None:
+            np.testing.assert_array_equal(result.temperature[seen], expected.temperature[seen])
+            assert number >= 36 or np.isnan(result.temperature[hole]).all()
+    assert (results[1][0].luminance[hole] == (1 if value == np.inf else 0)).all()

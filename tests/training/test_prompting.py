@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from fusion_core.errors import ConfigError, SourceError, UsageError
-from fusion_core.models import FuserOutput, create_model, load_model
+from fusion_core.models import LumaOutput, create_model, load_model
 from fusion_lab.data import Needs, read_examples
 from fusion_lab.training import Place
 from fusion_lab.training.augment import Augmentation
@@ -158,7 +158,7 @@ def test_emphasis_loss_is_least_for_the_enlarged_contrast():
 def test_objective_of_the_unchanged_reference_has_no_term_outside():
     target = square(8, 8, 8, size=32)
     plain = torch.full((1, 1, 32, 32), 0.5)
-    output = FuserOutput(plain, reference=plain, logits=torch.zeros(1, 2, 32, 32))
+    output = LumaOutput(plain, reference=plain, logits=torch.zeros(1, 2, 32, 32))
     recipe = load_prompt_recipe("ctrlfuse")
     weights = PromptWeights(fused=1, pixel=2, emphasis=1, outside=3, segmentation=1)
     terms = prompt_objective(output, batch_of(target, target), recipe.reference, weights)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fusion_core.errors import ConfigError, UsageError
-from fusion_core.models import FuserOutput, create_model, list_models
+from fusion_core.models import LumaOutput, create_model, list_models
 from fusion_lab.training.batches import PairBatch
 from fusion_lab.training.fusion import load_fusion_recipe
 from fusion_lab.training.fusion.ablation import ABLATIONS, build_network
@@ -105,7 +105,7 @@ def test_objective_is_the_weighted_sum_of_its_terms():
         name: torch.randn(2, 8, generator=generator)
         for name in ("thermal", "visible", "fused", "thermal_graph", "visible_graph")
     }
-    output = FuserOutput(images[0], query=nodes["fused"], nodes=nodes)
+    output = LumaOutput(images[0], query=nodes["fused"], nodes=nodes)
     batch = PairBatch(*images[1:])
     one = LossWeights(selected=1, brighter=1, ssim=1, gradient=1, contrast=1)
     plain = objective(output, batch, one)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from fusion_core.models.blocks.residual import ChannelNorm
 from fusion_core.models.blocks.routing import NoisyTopK, Routing
-from fusion_core.models.blocks.scene import Scene, TokenReader
+from fusion_core.models.blocks.scene import SceneTokens, TokenReader
 
 _HIDDEN = 128
 _ROUTER_HIDDEN = 256
@@ -65,7 +65,7 @@ class SceneGuidance(nn.Module):
         self.visible = TokenReader(channels, dim)
         self.thermal = TokenReader(channels, dim)
 
-    def forward(self, x: Tensor, scene: Scene) -> Tensor:
+    def forward(self, x: Tensor, scene: SceneTokens) -> Tensor:
         """Return guided ``Bx2CxHxW``, the visible half first."""
         v, t = x.permute(0, 2, 3, 1).chunk(2, dim=-1)
         v = v + self.weather(v, scene.weather) + self.visible(v, scene.scene)
@@ -123,7 +123,7 @@ class ExpertMixture(nn.Module):
         self.experts = nn.ModuleList(Expert(channels) for _ in range(experts))
         self.shortcut = nn.Conv2d(2 * channels, channels, 1)
 
-    def forward(self, x: Tensor, scene: Scene) -> tuple[Tensor, Routing]:
+    def forward(self, x: Tensor, scene: SceneTokens) -> tuple[Tensor, Routing]:
         """Return ``BxCxHxW`` of ``Bx2CxHxW``, and who worked."""
         routing = self._route(x, scene.weather.mean(1))
         gates = routing.gates if self.per_pixel else routing.gates[:, :, None, None]
@@ -143,9 +143,9 @@ class ExpertMixture(nn.Module):
         """
         seen = x.detach().float()
         place = seen if self.per_pixel else seen.mean((2, 3), keepdim=True)
-        told = weather.detach().float()[:, :, None, None].expand(-1, -1, *place.shape[2:])
+        conditions = weather.detach().float()[:, :, None, None].expand(-1, -1, *place.shape[2:])
         with torch.autocast(x.device.type, enabled=False):
-            logits, spread = self.router(torch.cat((place, told), 1)).chunk(2, dim=1)
+            logits, spread = self.router(torch.cat((place, conditions), 1)).chunk(2, dim=1)
         if not self.per_pixel:
             logits, spread = logits[:, :, 0, 0], spread[:, :, 0, 0]
         routing: Routing = self.gate(logits, spread)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from fusion_core.errors import UsageError
-from fusion_core.models import Fuser, create_model
+from fusion_core.models import LumaFuser, create_model
 from fusion_core.models.m2pn import M2PN
 
 _NEVER = -1e9
@@ -61,7 +61,7 @@ def find_ablation(name: str) -> FuserAblation:
     return ABLATIONS[name]
 
 
-def build_network(model: str, ablation: str, seed: int) -> Fuser:
+def build_network(model: str, ablation: str, seed: int) -> LumaFuser:
     """Build the untrained network of a run.
 
     Raises:
@@ -70,7 +70,8 @@ def build_network(model: str, ablation: str, seed: int) -> Fuser:
     full = create_model(model, seed)
     changes: dict[str, Any] = dict(find_ablation(ablation).network)
     if not changes:
-        return full
+        assert full.luma_path is not None, "memory is trained on luma"
+        return full.luma_path
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         assert isinstance(full, M2PN), "ablations are of M2PN networks"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
-from fusion_core.models import NO_CUES, Fuser
+from fusion_core.models import NO_CUES, LumaFuser
 from fusion_core.types import UInt8Image
 from fusion_lab.data import Example, FusionTask, split_by_scene
 from fusion_lab.training.batches import PairBatch, make_pair_batch, pair_planes
@@ -24,7 +24,7 @@ from fusion_lab.training.objective import LossWeights, objective
 from fusion_lab.training.tasks import TaskRotation, by_task
 
 
-class FusionTrainer(FuserTrainer[FusionRecipe, Fuser]):
+class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
     """Trains M2PN, its memory bank included.
 
     Args:
@@ -56,7 +56,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, Fuser]):
         self._tasks = TaskRotation(training)
         self._training_pairs = sum(map(len, training.values()))
         network = build_network(recipe.model, recipe.ablation, place.seed)
-        self.fuse = torch.compile(network.fuse) if place.compile else network.fuse
+        self.fuse = torch.compile(network.fuse_luma) if place.compile else network.fuse_luma
         self.discriminator: Discriminator | None = None
         if recipe.quality_score == "discriminator":
             self.discriminator = Discriminator(place.seed).to(place.device)
@@ -70,7 +70,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, Fuser]):
             replace_after=recipe.replace_after,
         )
         if resume:
-            self.bank.restore(place.out / self._resumed["bank"])
+            self.bank.load_snapshot(place.out / self._resumed["bank"])
 
     def _losses(self) -> dict[str, Tensor]:
         task, batch = self._crops()
@@ -113,12 +113,12 @@ class FusionTrainer(FuserTrainer[FusionRecipe, Fuser]):
             return
         _, batch = self._crops()
         with torch.no_grad(), self._autocast():  # once: not worth compiling
-            output = self.model.fuse(batch.thermal, batch.visible, self.model.bank, NO_CUES)
+            output = self.model.fuse_luma(batch.thermal, batch.visible, self.model.bank, NO_CUES)
             self.model.bank.mul_(output.query.float().norm(dim=1).mean())
 
     def _keep(self) -> dict[str, Any]:
         bank = f"bank-{self.step:06d}.safetensors"
-        self.bank.save(self.place.out / bank)
+        self.bank.save_snapshot(self.place.out / bank)
         self.average.bank.copy_(self.bank.slots)
         return {"bank": bank}
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_core.models import Fuser
+from fusion_core.models import LumaFuser
 from fusion_core.types import UInt8Image
 from fusion_lab.training.batches import PairBatch, whole_pair_batch
 from fusion_lab.training.objective import LossWeights, objective
@@ -20,7 +20,7 @@ _SHEET_ROWS = 8
 
 @torch.no_grad()
 def validate_fusion(
-    model: Fuser, held_out: Sequence[tuple[UInt8Image, LossWeights]], sheet: Path
+    model: LumaFuser, held_out: Sequence[tuple[UInt8Image, LossWeights]], sheet: Path
 ) -> dict[str, float]:
     """Fuse whole held-out pictures, write their sheet and return the mean weighted terms.
 
@@ -38,7 +38,7 @@ def validate_fusion(
     chosen = set(np.linspace(0, len(held_out) - 1, _SHEET_ROWS).astype(int).tolist())
     for index, (planes, weights) in enumerate(held_out):
         batch = PairBatch(*(part.to(model.bank.device) for part in whole_pair_batch(planes)))
-        output = model(batch.thermal, batch.visible, model.bank)
+        output = model.forward_luma(batch.thermal, batch.visible)
         for name, value in objective(output, batch, weights).items():
             sums[name] = sums.get(name, 0.0) + float(value) / len(held_out)
         if index in chosen:

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusion_core.models import FuserOutput
+from fusion_core.models import LumaOutput
 from fusion_lab.training.losses import smooth_box, sobel_magnitude
 from fusion_lab.training.objective import LossWeights, objective
 from fusion_lab.training.prompting.batches import PromptBatch
@@ -46,7 +46,7 @@ class PromptWeights:
 
 
 def prompt_objective(
-    output: FuserOutput, batch: PromptBatch, reference: LossWeights, weights: PromptWeights
+    output: LumaOutput, batch: PromptBatch, reference: LossWeights, weights: PromptWeights
 ) -> dict[str, Tensor]:
     """Return every active term, weighted, and their sum as ``total``; all in float32.
 
@@ -59,11 +59,11 @@ def prompt_objective(
     assert output.reference is not None, "a network in training keeps its reference fusion"
     assert output.logits is not None, "a network in training segments"
     fused, plain = output.fused.float(), output.reference.float()
-    terms = objective(FuserOutput(plain), batch.pictures, reference)
+    terms = objective(LumaOutput(plain), batch.pictures, reference)
     total = terms.pop("total")
     inside, outside = batch.target, 1 - batch.target
     if weights.fused:
-        again = objective(FuserOutput(fused), batch.pictures, reference)
+        again = objective(LumaOutput(fused), batch.pictures, reference)
         terms["fused"] = weights.fused * again["total"]
     thermal, visible = batch.pictures.thermal, batch.pictures.visible
     if weights.pixel:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion_core.models import CtrlFuse, Cues, create_model
+from fusion_core.models.ctrlfuse import CtrlFuseOptions
 from fusion_core.models.segmenters import EmbeddedSegmenter
 from fusion_lab.data import Example, split_by_scene
 from fusion_lab.training.batches import PairBatch
@@ -56,7 +57,7 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
         self._training = [prompt_planes(example) for example in kept]
         self._held_out = [prompt_planes(example) for example in held]
         network = _build(recipe, place.seed)
-        self.fuse = torch.compile(network.fuse) if place.compile else network.fuse
+        self.fuse = torch.compile(network.fuse_luma) if place.compile else network.fuse_luma
         super().__init__(recipe, network, place, resume=resume)
 
     def _losses(self) -> dict[str, Tensor]:
@@ -89,7 +90,8 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
             for network in (self.model, self.average):
                 if isinstance(network.segmenter, EmbeddedSegmenter):
                     network.segmenter.evidence.data.fill_(_WEAK_EVIDENCE)
-        self.model.gain = 0.0  # the fused picture teaches nothing now, so it need not be made
+        # The fused picture teaches nothing now, so it need not be made.
+        self.model.configure(CtrlFuseOptions(gain=0.0))
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name.startswith("segmenter."))
 
@@ -122,7 +124,7 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
             thermal, visible = batch.pictures.thermal, batch.pictures.visible
             boxes = torch.from_numpy(boxed(batch.prompt[0, 0].byte().cpu().numpy()))[None, None]
             prompt = boxes.to(batch.prompt)
-            output = self.average(thermal, visible, self.model.bank, Cues(mask=prompt))
+            output = self.average.forward_luma(thermal, visible, Cues(mask=prompt))
             assert output.logits is not None, "a network with a mask segments"
             assert output.reference is not None, "a network with a mask keeps its reference fusion"
             found = full_size(output.logits, thermal.shape[-2:]).mean(1, keepdim=True) > 0

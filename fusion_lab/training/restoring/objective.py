@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusion_core.models import FuserOutput
+from fusion_core.models import LumaOutput
 from fusion_core.models.mdaif import Restored
 from fusion_lab.training.batches import PairBatch
 from fusion_lab.training.losses import sobel_magnitude
@@ -33,7 +33,7 @@ def restoring_objective(
     terms: dict[str, Tensor] = {}
     if weights.fusion is not None:
         sources = PairBatch(thermal, visible, batch.salient)
-        terms = objective(FuserOutput(fused), sources, weights.fusion)
+        terms = objective(LumaOutput(fused), sources, weights.fusion)
         del terms["total"]
     if weights.fidelity:
         both = (F.mse_loss(fused, visible) + F.mse_loss(fused, thermal)) / 2

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion_core.models import Cues, Features, Fuser, FuserOutput
+from fusion_core.models import Cues, Features, LumaFuser, LumaOutput
 from fusion_core.models.blocks import PadToMultiple, ResidualBlock
 from fusion_core.models.blocks.heads import shuffle
 from fusion_core.models.mdaif import Restored
@@ -29,13 +28,13 @@ class RestorerConfig:
     blocks: tuple[int, ...] = (3, 2, 2, 2)
 
 
-class Restorer(Fuser):
+class Restorer(LumaFuser):
     """U-Net of residual blocks on the pixel-unshuffled visible picture; adds what it finds.
 
     It has about as many parameters as ``mdaif`` and sees neither thermal picture nor prior.
     """
 
-    features: ClassVar[Features] = Features(uses_chroma=True)
+    features = Features(gives="luma", uses_chroma=True)
     config: RestorerConfig
 
     def __init__(self) -> None:
@@ -55,10 +54,10 @@ class Restorer(Fuser):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> FuserOutput:  # noqa: ARG002
+    def fuse_luma(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> LumaOutput:  # noqa: ARG002
         """Return the restored visible picture; the thermal one is not looked at."""
         made = self.restore(thermal, visible, cues)
-        return FuserOutput(made.fused[:, :1], chroma=made.fused[:, 1:])
+        return LumaOutput(made.fused[:, :1], chroma=made.fused[:, 1:])
 
     def restore(self, thermal: Tensor, visible: Tensor, cues: Cues) -> Restored:
         """Restore the visible picture, in the form in which `MdaIF` gives what it restores."""

@@ -1,4 +1,4 @@
-"""Play any recorded source as two live cameras: the node's input without a robot."""
+"""Play any recorded source as two live cameras: input for the node without a robot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from std_msgs.msg import Header
 
 from fusion_core.source import Source, open_source
 from fusion_core.types import Frame, Modality
-from fusion_node.conversions import stamp_from_ns
+from fusion_node.conversions import camera_info_message, stamp_from_ns
 from fusion_node.process import run_process
 
 _BASES: dict[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
@@ -56,7 +56,7 @@ class CameraPublisher(Node):
         self.published = dict.fromkeys(_BASES, 0)
 
     def play(self, stop: threading.Event) -> None:
-        """Publish until the source ends, or with `loop` again and again, or until told to stop.
+        """Publish until the source ends, or with `loop` again and again, or until the event is set.
 
         Raises:
             FusionError: The source cannot be opened or breaks off.
@@ -66,7 +66,7 @@ class CameraPublisher(Node):
             self._play_once(stop)
             if not self._value("loop"):
                 break
-        # What was published last is still on its way, and would be lost with its publisher.
+        # The last messages are still in transit and would be lost with their publisher.
         stop.wait(_SETTLE_S)
 
     def _play_once(self, stop: threading.Event) -> None:
@@ -78,19 +78,20 @@ class CameraPublisher(Node):
                 self._publish(frame)
 
     def _open(self) -> Source:
-        given = {name: str(self._value(name)) or None for name in list(_DEFAULTS)[:5]}
+        text = {name: str(self._value(name)) or None for name in list(_DEFAULTS)[:5]}
         return open_source(
-            given["bag"],
-            visible=given["visible"],
-            thermal=given["thermal"],
-            visible_topic=given["visible_topic"],
-            thermal_topic=given["thermal_topic"],
+            text["bag"],
+            visible=text["visible"],
+            thermal=text["thermal"],
+            visible_topic=text["visible_topic"],
+            thermal_topic=text["thermal_topic"],
         )
 
     def _paced(self, source: Source, stop: threading.Event) -> Iterator[Frame]:
-        """Give each frame at its time, restamped, until told to stop."""
+        """Yield each frame at its time, restamped, until the event is set."""
         speed = float(self._value("speed"))
-        start_s, first_ns, origin_ns = time.monotonic(), None, self.get_clock().now().nanoseconds
+        start_s, origin_ns = time.monotonic(), self.get_clock().now().nanoseconds
+        first_ns: int | None = None
         for frame in source.frames():
             first_ns = frame.stamp_ns if first_ns is None else first_ns
             elapsed_ns = round((frame.stamp_ns - first_ns) / speed)
@@ -106,17 +107,18 @@ class CameraPublisher(Node):
         self.published[frame.modality] += 1
 
     def _await_subscriber(self, stop: threading.Event) -> None:
-        def unheard(publisher: Publisher) -> bool:
-            return publisher.get_subscription_count() == 0
+        def unsubscribed(publisher: Publisher) -> bool:
+            return bool(publisher.get_subscription_count() == 0)
 
-        while self._value("wait_for_subscriber") and any(map(unheard, self._images.values())):
+        while self._value("wait_for_subscriber") and any(map(unsubscribed, self._images.values())):
             if stop.wait(_POLL_S):
                 return
-        # Who listens to the node needs a moment, too, before nothing is lost.
+        # The subscribers of the node's own results need a moment to connect, too.
         stop.wait(_SETTLE_S)
 
     def _value(self, name: str) -> str | float | bool | int:
-        return self.get_parameter(name).value
+        value: str | float | bool | int = self.get_parameter(name).value
+        return value
 
 
 def _image_message(frame: Frame, header: Header) -> Image:
@@ -131,13 +133,10 @@ def _image_message(frame: Frame, header: Header) -> Image:
 
 def _info_message(frame: Frame, header: Header) -> CameraInfo:
     """Return the intrinsics; without any only the size, as an uncalibrated camera does."""
-    height, width = frame.image.shape[:2]
-    info = CameraInfo(header=header, height=height, width=width)
     if frame.camera is not None:
-        info.distortion_model = frame.camera.distortion_model
-        info.d = list(frame.camera.d)
-        info.k = list(frame.camera.k)
-    return info
+        return camera_info_message(frame.camera, header)
+    height, width = frame.image.shape[:2]
+    return CameraInfo(header=header, height=height, width=width)
 
 
 def _play(node: CameraPublisher, stop: threading.Event) -> None:

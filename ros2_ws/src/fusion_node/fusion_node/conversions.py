@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -14,8 +13,10 @@ from std_msgs.msg import Header
 
 from fusion_core.drawing import draw_detections
 from fusion_core.errors import EncodingError
+from fusion_core.transport.camera_info import camera_info_fields
 from fusion_core.transport.image_codec import decode_compressed, decode_image, to_modality
-from fusion_core.types import CameraModel, Frame, FramePair, FusedFrame, Modality, UInt8Image
+from fusion_core.transport.result_header import ResultHeader
+from fusion_core.types import CameraModel, Frame, FusedFrame, Modality, UInt8Image
 
 _SECOND_NS = 1_000_000_000
 _JPEG_QUALITY = 90
@@ -23,7 +24,7 @@ _JPEG_QUALITY = 90
 
 def stamp_to_ns(stamp: Time) -> int:
     """Return a message's stamp in integer nanoseconds."""
-    return stamp.sec * _SECOND_NS + stamp.nanosec
+    return int(stamp.sec) * _SECOND_NS + int(stamp.nanosec)
 
 
 def stamp_from_ns(stamp_ns: int) -> Time:
@@ -82,34 +83,14 @@ def mask_from_message(message: Image) -> NDArray[np.uint8]:
     return mask
 
 
-def camera_from_message(info: CameraInfo) -> CameraModel | None:
-    """Return the intrinsics, None when the camera is not calibrated (zero focal length)."""
-    if not info.k[0]:
-        return None
-    return CameraModel(
-        width=info.width,
-        height=info.height,
-        distortion_model=info.distortion_model,
-        d=tuple(info.d),
-        k=tuple(float(value) for value in info.k),
-    )
+def camera_info_message(camera: CameraModel, header: Header) -> CameraInfo:
+    """Return a camera's intrinsics."""
+    return CameraInfo(header=header, **camera_info_fields(camera))
 
 
-def source_header(pair: FramePair, offsets_ns: Mapping[Modality, int], frame_id: str) -> Header:
-    """Return the header of a result: the stamp of the image that led the pair, as it came in.
-
-    Args:
-        pair: The pair; its own stamp is the leading image's plus that stream's offset.
-        offsets_ns: Offset of each stream's stamps in nanoseconds.
-        frame_id: Frame to state; empty: that of the camera whose pixel grid the result has.
-    """
-    frames = [frame for frame in (pair.visible, pair.thermal) if frame is not None]
-    stamps = [
-        frame.stamp_ns
-        for frame in frames
-        if frame.stamp_ns + offsets_ns[frame.modality] == pair.stamp_ns
-    ]
-    return Header(stamp=stamp_from_ns(stamps[0]), frame_id=frame_id or frames[0].frame_id)
+def header_message(result: ResultHeader) -> Header:
+    """Return the stamp and frame of a result."""
+    return Header(stamp=stamp_from_ns(result.stamp_ns), frame_id=result.frame_id)
 
 
 class ImageMessage:
@@ -129,7 +110,7 @@ class ImageMessage:
             height, width = image.shape[:2]
             self._message = Image(height=height, width=width, encoding="bgr8", step=width * 3)
             self._message.data = array.array("B", bytes(image.size))
-            # What the message keeps may be a copy of what it was given, so its own array it is.
+            # The message may have copied the buffer: the view is of the message's own array.
             self._view = np.frombuffer(self._message.data, np.uint8).reshape(image.shape)
         cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=self._view)
         self._message.header = header
@@ -152,9 +133,7 @@ def debug_picture(fused: FusedFrame) -> UInt8Image:
     """
     aligned = fused.aligned
     visible = np.zeros_like(fused.image) if aligned.visible is None else aligned.visible
-    if aligned.thermal is None:
-        thermal = np.zeros_like(fused.image)
-    else:
-        grey = np.rint(aligned.thermal * 255).astype(np.uint8)
-        thermal = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    thermal = np.zeros_like(fused.image)
+    if aligned.thermal is not None:
+        thermal[:] = np.rint(aligned.thermal * 255).astype(np.uint8)[..., None]
     return np.hstack([visible, thermal, draw_detections(fused.image, fused.detections)])

@@ -17,23 +17,23 @@ _STREAM_CONDITIONS = ("visible_", "thermal_", "time_")
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """What the node knows beside the pipeline.
+    """State of the node itself, beside that of its pipeline.
 
     Attributes:
         state: Lifecycle state.
         problem: Why the node is not configured, empty when it is.
         enabled: Whether fusing is switched on.
-        wanted: Whether anybody subscribes to an output.
+        has_subscribers: Whether any result topic has a subscriber.
         received_hz: Messages per second since the last report, per stream.
         received: Messages since the node was activated, per stream.
         mismatches: Topic -> line on an incompatible quality of service seen there.
-        camera_info: Stream -> what is known of its intrinsics.
+        camera_info: Stream -> state of its intrinsics.
     """
 
     state: str
     problem: str
     enabled: bool
-    wanted: bool
+    has_subscribers: bool
     received_hz: Mapping[str, float]
     received: Mapping[str, int]
     mismatches: Mapping[str, str]
@@ -65,21 +65,21 @@ def statuses(
 
 def summary_from_report(report: DiagnosticArray, name: str) -> dict[str, Any]:
     """Return the counters and latencies of a node's report, named as in a run's `run.json`."""
-    found = {
+    concerns = {
         status.name.removeprefix(f"{name}: "): {entry.key: entry.value for entry in status.values}
         for status in report.status
         if status.name.startswith(f"{name}: ")
     }
-    if "model" not in found:
+    if "model" not in concerns:
         return {}
-    pairing, latency = found["synchronisation"], dict[str, dict[str, float]]()
-    for key, value in found["latency"].items():
+    pairing, latency = concerns["synchronisation"], dict[str, dict[str, float]]()
+    for key, value in concerns["latency"].items():
         stage, rank, _ = key.rsplit(" ", 2)
         latency.setdefault(stage, {})[rank] = float(value)
     return {
         "read": {
             key.removesuffix(" read"): int(value)
-            for key, value in found["input"].items()
+            for key, value in concerns["input"].items()
             if key.endswith(" read")
         },
         "pairs": int(pairing["pairs"]),
@@ -89,11 +89,22 @@ def summary_from_report(report: DiagnosticArray, name: str) -> dict[str, Any]:
             for key, value in pairing.items()
             if key.startswith("dropped ")
         },
+        "drops_by_stream": _drops_by_stream(concerns["input"]),
         "latency_ms": latency,
-        "model": found["model"]["model"],
-        "device": found["model"]["device"],
-        "detection": _detection(found.get("detector", {})),
+        "model": concerns["model"]["model"],
+        "device": concerns["model"]["device"],
+        "detection": _detection(concerns.get("detector", {})),
     }
+
+
+def _drops_by_stream(values: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """Return what was dropped of each stream by cause, from the status of the input."""
+    drops: dict[str, dict[str, int]] = {}
+    for key, value in values.items():
+        stream, separator, cause = key.partition(" dropped ")
+        if separator:
+            drops.setdefault(stream, {})[cause] = int(value)
+    return drops
 
 
 def _detection(values: Mapping[str, str]) -> dict[str, Any]:
@@ -119,26 +130,31 @@ def _text(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _worse(condition: object) -> bytes:
-    return DiagnosticStatus.WARN if condition else DiagnosticStatus.OK
+def _warn_if(condition: object) -> bytes:
+    level: bytes = DiagnosticStatus.WARN if condition else DiagnosticStatus.OK
+    return level
 
 
 def _node(node: NodeStatus) -> DiagnosticStatus:
-    values = [("state", node.state), ("enabled", node.enabled), ("subscribed", node.wanted)]
+    values = [
+        ("state", node.state),
+        ("enabled", node.enabled),
+        ("subscribed", node.has_subscribers),
+    ]
     if node.problem:
         return _status("node", node.problem, values, DiagnosticStatus.ERROR)
     if node.state != "active":
         return _status("node", node.state, values, DiagnosticStatus.WARN)
     if not node.enabled:
         return _status("node", "disabled by ~/enable", values, DiagnosticStatus.OK)
-    message = "fusing" if node.wanted else "idle: nobody subscribes to an output"
+    message = "fusing" if node.has_subscribers else "idle: no result topic has a subscriber"
     return _status("node", message, values, DiagnosticStatus.OK)
 
 
 def _transport(node: NodeStatus) -> DiagnosticStatus:
     message = "; ".join(node.mismatches.values()) or "no incompatible quality of service seen"
     values = [(topic, line) for topic, line in node.mismatches.items()]
-    return _status("transport", message, values, _worse(node.mismatches))
+    return _status("transport", message, values, _warn_if(node.mismatches))
 
 
 def _input(node: NodeStatus, pipeline: PipelineStatus) -> DiagnosticStatus:
@@ -149,9 +165,14 @@ def _input(node: NodeStatus, pipeline: PipelineStatus) -> DiagnosticStatus:
             (f"{name} received Hz", rate),
             (f"{name} received", node.received[name]),
             (f"{name} read", pipeline.read.get(name, 0)),
+            (f"{name} used", pipeline.used.get(name, 0)),
+        ]
+        values += [
+            (f"{name} dropped {cause}", count)
+            for cause, count in sorted(pipeline.drops_by_stream.get(name, {}).items())
         ]
     message = f"no {' and no '.join(silent)} messages" if silent else "both streams arrive"
-    return _status("input", message, values, _worse(silent))
+    return _status("input", message, values, _warn_if(silent))
 
 
 def _synchronisation(pipeline: PipelineStatus) -> DiagnosticStatus:
@@ -164,7 +185,7 @@ def _synchronisation(pipeline: PipelineStatus) -> DiagnosticStatus:
     values += [(f"dropped {cause}", count) for cause, count in sorted(pipeline.drops.items())]
     values += [(f"skew {rank} ms", value) for rank, value in pipeline.skew_ms.items()]
     message = ", ".join(conditions) or "pairing"
-    return _status("synchronisation", message, values, _worse(conditions))
+    return _status("synchronisation", message, values, _warn_if(conditions))
 
 
 def _latency(pipeline: PipelineStatus) -> DiagnosticStatus:
@@ -191,7 +212,7 @@ def _model(pipeline: PipelineStatus) -> DiagnosticStatus:
         message = f"the mask is not used: {pipeline.mask['problem']}"
     if failing:
         message = pipeline.last_error
-    return _status("model", message, values, _worse(failing or refused))
+    return _status("model", message, values, _warn_if(failing or refused))
 
 
 def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:
@@ -204,7 +225,7 @@ def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:
     failing = "detector_failed" in pipeline.health
     message = f"{detector['output_format']} on {detector['provider']}"
     return _status(
-        "detector", detector["last_error"] if failing else message, values, _worse(failing)
+        "detector", detector["last_error"] if failing else message, values, _warn_if(failing)
     )
 
 
@@ -213,44 +234,44 @@ def _memory(pipeline: PipelineStatus) -> DiagnosticStatus:
     message = "snapshot was unusable: started with a fresh bank" if fresh else "in use"
     # The per-slot statistics are for reports; here they would be hundreds of numbers.
     values = [entry for entry in pipeline.memory.items() if not isinstance(entry[1], tuple)]
-    return _status("memory", message, values, _worse(fresh))
+    return _status("memory", message, values, _warn_if(fresh))
 
 
 def _prior(pipeline: PipelineStatus) -> DiagnosticStatus:
-    found = pipeline.prior
-    if not found:
+    prior = pipeline.prior
+    if not prior:
         return _status("prior", "no provider is configured", [], DiagnosticStatus.OK)
     conditions = [entry for entry in pipeline.health if entry.startswith("prior_")]
     likely = [
         f"{modality} {kind} {score:.2f}"
         for modality in ("visible", "thermal")
-        for kind, score in found[modality].items()
+        for kind, score in prior[modality].items()
         if score >= _LIKELY
     ]
     message = ", ".join(likely) or "nothing assessed yet"
-    if found["problem"] or conditions:
-        message = ": ".join(filter(None, (", ".join(conditions), found["problem"])))
-    values = [(key, value) for key, value in found.items() if not isinstance(value, Mapping)]
-    return _status("prior", message, values, _worse(found["problem"] or conditions))
+    if prior["problem"] or conditions:
+        message = ": ".join(filter(None, (", ".join(conditions), prior["problem"])))
+    values = [(key, value) for key, value in prior.items() if not isinstance(value, Mapping)]
+    return _status("prior", message, values, _warn_if(prior["problem"] or conditions))
 
 
 def _calibration(node: NodeStatus, pipeline: PipelineStatus) -> DiagnosticStatus:
     values = [("rig", pipeline.calibration), *node.camera_info.items()]
     message = pipeline.calibration or "no rig file: images are taken as registered"
     wrong = [line for line in node.camera_info.values() if "does not fit" in line]
-    return _status("calibration", "; ".join(wrong) or message, values, _worse(wrong))
+    return _status("calibration", "; ".join(wrong) or message, values, _warn_if(wrong))
 
 
 def _registration(pipeline: PipelineStatus) -> DiagnosticStatus:
-    found = pipeline.registration
+    registration = pipeline.registration
     low = "registration_low" in pipeline.health
     failed = "registration_failed" in pipeline.health
     if failed:
         message = "not measured: the process for that is lost, the last correction stays"
-    elif not found:
+    elif not registration:
         message = "not refined: the calibration is used as it is"
     elif low:
-        message = "not trusted: the pictures do not agree with any alignment"
+        message = "low confidence: the pictures do not agree with any alignment"
     else:
-        message = f"corrected by {found['correction_px']:.1f} px"
-    return _status("registration", message, found.items(), _worse(low or failed))
+        message = f"corrected by {registration['correction_px']:.1f} px"
+    return _status("registration", message, registration.items(), _warn_if(low or failed))

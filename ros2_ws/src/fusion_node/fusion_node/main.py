@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until it is told to stop; return the exit code."""
+    """Run the node until a signal stops it; return the exit code."""
     return run_process("fusion", _make, _serve, args)
 
 
 def _make() -> FusionNode:
-    # Imported only now: signals are already heeded while the network library loads.
+    # Imported only now: signals are already handled while the network library loads.
     from fusion_node.node import FusionNode
 
     return FusionNode()
@@ -32,7 +32,7 @@ def _serve(node: FusionNode, stop: threading.Event) -> None:
 
 
 class _RosLog(logging.Handler):
-    """Hand the core's log records to the node's logger."""
+    """Pass the core's log records to the node's logger."""
 
     def __init__(self, node: FusionNode) -> None:
         super().__init__(logging.WARNING)

@@ -14,12 +14,13 @@ from std_srvs.srv import SetBool, Trigger
 
 from fusion_core.errors import FusionError
 from fusion_core.pipeline import Pipeline
-from fusion_core.types import FusedFrame, Modality
-from fusion_node.conversions import source_header
+from fusion_core.transport.result_header import result_header
+from fusion_core.types import FusedFrame
 from fusion_node.diagnostics import NodeStatus, statuses
-from fusion_node.inputs import Inputs
-from fusion_node.outputs import Outputs
-from fusion_node.parameters import CoreParameters, Setting, declare
+from fusion_node.image_subscriptions import ImageSubscriptions
+from fusion_node.parameters import CoreParameters, declare
+from fusion_node.result_publishers import ResultPublishers
+from fusion_node.settings import Setting
 
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 _TRANSPORTS = ("raw", "compressed")
@@ -61,8 +62,8 @@ class FusionNode(LifecycleNode):
         self._core = CoreParameters(self, [setting.name for setting in _OWN])
         self.add_on_set_parameters_callback(_check_own)
         self._pipeline: Pipeline | None = None
-        self._outputs: Outputs | None = None
-        self._inputs: Inputs | None = None
+        self._result_publishers: ResultPublishers | None = None
+        self._image_subscriptions: ImageSubscriptions | None = None
         self._enabled = True
         self._problem = ""
         self._mismatches: dict[str, str] = {}
@@ -88,40 +89,40 @@ class FusionNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and the memory bank, warm up, and announce the outputs."""
+        self._core.declare_options()
         try:
             pipeline = Pipeline(self._core.config(), reset_invalid_memory=True)
             pipeline.warm_up()
-        except Exception as error:  # noqa: BLE001 - rclpy would swallow it without a word
+        except Exception as error:  # noqa: BLE001 - rclpy would drop it silently
             known = isinstance(error, FusionError)
             self._problem = str(error) if known else f"{type(error).__name__}: {error}"
             self.get_logger().error(f"cannot be configured: {self._problem}")
             return _FAILURE
         self._problem = ""
         self._core.lock(True)
-        sync = pipeline.config.sync
-        self._offsets_ns: dict[Modality, int] = {
-            "visible": round(sync.visible_offset_ms * 1e6),
-            "thermal": round(sync.thermal_offset_ms * 1e6),
-        }
         self._frame_id = str(self.get_parameter("frame_id").value)
         self._pipeline = pipeline
-        self._outputs = Outputs(self, self._on_mismatch)
+        self._result_publishers = ResultPublishers(self, self._on_mismatch)
         pipeline.start(self._on_fused)
         status = pipeline.status()
         self.get_logger().info(f"configured: {status.model} on {status.device}")
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Listen to the cameras."""
+        """Subscribe to the cameras."""
+        if self._pipeline is None:
+            return _FAILURE
         transport = str(self.get_parameter("image_transport").value)
         self._reported.clear()
-        self._inputs = Inputs(self, transport, self._pipeline, self._wanted, self._on_mismatch)
-        self.get_logger().info("listening on " + ", ".join(self._inputs.topics))
+        self._image_subscriptions = ImageSubscriptions(
+            self, transport, self._pipeline, self._results_needed, self._on_mismatch
+        )
+        self.get_logger().info("subscribed to " + ", ".join(self._image_subscriptions.topics))
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening; model and memory stay loaded."""
-        self._stop_listening()
+        """End the subscriptions; model and memory stay loaded."""
+        self._unsubscribe()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -139,44 +140,41 @@ class FusionNode(LifecycleNode):
         self._release()
         super().destroy_node()
 
-    def _stop_listening(self) -> None:
-        inputs, self._inputs = self._inputs, None
-        if inputs is not None:
-            inputs.destroy()
+    def _unsubscribe(self) -> None:
+        subscriptions, self._image_subscriptions = self._image_subscriptions, None
+        if subscriptions is not None:
+            subscriptions.destroy()
 
     def _release(self) -> None:
-        self._stop_listening()
+        self._unsubscribe()
         pipeline, self._pipeline = self._pipeline, None
         if pipeline is not None:
             try:
                 pipeline.close()
             except FusionError as error:
                 self.get_logger().error(str(error))
-        outputs, self._outputs = self._outputs, None
-        if outputs is not None:
-            outputs.destroy()
+        publishers, self._result_publishers = self._result_publishers, None
+        if publishers is not None:
+            publishers.destroy()
         self._core.lock(False)
 
-    def _wanted(self) -> bool:
-        """Return whether anybody wants results; the detector rests while nobody wants its own."""
-        outputs, pipeline = self._outputs, self._pipeline
-        if outputs is None or pipeline is None or not self._enabled:
+    def _results_needed(self) -> bool:
+        """Return whether results have subscribers; without any for detections, none are made."""
+        publishers, pipeline = self._result_publishers, self._pipeline
+        if publishers is None or pipeline is None or not self._enabled:
             return False
-        pipeline.enable_detection(outputs.wants_detections())
-        return outputs.wanted()
+        pipeline.enable_detection(publishers.detections_have_subscribers())
+        return publishers.have_subscribers()
 
     def _on_fused(self, fused: FusedFrame) -> None:
         """Publish one result; runs in the pipeline's own thread."""
-        inputs, outputs = self._inputs, self._outputs
-        if inputs is None or outputs is None or not self._enabled:
+        publishers = self._result_publishers
+        if self._image_subscriptions is None or publishers is None or not self._enabled:
             return
-        header = source_header(fused.pair, self._offsets_ns, self._frame_id)
-        grid: Modality = "thermal" if fused.pair.visible is None else "visible"
-        height, width = fused.image.shape[:2]
         try:
-            outputs.publish(fused, header, inputs.info(grid, width, height))
+            publishers.publish(fused, result_header(fused, self._frame_id))
         except Exception:
-            # Ctrl-C invalidates the publishers before the pipeline has stopped.
+            # A shutdown invalidates the publishers before the pipeline has stopped.
             if self.context.ok():
                 raise
 
@@ -232,18 +230,23 @@ class FusionNode(LifecycleNode):
         """Publish diagnostics."""
         now = time.monotonic()
         elapsed, self._reported_at = max(now - self._reported_at, 1e-9), now
-        received = Counter(self._inputs.received) if self._inputs else Counter()
+        received = (
+            Counter(self._image_subscriptions.received) if self._image_subscriptions else Counter()
+        )
         rates = {name: (count - self._reported[name]) / elapsed for name, count in received.items()}
         self._reported = received
         status = NodeStatus(
             state=self._state_label(),
             problem=self._problem,
             enabled=self._enabled,
-            wanted=self._outputs is not None and self._outputs.wanted(),
+            has_subscribers=self._result_publishers is not None
+            and self._result_publishers.have_subscribers(),
             received_hz=rates,
             received=received,
             mismatches=dict(self._mismatches),
-            camera_info=self._inputs.camera_states() if self._inputs else {},
+            camera_info=self._image_subscriptions.camera_states()
+            if self._image_subscriptions
+            else {},
         )
         pipeline = self._pipeline.status() if self._pipeline else None
         name = self.get_fully_qualified_name()
@@ -254,7 +257,7 @@ class FusionNode(LifecycleNode):
     def _state_label(self) -> str:
         if self._pipeline is None:
             return "unconfigured"
-        return "inactive" if self._inputs is None else "active"
+        return "inactive" if self._image_subscriptions is None else "active"
 
 
 def _check_own(parameters: list[Parameter]) -> SetParametersResult:

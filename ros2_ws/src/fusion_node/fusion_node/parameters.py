@@ -1,114 +1,53 @@
-"""ROS parameters generated from the core's configuration: same names, defaults and ranges."""
+"""The core's configuration as parameters of a node: declared, checked and read back."""
 
 from __future__ import annotations
 
-import dataclasses
-import typing
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from pydantic.fields import FieldInfo
-from rcl_interfaces.msg import (
-    FloatingPointRange,
-    IntegerRange,
-    ParameterDescriptor,
-    SetParametersResult,
-)
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from fusion_core.config import Config
-from fusion_core.errors import ConfigError
+from fusion_core.config import RENAMED, Config
+from fusion_core.errors import ConfigError, FusionError
+from fusion_core.models.options import OptionField
+from fusion_core.pipeline.builders import option_fields
 from fusion_core.runtime.on_off import on_off_text
+from fusion_node.settings import (
+    OPTIONS,
+    Setting,
+    Value,
+    block_settings,
+    is_within,
+    option_setting,
+)
 
-Value = bool | int | float | str
 _OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One parameter of the node.
-
-    Attributes:
-        name: Full name, blocks separated by dots.
-        default: Value when nothing else is given; its type is the parameter's type.
-        descriptor: Description, range and constraints as ROS tools show them.
-    """
-
-    name: str
-    default: Value
-    descriptor: ParameterDescriptor
-
-
 def declare(node: Node, setting: Setting) -> None:
-    """Declare a parameter that the node was started with or without a value for."""
+    """Declare a parameter of the node itself, with the value that the node was started with."""
     value = setting.default
     if node.has_parameter(setting.name):
-        given = node.get_parameter(setting.name).value
+        started = node.get_parameter(setting.name).value
         node.undeclare_parameter(setting.name)
-        if type(given) is type(value):
-            value = given
+        if type(started) is type(value):
+            value = started
         else:
             node.get_logger().error(
-                f"parameter '{setting.name}' = {given!r} ignored: not a "
+                f"parameter '{setting.name}' = {started!r} ignored: not a "
                 f"{type(value).__name__}; using {value!r}"
             )
     node.declare_parameter(setting.name, value, setting.descriptor, ignore_override=True)
 
 
-def core_settings() -> list[Setting]:
-    """Return one setting per field of the core's configuration."""
-    return list(_walk(Config(), ""))
-
-
-def _walk(block: object, prefix: str) -> Iterator[Setting]:
-    hints = typing.get_type_hints(type(block), include_extras=True)
-    for entry in dataclasses.fields(block):
-        value = getattr(block, entry.name)
-        if dataclasses.is_dataclass(value):
-            yield from _walk(value, f"{prefix}{entry.name}.")
-        elif not isinstance(value, Mapping):
-            yield _setting(prefix + entry.name, value, hints[entry.name])
-
-
-def _setting(name: str, default: Value | tuple[str, ...], hint: object) -> Setting:
-    """Return the setting of one annotated field."""
-    kind, *metadata = typing.get_args(hint)
-    if isinstance(default, tuple):
-        default = ",".join(default)
-    info = next(entry for entry in metadata if isinstance(entry, FieldInfo))
-    descriptor = ParameterDescriptor(
-        description=f"{info.description} Takes effect when the node is configured."
-    )
-    if typing.get_origin(kind) is Literal:
-        descriptor.additional_constraints = "one of: " + ", ".join(typing.get_args(kind))
-    lower, upper = _limits(info)
-    if isinstance(default, float):
-        descriptor.floating_point_range = [
-            FloatingPointRange(from_value=float(lower), to_value=float(upper))
-        ]
-    elif isinstance(default, int) and not isinstance(default, bool):
-        descriptor.integer_range = [IntegerRange(from_value=int(lower), to_value=int(upper))]
-    return Setting(name, default, descriptor)
-
-
-def _limits(info: FieldInfo) -> tuple[float, float]:
-    """Return the bounds of a number; an open bound is still refused by the configuration."""
-    lower = [
-        getattr(rule, key) for rule in info.metadata for key in ("ge", "gt") if hasattr(rule, key)
-    ]
-    upper = [
-        getattr(rule, key) for rule in info.metadata for key in ("le", "lt") if hasattr(rule, key)
-    ]
-    return (lower or [0])[0], (upper or [0])[0]
-
-
 class CoreParameters:
-    """Declare the configuration on a node and read it back.
+    """Declare the configuration, with the options of its model, on a node and read it back.
 
-    A value given at start that the configuration refuses is kept, so that configuring the node
-    fails with the configuration's own message; a value set later is refused at once.
+    A value that the node was started with and the configuration refuses is kept, so that
+    configuring the node fails with the configuration's own message; a value set later is refused
+    at once.
     """
 
     def __init__(self, node: Node, others: Collection[str]) -> None:
@@ -120,21 +59,43 @@ class CoreParameters:
         """
         self._node = node
         self._locked = False
-        self._settings = {setting.name: setting for setting in core_settings()}
-        given = {name: entry.value for name, entry in node.get_parameters_by_prefix("").items()}
+        self._settings = {setting.name: setting for setting in block_settings(Config())}
+        started: dict[str, Any] = {
+            name: entry.value for name, entry in node.get_parameters_by_prefix("").items()
+        }
         blocks = tuple(f"{name}." for name in _blocks(self._settings))
         self._refused = {
             name: value
-            for name, value in given.items()
-            if name.startswith(blocks) and name not in self._settings
+            for name, value in started.items()
+            if (name.startswith(blocks) or name in RENAMED) and name not in self._settings
         }
         for name, setting in self._settings.items():
-            self._declare(setting, given.get(name))
-        unknown = given.keys() - self._settings.keys() - self._refused.keys() - set(others)
+            self._declare(setting, started.get(name))
+        self._options: dict[str, OptionField] = {}
+        self.declare_options()
+        unknown = started.keys() - self._settings.keys() - self._refused.keys() - set(others)
         for name in sorted(unknown):
-            if not name.startswith(_OF_RCLPY):
+            if not name.startswith((*_OF_RCLPY, OPTIONS)):
                 node.get_logger().warning(f"parameter '{name}' is unknown and ignored")
         node.add_on_set_parameters_callback(self._on_set)
+
+    def declare_options(self) -> None:
+        """Declare the options of the model in force as `options.NAME`, and no other model's.
+
+        Where the model is unknown nothing changes: configuring the node fails with the reason.
+        """
+        try:
+            known = {OPTIONS + option.name: option for option in option_fields(self.config())}
+        except FusionError:
+            return
+        for name, option in self._options.items():
+            if known.get(name) != option:
+                self._node.undeclare_parameter(name)
+                self._refused.pop(name, None)
+        for name, option in known.items():
+            if self._options.get(name) != option:
+                self._declare_option(option_setting(option))
+        self._options = known
 
     def config(self) -> Config:
         """Return the configuration that the parameters describe.
@@ -148,27 +109,46 @@ class CoreParameters:
         """Refuse changes while a configured pipeline would not notice them."""
         self._locked = locked
 
-    def _declare(self, setting: Setting, given: Value | None) -> None:
-        """Declare one parameter with the value given at start, if the configuration takes it."""
-        if given is not None:
+    def _declare(self, setting: Setting, started: Any) -> None:  # noqa: ANN401 - as given
+        """Declare one parameter with the value given at start, if the configuration accepts it."""
+        if started is not None:
             self._node.undeclare_parameter(setting.name)
-            if isinstance(setting.default, float) and type(given) is int:
-                given = float(given)  # "sync.max_skew_ms:=25" means 25.0
+            if isinstance(setting.default, float) and type(started) is int:
+                started = float(started)  # "sync.max_skew_ms:=25" means 25.0
             if isinstance(setting.default, str):
-                given = on_off_text(given)  # "registration.refine:=on" arrives as true
-            if not _accepted(setting, given):
-                self._refused[setting.name] = given
-                given = None
-        value = setting.default if given is None else given
+                started = on_off_text(started)  # "registration.refine:=on" arrives as true
+            if not _accepted(setting, started):
+                self._refused[setting.name] = started
+                started = None
+        value = setting.default if started is None else started
         self._node.declare_parameter(setting.name, value, setting.descriptor, ignore_override=True)
 
+    def _declare_option(self, setting: Setting) -> None:
+        """Declare one option with the value that the node was started with, if it is accepted."""
+        name, value = setting.name, setting.default
+        if self._node.has_parameter(name):
+            started = self._node.get_parameter(name).value
+            self._node.undeclare_parameter(name)
+            if isinstance(value, float) and type(started) is int:
+                started = float(started)
+            if is_within(setting, started):
+                value = started
+            else:
+                self._refused[name] = started
+        self._node.declare_parameter(name, value, setting.descriptor, ignore_override=True)
+
     def _values(self) -> dict[str, Value]:
-        return {
-            name: self._node.get_parameter(name).value for name in self._settings
-        } | self._refused
+        # All that begin so: an option that the model does not have is refused by the model.
+        options = self._node.get_parameters_by_prefix(OPTIONS.rstrip("."))
+        return (
+            {name: self._node.get_parameter(name).value for name in self._settings}
+            | {OPTIONS + name: entry.value for name, entry in options.items()}
+            | self._refused
+        )
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
-        changed = {entry.name: entry.value for entry in parameters if entry.name in self._settings}
+        known = self._settings.keys() | self._options.keys()
+        changed = {entry.name: entry.value for entry in parameters if entry.name in known}
         if not changed:
             return SetParametersResult(successful=True)
         if self._locked:
@@ -186,7 +166,7 @@ class CoreParameters:
         return SetParametersResult(successful=True)
 
 
-def _accepted(setting: Setting, value: Value) -> bool:
+def _accepted(setting: Setting, value: object) -> bool:
     if type(value) is not type(setting.default):
         return False
     try:
@@ -200,7 +180,7 @@ def _blocks(names: Mapping[str, Setting]) -> set[str]:
     return {name.partition(".")[0] for name in names if "." in name}
 
 
-def _nest(values: Mapping[str, Value]) -> dict[str, Any]:
+def _nest(values: Mapping[str, object]) -> dict[str, Any]:
     """Return dotted names as a nested mapping."""
     nested: dict[str, Any] = {}
     for name, value in values.items():

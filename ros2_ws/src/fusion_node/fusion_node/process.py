@@ -1,4 +1,4 @@
-"""The life of a ROS process: one node, at work until it is done or told to stop.
+"""Run one node in a process of its own until its work is done or a signal stops it.
 
 Signals only set an event here, which the work looks at. Python's KeyboardInterrupt and rclpy's own
 handlers act wherever the process happens to be: the first inside the conversion of a message, which
@@ -18,10 +18,11 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from fusion_core.errors import FusionError
+from fusion_core.runtime.process import tune_process
 
 NodeT = TypeVar("NodeT", bound=Node)
-# How late a signal may be noticed while nothing happens.
-_LATE_S = 0.2
+# Longest time until a signal is noticed while nothing happens.
+_SIGNAL_DELAY_S = 0.2
 
 
 def run_process(
@@ -30,7 +31,7 @@ def run_process(
     work: Callable[[NodeT, threading.Event], None],
     args: list[str] | None,
 ) -> int:
-    """Make a node, let it work, and destroy it in order; return the exit code.
+    """Make a node, run its work, and destroy it in order; return the exit code.
 
     Args:
         name: Name to report errors by.
@@ -38,6 +39,7 @@ def run_process(
         work: Returns when it is done, or soon after SIGINT or SIGTERM have set the event.
         args: Command line with ROS arguments; None takes the process's own.
     """
+    tune_process()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())
@@ -57,10 +59,10 @@ def run_process(
 
 
 def spin(node: Node, stop: threading.Event) -> None:
-    """Serve the node's callbacks, one at a time, until it is told to stop."""
+    """Run the node's callbacks, one at a time, until the event is set."""
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     while not stop.is_set():
-        executor.spin_once(timeout_sec=_LATE_S)
+        executor.spin_once(timeout_sec=_SIGNAL_DELAY_S)
     executor.remove_node(node)
     executor.shutdown()

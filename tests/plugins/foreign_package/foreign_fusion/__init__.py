@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fusion_core.models import Fuser, FuserOutput, ModelSpec
+from fusion_core.models import LumaFuser, LumaOutput, ModelSpec
 from fusion_core.sink.base import Sink, SinkKind
 from fusion_core.source.base import SourceKind
 from fusion_core.types import Frame
@@ -23,15 +23,15 @@ class BlendConfig:
     start: float = 0.0
 
 
-class Blend(Fuser):
+class Blend(LumaFuser):
     """A weighted mean with one trained weight."""
 
     def __init__(self, name, config):
         super().__init__(name, config)
         self.share = nn.Parameter(torch.tensor(config.start))
 
-    def fuse(self, thermal, visible, slots, cues):
-        return FuserOutput(torch.lerp(visible, thermal, self.share))
+    def fuse_luma(self, thermal, visible, slots, cues):
+        return LumaOutput(torch.lerp(visible, thermal, self.share))
 
 
 class RampStream:

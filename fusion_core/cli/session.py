@@ -1,0 +1,180 @@
+"""One run of the pipeline from a source into sinks, with its summary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from fusion_core.cli.stop_signal import StopSignal
+from fusion_core.cli.summary import print_summary, summarise, write_summary
+from fusion_core.config import Config
+from fusion_core.errors import FusionError, SourceError
+from fusion_core.pipeline import Pipeline
+from fusion_core.runtime.meters import LatencyMeter
+from fusion_core.runtime.overlap import refuse_overlap
+from fusion_core.sink import Sink, open_sink
+from fusion_core.sink.factory import output_path
+from fusion_core.sink.report import HtmlReport
+from fusion_core.source import Source, open_source
+from fusion_core.types import FusedFrame
+
+if TYPE_CHECKING:
+    from fusion_core.cli.run import Run
+
+_MEMORY_SAMPLE_FRAMES = 30
+
+
+@dataclass
+class RunSession:
+    """What a run has open, and what became of it.
+
+    Attributes:
+        options: The command line.
+        source: Where frames come from.
+        pipeline: What fuses them.
+        sinks: Where results go.
+        report: The page that shows the run, None without one.
+        stop: The signals that end the run early.
+        error: The first failure; outputs are completed all the same.
+        latency: Meter of what writing takes.
+    """
+
+    options: Run
+    source: Source
+    pipeline: Pipeline
+    sinks: list[Sink]
+    report: HtmlReport | None
+    stop: StopSignal
+    error: FusionError | None = None
+    latency: LatencyMeter = field(default_factory=LatencyMeter)
+
+    @classmethod
+    def open(cls, options: Run, stop: StopSignal, stack: ExitStack) -> RunSession:
+        """Open everything before work starts, so that bad usage costs nothing.
+
+        Args:
+            options: The command line.
+            stop: The signals that end the run early; opening can be interrupted.
+            stack: Closes what was opened.
+
+        Raises:
+            FusionError: Something cannot be opened, or an output would destroy an input.
+        """
+        with stop.interruptible():
+            config = options.configuration()
+            _check_paths(options, config)
+            source = stack.enter_context(
+                open_source(
+                    options.bag,
+                    visible=options.visible,
+                    thermal=options.thermal,
+                    visible_topic=options.visible_topic,
+                    thermal_topic=options.thermal_topic,
+                )
+            )
+            pipeline = stack.enter_context(Pipeline(config))
+            report = HtmlReport(options.report) if options.report else None
+            sinks = [
+                stack.enter_context(open_sink(destination, overlay=options.overlay))
+                for destination in options.out
+            ]
+        return cls(options, source, pipeline, sinks, report, stop)
+
+    def fuse(self) -> int:
+        """Fuse the source into the sinks, sum up, and return the exit code.
+
+        Raises:
+            FusionError: The input or an output failed; what came before it is complete.
+        """
+        start = time.perf_counter()
+        total = self.options.max_frames or self.source.total
+        try:
+            with tqdm(total=total, unit="frame", desc="fusing", dynamic_ncols=True) as bar:
+                for fused in self._frames():
+                    self._write(fused)
+                    bar.update()
+        except FusionError as error:
+            self.error = error
+        self._finish(time.perf_counter() - start)
+        if self.error is not None:
+            raise self.error
+        return 1 if self.stop.requested and not self.source.live else 0
+
+    def _frames(self) -> Iterator[FusedFrame]:
+        """Yield results until the input ends, enough were fused, or a signal comes."""
+        results = self.pipeline.stream(self.source)
+        count = 0
+        while not self.stop.requested and count != self.options.max_frames:
+            try:
+                with self.stop.interruptible():
+                    fused = next(results, None)
+            except KeyboardInterrupt:
+                return
+            if fused is None:
+                return
+            yield fused
+            count += 1
+
+    def _write(self, fused: FusedFrame) -> None:
+        start = time.perf_counter()
+        for sink in self.sinks:
+            sink.write(fused)
+        if self.report:
+            self.report.write(fused)
+            if fused.frame % _MEMORY_SAMPLE_FRAMES == 0:
+                self.report.add_memory(self.pipeline.status().memory)
+        self.latency.record_timings({"sink": (time.perf_counter() - start) * 1e3})
+
+    def _finish(self, elapsed_s: float) -> None:
+        """Complete every output, even where one of them fails, then write and print the summary."""
+        status = self.pipeline.status()
+        if status.fused == 0 and self.error is None and not self.stop.requested:
+            self.error = SourceError(
+                f"no frame was fused: read {dict(status.read)}, dropped {dict(status.drops)}; "
+                "check the streams' stamps, or raise sync.max_skew_ms"
+            )
+        for sink in self.sinks:
+            try:
+                sink.close()
+            except FusionError as error:
+                self.error = self.error or error
+        outputs = list(self.options.out)
+        outputs += [str(self.options.report)] if self.report else []
+        summary = summarise(
+            status,
+            self.pipeline.config,
+            elapsed_s,
+            sinks=self.latency,
+            outputs=outputs,
+            error=str(self.error or ""),
+        )
+        try:
+            if self.report:
+                self.report.add_memory(status.memory)
+                self.report.close(summary)
+        except FusionError as error:
+            self.error = self.error or error
+            summary["error"] = str(self.error)
+        print_summary(summary, write_summary(summary))
+
+
+def _check_paths(options: Run, config: Config) -> None:
+    """Refuse outputs that would destroy an input or each other."""
+    streams = [options.bag, options.visible, options.thermal]
+    files = [path for path in (config.model, config.detector) if Path(path).is_file()]
+    settings = [config.calibration, config.mask.file, config.priors.weights, *files]
+    inputs = [Path(path) for path in (*streams, *settings) if path and "://" not in path]
+    if options.config:
+        inputs.append(options.config)
+    outputs = [path for name in options.out if (path := output_path(name))]
+    if options.report:
+        outputs.append(options.report)
+    if config.memory.file:
+        outputs.append(Path(config.memory.file))
+    refuse_overlap(inputs, outputs)

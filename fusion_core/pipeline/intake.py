@@ -1,0 +1,121 @@
+"""The pipeline's input: frames of any thread in, pairs out, all of them counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+
+from fusion_core.runtime.drop_log import DropLog
+from fusion_core.runtime.latest_slot import LatestSlot
+from fusion_core.runtime.meters import RateMeter
+from fusion_core.sync import SyncConfig, Synchronizer
+from fusion_core.types import Frame, FramePair, Modality
+
+
+class FrameIntake:
+    """Pairs frames, and hands the newest pair to the thread that fuses.
+
+    Pairing and hand-over are one step under one lock, so a pair never displaces one that was made
+    after it. All methods may be called from any thread.
+
+    Args:
+        config: Settings of the pairing.
+
+    Attributes:
+        drop_log: Frames that are in no result. Of a pair that is not fused, the leading frame is
+            recorded: ``busy`` (a newer pair came first), ``frozen``, ``failed`` or ``abandoned``
+            (the stream was closed first).
+        rates: Meters of the two streams.
+    """
+
+    def __init__(self, config: SyncConfig) -> None:
+        self.drop_log = DropLog()
+        self.rates: dict[str, RateMeter] = {"visible": RateMeter(), "thermal": RateMeter()}
+        self._sync = Synchronizer(config, drop_log=self.drop_log)
+        self._slot: LatestSlot[tuple[FramePair, float]] = LatestSlot()
+        self._lock = threading.Lock()
+
+    @property
+    def read(self) -> Mapping[str, int]:
+        """Frames taken in, by stream."""
+        return self._sync.read
+
+    @property
+    def used(self) -> Mapping[str, int]:
+        """Frames that were part of at least one pair, by stream."""
+        return self._sync.used
+
+    @property
+    def pairs(self) -> int:
+        """Pairs formed."""
+        return self._sync.paired
+
+    def pair_frame(self, frame: Frame) -> list[FramePair]:
+        """Take a frame of a recording; return the pairs that it completes."""
+        with self._lock:
+            return self._pair(frame)
+
+    def pair_pending(self) -> list[FramePair]:
+        """Return the pairs of the frames that still wait, at the end of a recording."""
+        with self._lock:
+            return self._sync.flush()
+
+    def submit_frame(self, frame: Frame) -> None:
+        """Take a live frame; the newest pair that it completes waits for ``next_pair``."""
+        with self._lock:
+            self._publish(self._pair(frame))
+
+    def count_invalid(self, modality: Modality, cause: str, stamp_ns: int | None) -> None:
+        """Count an image that did not become a frame."""
+        self.rates[modality].count_event()
+        self.drop_log.record_drop(modality, cause, stamp_ns)
+
+    def drop_pair(self, pair: FramePair, cause: str) -> None:
+        """Record a pair that is not fused."""
+        leading = pair.lead_frame
+        self.drop_log.record_drop(leading.modality, cause, leading.stamp_ns)
+
+    def next_pair(self) -> tuple[FramePair, float] | None:
+        """Wait for the newest live pair; None after the end.
+
+        Returns:
+            The pair, and when it was formed on the clock of ``time.perf_counter``.
+        """
+        return self._slot.take_latest()
+
+    def end_live(self) -> None:
+        """Pair what still waits and let ``next_pair`` end after the last pair."""
+        with self._lock:
+            self._publish(self._sync.flush())
+            self._slot.close()
+
+    def reset(self) -> None:
+        """Start afresh with the next frame; drop what has not been paired or fused."""
+        with self._lock:
+            self._empty_slot()
+            self._slot = LatestSlot()
+            self._sync.reset()
+
+    def close(self) -> None:
+        """Drop what has not been paired or fused, and every later frame."""
+        with self._lock:
+            self._empty_slot()
+            self._sync.close()
+
+    def _pair(self, frame: Frame) -> list[FramePair]:
+        self.rates[frame.modality].count_event()
+        return self._sync.push(frame)
+
+    def _publish(self, pairs: list[FramePair]) -> None:
+        for pair in pairs:
+            entry = pair, time.perf_counter()
+            displaced = self._slot.publish_latest(entry)
+            if displaced is not None:
+                self.drop_pair(displaced[0], "abandoned" if displaced is entry else "busy")
+
+    def _empty_slot(self) -> None:
+        self._slot.close()
+        left = self._slot.take_latest()
+        if left is not None:
+            self.drop_pair(left[0], "abandoned")

@@ -1,0 +1,38 @@
+"""Settings of the whole process, which only a program makes, never a library."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from typing import Final
+
+# By default GNU OpenMP's threads spin for some 10 ms when they wait for each other: on cores shared
+# with cameras and other nodes a frame then takes ten times as long.
+_SPIN_COUNT: Final = "20000"
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of <malloc.h>
+_KEEP_BYTES: Final = 1 << 30
+
+
+def tune_process() -> None:
+    """Set up threads and memory of this process for networks that run every frame.
+
+    To be called by a program's main function before torch is imported: OpenMP reads its settings
+    when it is loaded. Sets ``GOMP_SPINCOUNT`` unless it is set already, and lets glibc keep freed
+    memory.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep large freed blocks instead of returning them to the system after every use.
+
+    By default each feature map of a frame is mapped and unmapped anew, and every page of it
+    faults again. Does nothing where the C library is another one.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_MMAP_THRESHOLD, _KEEP_BYTES)
+    libc.mallopt(_TRIM_THRESHOLD, _KEEP_BYTES)

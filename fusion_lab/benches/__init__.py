@@ -1,0 +1,1 @@
+"""Benches: what the project is measured by, each behind ``fusion bench NAME``."""

@@ -1,0 +1,1 @@
+"""What a mask does to the picture that CtrlFuse fuses."""

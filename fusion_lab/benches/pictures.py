@@ -1,0 +1,46 @@
+"""Pictures as the parts under test take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fusion_core.types import AlignedPair, UInt8Image
+from fusion_lab.data import Example, list_pairs, read_example
+
+# Wider pictures are halved: these cameras see 640 pixels.
+_WIDE = 900
+
+
+def aligned_pair(visible: UInt8Image, thermal: UInt8Image, stamp_ns: int = 0) -> AlignedPair:
+    """Return two registered pictures as the pair that the pipeline would hand on."""
+    luminance = thermal.astype(np.float32) / np.float32(255)
+    return AlignedPair(stamp_ns, visible, luminance, np.ones(thermal.shape, np.bool_))
+
+
+def read_pictures(folder: Path, every: int = 1) -> Iterator[Example]:
+    """Read every n-th pair of a folder, no wider than 900 pixels.
+
+    Raises:
+        SourceError: The folder holds no pairs, or one cannot be read.
+    """
+    for files in list_pairs([folder])[::every]:
+        example = read_example(files)
+        if example.second.shape[1] > _WIDE:
+            size = (example.second.shape[1] // 2, example.second.shape[0] // 2)
+            visible, thermal = (
+                np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+                for image in (example.first, example.second)
+            )
+            example = replace(example, first=visible, second=thermal)
+        yield example
+
+
+def write_picture(path: Path, rgb: UInt8Image, quality: int = 88) -> None:
+    """Write ``HxWx3`` RGB in the format of the suffix; ``quality`` is that of a JPEG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])

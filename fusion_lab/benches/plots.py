@@ -1,0 +1,31 @@
+"""Plots need matplotlib, which is optional."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from fusion_core.errors import MissingExtraError
+
+
+def load_pyplot(path: Path) -> Any:  # noqa: ANN401 - an untyped module
+    """Return ``matplotlib.pyplot`` for plots that are written to files, and make their folder.
+
+    Args:
+        path: The file that is to be plotted, for the message.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError(
+            f"{path}: a plot needs matplotlib; in a clone run: pip install -e '.[report]'"
+        )
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return plt

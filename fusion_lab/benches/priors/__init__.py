@@ -1,0 +1,1 @@
+"""Accuracy, calibration and cost of the embedded prior provider."""

@@ -1,0 +1,1 @@
+"""Errors and cost of registration: known deformations, known homographies, streams."""

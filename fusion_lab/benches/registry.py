@@ -1,0 +1,81 @@
+"""The benches by name. Listing them imports none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from fusion_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from fusion_lab.benches.command import BenchCommand
+
+DEFAULT_BENCH: Final = "latency"
+
+
+@dataclass(frozen=True, slots=True)
+class BenchEntry:
+    """Where a bench is defined.
+
+    Attributes:
+        module: Module below ``fusion_lab.benches``.
+        command: Name of its subclass of ``BenchCommand``.
+        summary: One line for the list of benches.
+    """
+
+    module: str
+    command: str
+    summary: str
+
+
+BENCHES: Final[Mapping[str, BenchEntry]] = {
+    "latency": BenchEntry(
+        "latency", "LatencyBench", "latency, start-up and memory of the pipeline, per model"
+    ),
+    "ros": BenchEntry(
+        "ros.bench", "RosBench", "latency and delivery from cameras to fused image over DDS"
+    ),
+    "detector": BenchEntry(
+        "detector.bench", "DetectorBench", "what a detector finds with both cameras and with one"
+    ),
+    "ctrlfuse": BenchEntry(
+        "ctrlfuse.bench", "CtrlFuseBench", "what a mask does to the fused picture"
+    ),
+    "priors": BenchEntry(
+        "priors.bench", "PriorsBench", "accuracy, calibration and cost of the prior provider"
+    ),
+    "registration": BenchEntry(
+        "registration.bench", "RegistrationBench", "errors and cost of registration, on recordings"
+    ),
+    "restoring": BenchEntry(
+        "restoring.bench", "RestoringBench", "restoring while fusing against fusing alone"
+    ),
+    "switching": BenchEntry(
+        "switching", "SwitchingBench", "when model `auto` changes networks, and what that shows"
+    ),
+    "ablations": BenchEntry(
+        "ablations", "AblationsBench", "networks that were trained with a part taken out"
+    ),
+}
+
+
+def load_bench(name: str) -> type[BenchCommand]:
+    """Import a bench and return its options.
+
+    Raises:
+        UsageError: There is no bench of this name.
+    """
+    if name not in BENCHES:
+        raise UsageError(f"{name!r}: no such bench; known benches: {', '.join(BENCHES)}")
+    entry = BENCHES[name]
+    command: type[BenchCommand] = getattr(
+        import_module(f"fusion_lab.benches.{entry.module}"), entry.command
+    )
+    return command
+
+
+def bench_name(command: type[BenchCommand]) -> str:
+    """Return the name of a bench by its options."""
+    return next(name for name, entry in BENCHES.items() if entry.command == command.__name__)

@@ -1,0 +1,1 @@
+"""Restoring while fusing, compared with fusing alone and with restoring first."""

@@ -1,0 +1,1 @@
+"""Camera in, fused image out over DDS. Only the modules `cameras` and `node` import rclpy."""

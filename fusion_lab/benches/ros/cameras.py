@@ -1,0 +1,118 @@
+"""Two cameras and a receiver in one process, over a real DDS."""
+
+from __future__ import annotations
+
+import array
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import rclpy
+from numpy.typing import NDArray
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+
+_WARM_UP, _SETTLE_S = 30, 1.0
+_DEPTH, _SHAPE, _PICTURES = 5, (480, 640), 8
+
+
+class RosCameras:
+    """Publishes pairs at a steady rate and receives fused images."""
+
+    def __init__(self, name: str = "bench") -> None:
+        self.node = rclpy.create_node(name)
+        qos = QoSProfile(depth=_DEPTH)
+        self._publishers = [
+            self.node.create_publisher(Image, topic, qos)
+            for topic in ("thermal/image_raw", "rgb/image_raw")
+        ]
+        rng = np.random.default_rng(0)
+        self._pictures: list[tuple[NDArray[Any], NDArray[Any]]] = [
+            (
+                rng.integers(0, 65535, _SHAPE, np.uint16),
+                rng.integers(0, 255, (*_SHAPE, 3), np.uint8),
+            )
+            for _ in range(_PICTURES)
+        ]
+        self._messages = [_empty_image("mono16", 2), _empty_image("bgr8", 3)]
+        self._sent_s: dict[int, float] = {}
+        self._latencies_ms: dict[int, float] = {}
+        self.node.create_subscription(Image, "fusion/image", self._on_image, qos)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether both topics have a subscriber."""
+        return all(publisher.get_subscription_count() for publisher in self._publishers)
+
+    def run(self, rate_hz: float, seconds: float) -> tuple[int, list[float]]:
+        """Publish pairs at a steady rate, the first ones as a warm-up.
+
+        Returns:
+            Number of pairs sent, and the latency of each fused image received, in milliseconds from
+            just before its visible image was published to its callback.
+        """
+        period_ns = round(1e9 / rate_hz)
+        start = time.perf_counter()
+        for number in range(_WARM_UP + round(rate_hz * seconds)):
+            time.sleep(max(0.0, start + number / rate_hz - time.perf_counter()))
+            if number == _WARM_UP:
+                time.sleep(_SETTLE_S)
+                start = time.perf_counter() - number / rate_hz
+                self._sent_s.clear()
+                self._latencies_ms.clear()
+            self._publish_pair(number, period_ns)
+        time.sleep(_SETTLE_S)
+        return len(self._sent_s), list(self._latencies_ms.values())
+
+    def _publish_pair(self, number: int, period_ns: int) -> None:
+        stamp_ns = number * period_ns
+        pictures = self._pictures[number % _PICTURES]
+        for publisher, message, pixels in zip(
+            self._publishers, self._messages, pictures, strict=True
+        ):
+            np.frombuffer(message.data, np.uint8)[:] = pixels.reshape(-1).view(np.uint8)
+            message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+            if message.encoding == "bgr8":
+                self._sent_s[stamp_ns] = time.perf_counter()
+            publisher.publish(message)
+
+    def _on_image(self, message: Image) -> None:
+        now = time.perf_counter()
+        stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        if stamp_ns in self._sent_s:
+            self._latencies_ms[stamp_ns] = (now - self._sent_s[stamp_ns]) * 1e3
+
+
+@contextmanager
+def ros_cameras() -> Iterator[RosCameras]:
+    """Start ROS, the cameras and the receiver's thread; end all of them."""
+    rclpy.init()
+    cameras, executor = RosCameras(), SingleThreadedExecutor()
+    executor.add_node(cameras.node)
+    thread = Thread(target=_spin, args=(executor,), daemon=True)
+    thread.start()
+    try:
+        yield cameras
+    finally:
+        executor.shutdown()
+        thread.join()
+        cameras.node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        return
+
+
+def _empty_image(encoding: str, pixel_bytes: int) -> Image:
+    height, width = _SHAPE
+    message = Image(height=height, width=width, encoding=encoding, step=width * pixel_bytes)
+    message.data = array.array("B", bytes(height * width * pixel_bytes))
+    return message

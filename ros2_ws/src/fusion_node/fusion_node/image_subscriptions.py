@@ -1,0 +1,149 @@
+"""The camera topics: messages in, frames out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fusion_core.errors import EncodingError
+from fusion_core.transport.camera_info import camera_from_info
+from fusion_core.types import CameraModel, Frame, Modality, UInt8Image
+from fusion_node.conversions import frame_from_message, mask_from_message
+from fusion_node.qos_mismatch import MismatchHandler, subscription_events
+
+# Only the newest image matters; a best-effort reader matches every driver.
+_NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+_TOPICS: Mapping[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
+# Each reason is logged once; a stream of ever new reasons must not fill log and memory.
+_MOST_WARNINGS = 50
+
+
+class FrameReceiver(Protocol):
+    """Where frames and masks go: the pipeline."""
+
+    def submit(self, frame: Frame) -> None:
+        """Take one frame."""
+
+    def count_invalid(self, modality: Modality, cause: str) -> None:
+        """Count a message that could not become a frame."""
+
+    def submit_mask(self, mask: UInt8Image) -> None:
+        """Take one mask."""
+
+    def count_invalid_mask(self, reason: str) -> None:
+        """Count a message that could not become a mask."""
+
+
+class ImageSubscriptions:
+    """The subscriptions of one active node.
+
+    Args:
+        node: The node that subscribes.
+        transport: ``raw`` or ``compressed``.
+        receiver: Gets the frames and masks.
+        needed: Called before each image is decoded; an image for which it returns False is left
+            out.
+        on_mismatch: Called with topic and explanation on an incompatible quality of service.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        transport: str,
+        receiver: FrameReceiver,
+        needed: Callable[[], bool],
+        on_mismatch: MismatchHandler,
+    ) -> None:
+        self._node = node
+        self._receiver = receiver
+        self._needed = needed
+        self._on_mismatch = on_mismatch
+        self._infos: dict[Modality, CameraInfo] = {}
+        self._cameras: dict[Modality, CameraModel | None] = {}
+        self._sizes: dict[Modality, tuple[int, int]] = {}
+        self._warned: set[str] = set()
+        self.received: Counter[str] = Counter(dict.fromkeys(_TOPICS, 0))
+        self._subscriptions: list[Subscription] = []
+        kind, suffix = (Image, "") if transport == "raw" else (CompressedImage, "/compressed")
+        for modality, base in _TOPICS.items():
+            self._subscribe_stream(CameraInfo, f"{base}/camera_info", self._on_info, modality)
+            self._subscribe_stream(kind, f"{base}/image_raw{suffix}", self._on_image, modality)
+        self._subscribe(Image, "~/mask", self._on_mask)
+
+    @property
+    def topics(self) -> list[str]:
+        """Resolved names of the topics subscribed to."""
+        return [subscription.topic_name for subscription in self._subscriptions]
+
+    def camera_states(self) -> dict[str, str]:
+        """Return what is known of each camera's intrinsics, as one line each."""
+        return {modality: self._camera_state(modality) for modality in _TOPICS}
+
+    def destroy(self) -> None:
+        """End the subscriptions."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+
+    def _subscribe_stream(
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[[Modality, Any], None],
+        modality: Modality,
+    ) -> None:
+        self._subscribe(kind, topic, lambda message: callback(modality, message))
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        events = subscription_events(topic, self._on_mismatch)
+        self._subscriptions.append(
+            self._node.create_subscription(kind, topic, callback, _NEWEST, event_callbacks=events)
+        )
+
+    def _on_info(self, modality: Modality, info: CameraInfo) -> None:
+        if info != self._infos.get(modality):
+            self._cameras[modality] = camera_from_info(info)
+        self._infos[modality] = info
+
+    def _on_image(self, modality: Modality, message: Image | CompressedImage) -> None:
+        self.received[modality] += 1
+        if not self._needed():
+            return
+        try:
+            frame = frame_from_message(message, modality, self._cameras.get(modality))
+        except EncodingError as error:
+            self._count_invalid(modality, "unknown_encoding", str(error))
+        except Exception as error:  # noqa: BLE001 - no message may end the node
+            self._count_invalid(modality, "bad_message", f"{type(error).__name__}: {error}")
+        else:
+            self._sizes[modality] = (frame.image.shape[1], frame.image.shape[0])
+            self._receiver.submit(frame)
+
+    def _on_mask(self, message: Image) -> None:
+        try:
+            self._receiver.submit_mask(mask_from_message(message))
+        except EncodingError as error:
+            self._receiver.count_invalid_mask(str(error))
+        except Exception as error:  # noqa: BLE001 - no message may end the node
+            self._receiver.count_invalid_mask(f"{type(error).__name__}: {error}")
+
+    def _count_invalid(self, modality: Modality, cause: str, reason: str) -> None:
+        self._receiver.count_invalid(modality, cause)
+        if reason not in self._warned and len(self._warned) < _MOST_WARNINGS:
+            self._warned.add(reason)
+            self._node.get_logger().warning(f"{modality} image dropped: {reason}")
+
+    def _camera_state(self, modality: Modality) -> str:
+        info, size = self._infos.get(modality), self._sizes.get(modality)
+        if info is None:
+            return "no camera info"
+        stated = f"{info.width}x{info.height}"
+        if size is not None and size != (info.width, info.height):
+            return f"camera info for {stated} does not fit {modality} images of {size[0]}x{size[1]}"
+        return stated if self._cameras[modality] else f"{stated}, not calibrated"

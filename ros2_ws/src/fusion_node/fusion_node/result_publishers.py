@@ -1,0 +1,116 @@
+"""The result topics: results in, messages out; none is made for a topic without subscribers."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fusion_core.transport.result_header import ResultHeader
+from fusion_core.types import FusedFrame, ScenePrior
+from fusion_node.conversions import (
+    ImageMessage,
+    camera_info_message,
+    debug_picture,
+    header_message,
+    jpeg_message,
+)
+from fusion_node.qos_mismatch import MismatchHandler, publisher_events
+from fusion_node.vision_messages import (
+    CLASSIFICATION,
+    DETECTIONS,
+    degradation_message,
+    detections_message,
+)
+
+# Reliable publishers serve reliable and best-effort subscribers alike.
+_IMAGES = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+_DETECTIONS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+# Priors are rare: a late subscriber that requests it gets the last one.
+_PRIORS = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+class ResultPublishers:
+    """The publishers of one configured node.
+
+    Args:
+        node: The node that owns the topics.
+        on_mismatch: Called with topic and explanation on an incompatible quality of service.
+    """
+
+    def __init__(self, node: Node, on_mismatch: MismatchHandler) -> None:
+        self._node = node
+        self._on_mismatch = on_mismatch
+        self._image = self._publisher(Image, "~/image", _IMAGES)
+        self._compressed = self._publisher(CompressedImage, "~/image/compressed", _IMAGES)
+        self._info = self._publisher(CameraInfo, "~/camera_info", _IMAGES)
+        self._debug = self._publisher(Image, "~/debug_image", _IMAGES)
+        self._detections: Publisher | None = None
+        self._degradation: Publisher | None = None
+        self._published_prior: ScenePrior | None = None
+        if DETECTIONS is None or CLASSIFICATION is None:
+            node.get_logger().warning(
+                "vision_msgs is not installed: ~/detections and ~/degradation are not published;"
+                " install ros-$ROS_DISTRO-vision-msgs"
+            )
+        else:
+            self._detections = self._publisher(DETECTIONS, "~/detections", _DETECTIONS)
+            self._degradation = self._publisher(CLASSIFICATION, "~/degradation", _PRIORS)
+        self._image_message = ImageMessage()
+        self._debug_message = ImageMessage()
+
+    def have_subscribers(self) -> bool:
+        """Return whether any topic has a subscriber."""
+        return any(_has_subscribers(publisher) for publisher in self._all())
+
+    def detections_have_subscribers(self) -> bool:
+        """Return whether a topic that shows detections has a subscriber."""
+        shown = [self._debug, self._detections]
+        return any(publisher is not None and _has_subscribers(publisher) for publisher in shown)
+
+    def publish(self, fused: FusedFrame, result: ResultHeader) -> None:
+        """Publish one result on every topic that has a subscriber.
+
+        Args:
+            fused: The result.
+            result: Its stamp, frame and camera.
+        """
+        header = header_message(result)
+        if _has_subscribers(self._image):
+            self._image.publish(self._image_message.fill(fused.image, header))
+        if result.camera is not None and _has_subscribers(self._info):
+            self._info.publish(camera_info_message(result.camera, header))
+        if self._detections is not None and _has_subscribers(self._detections):
+            self._detections.publish(detections_message(fused.detections, header))
+        if self._degradation is not None and fused.prior is not self._published_prior:
+            self._published_prior = fused.prior
+            if fused.prior is not None:
+                self._degradation.publish(degradation_message(fused.prior, header))
+        if _has_subscribers(self._compressed):
+            self._compressed.publish(jpeg_message(fused.image, header))
+        if _has_subscribers(self._debug):
+            self._debug.publish(self._debug_message.fill(debug_picture(fused), header))
+
+    def destroy(self) -> None:
+        """Withdraw the topics."""
+        for publisher in self._all():
+            self._node.destroy_publisher(publisher)
+
+    def _publisher(self, kind: type, topic: str, qos: QoSProfile) -> Publisher:
+        events = publisher_events(topic, self._on_mismatch)
+        return self._node.create_publisher(kind, topic, qos, event_callbacks=events)
+
+    def _all(self) -> list[Publisher]:
+        publishers = [self._image, self._compressed, self._info, self._debug]
+        if self._detections is not None and self._degradation is not None:
+            publishers += [self._detections, self._degradation]
+        return publishers
+
+
+def _has_subscribers(publisher: Publisher) -> bool:
+    return bool(publisher.get_subscription_count() > 0)

@@ -1,0 +1,99 @@
+"""The bench of CtrlFuse on the synthetic street, whose masks are exact."""
+
+import numpy as np
+import pytest
+import torch
+from street import masked_street
+
+from fusion_core.errors import UsageError
+from fusion_core.models import load_model
+from fusion_lab.benches.ctrlfuse.bench import (
+    CtrlFuseBench,
+    CtrlFuseResult,
+    measure_classes,
+    measure_cost,
+    measure_prompts,
+)
+from fusion_lab.benches.ctrlfuse.effects import (
+    PROMPTS,
+    MaskEffect,
+    PromptedFusion,
+    effect_on,
+    iou,
+    spread_evenly,
+)
+from fusion_lab.benches.ctrlfuse.pictures import cropper
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("ctrlfuse")
+
+
+def test_effects_are_those_computed_by_hand():
+    """A square of 8 px, 0.2 above its surround of 0.5; with the mask 0.4 above."""
+    target = np.zeros((80, 80), np.uint8)
+    target[36:44, 36:44] = 1
+    reference = np.full((80, 80), 0.5, np.float32)
+    reference[36:44, 36:44] = 0.7
+    fused = np.where(target > 0, np.float32(0.9), np.float32(0.5))
+    fused[0, :] = 0.6  # 80 of the 80² - 24² pixels beyond 8 px
+    prompt = np.zeros_like(target)
+    prompt[36:44, 36:40] = 1
+    effect = effect_on(PromptedFusion(fused, reference, target), target, prompt)
+    assert effect.contrast == pytest.approx(2, rel=1e-5)
+    assert effect.gradient == pytest.approx(2, rel=1e-5)
+    assert effect.outside == pytest.approx(80 * 0.1 / ((80**2 - 24**2) * 0.5), rel=1e-4)
+    assert (effect.prompt_iou, effect.segmented_iou) == (0.5, 1)
+
+
+def test_overlap_of_empty_masks_is_whole():
+    empty = np.zeros((4, 4), np.uint8)
+    assert (iou(empty, empty), iou(empty, empty + 1)) == (1, 0)
+
+
+def test_pictures_without_targets_are_left_out_and_wide_ones_halved():
+    pair = masked_street()
+    assert spread_evenly([pair], 3, kind=2) == []
+    wide = pair.planes.repeat(3, axis=0).repeat(3, axis=1)
+    (halved,) = spread_evenly([type(pair)("s", "n", wide)], 3)
+    assert halved.planes.shape == (360, 480, 6)
+
+
+def test_a_true_mask_raises_contrast_and_leaves_the_rest(model):
+    sets = {"street": [masked_street()]}
+    rows = {row.prompt: row for row in measure_prompts(model, sets, 1)}
+    assert set(rows) == set(PROMPTS)
+    assert rows["true"].effect.contrast > 1.02
+    assert rows["true"].effect.outside < 0.02
+    assert rows["true"].effect.prompt_iou == 1
+    assert rows["dilated 8 px"].effect.prompt_iou < rows["dilated 3 px"].effect.prompt_iou < 1
+    classes = measure_classes(model, sets, 1)
+    assert [row.kind for row in classes] == ["person", "box"]
+    assert all(0 < row.from_targets <= 1 for row in classes)
+    for table in CtrlFuseResult(tuple(rows.values()), classes).tables():
+        table.markdown()
+
+
+def test_the_mean_of_no_effects_is_undefined():
+    assert np.isnan(MaskEffect.mean([]).contrast)
+
+
+def test_cost_is_measured_in_turns_with_and_without_a_mask(model):
+    cost = measure_cost(model, load_model("m2pn-edge"), rounds=2, size=(64, 96))
+    assert list(cost) == ["m2pn-edge", "ctrlfuse, nothing marked", "ctrlfuse, a person marked"]
+    assert {timing.count for timing in cost.values()} == {2}
+    assert torch.is_grad_enabled()
+
+
+def test_a_crop_shows_the_target():
+    mask = np.zeros((240, 320), np.uint8)
+    mask[200:239, 300:319] = 1
+    crop = cropper(mask)(np.repeat(mask[..., None] * 255, 3, axis=2))
+    assert crop.shape == (360, 360, 3)
+    assert crop.max() == 255
+
+
+def test_recordings_must_be_named():
+    with pytest.raises(UsageError, match="--data"):
+        CtrlFuseBench(parts=("prompts",)).measure()

@@ -1,0 +1,33 @@
+"""The bench of the ROS node over a real DDS."""
+
+import importlib.util
+import random
+
+import pytest
+
+MISSING = [name for name in ("rclpy", "fusion_node") if importlib.util.find_spec(name) is None]
+
+
+@pytest.mark.ros
+@pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
+@pytest.mark.skipif(bool(MISSING), reason=f"{' and '.join(MISSING)} not found")
+def test_pairs_come_back_as_fused_images(monkeypatch):
+    from fusion_lab.benches.ros.bench import EXCLUDED, RosResult, measure_ros
+
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 100)))
+    figures = measure_ros(EXCLUDED, rate_hz=5, seconds=2)
+    assert figures.sent == 10
+    assert figures.latency is not None
+    assert figures.delivered == figures.latency.count / 10 > 0
+    assert figures.latency.least > 0
+    (table,) = RosResult((figures,)).tables()
+    assert table.rows[0][0] == EXCLUDED
+
+
+def test_without_ros_the_next_step_is_named(monkeypatch):
+    from fusion_core.errors import MissingExtraError
+    from fusion_lab.benches.ros.bench import measure_ros
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match="source the ROS installation"):
+        measure_ros("m2pn-edge", 30, 1)
