@@ -122,7 +122,7 @@ def test_pairs_without_targets_have_no_scores_of_them(exposures):
 
 def test_what_a_task_cannot_do_is_a_usage_error(exposures):
     base = ("--task", "mef", "--data", exposures / "exposures", "--out", exposures / "s.json")
-    with pytest.raises(UsageError, match="'m2pn-edge': fuses visible and thermal pictures"):
+    with pytest.raises(UsageError, match="'m2pn-edge': does vif, not 'mef'"):
         run(*base, "--model", "m2pn-edge")
     with pytest.raises(UsageError, match="--detector scores visible and thermal"):
         run(*base, "--detector", "default")
