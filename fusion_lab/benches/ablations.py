@@ -24,13 +24,13 @@ from fusion_lab.benches.ctrlfuse.effects import (
     spread_evenly,
     target_of,
 )
+from fusion_lab.benches.ctrlfuse.masked import MaskedPair, read_masked
 from fusion_lab.benches.networks import pair_fuser
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.restoring.comparison import Comparison, compare
 from fusion_lab.benches.restoring.pictures import read_degraded
 from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.metrics import compute_all
-from fusion_lab.training.prompting.data import MaskedPair, load_masked
 
 _PROMPTS = ("true", "boxes")
 _QUALITY = ("MI", "SCD", "VIF", "Qabf", "SSIM")
@@ -113,7 +113,7 @@ class AblationsBench(BenchCommand):
         pairs = [
             pair
             for name in SETS
-            for pair in spread_evenly(load_masked([self.data / name]), self.limit)
+            for pair in spread_evenly(read_masked(self.data / name), self.limit)
         ]
         return AblationsResult(prompting=compare_prompting(models, pairs))
 
@@ -148,7 +148,7 @@ def quality_without_mask(model: Fuser, pairs: Iterable[MaskedPair]) -> dict[str,
     for pair in pairs:
         reference = fuse_prompted(model, pair, target_of(pair)).reference
         thermal, visible = (np.ascontiguousarray(pair.planes[..., plane]) for plane in (0, 1))
-        scores.append(compute_all(_pixels(reference), thermal, visible, _QUALITY))
+        scores.append(compute_all(_pixels(reference), (thermal, visible), _QUALITY))
     return {name: float(np.mean([score[name] for score in scores])) for name in _QUALITY}
 
 

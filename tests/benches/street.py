@@ -4,8 +4,8 @@ import functools
 
 import cv2
 import numpy as np
-from fusion_lab.training.prompting.data import MaskedPair
 
+from fusion_lab.benches.ctrlfuse.masked import MaskedPair
 from fusion_lab.synthetic import SyntheticScene
 
 
@@ -28,4 +28,4 @@ def masked_street(scene="day"):
     luma = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY)
     masks = [((truth == number) * 255).astype(np.uint8) for number in (1, 2)]
     planes = [thermal, luma, thermal, *masks, np.zeros_like(luma)]
-    return MaskedPair(scene, f"{scene}/labels/0", np.dstack(planes))
+    return MaskedPair(scene, "0", visible, np.dstack(planes))

@@ -1,5 +1,8 @@
 """The bench of registration on generated pictures with known displacements."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -20,14 +23,16 @@ from fusion_lab.benches.registration.homographies import (
     measure_homographies,
 )
 from fusion_lab.benches.registration.moving import measure_stream
-from fusion_lab.evaluation import ImagePair
+from fusion_lab.data import Example
 
 SHIFT = np.array([[1, 0, 6], [0, 1, -4], [0, 0, 1]], np.float64)
 
 
 def generated(seed):
     visible, thermal = scene_pair(seed)
-    return ImagePair(f"scene{seed}", visible, np.ascontiguousarray(thermal[40:-40, 40:-40]))
+    thermal = np.ascontiguousarray(thermal[40:-40, 40:-40])
+    name = f"scene{seed}"
+    return Example(visible, thermal, None, "vif", "", None, None, Path(), name, name)
 
 
 def test_a_smooth_displacement_is_undone_by_its_inverse():
@@ -57,10 +62,10 @@ def test_errors_between_homographies_are_distances():
 
 def test_what_the_methods_leave_of_a_known_shift():
     pair = generated(3)
-    moved = geometry.moved_by(pair.thermal, SHIFT)  # moved(p) = thermal(p + shift)
+    moved = geometry.moved_by(pair.second, SHIFT)  # moved(p) = thermal(p + shift)
     true = np.broadcast_to(np.array([-6.0, 4.0]), (*moved.shape, 2))
     aligners = {name: ALIGNERS[name] for name in (NOTHING, OWN)}
-    figures = measure_deformed(iter([DeformedPair(pair.visible, moved, true)]), aligners)
+    figures = measure_deformed(iter([DeformedPair(pair.first, moved, true)]), aligners)
     assert figures.errors[NOTHING][0] == pytest.approx(52**0.5)
     assert figures.errors[OWN][0] < 1
     assert figures.errors[DENSE][0] < 1.5
@@ -69,7 +74,7 @@ def test_what_the_methods_leave_of_a_known_shift():
 
 def test_known_homographies_by_day_and_by_night():
     aligners = {name: ALIGNERS[name] for name in (NOTHING, OWN)}
-    dark = ImagePair("dark", generated(4).visible // 3, generated(4).thermal)
+    dark = replace(generated(4), first=generated(4).first // 3)
     rows = measure_homographies("msrs", [generated(3), dark], aligners)
     found = {(row.method, row.light): row for row in rows}
     assert set(found) == {(m, light) for m in aligners for light in ("day", "night")}

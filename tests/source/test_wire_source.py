@@ -23,7 +23,7 @@ def ports():
 
 
 class Sender:
-    """Publishes numbered images until told to stop."""
+    """Publishes numbered images until it is stopped."""
 
     def __init__(self, url, kind, encoding, image, numbers):
         self.publisher = Publisher(url)

@@ -25,13 +25,13 @@ from fusion_lab.benches.ctrlfuse.effects import (
     spread_evenly,
     target_of,
 )
+from fusion_lab.benches.ctrlfuse.masked import MaskedPair, read_masked
 from fusion_lab.benches.ctrlfuse.pictures import draw_effects
 from fusion_lab.benches.networks import fuse_luma
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.tables import Table
 from fusion_lab.benches.timing import Timing, interleaved
-from fusion_lab.training.prompting.data import MaskedPair, load_masked
-from fusion_lab.training.prompting.masks import boxed
+from fusion_lab.training.prompting.corruption import boxed
 
 Part = Literal["prompts", "classes", "cost"]
 SETS = ("msrs", "llvip", "video/0117_1620")
@@ -143,7 +143,7 @@ class CtrlFuseBench(BenchCommand):
         )
 
     def _sets(self) -> dict[str, list[MaskedPair]]:
-        return {name: load_masked([self._data() / name]) for name in SETS}
+        return {name: read_masked(self._data() / name) for name in SETS}
 
     def _data(self) -> Path:
         if self.data is None:

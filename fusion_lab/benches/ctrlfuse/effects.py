@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from fusion_core.masks import hot_regions
 from fusion_core.models import Cues, Fuser
 from fusion_core.types import FloatImage, Mask, UInt8Image
+from fusion_lab.benches.ctrlfuse.masked import MaskedPair
 from fusion_lab.benches.networks import fuse_luma
 from fusion_lab.training.losses import sobel_magnitude
-from fusion_lab.training.prompting.data import MaskedPair
+from fusion_lab.training.prompting.corruption import boxed, dilated, eroded, partial
 from fusion_lab.training.prompting.loss import full_size
-from fusion_lab.training.prompting.masks import boxed, dilated, eroded, partial
 
 KINDS = ("person", "box", "hot")
 """Kinds of targets, in the order of the masks of a ``MaskedPair``."""
@@ -172,7 +172,7 @@ def _halved(pair: MaskedPair) -> MaskedPair:
         parts = (planes[..., first : first + 3] for first in (0, 3))
         shrunk = [cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in parts]
         planes = np.dstack(shrunk).astype(np.uint8)
-    return MaskedPair(pair.scene, pair.name, planes)
+    return replace(pair, planes=planes)
 
 
 def _contrast(image: FloatImage, inside: Mask, surround: Mask) -> float:

@@ -17,9 +17,9 @@ from fusion_core.errors import UsageError
 from fusion_core.pipeline import Pipeline
 from fusion_core.types import AlignedPair, Detection, Frame, FramePair, Modality, UInt8Image
 from fusion_lab.benches.pictures import aligned_pair
+from fusion_lab.data import Example, Needs, read_examples
+from fusion_lab.data.labels import IGNORE
 from fusion_lab.evaluation.detecting import grouped
-from fusion_lab.training.detector.data import LabelledPair, load_labelled
-from fusion_lab.training.detector.labels import IGNORE
 
 LEAST_SCORE = 0.01
 BOTH = "pair"
@@ -74,16 +74,16 @@ def read_labelled(folder: Path) -> list[LabelledPictures]:
     Raises:
         SourceError: The folder holds none, or a file is missing, torn or of another size.
     """
-    return [_split(pair) for pair in load_labelled([folder])]
+    return [_split(example) for example in read_examples([folder], needs=Needs(labels=True))]
 
 
-def _split(pair: LabelledPair) -> LabelledPictures:
-    boxes, classes = pair.labels
+def _split(example: Example) -> LabelledPictures:
+    assert example.labels is not None, "labelled pairs were read"
+    boxes, classes = example.labels
     objects = {label: boxes[classes == number] for number, label in enumerate(CLASSES)}
-    visible, thermal = pair.planes[..., :3], pair.planes[..., 3]
     return LabelledPictures(
-        np.ascontiguousarray(visible),
-        np.ascontiguousarray(thermal),
+        example.first,
+        example.second,
         objects,
         boxes[classes == IGNORE],
     )

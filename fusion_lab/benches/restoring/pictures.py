@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
 from fusion_lab.benches.pictures import aligned_pair
-from fusion_lab.evaluation import ImagePair, list_pairs, read_pair
+from fusion_lab.data import Example, list_pairs, read_example
 from fusion_lab.training.degradations import Degrader
 from fusion_lab.training.degradations.testset import Case, cases, cut
 
@@ -55,10 +55,10 @@ def read_degraded(data: Path, every: int = 1) -> Iterator[DegradedPicture]:
         group = group_of(case)
         if case.modality == "visible" and group in GROUPS and place % every == 0:
             clean = _clean_pair(data / case.folder, case.stem)
-            degraded = degrade_picture(clean.visible, case.severities, case.seed)
-            pair = aligned_pair(degraded, clean.thermal)
+            degraded = degrade_picture(clean.first, case.severities, case.seed)
+            pair = aligned_pair(degraded, clean.second)
             prior = assess_pair(provider, pair)
-            yield DegradedPicture(group, pair, prior, clean.visible, clean.thermal)
+            yield DegradedPicture(group, pair, prior, clean.first, clean.second)
 
 
 def degrade_picture(visible: UInt8Image, severities: dict[str, float], seed: int) -> UInt8Image:
@@ -76,7 +76,7 @@ def group_of(case: Case) -> str:
     return next(iter(case.severities), "clean")
 
 
-def _clean_pair(folder: Path, stem: str) -> ImagePair:
-    paths = next(paths for paths in list_pairs([folder]) if paths.stem == stem)
-    pair = read_pair(paths)
-    return ImagePair(stem, cut(pair.visible), cut(pair.thermal))
+def _clean_pair(folder: Path, stem: str) -> Example:
+    files = next(files for files in list_pairs([folder]) if files.stem == stem)
+    example = read_example(files)
+    return replace(example, first=cut(example.first), second=cut(example.second))
