@@ -64,8 +64,10 @@ install_packages() {
     wheels=()
   fi
   say "2 of 3: downloading and installing packages (about 1 GB without CUDA, 6 GB with it)"
+  local progress=on
+  [ -t 2 ] || progress=off
   # shellcheck disable=SC2046
-  "$VENV/bin/pip" install --disable-pip-version-check $(torch_index) \
+  "$VENV/bin/pip" install --progress-bar "$progress" --disable-pip-version-check $(torch_index) \
     "${constraints[@]}" ${wheels[@]+"${wheels[@]}"} -e "$ROOT[$EXTRA]" >&2
 }
 
