@@ -1,4 +1,4 @@
-"""Correct sources that the scene prior calls degraded, for networks that do not use the prior."""
+"""Correct sources that the scene prior calls degraded."""
 
 from __future__ import annotations
 
@@ -37,10 +37,15 @@ class InputCorrection:
 
     Each correction has a gain, from 0 at a probability of 0.6 to 1 at 0.9, which moves by at most
     a tenth per frame.
+
+    Args:
+        glare_only: Leave all else to the network, which undoes noise and stripes by itself but
+            cannot recover what is clipped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, glare_only: bool = False) -> None:
         self.gains: dict[str, float] = {}
+        self._glare_only = glare_only
 
     def correct(
         self, thermal: FloatImage, visible: UInt8Image, prior: ScenePrior | None
@@ -67,12 +72,13 @@ class InputCorrection:
 
     def _update_gains(self, prior: ScenePrior) -> None:
         """Move the gains towards those of the prior."""
-        targets = {
+        glare = _gain(prior.visible, "over_exposure")
+        others = {
             _NOISE: _gain(prior.visible, "noise"),
-            _GLARE: _gain(prior.visible, "over_exposure"),
             _THERMAL_NOISE: _gain(prior.thermal, "noise"),
             _STRIPES: _gain(prior.thermal, "stripes"),
         }
+        targets = {_GLARE: glare} if self._glare_only else {_GLARE: glare, **others}
         if not self.gains:
             self.gains = targets
         for name, target in targets.items():

@@ -180,7 +180,8 @@ def test_brighter_never_becomes_darker_in_glare(probability, planes):
     assert (flat[-1] == np.arange(256)).all()  # what is hot stays as bright as it was
 
 
-def test_sun_in_the_picture_gets_no_ring_and_no_hole_and_people_stand_out_before_it():
+@pytest.mark.parametrize("name", ["m2pn-edge", "ctrlfuse", "mdaif"])
+def test_sun_in_the_picture_gets_no_ring_and_no_hole_and_people_stand_out_before_it(name):
     """A halo that falls from white to mid grey, the hot disc in a cold sky, a person at its side.
 
     The network sharpens every edge, which darkens its foot by about 12 levels: 16 are allowed.
@@ -192,9 +193,7 @@ def test_sun_in_the_picture_gets_no_ring_and_no_hole_and_people_stand_out_before
     thermal[40:72, 96:104] = 0.9
     visible = np.repeat(np.uint8(255 * halo)[..., None], 3, 2)
     seen = AlignedPair(0, visible, thermal, np.ones(halo.shape, bool))
-    fused = Engine(load_model("m2pn-edge"), None, correct_inputs=True).fuse(
-        seen, prior(over_exposure=1.0)
-    )
+    fused = Engine(load_model(name), None, correct_inputs=True).fuse(seen, prior(over_exposure=1.0))
     luma = fused.image.astype(int).mean(2)
     sky = (thermal < 0.1) & (np.abs(x - 100) > 16)
     rim = sky & (radius > 7) & (radius < 12)
@@ -204,6 +203,17 @@ def test_sun_in_the_picture_gets_no_ring_and_no_hole_and_people_stand_out_before
     assert luma[near].min() > luma[far].mean()
     body = luma[44:68, 98:102].mean()
     assert body > luma[44:68, 112:118].mean() + 25
+
+
+def test_a_network_that_uses_the_prior_gets_its_noise_and_stripes_uncorrected():
+    """Only glare is beyond it: what is clipped is lost."""
+    correction = InputCorrection(glare_only=True)
+    luma = np.full((8, 8), 100, np.uint8)
+    thermal = np.random.default_rng(3).random((8, 8), np.float32)
+    told = prior({"noise": 1.0, "stripes": 1.0}, noise=1.0, over_exposure=1.0)
+    corrected, seen = correction.correct(thermal, luma, told)
+    assert np.array_equal(corrected, thermal)
+    assert np.array_equal(seen, luma)
 
 
 def test_new_prior_does_not_show_as_a_jump():
