@@ -13,8 +13,9 @@ from fusion_core.types import FloatImage, ScenePrior, UInt8Image
 
 # Below the first probability a source stays as it is, bit by bit; the gain is 1 at the second.
 _SUSPECT, _SURE = 0.6, 0.9
-# The gains move by this much per frame, so that a new prior does not show as a jump.
-_STEP = 0.1
+# The gains move by this much per frame, so that a new prior does not show as a jump; that of glare
+# faster, as the sun itself comes and goes within some frames.
+_STEP, _GLARE_STEP = 0.1, 0.25
 # White noise keeps 1 / (2 sigma sqrt(pi)) of its deviation behind a Gaussian: 0.24.
 _NOISE_SIGMA = 1.2
 _STRIPE_SIGMA, _STRIPE_WINDOW = 8.0, 49
@@ -38,7 +39,7 @@ class InputCorrection:
       a hot edge that only one of two pictures shows would get a dark rim.
 
     Each correction has a gain, from 0 at a probability of 0.6 to 1 at 0.9, which moves by at most
-    a tenth per frame. That of glare also follows the picture, from 0 where 2 % of it are clipped
+    a tenth per frame, that of glare by a quarter. The latter also follows the picture, from 0 where 2 % of it are clipped
     to 1 at 4 %: a prior is up to some seconds old, and the sun comes around a corner at once.
 
     Args:
@@ -86,7 +87,8 @@ class InputCorrection:
         glare = max(self._targets.get(_GLARE, 0.0), _clipping(visible))
         for name, target in {**self._targets, _GLARE: glare}.items():
             now = self.gains.get(name, target)
-            self.gains[name] = now + min(_STEP, max(-_STEP, target - now))
+            step = _GLARE_STEP if name == _GLARE else _STEP
+            self.gains[name] = now + min(step, max(-step, target - now))
 
 
 def _gain(probabilities: Mapping[str, float], kind: str) -> float:
