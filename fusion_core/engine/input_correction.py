@@ -39,8 +39,9 @@ class InputCorrection:
       a hot edge that only one of two pictures shows would get a dark rim.
 
     Each correction has a gain, from 0 at a probability of 0.6 to 1 at 0.9, which moves by at most
-    a tenth per frame, that of glare by a quarter. The latter also follows the picture, from 0 where 2 % of it are clipped
-    to 1 at 4 %: a prior is up to some seconds old, and the sun comes around a corner at once.
+    a tenth per frame, that of glare by a quarter. The latter also follows the picture, from 0 where
+    2 % of it are clipped to 1 at 4 %: a prior may be seconds old, and the sun comes around a corner
+    at once.
 
     Args:
         glare_only: Leave all else to the network, which undoes noise and stripes by itself but
