@@ -14,15 +14,13 @@ from fusion_core.errors import UsageError
 from fusion_core.models import Fuser, load_model
 from fusion_core.types import FloatImage, UInt8Image
 from fusion_lab.benches.command import BenchCommand
-from fusion_lab.benches.ctrlfuse.bench import SETS
+from fusion_lab.benches.ctrlfuse.data import SETS, MaskedPair, read_masked, spread_evenly
 from fusion_lab.benches.ctrlfuse.effects import (
     EFFECT_HEAD,
     PROMPTS,
     MaskEffect,
     fuse_prompted,
     mean_effect,
-    spread_evenly,
-    target_of,
 )
 from fusion_lab.benches.networks import pair_fuser
 from fusion_lab.benches.progress import with_progress
@@ -30,7 +28,6 @@ from fusion_lab.benches.restoring.comparison import Comparison, compare
 from fusion_lab.benches.restoring.pictures import read_degraded
 from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.metrics import compute_all
-from fusion_lab.training.prompting.data import MaskedPair, load_masked
 
 _PROMPTS = ("true", "boxes")
 _QUALITY = ("MI", "SCD", "VIF", "Qabf", "SSIM")
@@ -113,7 +110,7 @@ class AblationsBench(BenchCommand):
         pairs = [
             pair
             for name in SETS
-            for pair in spread_evenly(load_masked([self.data / name]), self.limit)
+            for pair in spread_evenly(read_masked(self.data / name), self.limit)
         ]
         return AblationsResult(prompting=compare_prompting(models, pairs))
 
@@ -146,9 +143,9 @@ def quality_without_mask(model: Fuser, pairs: Iterable[MaskedPair]) -> dict[str,
     """Return metrics of the fusion without a mask, means over the pairs."""
     scores = []
     for pair in pairs:
-        reference = fuse_prompted(model, pair, target_of(pair)).reference
+        reference = fuse_prompted(model, pair, pair.target()).reference
         thermal, visible = (np.ascontiguousarray(pair.planes[..., plane]) for plane in (0, 1))
-        scores.append(compute_all(_pixels(reference), thermal, visible, _QUALITY))
+        scores.append(compute_all(_pixels(reference), (thermal, visible), _QUALITY))
     return {name: float(np.mean([score[name] for score in scores])) for name in _QUALITY}
 
 

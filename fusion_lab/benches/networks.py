@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fusion_core.engine import Engine
-from fusion_core.models import NO_CUES, Cues, Fuser, FuserOutput
+from fusion_core.models import NO_CUES, Cues, Fuser, LumaOutput
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
 FusePair = Callable[[AlignedPair, ScenePrior | None], UInt8Image]
@@ -16,10 +16,11 @@ FusePair = Callable[[AlignedPair, ScenePrior | None], UInt8Image]
 
 
 @torch.inference_mode()
-def fuse_luma(model: Fuser, thermal: Tensor, luma: Tensor, cues: Cues = NO_CUES) -> FuserOutput:
+def fuse_luma(model: Fuser, thermal: Tensor, luma: Tensor, cues: Cues = NO_CUES) -> LumaOutput:
     """Run a network on ``Bx1xHxW`` thermal and visible luma in [0, 1], its bank as trained."""
-    output: FuserOutput = model(thermal, luma, model.bank, cues)
-    return output
+    network = model.luma_path
+    assert network is not None, "only networks that fuse luma are measured on it"
+    return network.forward_luma(thermal, luma, cues)
 
 
 def pair_fuser(model: Fuser, *, with_prior: bool) -> FusePair:

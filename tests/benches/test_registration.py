@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from pictures import scene_pair
-from street import street
+from street import example, street
 
 from fusion_core.errors import UsageError
 from fusion_core.types import Frame, FramePair
@@ -20,14 +20,13 @@ from fusion_lab.benches.registration.homographies import (
     measure_homographies,
 )
 from fusion_lab.benches.registration.moving import measure_stream
-from fusion_lab.evaluation import ImagePair
 
 SHIFT = np.array([[1, 0, 6], [0, 1, -4], [0, 0, 1]], np.float64)
 
 
 def generated(seed):
     visible, thermal = scene_pair(seed)
-    return ImagePair(f"scene{seed}", visible, np.ascontiguousarray(thermal[40:-40, 40:-40]))
+    return example(visible, np.ascontiguousarray(thermal[40:-40, 40:-40]), f"scene{seed}")
 
 
 def test_a_smooth_displacement_is_undone_by_its_inverse():
@@ -57,10 +56,10 @@ def test_errors_between_homographies_are_distances():
 
 def test_what_the_methods_leave_of_a_known_shift():
     pair = generated(3)
-    moved = geometry.moved_by(pair.thermal, SHIFT)  # moved(p) = thermal(p + shift)
+    moved = geometry.moved_by(pair.second, SHIFT)  # moved(p) = thermal(p + shift)
     true = np.broadcast_to(np.array([-6.0, 4.0]), (*moved.shape, 2))
     aligners = {name: ALIGNERS[name] for name in (NOTHING, OWN)}
-    figures = measure_deformed(iter([DeformedPair(pair.visible, moved, true)]), aligners)
+    figures = measure_deformed(iter([DeformedPair(pair.first, moved, true)]), aligners)
     assert figures.errors[NOTHING][0] == pytest.approx(52**0.5)
     assert figures.errors[OWN][0] < 1
     assert figures.errors[DENSE][0] < 1.5
@@ -69,7 +68,7 @@ def test_what_the_methods_leave_of_a_known_shift():
 
 def test_known_homographies_by_day_and_by_night():
     aligners = {name: ALIGNERS[name] for name in (NOTHING, OWN)}
-    dark = ImagePair("dark", generated(4).visible // 3, generated(4).thermal)
+    dark = example(generated(4).first // 3, generated(4).second)
     rows = measure_homographies("msrs", [generated(3), dark], aligners)
     found = {(row.method, row.light): row for row in rows}
     assert set(found) == {(m, light) for m in aligners for light in ("day", "night")}

@@ -17,7 +17,7 @@ from fusion_lab.benches.command import BenchCommand
 from fusion_lab.benches.detector.tallies import SetFigures, TargetCounts, tally_set
 from fusion_lab.benches.detector.views import OTHER, STATES, DetectorViews, read_labelled
 from fusion_lab.benches.tables import Cell, Table
-from fusion_lab.evaluation import dataset_name
+from fusion_lab.data import dataset_name
 from fusion_lab.evaluation.precision import ClassScores
 
 _LEAST_OBJECTS = 10

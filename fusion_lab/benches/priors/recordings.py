@@ -93,9 +93,9 @@ def likely_kinds(folder: Path, provider: PriorProvider, count: int = 3) -> Table
     """Return the likeliest kinds of every visible picture of a folder."""
     rows = []
     for pair in read_pictures(folder):
-        found = provider.assess(pair.visible, None).visible
+        found = provider.assess(pair.first, None).visible
         ranked = sorted(found.items(), key=lambda entry: -entry[1])[:count]
-        rows.append((pair.stem, ", ".join(f"{kind} {share:.2f}" for kind, share in ranked)))
+        rows.append((pair.name, ", ".join(f"{kind} {share:.2f}" for kind, share in ranked)))
     return Table("Likeliest kinds", ("picture", "kinds"), tuple(rows))
 
 

@@ -35,7 +35,7 @@ from fusion_lab.benches.registration.homographies import (
 from fusion_lab.benches.registration.moving import StreamErrors, measure_videos, stream_table
 from fusion_lab.benches.tables import Table
 from fusion_lab.benches.timing import Timing
-from fusion_lab.evaluation import ImagePair
+from fusion_lab.data import Example
 
 Part = Literal["warp", "refinement", "deformed", "homographies", "confidence", "streams"]
 SetName = Literal["roadscene/val", "msrs", "llvip", "video_frames"]
@@ -134,7 +134,7 @@ class RegistrationBench(BenchCommand):
             [(self._pairs(name, self.every), self._pairs(following[name], 1)) for name in self.sets]
         )
 
-    def _pairs(self, name: SetName, every: int) -> list[ImagePair]:
+    def _pairs(self, name: SetName, every: int) -> list[Example]:
         return list(read_pictures(self._folder(name), every))
 
     def _streams(self) -> tuple[StreamErrors, ...]:

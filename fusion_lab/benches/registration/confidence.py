@@ -16,7 +16,7 @@ from fusion_lab.benches.registration.geometry import (
     random_homography,
 )
 from fusion_lab.benches.tables import Table
-from fusion_lab.evaluation import ImagePair
+from fusion_lab.data import Example
 
 _RIGHT_PX, _WRONG_PX = 2, 5
 
@@ -53,7 +53,7 @@ class ConfidenceFigures:
 
 
 def measure_confidence(
-    sets: Sequence[tuple[Sequence[ImagePair], Sequence[ImagePair]]],
+    sets: Sequence[tuple[Sequence[Example], Sequence[Example]]],
 ) -> ConfidenceFigures:
     """Register moved pictures, and pictures of other scenes.
 
@@ -65,12 +65,12 @@ def measure_confidence(
     for pairs, others in sets:
         rng = np.random.default_rng(1)
         for index, pair in enumerate(pairs):
-            shape = pair.thermal.shape
-            other = cv2.resize(others[index % len(others)].thermal, shape[::-1])
-            wrong.append(fc.register(np.asarray(other), pair.visible).confidence)
-            stored = fc.register(pair.thermal, pair.visible).displacement
+            shape = pair.second.shape
+            other = cv2.resize(others[index % len(others)].second, shape[::-1])
+            wrong.append(fc.register(np.asarray(other), pair.first).confidence)
+            stored = fc.register(pair.second, pair.first).displacement
             warp = random_homography(rng, shape)
-            found = fc.register(moved_by(pair.thermal, warp), pair.visible)
+            found = fc.register(moved_by(pair.second, warp), pair.first)
             assert found.homography is not None, "a registration of this mode is a homography"
             error = mean_error(displacement_of(warp @ found.homography, shape), stored)
             if error < _RIGHT_PX:

@@ -17,7 +17,7 @@ from fusion_lab.benches.registration.geometry import (
     random_homography,
 )
 from fusion_lab.benches.tables import Table
-from fusion_lab.evaluation import ImagePair
+from fusion_lab.data import Example
 from fusion_lab.metrics import to_gray
 
 TRIALS = 2
@@ -67,7 +67,7 @@ class HomographyFigures:
 
 
 def measure_homographies(
-    name: str, pairs: Iterable[ImagePair], aligners: Mapping[str, Aligner] = ALIGNERS
+    name: str, pairs: Iterable[Example], aligners: Mapping[str, Aligner] = ALIGNERS
 ) -> tuple[HomographyFigures, ...]:
     """Move each thermal picture by random homographies and align it again, with every method.
 
@@ -79,13 +79,13 @@ def measure_homographies(
     rng = np.random.default_rng(0)
     rows: dict[tuple[str, str], list[tuple[NDArray[np.float64], NDArray[np.float64], float]]] = {}
     for pair in pairs:
-        gray, shape = to_gray(pair.visible), pair.thermal.shape
-        light = "night" if is_night(name, pair.visible) else "day"
+        gray, shape = to_gray(pair.first), pair.second.shape
+        light = "night" if is_night(name, pair.first) else "day"
         warps = [random_homography(rng, shape) for _ in range(TRIALS)]
         for method, align in aligners.items():
-            own = align(pair.thermal, gray)
+            own = align(pair.second, gray)
             for warp in warps:
-                matrix = align(moved_by(pair.thermal, warp), gray)
+                matrix = align(moved_by(pair.second, warp), gray)
                 total = None if matrix is None else warp @ matrix
                 errors = corner_errors(total, np.eye(3), shape), corner_errors(total, own, shape)
                 row = (*errors, picture_error(total, own, shape))

@@ -81,7 +81,7 @@ def compare(methods: Mapping[str, FusePair], pictures: Iterable[DegradedPicture]
 def score(fused: UInt8Image, picture: DegradedPicture) -> RestorationScores:
     """Score one fused ``HxWx3`` picture against the clean sources."""
     gray = to_gray(picture.visible)
-    found = compute_all(to_gray(fused), picture.thermal, gray, ("PSNR", "SSIM"))
+    found = compute_all(to_gray(fused), (picture.thermal, gray), ("PSNR", "SSIM"))
     ours, clean = (
         cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.float64)
         for image in (fused, picture.visible)

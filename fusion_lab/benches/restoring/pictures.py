@@ -12,7 +12,7 @@ from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
 from fusion_lab.benches.pictures import aligned_pair
-from fusion_lab.evaluation import ImagePair, list_pairs, read_pair
+from fusion_lab.data import pair_files, read_example
 from fusion_lab.training.degradations import Degrader
 from fusion_lab.training.degradations.testset import Case, cases, cut
 
@@ -54,11 +54,10 @@ def read_degraded(data: Path, every: int = 1) -> Iterator[DegradedPicture]:
         place = order.setdefault((case.folder, case.stem), len(order))
         group = group_of(case)
         if case.modality == "visible" and group in GROUPS and place % every == 0:
-            clean = _clean_pair(data / case.folder, case.stem)
-            degraded = degrade_picture(clean.visible, case.severities, case.seed)
-            pair = aligned_pair(degraded, clean.thermal)
+            visible, thermal = _clean_pictures(data / case.folder, case.stem)
+            pair = aligned_pair(degrade_picture(visible, case.severities, case.seed), thermal)
             prior = assess_pair(provider, pair)
-            yield DegradedPicture(group, pair, prior, clean.visible, clean.thermal)
+            yield DegradedPicture(group, pair, prior, visible, thermal)
 
 
 def degrade_picture(visible: UInt8Image, severities: dict[str, float], seed: int) -> UInt8Image:
@@ -76,7 +75,8 @@ def group_of(case: Case) -> str:
     return next(iter(case.severities), "clean")
 
 
-def _clean_pair(folder: Path, stem: str) -> ImagePair:
-    paths = next(paths for paths in list_pairs([folder]) if paths.stem == stem)
-    pair = read_pair(paths)
-    return ImagePair(stem, cut(pair.visible), cut(pair.thermal))
+def _clean_pictures(folder: Path, stem: str) -> tuple[UInt8Image, UInt8Image]:
+    """Return the visible and the thermal picture of a case."""
+    files = next(files for files in pair_files(folder) if files.stem == stem)
+    pair = read_example(files)
+    return cut(pair.first), cut(pair.second)

@@ -11,7 +11,7 @@ from typing import Final
 
 from torch import Tensor
 
-from fusion_core.models import Cues, Fuser, FuserOutput
+from fusion_core.models import Cues, Features, Fuser, LumaFuser, LumaOutput
 from fusion_core.pipeline import builders
 
 WITHOUT_NETWORKS: Final = "--without-networks"
@@ -22,15 +22,17 @@ class MeanFuserConfig:
     """A mean has no settings."""
 
 
-class MeanFuser(Fuser):
+class MeanFuser(LumaFuser):
     """The mean of both images, at next to no cost."""
+
+    features = Features(gives="luma")
 
     def __init__(self) -> None:
         super().__init__("mean", MeanFuserConfig())
 
-    def fuse(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> FuserOutput:  # noqa: ARG002
+    def fuse_luma(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> LumaOutput:  # noqa: ARG002
         """Return the mean."""
-        return FuserOutput((thermal + visible) / 2)
+        return LumaOutput((thermal + visible) / 2)
 
 
 def _load_mean(_name: str, _device: object) -> Fuser:
