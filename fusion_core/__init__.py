@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fusion_core.api import fuse as fuse
+    from fusion_core.api import fuse_images as fuse_images
     from fusion_core.config import Config as Config
     from fusion_core.models import load_model as load_model
     from fusion_core.pipeline import Pipeline as Pipeline
@@ -24,6 +25,7 @@ _MODULE_OF = {
     "Pipeline": "fusion_core.pipeline",
     "Registration": "fusion_core.registration",
     "fuse": "fusion_core.api",
+    "fuse_images": "fusion_core.api",
     "load_model": "fusion_core.models",
     "open_source": "fusion_core.source",
     "register": "fusion_core.registration",
@@ -34,6 +36,7 @@ __all__ = [
     "Registration",
     "__version__",
     "fuse",
+    "fuse_images",
     "load_model",
     "open_source",
     "register",

@@ -13,19 +13,20 @@ from fusion_core.engine import Engine, open_bank, pick_device
 from fusion_core.errors import CalibrationError, EncodingError, MaskError, UsageError
 from fusion_core.memory import MemoryConfig
 from fusion_core.models import Fuser, find_models, load_model
+from fusion_core.models.cues import VISIBLE_INFRARED
 from fusion_core.priors import PriorProvider, PriorsConfig, assess_pair, open_provider
 from fusion_core.registration import Registrar, check_images
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
 from fusion_core.types import AlignedPair, Frame, ThermalImage, UInt8Image
 
+_DEFAULT = "m2pn-edge"
 _ENCODINGS = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1", "float64": "32FC1"}
-_VISIBLE_INFRARED = "vif"
 
 
 def fuse(
     thermal: NDArray[Any],
     visible: UInt8Image,
-    model: str | Fuser = "m2pn-edge",
+    model: str | Fuser = _DEFAULT,
     device: str = "auto",
     mask: NDArray[Any] | None = None,
 ) -> UInt8Image:
@@ -67,7 +68,7 @@ def fuse(
 
 def fuse_images(
     *images: UInt8Image,
-    task: str = _VISIBLE_INFRARED,
+    task: str = VISIBLE_INFRARED,
     text: str | None = None,
     model: str | Fuser | None = None,
     device: str = "auto",
@@ -82,9 +83,10 @@ def fuse_images(
             as gray. ``mef``: pictures of several exposures, the darkest first. ``mff``: pictures
             of several focus distances.
         task: ``vif``, ``mef`` or ``mff``.
-        text: What the result shall be like, for models that take a text.
-        model: Name of a model, or one that `load_model` returned; None takes the first installed
-            one that does the task, with this text.
+        text: Description of the result, for models that take a text.
+        model: Name of a model, or one that `load_model` returned; None takes the model of
+            :func:`fuse` where it does the task, else the first installed one that does it, with
+            this text.
         device: ``auto``, ``cpu`` or ``cuda``; a loaded model stays where it is.
 
     Returns:
@@ -111,7 +113,7 @@ def fuse_images(
             "given; leave some out"
         )
     prior = None
-    if task == _VISIBLE_INFRARED and features.uses_prior:
+    if task == VISIBLE_INFRARED and features.uses_prior:
         visible, thermal = images[:2]
         gray = thermal[..., 0] / np.float32(255)
         valid = np.ones(gray.shape, bool)
@@ -150,7 +152,7 @@ def _model_for(task: str, text: str | None) -> str:
     if not known:
         what = f"task {task!r}" + (" with a text" if text is not None else "")
         raise UsageError(f"no installed model does {what}; install or train one that does")
-    return known[0]
+    return _DEFAULT if _DEFAULT in known else known[0]
 
 
 def _models_for(task: str) -> str:

@@ -50,6 +50,7 @@ REMOVED: Final = frozenset(
         "detection.track_keep_s",
         "priors.change",
         "priors.confirm_frames",
+        "priors.question",
         "adapt.enter",
         "adapt.leave",
         "adapt.fade_frames",

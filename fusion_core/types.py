@@ -92,7 +92,7 @@ class Frame:
         encoding: ROS name of the layout of ``image``: ``rgb8``, ``mono8``, ``mono16``, ``32FC1``.
         frame_id: Optical frame of the camera, may be empty.
         sequence: Position in its stream as read, from 0.
-        camera: Intrinsics when the source knows them.
+        camera: Intrinsics, None when they are not known.
         name: Stem of the file the frame came from, empty for streams.
         truth: Ground truth, for synthetic scenes only.
         predicted: Decoded from a codec that predicts pictures from earlier ones, and so repeats

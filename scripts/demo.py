@@ -14,16 +14,19 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from tqdm import tqdm
 
-from fusion_core.config import Config
 from fusion_core.errors import FusionError, UsageError
-from fusion_core.pipeline import Pipeline
+from fusion_core.runtime.process import tune_process
 from fusion_core.sink.bag import BagRecorder
 from fusion_core.source import open_source
 from fusion_lab.synthetic import SyntheticScene
+
+if TYPE_CHECKING:
+    from fusion_core.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = ROOT / "ros2_ws" / "src" / "fusion_node" / "config" / "fastdds.xml"
@@ -114,6 +117,8 @@ def affordable_speed(bag: str, config: Config) -> float:
 
     A machine that is too slow for all of it drops frames, which the summary then counts.
     """
+    from fusion_core.pipeline import Pipeline
+
     with open_source(bag) as source, Pipeline(config) as pipeline:
         results = list(itertools.islice(pipeline.stream(source), SAMPLES))
     period_ms = (results[-1].stamp_ns - results[0].stamp_ns) / (len(results) - 1) / 1e6
@@ -214,6 +219,10 @@ def print_summary(out: Path) -> None:
 def main() -> int:
     """Run the demo; return the exit code."""
     options = arguments()
+    tune_process()
+    # Imports torch: only after the process is set up for it.
+    from fusion_core.config import Config
+
     out = options.out.resolve()
     try:
         prepare(out)

@@ -98,9 +98,9 @@ build_vision_msgs() {
   ) >"$VENV/vision_msgs.log" 2>&1 || { tail -n 20 "$VENV/vision_msgs.log" >&2; fail "the build of vision_msgs failed"; }
 }
 
-# wanted_stamp EXTRA: what the environment is made from; when it changes, the environment is
+# current_stamp EXTRA: what the environment is made from; when it changes, the environment is
 # brought up to date.
-wanted_stamp() {
+current_stamp() {
   {
     printf '%s\n' "$1" "$VENV" "$("$PYTHON" -c 'import sys; print(sys.version, sys.base_prefix)')"
     if system_ros; then printf '%s\n' "$ROS_DISTRO $AMENT_PREFIX_PATH"; fi
@@ -113,7 +113,7 @@ setup() {
   check_python
   local found
   found=$(cat "$VENV/stamp" 2>/dev/null || true)
-  if [ "$found" != "$(wanted_stamp "$EXTRA")" ] && [ "$found" != "$(wanted_stamp dev)" ]; then
+  if [ "$found" != "$(current_stamp "$EXTRA")" ] && [ "$found" != "$(current_stamp dev)" ]; then
     say "preparing $VENV (once; some minutes, mostly downloads)"
     if system_ros; then
       "$PYTHON" -m venv --clear --system-site-packages "$VENV"
@@ -122,7 +122,7 @@ setup() {
     fi
     install_packages
     build_vision_msgs
-    wanted_stamp "$EXTRA" >"$VENV/stamp"
+    current_stamp "$EXTRA" >"$VENV/stamp"
   fi
   # shellcheck disable=SC1091
   source "$VENV/bin/activate"

@@ -11,7 +11,7 @@ from fusion_core.calibration.recording import TargetTrack
 from fusion_core.calibration.relative_pose import RelativePose
 from fusion_core.calibration.targets import Points
 from fusion_core.calibration.time_offset import TimeOffset
-from fusion_core.sink.report_plots import COLOURS, label_axes, svg_plot
+from fusion_core.pages.svg import COLOURS, label_axes, svg_plot
 from fusion_core.types import Modality
 
 _MOST_DOTS: Final = 800
@@ -19,7 +19,7 @@ _WINDOW_MS: Final = 600.0
 
 
 def draw_coverage(track: TargetTrack, camera: Intrinsics) -> str:
-    """Draw where in the picture the points lay."""
+    """Draw the positions of the detected points in the image."""
 
     def draw(axes: Any) -> None:  # noqa: ANN401
         dots = _thinned(np.concatenate([view.pixels for view in camera.views]))
@@ -33,7 +33,7 @@ def draw_coverage(track: TargetTrack, camera: Intrinsics) -> str:
 
 
 def draw_residuals(modality: Modality, camera: Intrinsics) -> str:
-    """Draw seen minus computed places."""
+    """Draw observed minus projected positions."""
 
     def draw(axes: Any) -> None:  # noqa: ANN401
         dots = _thinned(np.concatenate(camera.residuals))
@@ -60,18 +60,23 @@ def draw_errors(pose: RelativePose) -> str:
     return svg_plot("pairs", draw)
 
 
-def draw_time_offset(clock: TimeOffset) -> str:
+def draw_time_offset(time_offset: TimeOffset) -> str:
     """Draw the correlation of both cameras' motion over the offset."""
 
     def draw(axes: Any) -> None:  # noqa: ANN401
-        offsets = clock.lag.lags_ns / 1e6
-        near = np.abs(offsets - clock.offset_ms) < _WINDOW_MS
-        axes.plot(offsets[near], clock.lag.scores[near], color=COLOURS[0], label="motion alike")
-        label = f"{clock.offset_ms:+.2f} ms"
-        axes.axvline(clock.offset_ms, color=COLOURS[1], linewidth=1, label=label)
+        offsets = time_offset.lag.lags_ns / 1e6
+        near = np.abs(offsets - time_offset.offset_ms) < _WINDOW_MS
+        axes.plot(
+            offsets[near],
+            time_offset.lag.scores[near],
+            color=COLOURS[0],
+            label="correlation of the motion",
+        )
+        label = f"{time_offset.offset_ms:+.2f} ms"
+        axes.axvline(time_offset.offset_ms, color=COLOURS[1], linewidth=1, label=label)
         label_axes(axes, "added to thermal stamps (ms)", "correlation")
 
-    return svg_plot("clock", draw)
+    return svg_plot("time-offset", draw)
 
 
 def _thinned(dots: Points) -> Points:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from fusion_core.calibration.targets import Points
 from fusion_core.errors import CalibrationError, UsageError
 from fusion_core.registration import Rig
-from fusion_core.registration.rigfile import camera_from_mapping, read_matrix
+from fusion_core.registration.rigfile import (
+    FlatMatrix4,
+    FlatNumbers,
+    camera_from_mapping,
+    parse_schema,
+)
 from fusion_core.runtime.yaml_file import read_mapping
 from fusion_core.types import CameraModel, Modality
 
@@ -22,6 +28,21 @@ _KALIBR_MODELS: Final = {
     "none": "plumb_bob",
 }
 _THERMAL_NAMES: Final = ("thermal", "infra", "lwir", "/ir")
+
+
+class KalibrCameraSchema(BaseModel):
+    """One camera of a camchain; Kalibr writes more keys than are needed here."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+    camera_model: str = "pinhole"
+    distortion_model: str = "none"
+    distortion_coeffs: FlatNumbers = ()
+    intrinsics: Annotated[FlatNumbers, Field(min_length=4, max_length=4)]
+    resolution: Annotated[FlatNumbers, Field(min_length=2, max_length=2)]
+    rostopic: str = ""
+    timeshift_cam_imu: Annotated[float, Field(ge=-10, le=10)] = 0.0
+    T_cn_cnm1: FlatMatrix4 | None = None
 
 
 def read_camera_info(path: Path) -> CameraModel:
@@ -53,11 +74,11 @@ def rig_from_pose(
         reference_depth_m: Distance at which the images shall agree.
 
     Raises:
-        UsageError: The quaternion is none.
+        UsageError: The quaternion does not have unit length.
     """
     quaternion = np.array(pose[3:7], dtype=np.float64)
     norm = float(np.linalg.norm(quaternion))
-    if abs(norm - 1) > 1e-2:
+    if not abs(norm - 1) <= 1e-2:
         raise UsageError(
             f"--pose: the quaternion {' '.join(map(str, pose[3:7]))} has length {norm:.3g}, not 1; "
             "give X Y Z QX QY QZ QW"
@@ -90,21 +111,24 @@ def rig_from_kalibr(
 
     Raises:
         CalibrationError: The file cannot be read, is no camchain, or uses another lens model.
-        UsageError: It cannot be told which camera is which.
+        UsageError: It cannot be decided which camera is which.
     """
-    chain = read_mapping(path, CalibrationError)
-    names = sorted((name for name in chain if str(name).startswith("cam")), key=_number)
-    if len(names) < 2 or not all(isinstance(chain[name], Mapping) for name in names):
+    data = read_mapping(path, CalibrationError)
+    names = sorted((name for name in data if str(name).startswith("cam")), key=_number)
+    if len(names) < 2:
         raise CalibrationError(f"{path}: not a camchain of two cameras (keys cam0, cam1, ...)")
-    first, second = _which(path, chain, names, visible_topic, thermal_topic)
-    poses = _poses(path, chain, names)
-    shifts = [float(chain[name].get("timeshift_cam_imu", 0.0)) for name in (first, second)]
+    chain = {
+        name: parse_schema(KalibrCameraSchema, data[name], f"{path}: {name}") for name in names
+    }
+    first, second = _visible_and_thermal(path, chain, visible_topic, thermal_topic)
+    poses = _poses(path, chain)
+    shift_s = chain[second].timeshift_cam_imu - chain[first].timeshift_cam_imu
     return _rig(
         _kalibr_camera(chain[first], f"{path}: {first}"),
         _kalibr_camera(chain[second], f"{path}: {second}"),
         poses[second] @ np.linalg.inv(poses[first]),
         reference_depth_m,
-        (shifts[1] - shifts[0]) * 1e3,
+        shift_s * 1e3,
     )
 
 
@@ -131,67 +155,60 @@ def _number(name: str) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-def _which(
+def _visible_and_thermal(
     path: Path,
-    chain: Mapping[str, Any],
-    names: Sequence[str],
+    chain: Mapping[str, KalibrCameraSchema],
     visible_topic: str | None,
     thermal_topic: str | None,
 ) -> tuple[str, str]:
     """Return the names of the visible and the thermal camera."""
-    topics = {name: str(chain[name].get("rostopic", "")) for name in names}
+    topics = {name: camera.rostopic for name, camera in chain.items()}
     given = {
         side: [name for name, topic in topics.items() if topic.strip("/") == wanted.strip("/")]
         for side, wanted in (("visible", visible_topic), ("thermal", thermal_topic))
         if wanted
     }
-    thermal = given.get("thermal", [n for n in names if _sounds_thermal(topics[n])])
-    visible = given.get("visible", [n for n in names if n not in thermal])
+    thermal = given.get("thermal", [n for n in chain if _is_thermal_name(topics[n])])
+    visible = given.get("visible", [n for n in chain if n not in thermal])
     if len(thermal) != 1 or len(visible) != 1 or thermal == visible:
         listed = ", ".join(f"{name} {topic or 'without a topic'}" for name, topic in topics.items())
         raise UsageError(
-            f"{path}: cannot tell which camera is visible and which thermal ({listed}); give "
+            f"{path}: cannot decide which camera is visible and which thermal ({listed}); give "
             "--visible-topic and --thermal-topic"
         )
     return visible[0], thermal[0]
 
 
-def _sounds_thermal(topic: str) -> bool:
+def _is_thermal_name(topic: str) -> bool:
     return any(word in topic.lower() for word in _THERMAL_NAMES)
 
 
-def _poses(path: Path, chain: Mapping[str, Any], names: Sequence[str]) -> dict[str, Points]:
+def _poses(path: Path, chain: Mapping[str, KalibrCameraSchema]) -> dict[str, Points]:
     """Return for every camera the 4x4 that maps points of the first camera into its frame."""
+    names = list(chain)
     poses = {names[0]: np.eye(4)}
     for before, name in pairwise(names):
-        if "T_cn_cnm1" not in chain[name]:
-            raise CalibrationError(f"{path}: {name}: key 'T_cn_cnm1' is missing")
-        step = read_matrix(chain[name]["T_cn_cnm1"], (4, 4), f"{path}: {name}.T_cn_cnm1")
-        poses[name] = step @ poses[before]
+        step = chain[name].T_cn_cnm1
+        if step is None:
+            raise CalibrationError(f"{path}: {name}: key 'T_cn_cnm1' is missing; add it")
+        poses[name] = np.array(step).reshape(4, 4) @ poses[before]
     return poses
 
 
-def _kalibr_camera(data: Mapping[str, Any], where: str) -> CameraModel:
+def _kalibr_camera(camera: KalibrCameraSchema, where: str) -> CameraModel:
     """Return a pinhole camera of a camchain."""
-    model = data.get("camera_model", "pinhole")
-    lens = data.get("distortion_model", "none")
-    if model != "pinhole" or lens not in _KALIBR_MODELS:
+    lens = camera.distortion_model
+    if camera.camera_model != "pinhole" or lens not in _KALIBR_MODELS:
         raise CalibrationError(
-            f"{where}: {model}-{lens} cannot be used; calibrate with pinhole-radtan or pinhole-equi"
+            f"{where}: {camera.camera_model}-{lens} cannot be used; calibrate with pinhole-radtan "
+            "or pinhole-equi"
         )
-    for key in ("intrinsics", "resolution"):
-        if key not in data:
-            raise CalibrationError(f"{where}: key {key!r} is missing")
-    fx, fy, cx, cy = read_matrix(data["intrinsics"], (4,), f"{where}.intrinsics").tolist()
-    coefficients = [0.0] * 4 if lens == "none" else data.get("distortion_coeffs")
-    width, height = read_matrix(data["resolution"], (2,), f"{where}.resolution").tolist()
-    return camera_from_mapping(
-        {
-            "image_width": int(width),
-            "image_height": int(height),
-            "distortion_model": _KALIBR_MODELS[lens],
-            "distortion_coefficients": coefficients,
-            "camera_matrix": [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
-        },
-        where,
-    )
+    fx, fy, cx, cy = camera.intrinsics
+    data: dict[str, Any] = {
+        "image_width": int(camera.resolution[0]),
+        "image_height": int(camera.resolution[1]),
+        "distortion_model": _KALIBR_MODELS[lens],
+        "distortion_coefficients": [0.0] * 4 if lens == "none" else camera.distortion_coeffs,
+        "camera_matrix": [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+    }
+    return camera_from_mapping(data, where)

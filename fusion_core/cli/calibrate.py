@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from fusion_core.errors import UsageError, missing_extra
+from fusion_core.errors import UsageError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -121,12 +121,11 @@ class Calibrate:
             self._check_report()
 
     def _check_report(self) -> None:
-        import importlib.util
+        from fusion_core.pages import require_page_packages
 
         if not (self.target or self.scene or self.rig):
             raise UsageError("--report shows a recording: it needs --target, --scene or --rig")
-        if importlib.util.find_spec("matplotlib") is None:
-            raise missing_extra("--report", "matplotlib", "report")
+        require_page_packages("--report")
 
     def _rig(self) -> tuple[Rig, Callable[[], None]]:
         """Return the rig, and what writes its report."""
@@ -177,12 +176,13 @@ class Calibrate:
         def write_report() -> None:
             if self.report is None:
                 return
-            from fusion_core.calibration.report import board_moments, board_plots, write_page
+            from fusion_core.calibration.report import board_plots, write_page
+            from fusion_core.calibration.report_pictures import board_rows
 
             with self._open() as source:
                 frames = gray_frames(source, monochrome=self.monochrome)
-                moments = board_moments(calibration, tracks, frames, rig)
-            write_page(self.report, rig, moments, board_plots(calibration, tracks))
+                rows = board_rows(calibration, tracks, frames, rig)
+            write_page(self.report, rig, rows, board_plots(calibration, tracks))
 
         return rig, write_report
 
@@ -195,15 +195,16 @@ class Calibrate:
         offset_ms = self.time_offset or 0.0
         with self._open() as source, _bar(source) as bar:
             frames = gray_frames(source, monochrome=self.monochrome)
-            moments = sample_scene(frames, offset_ms, bar.update)
-        rig = rig_from_scene(moments, fit_scene(moments, kind), offset_ms, kind)
+            samples = sample_scene(frames, offset_ms, bar.update)
+        rig = rig_from_scene(samples, fit_scene(samples, kind), offset_ms, kind)
 
         def write_report() -> None:
             if self.report is None:
                 return
-            from fusion_core.calibration.report import scene_moments, write_page
+            from fusion_core.calibration.report import write_page
+            from fusion_core.calibration.report_pictures import scene_rows
 
-            write_page(self.report, rig, scene_moments(moments, rig), {})
+            write_page(self.report, rig, scene_rows(samples, rig), [])
 
         return rig, write_report
 
@@ -216,17 +217,17 @@ class Calibrate:
 
         rig = Rig.load(path)
         with self._open() as source, _bar(source) as bar:
-            clock, sizes = motion_offset(
+            time_offset, sizes = motion_offset(
                 gray_frames(source, monochrome=self.monochrome), bar.update
             )
-        rig = with_time_offset(rig, clock, sizes, str(path))
+        rig = with_time_offset(rig, time_offset, sizes, str(path))
 
         def write_report() -> None:
             if self.report is None:
                 return
             from fusion_core.calibration.report import time_offset_plots, write_page
 
-            write_page(self.report, rig, [], time_offset_plots(clock))
+            write_page(self.report, rig, [], time_offset_plots(time_offset))
 
         return rig, write_report
 

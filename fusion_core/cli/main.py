@@ -10,7 +10,7 @@ from typing import Any
 
 from fusion_core import __version__
 from fusion_core.errors import FusionError, UsageError
-from fusion_core.plugins import VERBS, load_plugin, plugin_names
+from fusion_core.plugins import VERBS, load_plugin, load_plugins, plugin_names
 from fusion_core.runtime.process import tune_process
 
 _HELP = {"-h", "--help", "help"}
@@ -52,8 +52,8 @@ def _parsed(verb: str, arguments: list[str]) -> Any:  # noqa: ANN401 - the verb'
 def _overview() -> str:
     """Return the verbs, one line each."""
     lines = ["usage: fusion VERB [options]", "", "Fuse thermal and RGB streams.", ""]
-    for verb in plugin_names(VERBS):
-        summary = (inspect.getdoc(load_plugin(VERBS, verb, type)) or "").partition("\n")[0]
+    for verb, options in load_plugins(VERBS, type).items():
+        summary = (inspect.getdoc(options) or "").partition("\n")[0]
         lines.append(f"  {verb:10s} {summary}")
     return "\n".join([*lines, "", "`fusion VERB --help` explains a verb's options."])
 

@@ -129,7 +129,7 @@ class RunSession:
             self.report.write(fused)
             if fused.frame % _MEMORY_SAMPLE_FRAMES == 0:
                 self.report.add_memory(self.pipeline.status().memory)
-        self.latency.add({"sink": (time.perf_counter() - start) * 1e3})
+        self.latency.record_timings({"sink": (time.perf_counter() - start) * 1e3})
 
     def _finish(self, elapsed_s: float) -> None:
         """Complete every output, even where one of them fails, then write and print the summary."""

@@ -104,7 +104,8 @@ class ObjectTracker:
         low = [found for found in detections if least <= found.score < self._threshold]
         confirmed = [track for track in known if track.id is not None]
         matches = _match(confirmed, high, where, _HIGH_SCORE_IOU)
-        alone = [track for track in confirmed if track not in matches.values()]
+        matched = {id(track) for track in matches.values()}
+        alone = [track for track in confirmed if id(track) not in matched]
         matches |= _match(alone, low, where, _LOW_SCORE_IOU)
         rest = [found for found in high if id(found) not in matches]
         fresh = [track for track in known if track.id is None]
@@ -141,14 +142,14 @@ def _match(
     predicted = corners_of(np.stack([where[id(track)] for track in tracks]))
     measured = corners_of(np.stack([_centred(found.box) for found in detections]))
     iou = overlaps(predicted, measured)
-    alike = [[track.label == found.label for found in detections] for track in tracks]
-    iou[~np.array(alike)] = 0.0
+    track_labels, labels = (
+        np.array([each.label for each in side]) for side in (tracks, detections)
+    )
+    rows, columns = np.nonzero((iou >= least) & (track_labels[:, None] == labels))
     matches: dict[int, _Track] = {}
     taken: set[int] = set()
-    for flat in np.argsort(-iou, axis=None, kind="stable"):
-        row, column = divmod(int(flat), len(detections))
-        if iou[row, column] < least:
-            break
+    for pair in np.argsort(-iou[rows, columns], kind="stable"):
+        row, column = int(rows[pair]), int(columns[pair])
         if row not in taken and id(detections[column]) not in matches:
             taken.add(row)
             matches[id(detections[column])] = tracks[row]

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from fusion_core.drawing.labels import place_labels
 from fusion_core.types import Detection, UInt8Image
 
-# Okabe and Ito's palette, told apart with any colour vision; RGB.
+# Okabe and Ito's palette, distinguishable with any colour vision; RGB.
 _COLOURS = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (213, 94, 0))
-_KNOWN = {"person": 1, "vehicle": 0, "cycle": 2, "car": 0, "truck": 0, "bus": 0, "bicycle": 2}
+_FIXED = {"person": 1, "vehicle": 0, "cycle": 2, "car": 0, "truck": 0, "bus": 0, "bicycle": 2}
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _REFERENCE_PX = 640  # width of a picture whose captions have 0.4 of the font's size
 
@@ -27,40 +28,54 @@ def caption(detection: Detection) -> str:
 def draw_detections(image: UInt8Image, detections: Sequence[Detection]) -> UInt8Image:
     """Return a copy of a picture with boxes and captions; the picture itself without any.
 
+    Captions do not overlap: detections of higher score are placed first, and a caption without
+    room is left out. Its box is always drawn.
+
     Args:
         image: ``HxWx3`` uint8 RGB.
-        detections: What to draw; the surest lies on top.
+        detections: What to draw; higher scores are drawn on top.
     """
     if not detections:
         return image
     canvas = np.array(image, np.uint8)
-    scale = max(0.35, 0.4 * image.shape[1] / _REFERENCE_PX)
-    line = max(1, round(image.shape[1] / _REFERENCE_PX))
-    for detection in sorted(detections, key=lambda found: found.score):
-        colour = _colour(detection.label)
-        x, y, width, height = detection.box
-        corner = (round(x), round(y))
+    height, width = image.shape[:2]
+    line = max(1, round(width / _REFERENCE_PX))
+    ordered = sorted(detections, key=lambda detection: -detection.score)
+    for detection in reversed(ordered):
+        x, y, box_width, box_height = detection.box
         # The last column and row that the box covers, not the first ones beside it.
-        cv2.rectangle(canvas, corner, (round(x + width) - 1, round(y + height) - 1), colour, line)
-        _label(canvas, caption(detection), corner, colour, scale)
+        last = (round(x + box_width) - 1, round(y + box_height) - 1)
+        cv2.rectangle(canvas, (round(x), round(y)), last, _colour(detection.label), line)
+    scale = max(0.35, 0.4 * width / _REFERENCE_PX)
+    sizes, bases = zip(*(_text_size(caption(found), scale) for found in ordered), strict=True)
+    corners = place_labels([found.box for found in ordered], sizes, (width, height))
+    for detection, size, base, corner in zip(ordered, sizes, bases, corners, strict=True):
+        if corner is not None:
+            _draw_label(canvas, detection, (*corner, *size), base, scale)
     return canvas
 
 
 def _colour(label: str) -> tuple[int, int, int]:
-    """Return a colour that a label has in every picture and every run."""
-    return _COLOURS[_KNOWN.get(label, zlib.crc32(label.encode())) % len(_COLOURS)]
+    """Return the colour of a label, the same in every picture and every run."""
+    return _COLOURS[_FIXED.get(label, zlib.crc32(label.encode())) % len(_COLOURS)]
 
 
-def _label(
+def _text_size(text: str, scale: float) -> tuple[tuple[int, int], int]:
+    """Return width and height of a label in pixels, and the part below the base line."""
+    (width, height), base = cv2.getTextSize(text, _FONT, scale, 1)
+    return (width, height + base), base
+
+
+def _draw_label(
     canvas: UInt8Image,
-    text: str,
-    corner: tuple[int, int],
-    colour: tuple[int, int, int],
+    detection: Detection,
+    area: tuple[int, int, int, int],
+    base: int,
     scale: float,
 ) -> None:
-    """Write dark on colour above the box, inside it where there is no room above."""
-    (width, height), base = cv2.getTextSize(text, _FONT, scale, 1)
-    x = max(0, min(corner[0], canvas.shape[1] - width))
-    y = corner[1] if corner[1] >= height + base else max(corner[1], 0) + height + base
-    cv2.rectangle(canvas, (x, y - height - base), (x + width, y), colour, cv2.FILLED)
-    cv2.putText(canvas, text, (x, y - base + 1), _FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)
+    """Write dark on the label's colour; ``area`` is x, y, width and height in pixels."""
+    x, y, width, height = area
+    colour, last = _colour(detection.label), (x + width - 1, y + height - 1)
+    cv2.rectangle(canvas, (x, y), last, colour, cv2.FILLED)
+    origin = (x, y + height - base)
+    cv2.putText(canvas, caption(detection), origin, _FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)

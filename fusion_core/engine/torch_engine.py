@@ -171,7 +171,7 @@ class Engine:
             pictures: Two or more of ``HxWx3`` uint8 RGB, of one size.
             task: One of the network's tasks.
             prior: What is known of the scene, for networks that use it.
-            text: What the result shall be like, for networks that take a text.
+            text: Description of the result, for networks that take a text.
 
         Returns:
             ``HxWx3`` uint8 RGB.

@@ -157,3 +157,15 @@ class FrozenModel(nn.Module):
                 f"{self.kind.title}: {self._weights!r} has the fingerprint {found}, {origin} was "
                 f"trained with {identity}; set {self.kind.setting} to a folder of those weights"
             )
+
+
+def load_frozen(network: nn.Module) -> None:
+    """Load every frozen model in a network now, so that a missing one is reported at the start.
+
+    Raises:
+        MissingExtraError: The package that runs one is not installed.
+        WeightsError: Weights are not on this machine, or not those expected.
+    """
+    for part in network.modules():
+        if isinstance(part, FrozenModel):
+            _ = part.model

@@ -1,4 +1,4 @@
-"""Where the masks come from that tell a fusion network what matters."""
+"""Masks of what a fusion network shall favour."""
 
 from fusion_core.masks.provider import MaskProvider
 from fusion_core.masks.regions import hot_regions

@@ -1,4 +1,4 @@
-"""The mask in force: given live, from disk, or made from the frame."""
+"""The mask of a frame: set live, from disk, or made from the frame."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from fusion_core.types import AlignedPair, Detection, FloatImage, Frame, UInt8Im
 
 _log = logging.getLogger(__name__)
 REJECTED = "mask_rejected"
-# Detections of a frame longer ago say nothing about this one.
+# Detections of a frame longer ago than this are not used.
 _DETECTIONS_NS = 500_000_000
 
 
 class MaskProvider:
-    """Answers for each frame what in it is marked.
+    """Provides the mask of each frame.
 
-    A mask that was given live and still counts comes first, then the file or folder, then the
+    A mask that was set live and still counts comes first, then the file or folder, then the
     source of the settings.
 
     Args:
@@ -59,8 +59,8 @@ class MaskProvider:
             self._given = marked, time.monotonic()
             self._counts["given"] += 1
 
-    def count_invalid(self, reason: str) -> None:
-        """Count a mask that cannot be used, and say why once."""
+    def count_invalid_mask(self, reason: str) -> None:
+        """Count a mask that cannot be used, and log why once."""
         with self._lock:
             self._counts["rejected"] += 1
             known, self._problem = self._problem, reason
@@ -97,7 +97,7 @@ class MaskProvider:
         except MaskError as error:
             if not live:
                 raise
-            self.count_invalid(str(error))
+            self.count_invalid_mask(str(error))
             return None, (REJECTED,)
         with self._lock:
             self._counts["frames"] += mask is not None and bool(mask.any())

@@ -1,4 +1,4 @@
-"""Masks made from what a frame itself shows."""
+"""Masks made from the frame itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from fusion_core.types import Box, FloatImage
 
-# What is looked at: the thermal image at this width, less its surround of a quarter of that.
+# Regions are found in the thermal image at this width, less its surround of a quarter of that.
 _WIDTH = 160
 _SURROUND = 41
 # A region stands out by this many deviations of the whole picture from its surround, and by at

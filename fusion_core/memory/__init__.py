@@ -1,4 +1,4 @@
-"""What a fusion network remembers of the scenes it saw, and how it judges them."""
+"""The memory bank of a fusion network, its snapshots, and the quality score that updates it."""
 
 from fusion_core.memory.bank import BankStats, MemoryBank, random_slots, retrieve
 from fusion_core.memory.quality import quality_score

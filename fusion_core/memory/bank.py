@@ -81,7 +81,7 @@ def random_slots(count: int, dim: int, norm: float = 1.0) -> Tensor:
 
 
 class MemoryBank:
-    """Slots that follow the scene vectors of frames which the judge finds good.
+    """Slots that follow the scene vectors of frames with a high quality score.
 
     A query whose score exceeds ``mean + kappa * std`` of the last ``HISTORY`` scores (the first
     ``WARM_UP`` are all accepted) moves the slot nearest to it by cosine:
@@ -132,11 +132,11 @@ class MemoryBank:
 
     @torch.no_grad()
     def update(self, query: Tensor, scores: Tensor) -> int | None:
-        """Offer a batch of queries, in order; a frozen bank ignores them.
+        """Submit a batch of queries, in order; a frozen bank ignores them.
 
         Args:
             query: ``BxD`` scene vectors.
-            scores: ``B`` scores of the judge.
+            scores: ``B`` quality scores.
 
         Returns:
             Index of the last slot that was updated, None when none was.
@@ -148,7 +148,7 @@ class MemoryBank:
         # Leaving inference mode makes the new slots ordinary tensors, which training may use.
         with self._lock, torch.inference_mode(mode=False):
             for vector, score in zip(vectors, scores.tolist(), strict=True):
-                slot = self._offer(vector, score)
+                slot = self._submit_query(vector, score)
                 updated = updated if slot is None else slot
         return updated
 
@@ -168,7 +168,7 @@ class MemoryBank:
                 age=tuple(seen - 1 - last for last in self._last_used),
             )
 
-    def save(self, path: str | Path) -> None:
+    def save_snapshot(self, path: str | Path) -> None:
         """Write slots, statistics and history; the file is either whole or as it was.
 
         Raises:
@@ -186,7 +186,7 @@ class MemoryBank:
             )
         write_snapshot(path, snapshot, self._model_name, self._origin())
 
-    def restore(self, path: str | Path) -> None:
+    def load_snapshot(self, path: str | Path) -> None:
         """Take over a saved state; on an error the bank stays as it is.
 
         Raises:
@@ -201,7 +201,7 @@ class MemoryBank:
             self._accepted, self._rejected = snapshot.accepted, snapshot.rejected
             self._history = deque(snapshot.history, maxlen=HISTORY)
 
-    def _offer(self, vector: Tensor, score: float) -> int | None:
+    def _submit_query(self, vector: Tensor, score: float) -> int | None:
         """Count one query, update a slot when it is good; return that slot."""
         number = self._accepted + self._rejected
         if not (bool(vector.isfinite().all()) and math.isfinite(score)):

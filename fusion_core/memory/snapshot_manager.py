@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 class SnapshotManager:
-    """Restore a bank at start, save it now and then and at the end.
+    """Load a bank's snapshot at the start, save it periodically and at the end.
 
     Args:
         bank: The bank to keep; None for a network without one, and then nothing is kept.
@@ -29,7 +29,7 @@ class SnapshotManager:
         self._saved_at = time.monotonic()
         self._writer: threading.Thread | None = None
 
-    def restore(self, *, reset_invalid: bool) -> tuple[str, ...]:
+    def load(self, *, reset_invalid: bool) -> tuple[str, ...]:
         """Load the snapshot if there is one; return health conditions to report.
 
         Args:
@@ -41,7 +41,7 @@ class SnapshotManager:
         if self._bank is None or self._path is None or not self._path.exists():
             return ()
         try:
-            self._bank.restore(self._path)
+            self._bank.load_snapshot(self._path)
         except MemoryBankError as error:
             if not reset_invalid:
                 raise
@@ -69,11 +69,11 @@ class SnapshotManager:
             MemoryBankError: No file is configured, or it cannot be written.
         """
         if self._bank is None:
-            raise MemoryBankError("the model has no memory bank: choose one that has, as m2pn-edge")
+            raise MemoryBankError("the model has no memory bank: choose one that has")
         if self._path is None:
             raise MemoryBankError("memory.file is empty: set it to say where to save the bank")
         try:
-            self._bank.save(self._path)
+            self._bank.save_snapshot(self._path)
         except OSError as error:
             raise MemoryBankError(f"{self._path}: cannot be written ({error.strerror})") from None
         return self._path

@@ -1,15 +1,15 @@
-"""CtrlFuse: a mask says what the fusion shall favour, and a segmenter finds its exact shape."""
+"""CtrlFuse: a mask marks what the fusion shall favour, and a segmenter finds its exact shape."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import cv2
 import numpy as np
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,9 +34,7 @@ from fusion_core.models.segmenters import (
     SamSegmenter,
     Segmenter,
 )
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from fusion_core.runtime.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class CtrlFuseConfig:
             on its pixel-unshuffled form.
         dim: Width of the prompts.
         heads: Heads of the prompt encoders' attentions.
-        prompts: Number of prompts per modality; 0 tells nothing but where the mask lies.
+        prompts: Number of prompts per modality; with 0 only the place of the mask counts.
         grid: Edge of the prompt encoders' grid.
         stride: Edge in features of a cell in which the prompt-semantic fusion reads the prompts.
         swapped: In the prompt-semantic fusion the prompts read the map, as in the public code, not
@@ -90,10 +88,8 @@ ROBOT = CtrlFuseConfig(
 
 
 @dataclass(frozen=True)
-class CtrlFuseOptions:
+class CtrlFuseOptions(Settings):
     """What can be changed after training."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     gain: Annotated[
         float,
@@ -178,7 +174,7 @@ class CtrlFuse(LumaFuser):
         else:
             self.segmenter = PassThroughSegmenter(c.dim, c.down)
 
-    def configure(self, options: DataclassInstance) -> None:
+    def configure(self, options: Settings) -> None:
         """Set the options; see :meth:`Fuser.configure`."""
         super().configure(options)
         weights = self.options.segmenter_weights
@@ -206,10 +202,10 @@ class CtrlFuse(LumaFuser):
         height, width = fused.shape[-2:]
         seen = changed.grown(self._reach, height, width, self.config.stride)
         maps = seen.of(fused)
-        for source, told, where, module in zip(
+        for source, prompt, where, module in zip(
             sources, prompts.unbind(1), inside.chunk(2, dim=1), self.prompted, strict=True
         ):
-            maps = maps + self.options.gain * module(source, told, where.to(source.dtype), seen)
+            maps = maps + self.options.gain * module(source, prompt, where.to(source.dtype), seen)
         pixels = seen.scaled(self.config.down)
         part = self._decode(maps, pixels.of(thermal), pixels.of(visible))
         prompted = reference.clone()
@@ -225,11 +221,11 @@ class CtrlFuse(LumaFuser):
             return fused.new_zeros(len(fused), 2, 0, self.config.dim)
         grid = self.config.grid
         fused, mask = to_grid(fused, grid), marked_on_grid(mask, grid)
-        told = [
+        encoded = [
             encoder(to_grid(source, grid), fused, mask)
             for encoder, source in zip(self.encoders, sources, strict=True)
         ]
-        return torch.stack(told, 1)
+        return torch.stack(encoded, 1)
 
     def _inside(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Return ``Bx2xhxw`` in [0, 1]: where prompts act, nowhere for an empty mask."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from fusion_core.errors import UsageError
 
+VISIBLE_INFRARED: Final = "vif"
 # Ten times the contrast of the prompts saturates any of them.
 _LARGEST_ALPHA = 10.0
 _TOLERANCE = 1e-6
@@ -72,7 +74,7 @@ class Cues:
         tokens: ``BxSxC`` tokens of the scene prior.
         mask: ``Bx1xHxW`` in [0, 1], 1 marks what the result shall favour.
         task: What to fuse: ``vif``, ``mef`` or ``mff``.
-        text: Text that says what the result shall be like.
+        text: Text that describes the result.
         edit: Change of the network's prompts.
         memory: ``NxD`` slots of the memory bank; None reads the trained ones.
         generator: Source of random numbers, on the pictures' device; None: torch's global one.
@@ -81,7 +83,7 @@ class Cues:
     chroma: Tensor | None = None
     tokens: Tensor | None = None
     mask: Tensor | None = None
-    task: str = "vif"
+    task: str = VISIBLE_INFRARED
     text: TextCue | None = None
     edit: PromptEdit | None = None
     memory: Tensor | None = None

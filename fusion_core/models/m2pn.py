@@ -1,4 +1,4 @@
-"""M2PN: memory bank and semantic graph prompts steer a light convolutional fusion network."""
+"""M2PN: a light convolutional fusion network, modulated by memory-bank and graph prompts."""
 
 from __future__ import annotations
 

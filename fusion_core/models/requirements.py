@@ -25,9 +25,9 @@ def check_pictures(name: str, channels: int, **pictures: Tensor) -> None:
     shapes = {tuple(picture.shape) for picture in pictures.values()}
     (shape, *others) = shapes
     if others or len(shape) != 4 or shape[1] != channels:
-        told = " and ".join(f"{key} {tuple(value.shape)}" for key, value in pictures.items())
+        given = " and ".join(f"{key} {tuple(value.shape)}" for key, value in pictures.items())
         raise UsageError(
-            f"{name}: {told}: expected equal shapes (batch, {channels}, height, width)"
+            f"{name}: {given}: expected equal shapes (batch, {channels}, height, width)"
         )
 
 

@@ -12,9 +12,11 @@ from fusion_core.detection import DetectionRunner, Detector
 from fusion_core.engine import Engine, SwitchingEngine, open_bank
 from fusion_core.engine.switching import FADE_FRAMES
 from fusion_core.errors import UsageError
+from fusion_core.foundation import load_frozen
 from fusion_core.masks import MaskProvider
 from fusion_core.memory import MemoryBank, MemoryConfig, SnapshotManager
 from fusion_core.models import Fuser, find_models, load_model, model_options
+from fusion_core.models.cues import VISIBLE_INFRARED
 from fusion_core.models.options import OptionField, options_fields, read_options, split_options
 from fusion_core.priors import PriorScheduler, open_provider
 from fusion_core.registration import Rig
@@ -30,11 +32,14 @@ def open_engine(
         UsageError: Unknown model, one that the prior is to pick without a provider, or one that
             does not fuse visible and thermal pictures.
         ConfigError: The model has no such option, or its value has the wrong type or range.
-        WeightsError: Weights are missing or torn.
+        WeightsError: Weights of the model, or of a frozen model in it, are missing, torn or others
+            than it was trained with.
+        MissingExtraError: A frozen model needs a package that is not installed.
     """
     adapt = config.adapt
     if config.model != "auto":
         model = load_model(config.model, device)
+        _check_stream_use(model)
         model.configure(read_options(model.Options, config.options, config.model))
         bank = open_bank(model, config.memory)
         return model, bank, _engine(config, model, bank)
@@ -45,6 +50,7 @@ def open_engine(
     kinds = {name: network.Options for name, network in zip(names, (model, other), strict=True)}
     options = split_options(kinds, config.options)
     for name, network in zip(names, (model, other), strict=True):
+        _check_stream_use(network)
         network.configure(options[name])
     bank = open_bank(model, config.memory)
     clean = _engine(config, model, bank)
@@ -52,7 +58,28 @@ def open_engine(
     return model, bank, SwitchingEngine(clean, degraded)
 
 
+def _check_stream_use(model: Fuser) -> None:
+    """Refuse a network that cannot fuse a visible and a thermal stream.
+
+    Raises:
+        UsageError: It is made for other tasks, or needs a text or an edit for every picture.
+    """
+    features = model.features
+    if VISIBLE_INFRARED not in features.tasks:
+        known = ", ".join(find_models(lambda other: VISIBLE_INFRARED in other.tasks))
+        raise UsageError(
+            f"model {model.name!r}: does {', '.join(features.tasks)}; models that fuse a visible "
+            f"and a thermal stream: {known}"
+        )
+    if missing := sorted(features.needs & {"text", "edit"}):
+        raise UsageError(
+            f"model {model.name!r}: needs a cue {missing[0]!r}, which a stream does not have; "
+            "choose another model"
+        )
+
+
 def _engine(config: Config, model: Fuser, bank: MemoryBank | None) -> Engine:
+    load_frozen(model)
     return Engine(
         model,
         bank,

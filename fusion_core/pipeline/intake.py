@@ -68,7 +68,7 @@ class FrameIntake:
 
     def count_invalid(self, modality: Modality, cause: str, stamp_ns: int | None) -> None:
         """Count an image that did not become a frame."""
-        self.rates[modality].tick()
+        self.rates[modality].count_event()
         self.drop_log.record_drop(modality, cause, stamp_ns)
 
     def drop_pair(self, pair: FramePair, cause: str) -> None:
@@ -104,7 +104,7 @@ class FrameIntake:
             self._sync.close()
 
     def _pair(self, frame: Frame) -> list[FramePair]:
-        self.rates[frame.modality].tick()
+        self.rates[frame.modality].count_event()
         return self._sync.push(frame)
 
     def _publish(self, pairs: list[FramePair]) -> None:

@@ -80,7 +80,7 @@ class Pipeline(Closable):
         self._device = pick_device(config.device)
         model, bank, self._engine = open_engine(config, self._device)
         self._snapshots = open_snapshots(config.memory, bank)
-        self._start_health = self._snapshots.restore(reset_invalid=reset_invalid_memory)
+        self._start_health = self._snapshots.load(reset_invalid=reset_invalid_memory)
         rig = Rig.load(config.calibration) if config.calibration else None
         self._registrar = Registrar(rig, config.registration)
         self._detection = open_detection(config, self._device)
@@ -220,7 +220,7 @@ class Pipeline(Closable):
     def count_invalid_mask(self, reason: str) -> None:
         """Count a mask that could not be understood."""
         if self._masks is not None:
-            self._masks.count_invalid(reason)
+            self._masks.count_invalid_mask(reason)
 
     @property
     def drops(self) -> dict[str, int]:

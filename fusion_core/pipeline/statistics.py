@@ -38,10 +38,10 @@ class PipelineStatistics:
     ) -> None:
         """Count one result."""
         self.fused += 1
-        self.rate.tick()
-        self.latency.add(timings)
+        self.rate.count_event()
+        self.latency.record_timings(timings)
         if pair.skew_ns is not None:
-            self.skew.add({"skew": abs(pair.skew_ns) / 1e6})
+            self.skew.record_timings({"skew": abs(pair.skew_ns) / 1e6})
         self.health = health
 
     def count_failure(self, message: str) -> None:

@@ -123,7 +123,8 @@ class StreamRunner:
                 _log.exception("a pair could not be fused")
                 continue
             if fused is not None:
-                self._statistics.latency.add({"age": (time.perf_counter() - paired_at) * 1e3})
+                age_ms = (time.perf_counter() - paired_at) * 1e3
+                self._statistics.latency.record_timings({"age": age_ms})
                 yield fused
 
     def _work(self, on_fused: Callable[[FusedFrame], None]) -> None:

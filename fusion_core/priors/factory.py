@@ -15,7 +15,7 @@ def open_provider(name: ProviderName, config: PriorsConfig, device: str) -> Prio
 
     Args:
         name: Which.
-        config: Where weights lie, and the question of blip2.
+        config: Where weights lie.
         device: ``cpu`` or ``cuda``, for the large ones; the embedded one stays on the CPU.
 
     Raises:
@@ -32,4 +32,4 @@ def open_provider(name: ProviderName, config: PriorsConfig, device: str) -> Prio
         return ClipProvider(config.weights, device)
     from fusion_core.priors.blip2 import Blip2Provider
 
-    return Blip2Provider(config.weights, device, config.question)
+    return Blip2Provider(config.weights, device)

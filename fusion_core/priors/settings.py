@@ -37,6 +37,3 @@ class PriorsConfig(Settings):
             description="Folder or hub name of the weights of clip or blip2; empty: their default."
         ),
     ] = ""
-    question: Annotated[
-        str, Field(description="Question that blip2 answers about the image; empty: its default.")
-    ] = ""

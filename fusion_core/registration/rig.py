@@ -1,4 +1,4 @@
-"""Rig files: where the two cameras look, and how their pixels correspond."""
+"""Rigs: calibrations of a visible and a thermal camera, and their files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from fusion_core.errors import CalibrationError
 from fusion_core.registration.rigfile import (
-    camera_from_mapping,
+    CameraRigSchema,
+    HomographyRigSchema,
     camera_to_mapping,
-    check_keys,
-    read_matrix,
-    read_positive,
-    read_size,
+    parse_schema,
 )
 from fusion_core.runtime.files import atomic_path
 from fusion_core.runtime.yaml_file import read_mapping
@@ -26,12 +24,6 @@ from fusion_core.types import CameraModel
 
 Matrix = NDArray[np.float64]
 Size = tuple[int, int]
-
-_CAMERA_KEYS = ("visible", "thermal", "T_thermal_rgb", "reference_depth_m")
-_HOMOGRAPHY_KEYS = ("homography", "visible_size", "thermal_size")
-_OPTIONAL_KEYS = ("thermal_offset_ms", "calibration")
-_LARGEST_BASELINE_M = 5.0
-_LARGEST_OFFSET_MS = 5000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +44,7 @@ class Rig:
         reference_depth_m: Distance along the visible camera's axis at which both images agree.
         thermal_offset_ms: Added to thermal stamps in milliseconds, it brings them to the visible
             camera's clock; on top of ``sync.thermal_offset_ms``.
-        calibration: How the values came about: plain nested values for readers of the file.
+        calibration: How the values were obtained: plain nested values for readers of the file.
     """
 
     visible_size: Size
@@ -85,27 +77,26 @@ class Rig:
         Raises:
             CalibrationError: A key is missing, unknown or wrong; the message names it.
         """
-        if not isinstance(data, Mapping):
-            raise CalibrationError(f"rig: expected a mapping of keys, got {type(data).__name__}")
-        if "homography" in data:
-            check_keys(data, _HOMOGRAPHY_KEYS, _OPTIONAL_KEYS, "rig with a homography")
+        if isinstance(data, Mapping) and "homography" in data:
+            flat = parse_schema(HomographyRigSchema, data, "")
             return cls(
-                visible_size=read_size(data, "visible_size"),
-                thermal_size=read_size(data, "thermal_size"),
-                homography=_read_homography(data),
-                **_read_optional(data),
+                visible_size=flat.visible_size,
+                thermal_size=flat.thermal_size,
+                homography=np.array(flat.homography).reshape(3, 3),
+                thermal_offset_ms=flat.thermal_offset_ms,
+                calibration=flat.calibration,
             )
-        check_keys(data, _CAMERA_KEYS, _OPTIONAL_KEYS, "rig")
-        visible = camera_from_mapping(data["visible"], "visible")
-        thermal = camera_from_mapping(data["thermal"], "thermal")
+        rig = parse_schema(CameraRigSchema, data, "")
+        visible, thermal = rig.visible.to_model(), rig.thermal.to_model()
         return cls(
             visible_size=(visible.width, visible.height),
             thermal_size=(thermal.width, thermal.height),
             visible=visible,
             thermal=thermal,
-            t_thermal_rgb=_read_transform(data),
-            reference_depth_m=read_positive(data, "reference_depth_m"),
-            **_read_optional(data),
+            t_thermal_rgb=np.array(rig.T_thermal_rgb).reshape(4, 4),
+            reference_depth_m=rig.reference_depth_m,
+            thermal_offset_ms=rig.thermal_offset_ms,
+            calibration=rig.calibration,
         )
 
     def to_mapping(self) -> dict[str, Any]:
@@ -145,50 +136,3 @@ class Rig:
                 partial.write_text(text, encoding="utf-8")
         except OSError as error:
             raise CalibrationError(f"{path}: cannot be written ({error.strerror})") from None
-
-
-def _read_optional(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys that any rig file may have, or raise when they are wrong."""
-    key = "thermal_offset_ms"
-    offset = data.get(key, 0.0)
-    number = isinstance(offset, int | float) and not isinstance(offset, bool)
-    if not number or not abs(offset) <= _LARGEST_OFFSET_MS:
-        raise CalibrationError(
-            f"{key}: expected milliseconds within {_LARGEST_OFFSET_MS:g} of 0, got {offset!r}"
-        )
-    record = data.get("calibration", {})
-    if not isinstance(record, Mapping):
-        raise CalibrationError(f"calibration: expected a mapping, got {type(record).__name__}")
-    return {key: float(offset), "calibration": record}
-
-
-def _read_homography(data: Mapping[str, Any]) -> Matrix:
-    """Return the homography, or raise when it cannot map one image onto the other."""
-    matrix = read_matrix(data["homography"], (3, 3), "homography")
-    if abs(np.linalg.det(matrix)) < 1e-12 * max(1.0, float(np.abs(matrix).max()) ** 3):
-        raise CalibrationError("homography: the matrix is singular; give the 3x3 of a calibration")
-    return matrix
-
-
-def _read_transform(data: Mapping[str, Any]) -> Matrix:
-    """Return ``T_thermal_rgb``, or raise when it is no rigid transform in metres."""
-    key = "T_thermal_rgb"
-    matrix = read_matrix(data[key], (4, 4), key)
-    rotation, translation = matrix[:3, :3], matrix[:3, 3]
-    if not np.allclose(matrix[3], (0, 0, 0, 1), atol=1e-9):
-        raise CalibrationError(f"{key}: last row is {matrix[3].tolist()}, expected [0, 0, 0, 1]")
-    error = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
-    if error > 1e-3:
-        raise CalibrationError(
-            f"{key}: the 3x3 part is off a rotation by {error:.3g} (limit 0.001); "
-            "give orthonormal rows with enough digits"
-        )
-    if np.linalg.det(rotation) < 0:
-        raise CalibrationError(f"{key}: the 3x3 part mirrors (determinant -1), not a rotation")
-    baseline = float(np.linalg.norm(translation))
-    if baseline > _LARGEST_BASELINE_M:
-        raise CalibrationError(
-            f"{key}: the cameras are {baseline:.3g} m apart (limit {_LARGEST_BASELINE_M:g} m); "
-            "give the translation in metres"
-        )
-    return matrix

@@ -1,1 +1,1 @@
-"""Small concurrency and bookkeeping pieces that several rooms share."""
+"""Small pieces for threads, files and counters that several modules share."""

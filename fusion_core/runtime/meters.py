@@ -21,7 +21,7 @@ class LatencyMeter:
         self._values: dict[str, deque[float]] = {}
         self._lock = threading.Lock()
 
-    def add(self, timings: Mapping[str, float]) -> None:
+    def record_timings(self, timings: Mapping[str, float]) -> None:
         """Record one value in milliseconds per stage."""
         with self._lock:
             for stage, value_ms in timings.items():
@@ -46,7 +46,7 @@ class RateMeter:
     def __init__(self) -> None:
         self._times: deque[float] = deque(maxlen=2000)
 
-    def tick(self) -> None:
+    def count_event(self) -> None:
         """Record one event now."""
         self._times.append(time.monotonic())
 

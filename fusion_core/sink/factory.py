@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fusion_core.errors import UsageError
-from fusion_core.plugins import SINKS, load_plugin, plugin_names
+from fusion_core.plugins import SINKS, load_plugin, load_plugins, plugin_names
 from fusion_core.sink.base import Sink, SinkKind
 
 
@@ -57,5 +57,5 @@ def _load(name: str) -> SinkKind:
 
 
 def _kinds() -> str:
-    examples = list(dict.fromkeys(_load(name).example for name in plugin_names(SINKS)))
+    examples = list(dict.fromkeys(kind.example for kind in load_plugins(SINKS, SinkKind).values()))
     return " or ".join([", ".join(examples[:-1]), *examples[-1:]])

@@ -1,18 +1,18 @@
-"""A run as one page: pictures, plots and counters in a single file that works offline."""
+"""A run as one HTML page: a single file with pictures, plots and counters that works offline."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fusion_core.errors import SinkError, missing_extra
+from fusion_core.errors import SinkError
+from fusion_core.pages import require_page_packages
 from fusion_core.runtime.files import atomic_path
 from fusion_core.sink.base import make_folder
-from fusion_core.sink.report_page import render_page
+from fusion_core.sink.report_page import render_report
 from fusion_core.sink.report_plots import MemorySample, draw_plots
-from fusion_core.sink.report_series import Album, Timeline
+from fusion_core.sink.report_series import SampleSelector, Timeline
 from fusion_core.types import FusedFrame
 
 _MEMORY_SAMPLES = 400
@@ -25,30 +25,29 @@ class HtmlReport:
         path: File to write; an old one is replaced when the report is closed.
 
     Raises:
-        MissingExtraError: matplotlib is not installed.
+        MissingExtraError: jinja2 or matplotlib is not installed.
         SinkError: The folder cannot be created, or ``path`` is a folder.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if importlib.util.find_spec("matplotlib") is None:
-            raise missing_extra(f"{path}: a report", "matplotlib", "report")
+        require_page_packages(str(path))
         if self.path.is_dir():
             raise SinkError(f"{path}: is a folder; give a file name such as report.html")
         make_folder(self.path.parent)
-        self._timeline, self._album = Timeline(), Album()
+        self._timeline, self._selector = Timeline(), SampleSelector()
         self._memory: list[MemorySample] = []
         self._frames = 0
         self._closed = False
 
     def write(self, fused: FusedFrame) -> None:
-        """Take in one result."""
-        self._timeline.add(fused)
-        self._album.add(fused)
+        """Collect one result."""
+        self._timeline.record_result(fused)
+        self._selector.consider_result(fused)
         self._frames += 1
 
     def add_memory(self, stats: Mapping[str, Any]) -> None:
-        """Take in the memory bank's statistics, as of now.
+        """Collect the present statistics of the memory bank.
 
         Args:
             stats: ``updates`` and ``uses`` per slot, ``accepted``, ``rejected``, ``threshold``
@@ -71,7 +70,7 @@ class HtmlReport:
             return
         self._closed = True
         plots = draw_plots(self._timeline, self._memory)
-        page = render_page(summary, self._album.moments(), plots)
+        page = render_report(summary, self._timeline, self._selector.samples(), plots)
         try:
             with atomic_path(self.path) as temporary:
                 temporary.write_text(page, encoding="utf-8")

@@ -1,98 +1,138 @@
-"""The page of a report."""
+"""The content of a run report, from the summary of the run and what was collected."""
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+from pathlib import Path
 from typing import Any
 
-from fusion_core.sink import page
-from fusion_core.sink.report_series import Moment
+from fusion_core.pages import Card, Fact, Page, PictureRow, Plot, Table, figure, plain, render_page
+from fusion_core.sink.report_glossary import DROP_CAUSES, STAGES
+from fusion_core.sink.report_series import ReportSample, Timeline
+from fusion_core.sink.report_verdict import run_verdict
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_FACTS = {
+    "model": "Model",
+    "prior": "Prior",
+    "detector": "Detector",
+    "device": "Device",
+    "calibration": "Calibration",
+}
 
 
-def render_page(
-    summary: Mapping[str, Any], moments: Sequence[Moment], plots: Mapping[str, str]
+def render_report(
+    summary: Mapping[str, Any],
+    timeline: Timeline,
+    samples: Sequence[ReportSample],
+    plots: Sequence[Plot],
 ) -> str:
     """Return the whole document.
 
     Args:
         summary: The content of ``run.json``.
-        moments: Pictures to show, oldest first.
-        plots: Title -> inline SVG.
+        timeline: The results.
+        samples: Results to show as pictures, oldest first.
+        plots: Measurements over time.
     """
-    body = [*_header(summary), *_pictures(moments), *page.plots(plots), *_tables(summary)]
-    return page.document("Fusion run report", body)
+    return render_page(
+        Page(
+            title="Fusion run report",
+            verdict=run_verdict(summary, timeline),
+            facts=[*_facts(summary)],
+            cards=[*_cards(summary)],
+            pictures={"Sources and results": [*_rows(samples)]},
+            plots=plots,
+            details=[*_details(summary)],
+        )
+    )
 
 
-def _header(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Yield title and headline numbers."""
-    model, device = summary.get("model", "unknown model"), summary.get("device", "")
-    length = summary.get("elapsed_s")
-    line = f"{model} on {device}" if device else str(model)
-    if length is not None:
-        line += f", {page.plain(length)} s"
-    yield f"<header><h1>Fusion run report</h1><p>{escape(line)}</p>"
-    if summary.get("error"):
-        yield f'<p class="error">{escape(str(summary["error"]))}</p>'
-    yield from page.cards(_headlines(summary))
-    yield "</header>"
+def command_line() -> str:
+    """Return the command line of this process, without passwords in addresses."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return shlex.join(_CREDENTIALS.sub("", word) for word in words)
 
 
-def _headlines(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the titles and values of the cards."""
+def _facts(summary: Mapping[str, Any]) -> Iterator[Fact]:
+    for key, name in _FACTS.items():
+        if summary.get(key):
+            yield Fact(name, plain(summary[key]))
+    if summary.get("elapsed_s") is not None:
+        yield Fact("Duration", f"{figure(summary['elapsed_s'])} s")
+    yield Fact("Command", command_line())
+
+
+def _cards(summary: Mapping[str, Any]) -> Iterator[Card]:
     for stream, count in summary.get("read", {}).items():
-        yield f"{stream} frames read", page.plain(count)
-    for key, title in (("pairs", "pairs"), ("fused", "frames fused"), ("fps", "frames per second")):
+        yield Card(f"{stream} frames read", figure(count))
+    for key, title in (("pairs", "pairs"), ("fused", "pairs fused"), ("fps", "pairs per second")):
         if key in summary:
-            yield title, page.plain(summary[key])
+            yield Card(title, figure(summary[key]))
     total = summary.get("latency_ms", {}).get("total", {})
-    for rank in ("p50", "p95", "p99"):
+    for rank, title in (("p50", "median"), ("p95", "95 %"), ("p99", "99 %")):
         if rank in total:
-            yield f"latency {rank} (ms)", page.plain(total[rank])
+            yield Card(f"latency, {title}", f"{figure(total[rank])} ms")
     if "drops" in summary:
-        yield "frames dropped", page.plain(sum(summary["drops"].values()))
+        yield Card("frames dropped", figure(sum(summary["drops"].values())))
 
 
-def _pictures(moments: Sequence[Moment]) -> Iterator[str]:
-    """Yield the sources and results side by side."""
-    if not moments:
-        return
-    yield "<h2>Sources and results</h2>"
-    first = min(moment.stamp_ns for moment in moments)
-    for moment in moments:
-        badges = "".join(f'<span class="badge">{escape(name)}</span>' for name in moment.health)
-        seconds = (moment.stamp_ns - first) / 1e9
-        title = f"Frame {moment.frame}, {seconds:.2f} s{badges}"
-        yield from page.moment(title, moment.pictures, f"frame {moment.frame}")
+def _rows(samples: Sequence[ReportSample]) -> Iterator[PictureRow]:
+    """Yield sources and results side by side."""
+    for sample in samples:
+        seconds = (sample.stamp_ns - samples[0].stamp_ns) / 1e9
+        title = f"Frame {sample.frame}, {seconds:.2f} s"
+        yield PictureRow(title, sample.pictures, sample.health)
 
 
-def _tables(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Yield latencies and drops as tables, then every value of the summary."""
+def _details(summary: Mapping[str, Any]) -> Iterator[Table]:
+    """Yield latencies, drops and objects, then every value of the summary."""
     latency = summary.get("latency_ms", {})
     if latency:
-        ranks = list(dict.fromkeys(rank for values in latency.values() for rank in values))
-        rows = [
-            [stage, *(values.get(rank, "") for rank in ranks)] for stage, values in latency.items()
-        ]
-        yield from page.table("Latency per stage (ms)", ["stage", *ranks], rows)
-    if summary.get("drops"):
-        rows = [[cause, count] for cause, count in summary["drops"].items()]
-        yield from page.table("Frames dropped", ["cause", "frames"], rows)
+        yield _latency_table(latency)
+    streams = summary.get("drops_by_stream") or {"both": summary.get("drops", {})}
+    rows = [
+        [stream, cause, DROP_CAUSES.get(cause, ""), figure(count)]
+        for stream, drops in streams.items()
+        for cause, count in drops.items()
+        if count
+    ]
+    if rows:
+        head = ["stream", "cause", "meaning", "frames"]
+        yield Table("Frames dropped", head, rows, text_columns=frozenset({0, 1, 2}))
     found = summary.get("detection") or {}
     if found.get("detections"):
         objects = found.get("objects", {})
         rows = [
-            [label, count, objects.get(label, 0)] for label, count in found["detections"].items()
+            [label, figure(count), figure(objects.get(label, 0))]
+            for label, count in found["detections"].items()
         ]
-        yield from page.table("Objects found", ["class", "detections", "objects followed"], rows)
-    if summary.get("versions"):
-        rows = [[name, version] for name, version in summary["versions"].items()]
-        yield from page.table("Versions", ["package", "version"], rows)
-    yield '<h2>All values</h2><div class="sheet"><details><summary>Content of run.json</summary>'
-    yield "<table>"
-    for key, value in _flat(summary):
-        yield f"<tr><th>{escape(key)}</th><td>{escape(page.plain(value))}</td></tr>"
-    yield "</table></details></div>"
+        yield Table("Objects found", ["class", "detections", "objects tracked"], rows)
+    everything = [[key, plain(value)] for key, value in _flat(summary)]
+    both = frozenset({0, 1})
+    yield Table("All values", ["key", "value"], everything, text_columns=both, folded=True)
+
+
+def _latency_table(latency: Mapping[str, Mapping[str, float]]) -> Table:
+    """Return the stages in the pipeline's order; unknown ones follow."""
+    order = [
+        *(name for name in STAGES if name in latency),
+        *(n for n in latency if n not in STAGES),
+    ]
+    ranks = list(dict.fromkeys(rank for values in latency.values() for rank in values))
+    rows = [
+        [
+            stage,
+            STAGES.get(stage, ""),
+            *(figure(latency[stage][r]) if r in latency[stage] else "" for r in ranks),
+        ]
+        for stage in order
+    ]
+    head = ["stage", "meaning", *(f"{rank} (ms)" for rank in ranks)]
+    return Table("Latency per stage", head, rows, text_columns=frozenset({0, 1}))
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""What a report remembers of a run of unknown length, in bounded memory."""
+"""What a report keeps of a run of unknown length, in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from fusion_core.drawing import draw_detections
 from fusion_core.types import Frame, FusedFrame, UInt8Image
 
 BUCKETS = 600
-MOMENTS = 8
-_EVENT_MOMENTS = 4
-_PICTURE_WIDTH = 480
+SAMPLES = 8
+_EVENT_SAMPLES = 4
+_PICTURE_WIDTH = 640
 _BINS_PER_DECADE, _LEAST_MS, _DECADES = 20, 0.01, 6
 
 
 @dataclass(slots=True)
-class Bucket:
-    """One stretch of neighbouring frames, summed up.
+class TimelineBucket:
+    """Sums over some successive results.
 
     Attributes:
         start_ns: Capture time of its first frame in nanoseconds.
         frames: Frames in it.
         stages: Stage -> (sum, maximum) of milliseconds.
         skews: Number, sum and maximum of the magnitude of the skew in milliseconds.
-        reused: Frames whose slower stream showed a frame again.
+        reused: Results for which a frame of the slower stream was used again.
         drops: Frames dropped up to its end, by cause.
         health: Conditions that held in it.
-        qualities: Number and sum of the judge's scores.
+        qualities: Number and sum of the quality scores.
         slots: Memory slot -> updates.
         detections: Label -> detections.
         residuals: Number and sum of the measured misalignments in pixels.
-        confidence: Sum of the trust in the registration.
+        confidence: Sum of the confidences of the registration.
     """
 
     start_ns: int
@@ -52,7 +52,7 @@ class Bucket:
     confidence: float = 0.0
 
     @classmethod
-    def of(cls, fused: FusedFrame) -> Bucket:
+    def of(cls, fused: FusedFrame) -> TimelineBucket:
         """Return the bucket of a single result."""
         skew = None if fused.skew_ns is None else abs(fused.skew_ns) / 1e6
         residual = fused.aligned.residual_px
@@ -70,8 +70,8 @@ class Bucket:
             confidence=float(fused.aligned.confidence),
         )
 
-    def absorb(self, later: Bucket) -> None:
-        """Add the frames of the bucket that follows."""
+    def merge(self, later: TimelineBucket) -> None:
+        """Add the sums of the bucket that follows."""
         self.frames += later.frames
         for stage, (total, peak) in later.stages.items():
             own = self.stages.get(stage, (0.0, 0.0))
@@ -97,24 +97,32 @@ class Bucket:
 
 
 class Timeline:
-    """The whole run in at most ``BUCKETS`` buckets: when they are full, neighbours are joined."""
+    """The whole run in at most ``BUCKETS`` buckets: when they are full, neighbours are merged.
+
+    Attributes:
+        buckets: In order of time.
+        histograms: Stage -> number of the bin -> results.
+        conditions: Condition -> results for which it held.
+    """
 
     def __init__(self) -> None:
-        self.buckets: list[Bucket] = []
+        self.buckets: list[TimelineBucket] = []
         self.histograms: dict[str, Counter[int]] = {}
+        self.conditions: Counter[str] = Counter()
         self._per_bucket = 1
 
-    def add(self, fused: FusedFrame) -> None:
-        """Take in one result."""
+    def record_result(self, fused: FusedFrame) -> None:
+        """Add one result."""
         for stage, value in fused.timings.items():
             self.histograms.setdefault(stage, Counter())[_bin(value)] += 1
-        bucket = Bucket.of(fused)
+        self.conditions.update(set(fused.health))
+        bucket = TimelineBucket.of(fused)
         if self.buckets and self.buckets[-1].frames < self._per_bucket:
-            self.buckets[-1].absorb(bucket)
+            self.buckets[-1].merge(bucket)
             return
         if len(self.buckets) == BUCKETS:
             for first, second in zip(self.buckets[::2], self.buckets[1::2], strict=True):
-                first.absorb(second)
+                first.merge(second)
             del self.buckets[1::2]
             self._per_bucket *= 2
         self.buckets.append(bucket)
@@ -133,8 +141,8 @@ def bin_edges() -> Sequence[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """The pictures of one result, scaled down to the page's width.
+class ReportSample:
+    """The pictures of one result, reduced to the width of the page.
 
     Attributes:
         frame: Number of the result.
@@ -149,8 +157,8 @@ class Moment:
     pictures: Mapping[str, UInt8Image]
 
     @classmethod
-    def of(cls, fused: FusedFrame) -> Moment:
-        """Copy sources, registered thermal and result of one frame."""
+    def of(cls, fused: FusedFrame) -> ReportSample:
+        """Copy sources, registered thermal image and result."""
         pictures = {}
         if fused.pair.visible is not None:
             pictures["visible"] = _scaled(fused.pair.visible.image)
@@ -162,44 +170,44 @@ class Moment:
         return cls(fused.frame, fused.stamp_ns, fused.health, pictures)
 
 
-class Album:
-    """Moments spread over the run, and the first moment of each health condition."""
+class SampleSelector:
+    """Selects samples spread over the run, and the first sample of each health condition."""
 
     def __init__(self) -> None:
-        self._regular: list[Moment] = []
-        self._events: list[Moment] = []
+        self._regular: list[ReportSample] = []
+        self._events: list[ReportSample] = []
         self._seen: set[str] = set()
         self._stride, self._count = 1, 0
 
-    def add(self, fused: FusedFrame) -> None:
-        """Keep the frame's pictures if it is due or the first of a condition."""
+    def consider_result(self, fused: FusedFrame) -> None:
+        """Keep a result's pictures when it is due or the first one of a condition."""
         unseen = set(fused.health) - self._seen
         due = self._count % self._stride == 0
         self._count += 1
-        event = bool(unseen) and len(self._events) < _EVENT_MOMENTS
+        event = bool(unseen) and len(self._events) < _EVENT_SAMPLES
         self._seen |= unseen
         if not due and not event:
             return
-        moment = Moment.of(fused)
+        sample = ReportSample.of(fused)
         if event:
-            self._events.append(moment)
+            self._events.append(sample)
         elif due:
-            self._regular.append(moment)
-            if len(self._regular) >= 2 * MOMENTS:
+            self._regular.append(sample)
+            if len(self._regular) >= 2 * SAMPLES:
                 self._regular = self._regular[::2]
                 self._stride *= 2
 
-    def moments(self) -> tuple[Moment, ...]:
-        """Return at most ``MOMENTS`` moments in order of time."""
-        places = MOMENTS - len(self._events)
+    def samples(self) -> tuple[ReportSample, ...]:
+        """Return at most ``SAMPLES`` samples in order of time."""
+        places = SAMPLES - len(self._events)
         count = min(places, len(self._regular))
         picks = np.linspace(0, len(self._regular) - 1, count).round().astype(int)
         chosen = [self._regular[index] for index in picks] + self._events
-        return tuple(sorted(chosen, key=lambda moment: moment.frame))
+        return tuple(sorted(chosen, key=lambda sample: sample.frame))
 
 
 def _scaled(image: UInt8Image) -> UInt8Image:
-    """Return a copy of a picture, no wider than the page shows it."""
+    """Return a copy of a picture, reduced to at most the width kept for the page."""
     height, width = image.shape[:2]
     if width <= _PICTURE_WIDTH:
         return np.array(image, np.uint8)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from fusion_core.errors import SourceError, UsageError
-from fusion_core.plugins import SOURCES, load_plugin, plugin_names
+from fusion_core.plugins import SOURCES, load_plugin, load_plugins, plugin_names
 from fusion_core.source.base import FrameReader, RecordedStream, Source, SourceKind
 from fusion_core.types import Modality
 
@@ -180,8 +180,7 @@ def _open_reader(modality: Modality, spec: str) -> FrameReader:
 
 def _kinds() -> str:
     """Return what an input may be, with an example of every address."""
-    kinds = (load_plugin(SOURCES, name, SourceKind) for name in plugin_names(SOURCES))
-    examples = [kind.example for kind in kinds]
+    examples = [kind.example for kind in load_plugins(SOURCES, SourceKind).values()]
     return " or ".join(
         [
             ", ".join(["a video file", "a folder of images", "/dev/videoN", *examples[:-1]]),

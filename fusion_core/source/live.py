@@ -29,7 +29,7 @@ class LiveSource(Closable):
 
     Args:
         readers: The inputs.
-        silence_s: Seconds without any frame after which the source gives up.
+        silence_s: Seconds without any frame after which the source raises an error.
     """
 
     live = True
@@ -137,7 +137,7 @@ class LiveSource(Closable):
                 self._changed.notify_all()
 
     def _queue_frame(self, queue: deque[Frame], frame: Frame) -> None:
-        """Hand a frame to the thread that iterates; the oldest one makes room."""
+        """Hand a frame to the thread that iterates; a full queue drops its oldest."""
         with self._changed:
             oldest = queue[0] if len(queue) == queue.maxlen else None
             queue.append(frame)

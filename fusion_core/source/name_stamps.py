@@ -21,7 +21,8 @@ _DECIMAL = re.compile(r"(?:.*[^0-9.])?([0-9]{9,10})[.]([0-9]{1,9})")
 _FIELDS = re.compile(r"(?:.*[^0-9.])?([0-9]{9,10})[_-]([0-9]{1,9})")
 _ISO = re.compile(
     r"(?:.*[^0-9])?([0-9]{4})([-_]?)([0-9]{2})\2([0-9]{2})[-_T ]"
-    r"([0-9]{2})([-_:.]?)([0-9]{2})\6([0-9]{2})(?:[-_.,]([0-9]{1,9}))?(Z|[+][0-9]{2}:?[0-9]{2}|-[0-9]{2}:[0-9]{2})?"
+    r"([0-9]{2})([-_:.]?)([0-9]{2})\6([0-9]{2})(?:[-_.,]([0-9]{1,9}))?"
+    r"(Z|[+][0-9]{2}:?[0-9]{2}|-[0-9]{2}:[0-9]{2})?"
 )
 _COMPACT = re.compile(r"(?:.*[^0-9])?([0-9]{14})([0-9]{3}|[0-9]{6})?")
 _LONG_NUMBER = re.compile(r"(?<![0-9])[1-9][0-9]{8,}(?![0-9])")
@@ -31,11 +32,11 @@ def parse_stamps(names: Sequence[str]) -> list[int] | None:
     """Return the times in names of one form, in nanoseconds since 1970.
 
     A name is a time, or ends in one after a prefix that does not end in a digit: a whole number of
-    seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by magnitude;
+    seconds, milliseconds, microseconds or nanoseconds since 1970, distinguished by magnitude;
     ``seconds.fraction``; ``seconds_milliseconds``, ``seconds_microseconds``,
     ``seconds_nanoseconds`` or the same with a hyphen; or a date and time as in ISO 8601, also
-    without its separators or with hyphens and underscores instead, in UTC unless it
-    has an offset, a negative one with a colon.
+    without its separators or with hyphens and underscores instead, in UTC unless it has an offset
+    (a negative one with a colon).
 
     Returns:
         One time per name, None unless all names are of one form and unit and no two are equal.

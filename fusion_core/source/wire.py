@@ -15,6 +15,7 @@ from fusion_core.transport.wire import WireImage
 from fusion_core.types import Frame, Modality
 
 _log = logging.getLogger(__name__)
+_LARGEST_GAP = 100_000  # larger steps of the numbering are a new sender, not lost frames
 
 
 class WireReader:
@@ -57,7 +58,7 @@ class WireReader:
     def _frame(self, message: WireImage) -> Frame:
         # A smaller number means that the sender was started again, not that frames were lost.
         gap = message.sequence - self._last - 1
-        if self._last >= 0 and gap > 0:
+        if self._last >= 0 and 0 < gap <= _LARGEST_GAP:
             self.drop_log.record_drop(self._modality, "lost_on_wire", count=gap)
         self._last = message.sequence
         other = "thermal" if self._modality == "visible" else "visible"

@@ -77,7 +77,7 @@ class FrameBuffer:
                 return item
         return self.used
 
-    def take(self, item: Stamped) -> list[Stamped]:
+    def mark_used(self, item: Stamped) -> list[Stamped]:
         """Mark a waiting frame as used; return the older ones, which no pair can use any more."""
         passed = self.forget_before(item.stamp_ns)
         self.waiting.popleft()

@@ -224,7 +224,7 @@ class Synchronizer:
         return used if gain > (self._partner.period_ns or 0) // 2 else fresh
 
     def _decide(self, master: Stamped) -> FramePair | None:
-        """Give a master frame its partner, or treat it by the policy."""
+        """Pair a master frame with its partner, or treat it by the policy."""
         stamp, partner = master.stamp_ns, self._partner
         choice = self._nearest(stamp)
         if choice is not None:
@@ -251,7 +251,7 @@ class Synchronizer:
         return self._drive_waiting() if partner.newest - max(heard, mark) > limit else []
 
     def _drive_waiting(self) -> list[FramePair]:
-        """Give every waiting partner frame that is newer than the output its own pair."""
+        """Make a pair of every waiting partner frame that is newer than the output."""
         pairs = []
         for item in self._partner.clear():
             if self._output is not None and item.stamp_ns <= self._output:
@@ -265,7 +265,7 @@ class Synchronizer:
     def _pair_by_policy(
         self, lead: Stamped, stream: FrameBuffer, last: Stamped | None
     ) -> FramePair | None:
-        """Pair ``lead`` of ``stream`` with the other stream's ``last`` frame as the policy says."""
+        """Pair ``lead`` of ``stream`` with the other stream's ``last`` frame by the policy."""
         policy = self._policy[self._other(stream).modality]
         if policy == "skip":
             self._drop("no_partner", lead)
@@ -279,7 +279,7 @@ class Synchronizer:
         opposite = self._other(stream)
         reused = other is not None and other is opposite.used
         if other is not None and not reused:
-            self._discard(opposite.take(other))
+            self._discard(opposite.mark_used(other))
             self._used[opposite.modality] += 1
         stream.used = lead
         self._used[stream.modality] += 1

@@ -124,7 +124,7 @@ def decode_compressed(
         The image and its encoding, as a ``Frame`` holds them.
 
     Raises:
-        EncodingError: The picture is torn, of an unknown kind or of an unusable layout.
+        EncodingError: The picture is truncated, of an unknown kind or of an unusable layout.
     """
     if "compresseddepth" in format.lower():
         raise EncodingError(
@@ -137,7 +137,8 @@ def decode_compressed(
         picture = None
     if picture is None:
         raise EncodingError(
-            f"compressed image ({format or 'no format'}, {raw.size} bytes) is torn or not a picture"
+            f"compressed image ({format or 'no format'}, {raw.size} bytes) is truncated, or no "
+            "picture at all"
         )
     return to_modality(*_normalise(picture), modality)
 
@@ -174,7 +175,7 @@ def to_modality(image: NDArray[Any], encoding: str, modality: Modality) -> tuple
 
 
 def is_gray(image: NDArray[Any]) -> bool:
-    """Tell whether a ``HxWx3`` uint8 image is a gray one, up to a tint and video chroma noise."""
+    """Return whether a ``HxWx3`` uint8 image is a gray one, up to a tint and video chroma noise."""
     sample = image[::2, ::2].astype(np.int16)
     green = sample[..., 1]
     spread = max(float(np.std(sample[..., channel] - green)) for channel in (0, 2))
@@ -199,7 +200,7 @@ def _normalise(picture: NDArray[Any]) -> tuple[NDArray[Any], str]:
 
 
 def _is_whole(raw: NDArray[np.uint8]) -> bool:
-    """Tell whether a JPEG has its end; decoders fill the rest of a torn one with gray."""
+    """Return whether a JPEG has its end; decoders fill the rest of a truncated one with gray."""
     data = raw.tobytes()
     if not data.startswith(b"\xff\xd8"):
         return len(data) > 0

@@ -62,7 +62,7 @@ class Endpoint:
 
 
 class Publisher:
-    """Send images to whoever listens; never waits for a slow listener.
+    """Send images to all subscribers; never waits for a slow one.
 
     Args:
         url: ``zmq://host:port/topic``; binds to the loopback interface unless a host is named.
@@ -107,7 +107,7 @@ class Subscriber:
 
     Args:
         url: ``zmq://host:port/topic``.
-        newest_only: Keep only the newest image while nobody receives.
+        newest_only: Keep only the newest image between two calls of ``receive``.
 
     Raises:
         UsageError: The address is malformed.
@@ -137,7 +137,7 @@ class Subscriber:
         """Wait for an image; None when none came in time.
 
         Raises:
-            EncodingError: A message is foreign or torn; the next one may be fine.
+            EncodingError: A message is foreign or truncated; the next one may be fine.
         """
         if not self._socket.poll(round(timeout_s * 1000)):
             return None

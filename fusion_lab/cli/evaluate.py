@@ -95,6 +95,10 @@ class Evaluate:
         from fusion_lab.data import dataset_name, list_pairs
         from fusion_lab.evaluation import write_html, write_json
 
+        if self.html:
+            from fusion_core.pages import require_page_packages
+
+            require_page_packages("--html")
         self._check_options()
         methods, detector = self._methods(), self._detector()
         pairs = list_pairs(self.data, self.task)

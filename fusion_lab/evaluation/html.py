@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import math
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from fusion_core.pages import Cell, Fact, Page, PictureRow, Table, Verdict, figure, render_page
 from fusion_core.runtime.files import atomic_path
 from fusion_core.types import UInt8Image
 from fusion_lab.data import LAYOUTS, PairFiles, read_example
@@ -20,38 +19,7 @@ from fusion_lab.evaluation.scoring import Evaluation, MethodScores
 from fusion_lab.metrics import METRICS
 
 _PICTURES = 3
-_WIDTH_PX = 360
-
-_STYLE = """
-body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;padding:0 1rem;max-width:1400px;
-color:#1c2126;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}h3{font-size:1rem;margin-bottom:.2rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid #dde1e6;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th button{all:unset;cursor:pointer;font-weight:600}
-th button:focus-visible{outline:2px solid #0b57d0}td.best{font-weight:700;background:#e6f2ea}
-.row{display:flex;flex-wrap:wrap;gap:.5rem}figure{margin:0}figcaption{color:#505a64}
-img{display:block;max-width:100%}
-"""
-
-_SCRIPT = """
-for (const button of document.querySelectorAll('th button')) {
-  button.addEventListener('click', () => {
-    const head = button.closest('th'), table = head.closest('table');
-    const column = head.cellIndex, body = table.tBodies[0];
-    const up = head.getAttribute('aria-sort') !== 'ascending';
-    for (const other of head.parentNode.cells) other.removeAttribute('aria-sort');
-    head.setAttribute('aria-sort', up ? 'ascending' : 'descending');
-    const key = row => row.cells[column].dataset.value;
-    const order = (a, b) => {
-      const x = Number(key(a)), y = Number(key(b));
-      return isNaN(x) || isNaN(y) ? key(a).localeCompare(key(b)) : x - y;
-    };
-    const rows = [...body.rows].sort((a, b) => up ? order(a, b) : order(b, a));
-    body.append(...rows);
-  });
-}
-"""
+_WIDTH_PX = 480
 
 
 def write_html(
@@ -61,37 +29,31 @@ def write_html(
     methods: Sequence[Method],
     detection: DetectionScores | None = None,
 ) -> None:
-    """Write the page: a sortable table, and where the first method does best and worst.
+    """Write the page: sortable tables, and the best and worst pictures of the first method.
 
     Args:
         path: The file; whole or not written at all.
         evaluation: Scores of these methods on these pairs.
         pairs: The pairs, in the order of the scores.
         methods: The methods, in the order of the scores; they fuse the pictures shown again.
-        detection: What a detector finds in the pictures, where one has judged.
+        detection: Detections in the pictures, where a detector was run.
     """
-    first = escape(evaluation.methods[0].method)
+    first = evaluation.methods[0].method
     order = picture_order(evaluation)
     best = order[:_PICTURES]
     worst = [i for i in order[::-1][:_PICTURES] if i not in best]
-    title = f"Fusion metrics: {escape(evaluation.dataset)}"
-    parts = [
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
-        "<meta name='viewport' content='width=device-width,initial-scale=1'>",
-        f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>",
-        f"<p>{len(pairs)} pairs. Means over the pairs, 8-bit gray, float64; arrows point to the "
-        "better side. Mean rank over "
-        + ", ".join(evaluation.ranked)
-        + " as far as computed, 1 is best. "
-        "Press a heading to sort.</p>",
-        _table(evaluation),
-        "" if detection is None else _detection_table(detection),
-        _gallery(f"Where {first} does best", best, pairs, methods),
-        _gallery(f"Where {first} does worst", worst, pairs, methods),
-        f"<script>{_SCRIPT}</script></body></html>\n",
-    ]
+    page = Page(
+        title=f"Fusion metrics: {evaluation.dataset}",
+        verdict=_verdict(evaluation, len(pairs)),
+        facts=[Fact("Pairs", figure(len(pairs))), Fact("Methods", figure(len(methods)))],
+        tables=[_metric_table(evaluation), *(_detection_tables(detection) if detection else ())],
+        pictures={
+            f"Where {first} does best": [*_rows(best, pairs, methods)],
+            f"Where {first} does worst": [*_rows(worst, pairs, methods)],
+        },
+    )
     with atomic_path(path) as temporary:
-        temporary.write_text("".join(parts), encoding="utf-8")
+        temporary.write_text(render_page(page), encoding="utf-8")
 
 
 def picture_order(evaluation: Evaluation) -> list[int]:
@@ -117,54 +79,78 @@ def _values(scores: MethodScores, name: str) -> np.ndarray:
     return np.array([image.metrics[name] for image in scores.per_image])
 
 
-def _table(evaluation: Evaluation) -> str:
+def _verdict(evaluation: Evaluation, pairs: int) -> Verdict | None:
+    """Return which methods rank first, None for a single method."""
+    if len(evaluation.methods) < 2:
+        return None
+    ranks = evaluation.mean_ranks()
+    ordered = sorted(ranks, key=lambda method: ranks[method])
+    winners = [method for method in ordered if ranks[method] == ranks[ordered[0]]]
+    sentences = [
+        f"{method}: place {place}, mean rank {figure(ranks[method])}."
+        for place, method in enumerate(ordered, start=1)
+        if method not in winners
+    ]
+    headline = (
+        f"{' and '.join(winners)} {'ranks' if len(winners) == 1 else 'rank'} first of "
+        f"{len(ordered)} methods on {figure(pairs)} pairs, mean rank {figure(ranks[ordered[0]])}."
+    )
+    return Verdict("good", headline, tuple(sentences))
+
+
+def _metric_table(evaluation: Evaluation) -> Table:
     names = list(evaluation.methods[0].metrics)
     ranks = evaluation.mean_ranks()
     arrows = {"higher": "↑", "lower": "↓"}
-    heads = ["method", "mean rank", *(f"{name} {arrows[METRICS[name].better]}" for name in names)]
-    head = "".join(f"<th scope='col'><button>{escape(text)}</button></th>" for text in heads)
     best = {name: _best(evaluation, name) for name in names}
-    rows = []
-    for scores in sorted(evaluation.methods, key=lambda s: ranks[s.method]):
-        label = escape(scores.method)
-        cells = [f"<td data-value='{label}'>{label}</td>", _cell(ranks[scores.method], "")]
-        for name in names:
-            value = scores.metrics[name]
-            cells.append(_cell(value, " class='best'" if value == best[name] else ""))
-        rows.append("<tr>" + "".join(cells) + "</tr>")
-    table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f"<div class='wide'><table>{table}</table></div>"
-
-
-def _detection_table(detection: DetectionScores) -> str:
-    """Return how the detector does on sources and methods, one row each."""
-    first = next(iter(detection.inputs.values()))
-    labels = [name for name, scores in first.items() if scores.objects]
-    heads = ["picture", "mAP50 ↑"]
-    for name in labels:
-        heads += [f"{name} {column} ↑" for column in ("AP50", "recall", "precision", "recall@1")]
-    head = "".join(f"<th scope='col'><button>{escape(text)}</button></th>" for text in heads)
-    rows = []
-    for name, classes in detection.inputs.items():
-        label = escape(name)
-        cells = [f"<td data-value='{label}'>{label}</td>", _cell(detection.mean_ap50(name), "")]
-        for scores in (classes[label] for label in labels):
-            cells += [_cell(scores.ap50, ""), _cell(scores.recall, "")]
-            cells += [_cell(scores.precision, ""), _cell(scores.recall_at_one, "")]
-        rows.append("<tr>" + "".join(cells) + "</tr>")
-    objects = ", ".join(f"{first[name].objects} {name}" for name in labels)
-    return (
-        f"<h2>Objects found by {escape(Path(detection.detector).name)}</h2><p>{objects} in "
-        f"{detection.pictures} pictures. IoU 0.5; recall and precision at a score of "
-        f"{detection.threshold:g}; recall@1: at one false detection per picture.</p>"
-        f"<div class='wide'><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    rows = [
+        [
+            Cell(scores.method, scores.method),
+            _number(ranks[scores.method]),
+            *(_number(scores.metrics[name], best[name]) for name in names),
+        ]
+        for scores in sorted(evaluation.methods, key=lambda s: ranks[s.method])
+    ]
+    return Table(
+        "Metrics",
+        ["method", "mean rank", *(f"{name} {arrows[METRICS[name].better]}" for name in names)],
+        rows,
+        note=f"Means over the pairs, 8-bit gray, float64; arrows point to the better side. Mean "
+        f"rank over {', '.join(evaluation.ranked)} as far as computed, 1 is best. Press a heading "
+        "to sort.",
+        sortable=True,
     )
 
 
-def _cell(value: float, attributes: str) -> str:
-    shown = f"{value:.4g}" if math.isfinite(value) else "–"
-    return f"<td{attributes} data-value='{value!r}'>{shown}</td>"
+def _detection_tables(detection: DetectionScores) -> Iterator[Table]:
+    """Yield the detector's scores on sources and methods, one row each."""
+    first = next(iter(detection.inputs.values()))
+    labels = [name for name, scores in first.items() if scores.objects]
+    head = ["picture", "mAP50 ↑"]
+    for name in labels:
+        head += [f"{name} {column} ↑" for column in ("AP50", "recall", "precision", "recall@1")]
+    rows = []
+    for name, classes in detection.inputs.items():
+        row = [Cell(name, name), _number(detection.mean_ap50(name))]
+        for scores in (classes[label] for label in labels):
+            row += [_number(scores.ap50), _number(scores.recall)]
+            row += [_number(scores.precision), _number(scores.recall_at_one)]
+        rows.append(row)
+    objects = ", ".join(f"{first[name].objects} {name}" for name in labels)
+    yield Table(
+        f"Objects found by {Path(detection.detector).name}",
+        head,
+        rows,
+        note=f"{objects} in {detection.pictures} pictures. IoU 0.5; recall and precision at a "
+        f"score of {detection.threshold:g}; recall@1: at one false detection per picture.",
+        sortable=True,
+    )
+
+
+def _number(value: float, best: float = math.nan) -> Cell:
+    """Return a number to sort by, highlighted where it is the best."""
+    text = f"{value:.4g}" if math.isfinite(value) else "–"
+    return Cell(text, repr(float(value)), best=value == best)
 
 
 def _best(evaluation: Evaluation, name: str) -> float:
@@ -174,29 +160,19 @@ def _best(evaluation: Evaluation, name: str) -> float:
     return max(values) if METRICS[name].better == "higher" else min(values)
 
 
-def _gallery(
-    title: str, chosen: Sequence[int], pairs: Sequence[PairFiles], methods: Sequence[Method]
-) -> str:
-    if not chosen:
-        return ""
-    parts = [f"<h2>{title}</h2>"]
+def _rows(
+    chosen: Sequence[int], pairs: Sequence[PairFiles], methods: Sequence[Method]
+) -> Iterator[PictureRow]:
+    """Yield the sources and all fused images of the chosen pairs."""
     for index in chosen:
         pair = read_example(pairs[index])
-        pictures = list(zip(LAYOUTS[pair.task].titles, (pair.first, pair.second), strict=True))
-        pictures += [(method.name, method.fuse(pair)) for method in methods]
-        figures = "".join(
-            f"<figure><img alt='{escape(name)}' src='{_data_uri(image)}'>"
-            f"<figcaption>{escape(name)}</figcaption></figure>"
-            for name, image in pictures
-        )
-        parts.append(f"<h3>{escape(pair.name)}</h3><div class='row'>{figures}</div>")
-    return "".join(parts)
+        sources = zip(LAYOUTS[pair.task].titles, (pair.first, pair.second), strict=True)
+        pictures = {name: _small(image) for name, image in sources}
+        pictures |= {method.name: _small(method.fuse(pair)) for method in methods}
+        yield PictureRow(pair.name, pictures)
 
 
-def _data_uri(image: UInt8Image) -> str:
+def _small(image: UInt8Image) -> UInt8Image:
     scale = min(1.0, _WIDTH_PX / image.shape[1])
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    if small.ndim == 3:
-        small = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+    return np.asarray(small, np.uint8)

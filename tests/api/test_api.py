@@ -3,11 +3,13 @@ import sys
 
 import numpy as np
 import pytest
+from small_networks import Plain, Weighted
 
 import fusion_core as fc
 from fusion_core.engine import Engine
-from fusion_core.errors import CalibrationError, EncodingError, MaskError
-from fusion_core.models import load_model
+from fusion_core.errors import CalibrationError, EncodingError, MaskError, UsageError
+from fusion_core.models import Features, load_model
+from fusion_core.models.ctrlfuse import CtrlFuseOptions
 from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import AlignedPair
@@ -92,3 +94,83 @@ def test_a_model_that_uses_a_prior_is_told_one():
     found = fc.fuse(thermal, visible, model="mdaif", device="cpu")
     assert np.array_equal(found, told)
     assert not np.array_equal(found, engine.fuse(pair).image)
+
+
+def test_a_loaded_model_gives_what_its_name_gives_with_its_options():
+    mask = np.zeros(VISIBLE.shape[:2], np.uint8)
+    mask[20:40, 20:40] = 1
+    model = load_model("ctrlfuse")
+    named = fc.fuse(THERMAL, VISIBLE, "ctrlfuse", "cpu", mask)
+    assert np.array_equal(fc.fuse(THERMAL, VISIBLE, model, mask=mask), named)
+    model.configure(CtrlFuseOptions(gain=0.0))
+    plain = fc.fuse(THERMAL, VISIBLE, "ctrlfuse", "cpu")
+    assert np.array_equal(fc.fuse(THERMAL, VISIBLE, model, mask=mask), plain)
+
+
+@pytest.mark.parametrize("name", ["m2pn-edge", "mdaif"])
+def test_visible_and_thermal_as_pictures_give_nearly_what_fuse_gives(name):
+    """The colour is attached in float here and in 8 bits there."""
+    x, y = np.meshgrid(np.arange(96), np.arange(64))
+    visible = np.dstack([100 + x, 200 - x, 90 + y]).astype(np.uint8)
+    thermal = (60 + 2 * y).astype(np.uint8)
+    fused = fc.fuse_images(visible, np.dstack([thermal] * 3), model=name, device="cpu")
+    expected = fc.fuse(thermal, visible, name, "cpu").astype(int)
+    assert np.abs(fused - expected).max() <= 3
+    assert np.abs(fused - expected).mean() < 1
+
+
+def test_the_first_installed_model_that_does_the_task_is_taken():
+    gray = np.dstack([THERMAL] * 3)
+    fused = fc.fuse_images(VISIBLE, gray)
+    assert fused.shape == VISIBLE.shape
+    assert fused.dtype == np.uint8
+
+
+def test_pictures_after_the_second_are_fused_with_the_result():
+    """Means in turn: ((0 + 80) / 2 + 200) / 2 = 120."""
+    network = Plain(tasks=("mef",))
+    network.features = Features(tasks=("mef",), max_pictures=3)
+    dark, middle, bright = (np.full((16, 16, 3), level, np.uint8) for level in (0, 80, 200))
+    fused = fc.fuse_images(dark, middle, bright, task="mef", model=network)
+    assert (fused == 120).all()
+    with pytest.raises(UsageError, match="'plain': fuses up to 3 pictures, 4 are given"):
+        fc.fuse_images(dark, dark, middle, bright, task="mef", model=network)
+
+
+def test_a_text_changes_the_picture_where_the_model_takes_one():
+    pictures = VISIBLE, VISIBLE[::-1].copy()
+    network = Weighted()
+    plain = fc.fuse_images(*pictures, task="mff", model=network)
+    told = fc.fuse_images(*pictures, task="mff", model=network, text="sharp and bright")
+    again = fc.fuse_images(*pictures, task="mff", model=network, text="sharp and bright")
+    assert not np.array_equal(plain, told)
+    assert np.array_equal(told, again)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"task": "mef"}, "no installed model does task 'mef'"),
+        ({"text": "bright"}, "no installed model does task 'vif' with a text"),
+        ({"task": "mef", "model": "m2pn-edge"}, "does vif, not 'mef'; no installed model does"),
+        ({"text": "bright", "model": "m2pn-edge"}, "m2pn-edge: takes no text"),
+        ({"model": Plain(tasks=("mef",))}, "'plain': does mef, not 'vif'; models that do: .*m2pn"),
+    ],
+)
+def test_what_no_model_can_do_is_refused(arguments, words):
+    with pytest.raises(UsageError, match=words):
+        fc.fuse_images(VISIBLE, VISIBLE, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "error", "words"),
+    [
+        ((VISIBLE,), UsageError, "1 picture"),
+        ((VISIBLE, THERMAL), EncodingError, r"picture 2: uint8 array of shape \(64, 80\)"),
+        ((VISIBLE.astype(float), VISIBLE), EncodingError, "picture 1: float64"),
+        ((VISIBLE, VISIBLE[:32]), CalibrationError, "picture 2 is 80x32, the first one 80x64"),
+    ],
+)
+def test_pictures_that_cannot_be_fused_are_named(pictures, error, words):
+    with pytest.raises(error, match=words):
+        fc.fuse_images(*pictures)

@@ -86,7 +86,7 @@ def test_kalibr_cameras_keep_their_lens_models(tmp_path):
     assert (rig.thermal.width, rig.thermal.height) == (640, 512)
 
 
-def test_a_chain_that_starts_with_the_thermal_camera_is_turned_round(tmp_path):
+def test_a_chain_that_starts_with_the_thermal_camera_is_inverted(tmp_path):
     chain = yaml.safe_load(CAMCHAIN)
     chain["cam0"]["rostopic"], chain["cam1"]["rostopic"] = "/thermal/image_raw", "/rgb/image_raw"
     _, turned = imported(tmp_path, chain)
@@ -95,7 +95,7 @@ def test_a_chain_that_starts_with_the_thermal_camera_is_turned_round(tmp_path):
     assert turned.thermal_offset_ms == pytest.approx(37.0)
 
 
-def test_a_third_camera_between_both_is_walked_through(tmp_path):
+def test_a_third_camera_between_both_is_chained(tmp_path):
     chain = yaml.safe_load(CAMCHAIN)
     chain["cam2"] = {**chain["cam1"], "rostopic": "/boson/infrared"}
     chain["cam1"]["rostopic"] = "/depth/image"
@@ -114,6 +114,12 @@ def test_a_third_camera_between_both_is_walked_through(tmp_path):
         (lambda c: c["cam1"].pop("T_cn_cnm1"), 1, ["cam1", "'T_cn_cnm1'"]),
         (lambda c: c["cam0"].pop("intrinsics"), 1, ["cam0", "'intrinsics'"]),
         (lambda c: c.pop("cam1"), 1, ["two cameras"]),
+        (lambda c: c.update(cam1=7), 1, ["cam1", "mapping", "int"]),
+        (lambda c: c["cam1"].update(timeshift_cam_imu="soon"), 1, ["timeshift_cam_imu", "'soon'"]),
+        (lambda c: c["cam1"].update(timeshift_cam_imu=99.0), 1, ["timeshift_cam_imu", "10", "99"]),
+        (lambda c: c["cam0"].update(intrinsics=[1, 2]), 1, ["cam0.intrinsics", "4"]),
+        (lambda c: c["cam0"].update(resolution=[0, 4]), 1, ["cam0.image_width", "0"]),
+        (lambda c: c["cam1"].update(T_cn_cnm1="eye"), 1, ["cam1.T_cn_cnm1", "'eye'"]),
         (lambda c: c["cam1"].pop("rostopic"), 2, ["--visible-topic", "cam1"]),
     ],
 )
@@ -143,7 +149,7 @@ def test_convention_the_pose_of_tf_maps_visible_points_into_the_thermal_frame(tm
     assert rig.thermal_offset_ms == -12.5
 
 
-def test_a_quaternion_that_is_none_is_bad_usage(tmp_path, capsys):
+def test_a_quaternion_of_another_length_is_bad_usage(tmp_path, capsys):
     path = tmp_path / "camera.yaml"
     path.write_text(CAMERA_INFO.format(640, 480))
     pose = ["--pose", "0", "0", "0", "1", "1", "0", "1"]

@@ -65,9 +65,12 @@ def test_two_videos_become_a_video_a_log_and_a_summary(videos, tmp_path, capsys)
         "registration",
         "latency_ms",
         "health",
+        "dropped",
+        "dropped_unlisted",
     }
     summary = json.loads((out.parent / "run.json").read_text())
-    assert summary["read"] == {"visible": 12, "thermal": 12}
+    assert summary["read"] == summary["used"] == {"visible": 12, "thermal": 12}
+    assert summary["drops_by_stream"] == {"visible": {}, "thermal": {}}
     assert (summary["pairs"], summary["fused"], summary["drops"]) == (12, 12, {})
     assert {"p50", "p95", "p99"} == set(summary["latency_ms"]["network"])
     assert "fused    12 of 12 pairs" in capsys.readouterr().out

@@ -51,7 +51,7 @@ def test_a_mask_for_a_model_that_takes_none_is_refused(tmp_path, capsys):
     masks = tmp_path / "masks"
     masks.mkdir()
     assert main(["run", *scene, "--mask", str(masks), "--device", "cpu"]) == 2
-    assert "takes no mask; choose model 'ctrlfuse'" in capsys.readouterr().err
+    assert "takes no mask; models that do: ctrlfuse" in capsys.readouterr().err
 
 
 def test_a_missing_mask_is_named(tmp_path, capsys):

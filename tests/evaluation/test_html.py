@@ -12,7 +12,7 @@ from fusion_lab.evaluation import baseline_methods, evaluate, write_html
 from fusion_lab.evaluation.html import picture_order
 from fusion_lab.evaluation.scoring import Evaluation, ImageScores, MethodScores
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "input"}
 
 
 class Balance(HTMLParser):
@@ -57,10 +57,10 @@ def test_page_is_balanced_and_self_contained(tmp_path):
 
 def test_pictures_are_decodable_and_narrow(tmp_path):
     text = page(tmp_path, 2)
-    pictures = re.findall(r"base64,([^']+)'", text)
+    pictures = re.findall(r'base64,([^"]+)"', text)
     assert len(pictures) == 2 * 6
     data = np.frombuffer(base64.b64decode(pictures[0]), np.uint8)
-    assert cv2.imdecode(data, cv2.IMREAD_UNCHANGED).shape[:2] == (29, 360)
+    assert cv2.imdecode(data, cv2.IMREAD_UNCHANGED).shape[:2] == (38, 480)  # 40 * 480 / 500
 
 
 def scored(method, values):

@@ -4,10 +4,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from small_networks import Weighted
 
 from fusion_core.cli.main import main
 from fusion_core.errors import UsageError
-from fusion_core.models import Cues, create_model
+from fusion_core.models import Cues, Features, create_model
 from fusion_core.models.m2pn import M2PN, M2PNConfig
 from fusion_core.models.mdaif import MdaIF, MdaIFConfig
 from fusion_lab.export import export_network
@@ -82,9 +83,29 @@ def test_a_network_that_restores(tmp_path, rng):
     np.testing.assert_allclose(got["fused_chroma"], expected.chroma, atol=TOLERANCE)
 
 
-def test_a_network_steered_by_masks_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"ctrlfuse.*m2pn-edge"):
-        export_network(create_model("ctrlfuse", seed=0), tmp_path / "net.onnx", (HEIGHT, WIDTH))
+def test_a_network_that_gives_colour(tmp_path, rng):
+    network = Weighted(Features(uses_prior=True, prior_width=3, uses_memory=True), "colour").eval()
+    path = tmp_path / "net.onnx"
+    made = export_network(network, path, (HEIGHT, WIDTH))
+    assert made.inputs["first"] == made.outputs["image"] == (1, 3, HEIGHT, WIDTH)
+    first, second = (torch.rand(1, 3, HEIGHT, WIDTH, generator=rng) for _ in range(2))
+    slots, tokens = torch.rand(4, 3, generator=rng), torch.rand(1, 32, 3, generator=rng)
+    got, _ = run(path, first=first, second=second, slots=slots, tokens=tokens)
+    expected = network(first, second, Cues(tokens=tokens, memory=slots))
+    np.testing.assert_allclose(got["image"], expected.image, atol=TOLERANCE)
+    np.testing.assert_allclose(got["query"], expected.memory_query, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (create_model("ctrlfuse", seed=0), "'ctrlfuse' takes a mask"),
+        (Weighted(Features(uses_text=True)), "'weighted' takes a text"),
+    ],
+)
+def test_networks_that_a_fixed_graph_cannot_hold_are_refused(tmp_path, network, reason):
+    with pytest.raises(UsageError, match=rf"{reason}.*export.*m2pn-edge"):
+        export_network(network, tmp_path / "net.onnx", (HEIGHT, WIDTH))
 
 
 @pytest.mark.parametrize(

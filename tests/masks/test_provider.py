@@ -25,8 +25,8 @@ def frame(sequence=0):
     return Frame(0, "visible", np.zeros((*SHAPE, 3), np.uint8), "rgb8", sequence=sequence)
 
 
-def ask(keeper, stamp_ns=0, *, live=True):
-    return keeper.mask_for(pair(stamp_ns), frame(), live=live)
+def ask(provider, stamp_ns=0, *, live=True):
+    return provider.mask_for(pair(stamp_ns), frame(), live=live)
 
 
 def given(value=255, shape=SHAPE):
@@ -43,30 +43,30 @@ def test_hot_regions_by_default_and_nothing_on_request():
 
 
 def test_a_given_mask_wins_until_it_is_too_old():
-    keeper = MaskProvider(MaskConfig(hold_s=0.2))
-    keeper.set_mask(given(value=1))
-    mask, _ = ask(keeper)
+    provider = MaskProvider(MaskConfig(hold_s=0.2))
+    provider.set_mask(given(value=1))
+    mask, _ = ask(provider)
     assert np.array_equal(mask, given() > 0)
     time.sleep(0.25)
-    later, _ = ask(keeper)
+    later, _ = ask(provider)
     assert later[5:9, 5:9].max() == 0
     assert later.max() == 1
-    keeper.set_mask(np.zeros(SHAPE, np.uint8))
-    assert ask(keeper)[0].max() == 0
+    provider.set_mask(np.zeros(SHAPE, np.uint8))
+    assert ask(provider)[0].max() == 0
 
 
 def test_a_given_mask_may_count_for_ever():
-    keeper = MaskProvider(MaskConfig(hold_s=0))
-    keeper.set_mask(given())
+    provider = MaskProvider(MaskConfig(hold_s=0))
+    provider.set_mask(given())
     time.sleep(0.05)
-    assert ask(keeper)[0][6, 6] == 1
+    assert ask(provider)[0][6, 6] == 1
 
 
 def test_a_mask_of_another_size_is_reported_live_and_raised_offline(tmp_path):
-    keeper = MaskProvider(MaskConfig())
-    keeper.set_mask(given(shape=(24, 32)))
-    assert ask(keeper) == (None, ("mask_rejected",))
-    status = keeper.status()
+    provider = MaskProvider(MaskConfig())
+    provider.set_mask(given(shape=(24, 32)))
+    assert ask(provider) == (None, ("mask_rejected",))
+    status = provider.status()
     assert status["rejected"] == 1
     assert "mask of 32x24 for a visible image of 64x48" in status["problem"]
     cv2.imwrite(str(tmp_path / "mask.png"), given(shape=(24, 32)))
@@ -75,18 +75,18 @@ def test_a_mask_of_another_size_is_reported_live_and_raised_offline(tmp_path):
 
 
 def test_detections_mark_the_next_frame_for_half_a_second():
-    keeper = MaskProvider(MaskConfig(source="detector", labels="person, dog"))
-    assert keeper.uses_detections
+    provider = MaskProvider(MaskConfig(source="detector", labels="person, dog"))
+    assert provider.uses_detections
     found = (
         Detection("person", 0.9, (4.0, 6.0, 10.0, 20.0)),
         Detection("car", 0.9, (40.0, 6.0, 10.0, 20.0)),
     )
-    keeper.set_detections(found, 100 * MS)
-    mask, _ = ask(keeper, 133 * MS)
+    provider.set_detections(found, 100 * MS)
+    mask, _ = ask(provider, 133 * MS)
     wanted = np.zeros(SHAPE)
     wanted[6:26, 4:14] = 1
     assert np.array_equal(mask, wanted)
-    assert ask(keeper, 700 * MS)[0] is None
+    assert ask(provider, 700 * MS)[0] is None
 
 
 def test_a_frame_without_a_visible_image_has_nothing_marked():
@@ -95,12 +95,12 @@ def test_a_frame_without_a_visible_image_has_nothing_marked():
 
 
 def test_status_counts_frames_with_something_marked():
-    keeper = MaskProvider(MaskConfig())
-    ask(keeper)
-    keeper.set_mask(np.zeros(SHAPE, np.uint8))
-    ask(keeper)
-    keeper.count_invalid("mask of encoding 'rgb8'")
-    assert keeper.status() == {
+    provider = MaskProvider(MaskConfig())
+    ask(provider)
+    provider.set_mask(np.zeros(SHAPE, np.uint8))
+    ask(provider)
+    provider.count_invalid_mask("mask of encoding 'rgb8'")
+    assert provider.status() == {
         "source": "saliency",
         "frames": 1,
         "given": 1,

@@ -211,9 +211,9 @@ def test_diversity_of_known_banks(slots, expected):
 def test_restored_bank_goes_on_as_if_it_had_never_stopped(tmp_path):
     path = tmp_path / "bank.safetensors"
     bank = busy_bank()
-    bank.save(path)
+    bank.save_snapshot(path)
     other = new_bank()
-    other.restore(path)
+    other.load_snapshot(path)
     assert torch.equal(other.slots, bank.slots)
     assert other.stats() == bank.stats()
     generator = torch.Generator().manual_seed(1)
@@ -233,7 +233,7 @@ def rewrite(path, tensors=None, **metadata):
 def refused(path, bank, match):
     slots, stats = bank.slots.clone(), bank.stats()
     with pytest.raises(MemoryBankError, match=match) as caught:
-        bank.restore(path)
+        bank.load_snapshot(path)
     assert "\n" not in str(caught.value)
     assert torch.equal(bank.slots, slots)
     assert bank.stats() == stats
@@ -242,7 +242,7 @@ def refused(path, bank, match):
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
 def test_torn_snapshot_is_refused_and_the_bank_unchanged(tmp_path, share):
     path = tmp_path / "bank.safetensors"
-    busy_bank().save(path)
+    busy_bank().save_snapshot(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     refused(path, busy_bank(20), "torn or not safetensors")
@@ -267,13 +267,13 @@ def test_foreign_safetensors_are_refused(tmp_path):
 
 def test_snapshot_of_another_model_is_refused(tmp_path):
     path = tmp_path / "bank.safetensors"
-    busy_bank(model="m2pn-edge").save(path)
+    busy_bank(model="m2pn-edge").save_snapshot(path)
     refused(path, busy_bank(20), "model 'm2pn-edge', expected 'm2pn'")
 
 
 def test_snapshot_of_other_trained_weights_is_refused(tmp_path):
     path = tmp_path / "bank.safetensors"
-    busy_bank(slots=torch.eye(4) * 2).save(path)
+    busy_bank(slots=torch.eye(4) * 2).save_snapshot(path)
     refused(path, busy_bank(20), "origin")
 
 
@@ -281,7 +281,7 @@ def test_snapshot_of_other_trained_weights_is_refused(tmp_path):
 @pytest.mark.parametrize("kind", ["missing", "shape", "type"])
 def test_snapshot_with_other_tensors_is_refused(tmp_path, key, kind):
     path = tmp_path / "bank.safetensors"
-    busy_bank().save(path)
+    busy_bank().save_snapshot(path)
     tensors = load_file(path)
     whole = tensors.pop(key)
     if kind != "missing":
@@ -292,7 +292,7 @@ def test_snapshot_with_other_tensors_is_refused(tmp_path, key, kind):
 
 def test_snapshot_with_nan_is_refused(tmp_path):
     path = tmp_path / "bank.safetensors"
-    busy_bank().save(path)
+    busy_bank().save_snapshot(path)
     tensors = load_file(path)
     tensors["slots"][0, 0] = torch.nan
     rewrite(path, tensors)
@@ -301,7 +301,7 @@ def test_snapshot_with_nan_is_refused(tmp_path):
 
 def test_snapshot_of_a_newer_version_is_refused(tmp_path):
     path = tmp_path / "bank.safetensors"
-    busy_bank().save(path)
+    busy_bank().save_snapshot(path)
     rewrite(path, version="2")
     refused(path, busy_bank(20), "version '2', expected '1'")
 
@@ -315,7 +315,7 @@ from fusion_core.memory import MemoryBank, MemoryConfig
 bank = MemoryBank(torch.ones(2000, 200), MemoryConfig(), "m2pn")
 while True:
     bank.update(torch.ones(1, 200), torch.ones(1))
-    bank.save(sys.argv[1])
+    bank.save_snapshot(sys.argv[1])
 """
     process = subprocess.Popen([sys.executable, "-c", program, str(path)])
     try:
@@ -327,7 +327,7 @@ while True:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     bank = new_bank(torch.ones(2000, 200))
-    bank.restore(path)
+    bank.load_snapshot(path)
     assert bank.stats().accepted > 0
     assert bank.stats().accepted == sum(bank.stats().updates)
 
@@ -340,8 +340,8 @@ def test_saves_and_statistics_from_other_threads_see_whole_states(tmp_path):
         other = new_bank()
         while not done.is_set():
             stats = bank.stats()
-            bank.save(tmp_path / "bank.safetensors")
-            other.restore(tmp_path / "bank.safetensors")
+            bank.save_snapshot(tmp_path / "bank.safetensors")
+            other.load_snapshot(tmp_path / "bank.safetensors")
             wrong.extend(
                 seen
                 for seen in (stats, other.stats())
@@ -361,29 +361,29 @@ def test_saves_and_statistics_from_other_threads_see_whole_states(tmp_path):
 # Keeping
 
 
-def test_keeper_saves_at_the_end_and_restores_at_the_start(tmp_path):
+def test_manager_saves_at_the_end_and_restores_at_the_start(tmp_path):
     path = tmp_path / "deep" / "bank.safetensors"
     bank = busy_bank()
     SnapshotManager(bank, path, 0).close()
     other = new_bank()
-    assert SnapshotManager(other, path, 0).restore(reset_invalid=False) == ()
+    assert SnapshotManager(other, path, 0).load(reset_invalid=False) == ()
     assert torch.equal(other.slots, bank.slots)
 
 
-def test_keeper_without_a_file_restores_nothing_and_names_the_setting_on_save():
-    keeper = SnapshotManager(new_bank(), None, 0)
-    assert keeper.restore(reset_invalid=False) == ()
+def test_manager_without_a_file_restores_nothing_and_names_the_setting_on_save():
+    manager = SnapshotManager(new_bank(), None, 0)
+    assert manager.load(reset_invalid=False) == ()
     with pytest.raises(MemoryBankError, match=r"memory\.file is empty"):
-        keeper.save()
-    keeper.close()
+        manager.save()
+    manager.close()
 
 
-def test_keeper_sets_an_unusable_snapshot_aside_only_when_asked(tmp_path):
+def test_manager_sets_an_unusable_snapshot_aside_only_when_asked(tmp_path):
     path = tmp_path / "bank.safetensors"
     path.write_bytes(b"torn")
     with pytest.raises(MemoryBankError):
-        SnapshotManager(new_bank(), path, 0).restore(reset_invalid=False)
+        SnapshotManager(new_bank(), path, 0).load(reset_invalid=False)
     assert path.read_bytes() == b"torn"
-    assert SnapshotManager(new_bank(), path, 0).restore(reset_invalid=True) == ("memory_fresh",)
+    assert SnapshotManager(new_bank(), path, 0).load(reset_invalid=True) == ("memory_fresh",)
     assert path.with_name("bank.safetensors.rejected").read_bytes() == b"torn"
     assert not path.exists()

@@ -99,7 +99,7 @@ def test_a_failing_detector_never_ends_a_live_stream(tmp_path):
     assert [len(fused.detections) for fused in results] == [0, 0, 1, 1]
 
 
-def test_a_detector_that_nobody_wants_rests(constant):
+def test_a_detector_rests_while_its_results_are_not_used(constant):
     with make(constant) as pipeline:
         counts = []
         for index, wanted in enumerate((True, False, True)):

@@ -114,7 +114,7 @@ def test_what_cannot_work_is_refused_at_the_start(mask_file):
     with pytest.raises(UsageError, match="no detector is chosen"):
         make(mask={"source": "detector"}, detector="none")
     with pytest.raises(
-        UsageError, match="model 'm2pn-edge' takes no mask; choose model 'ctrlfuse'"
+        UsageError, match="model 'm2pn-edge' takes no mask; models that do: ctrlfuse"
     ):
         make(model="m2pn-edge", mask={"file": str(mask_file)})
     with pytest.raises(MaskError, match="no such mask"):

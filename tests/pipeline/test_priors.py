@@ -100,7 +100,7 @@ class SlowProvider(EmbeddedProvider):
 
 
 def live(pipeline, frames):
-    """Offer frames as a camera slower than the network would; return the results."""
+    """Submit frames as a camera slower than the network would; return the results."""
     results = []
     pipeline.start(results.append)
     for frame in frames:
@@ -160,20 +160,22 @@ def test_without_adaptation_the_picture_does_not_depend_on_the_provider():
     assert all(np.array_equal(a, b) for a, b in zip(*images, strict=True))
 
 
-def told(**visible_kinds):
-    """A provider that says what it is told, about every scene."""
+def fixed_provider(**visible_kinds):
+    """A provider that gives the same answer for every scene."""
 
-    class Told(EmbeddedProvider):
+    class Fixed(EmbeddedProvider):
         def assess(self, visible, thermal):
             found = super().assess(visible, thermal)
             return dataclasses.replace(found, visible=visible_kinds, thermal={})
 
-    return Told()
+    return Fixed()
 
 
 @pytest.mark.parametrize(("haze", "model"), [(0.1, "m2pn-edge"), (0.9, "mdaif")])
 def test_model_auto_picks_by_the_prior_and_says_so(monkeypatch, haze, model):
-    monkeypatch.setattr("fusion_core.pipeline.builders.open_provider", lambda *_: told(haze=haze))
+    monkeypatch.setattr(
+        "fusion_core.pipeline.builders.open_provider", lambda *_: fixed_provider(haze=haze)
+    )
     with make(model="auto") as pipeline:
         source = ListSource(stream(visible, 10, 1), stream(thermal, 10, 1))
         results = list(pipeline.stream(source))

@@ -134,6 +134,14 @@ TRANSPOSED[3, 0] = 0.1
         (put("thermal_offset_ms", "37 ms"), ["thermal_offset_ms", "'37 ms'"]),
         (put("thermal_offset_ms", 37e6), ["thermal_offset_ms", "5000"]),
         (put("calibration", "by hand"), ["calibration", "str"]),
+        (put("visible", "image_width", 70_000), ["visible.image_width", "65535", "70000"]),
+        (put("visible", "image_width", "wide" * 99), ["visible.image_width", "..."]),
+        (put("visible", "camera_matrix", [[1, 2], [3]]), ["visible.camera_matrix", "equal"]),
+        (put("visible", "camera_matrix", {"rows": 3}), ["visible.camera_matrix", "data"]),
+        (put("visible", "distortion_coefficients", [1e300] * 4), ["1e+300", "limit 1e+12"]),
+        (put("reference_depth_m", 1e300), ["reference_depth_m", "100000", "1e+300"]),
+        (put("reference_depth_m", float("nan")), ["reference_depth_m", "nan"]),
+        (put(7, "seven"), ["7", "strings"]),
     ],
 )
 def test_errors_name_the_key(change, words):
@@ -152,6 +160,10 @@ def test_errors_name_the_key(change, words):
         ({"visible_size": [0, 4]}, "visible_size"),
         ({"visible": CAMERAS["visible"]}, "'visible'"),
         ({"thermal_size": "32x24"}, "thermal_size"),
+        ({"thermal_size": [32, 24, 3]}, "thermal_size: expected .width, height."),
+        ({"homography": (np.eye(3) * 1e300).tolist()}, "1e.300 .limit 1e.12"),
+        ({"homography": [[1e300, 0, 0], [0, 1, 0], [0, 0, 1e-300]]}, "1e.300"),
+        ({"homography": [10**400] * 9}, "homography: expected numbers"),
     ],
 )
 def test_homography_rig_is_checked(change, word):

@@ -1,4 +1,4 @@
-"""The rest of a robot: cameras, listeners, and the node under test in its own process."""
+"""A robot around the node under test: cameras, subscribers, and the node in its own process."""
 
 import array
 import contextlib
@@ -31,7 +31,7 @@ def wait_for(condition, what, timeout_s=TIMEOUT_S):
     end = time.monotonic() + timeout_s
     while not (result := condition()):
         if time.monotonic() > end:
-            raise AssertionError(f"waited {timeout_s:.0f} s in vain for {what}")
+            raise AssertionError(f"waited {timeout_s:.0f} s without {what}")
         time.sleep(0.01)
     return result
 
@@ -197,14 +197,14 @@ class NodeProcess:
         return self.robot.call(kind, self.topic(f"fusion/{name}"), request or kind.Request())
 
     def camera(self, name, kind=Image):
-        """Return the publisher of a camera topic that the node listens to."""
+        """Return the publisher of a camera topic that the node subscribes to."""
         topic = self.topic(name)
         if topic not in self._publishers:
             publisher = self.robot.node.create_publisher(kind, topic, QoSProfile(depth=10))
             self._publishers[topic] = publisher
             wait_for(
                 lambda: publisher.get_subscription_count() > 0 or self._process.poll() is not None,
-                f"the node to listen on {topic}; its log: {self.log}",
+                f"a subscription of {topic}; its log: {self.log}",
             )
             assert self._process.poll() is None, self.log
         return self._publishers[topic]

@@ -61,7 +61,7 @@ def pixels(message):
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
 
 
-def test_the_detector_rests_until_somebody_wants_boxes(start, detector):
+def test_the_detector_runs_only_for_subscribers(start, detector):
     node = start(detector=detector)
     images = node.connect()
     for index in range(3):
@@ -81,7 +81,7 @@ def test_the_detector_rests_until_somebody_wants_boxes(start, detector):
     node.wait_diagnostics("detector", lambda _level, _message, values: counted(values) > 0)
 
 
-def test_a_failing_detector_is_told_and_fusing_goes_on(start, tmp_path):
+def test_a_failing_detector_is_reported_and_fusing_goes_on(start, tmp_path):
     node = start(detector=networks.fails_on_bright(tmp_path / "net.onnx"))
     images = node.connect()
     node.listen(Detection2DArray, "detections")
@@ -93,17 +93,17 @@ def test_a_failing_detector_is_told_and_fusing_goes_on(start, tmp_path):
 
     indices = itertools.count()
 
-    def detector_says(condition):
+    def detector_status(condition):
         return (status := node.diagnostics("detector")) and condition(*status)
 
     repeat_until(
         lambda: send(next(indices), 220),
-        lambda: detector_says(lambda level, message, _: level == 1 and "executed" in message),
+        lambda: detector_status(lambda level, message, _: level == 1 and "executed" in message),
         "the failure in the diagnostics",
     )
     repeat_until(
         lambda: send(next(indices), 30),
-        lambda: detector_says(lambda level, *_: level == 0),
+        lambda: detector_status(lambda level, *_: level == 0),
         "recovery in the diagnostics",
     )
 

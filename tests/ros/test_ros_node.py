@@ -1,4 +1,4 @@
-"""The node as a citizen of a ROS graph: lifecycle, parameters, services, memory, transport."""
+"""The node in a ROS graph: lifecycle, parameters, services, memory, transport."""
 
 import dataclasses
 import itertools
@@ -95,6 +95,41 @@ def test_parameters_are_the_configuration(start):
     assert autostart.read_only
 
 
+def test_the_options_of_the_model_are_parameters(start):
+    """Those of the model in force, with its ranges: CtrlFuse's gain goes from 0 to 10."""
+    node = start(autostart=False, model="ctrlfuse", prior="none", **{"options.gain": 2})
+
+    def options():
+        names = node.call(ListParameters, "list_parameters").result.names
+        return {name for name in names if name.startswith("options.")}
+
+    assert options() == {"options.gain", "options.segmenter_weights"}
+    request = DescribeParameters.Request(names=["options.gain"])
+    (gain,) = node.call(DescribeParameters, "describe_parameters", request).descriptors
+    limits = gain.floating_point_range[0]
+    assert (limits.from_value, limits.to_value) == (0.0, 10.0)
+    assert len(gain.description) > 20
+    request = GetParameters.Request(names=["options.gain"])
+    assert node.call(GetParameters, "get_parameters", request).values[0].double_value == 2.0
+    assert not set_parameter(node, "options.gain", 11.0).successful
+    assert set_parameter(node, "options.gain", 0.5).successful
+    assert change(node, Transition.TRANSITION_CONFIGURE)
+    assert not set_parameter(node, "options.gain", 1.0).successful
+    assert change(node, Transition.TRANSITION_CLEANUP)
+    assert set_parameter(node, "model", "m2pn-edge").successful
+    assert change(node, Transition.TRANSITION_CONFIGURE)
+    assert options() == set()
+
+
+@pytest.mark.parametrize("value", [11.0, "strong"])
+def test_a_bad_option_at_start_fails_to_configure(start, value):
+    node = start(model="ctrlfuse", prior="none", **{"options.gain": value})
+    _, message, _ = node.wait_diagnostics("node", lambda level, _m, _v: level == 2)
+    assert f"options.gain = {value!r}" in message
+    assert set_parameter(node, "options.gain", 0.5).successful
+    assert change(node, Transition.TRANSITION_CONFIGURE)
+
+
 def test_bad_values_are_refused_and_good_ones_wait_for_configuring(start):
     node = start(autostart=False)
     assert not set_parameter(node, "sync.max_skew_ms", 5000.0).successful
@@ -113,11 +148,13 @@ def test_bad_values_are_refused_and_good_ones_wait_for_configuring(start):
     [
         ("sync.max_skew_ms", 5000.0, "sync.max_skew_ms = 5000.0"),
         ("sync.slak_ms", 5.0, "unknown key 'sync.slak_ms'"),
+        ("stability", 0.5, "'temporal_smoothing'"),
         ("model", "m3pn", "m3pn"),
+        ("options.gain", 0.5, "options.gain: unknown to model 'm2pn-edge'"),
         ("calibration", "/nowhere/rig.yaml", "/nowhere/rig.yaml"),
     ],
 )
-def test_a_bad_value_at_start_fails_to_configure_and_says_why(start, name, value, words):
+def test_a_bad_value_at_start_fails_to_configure_with_the_reason(start, name, value, words):
     node = start(**{name: value})
     level, message, _ = node.wait_diagnostics("node", lambda level, _m, _v: level == 2)
     assert words in message, (level, message)
@@ -150,7 +187,7 @@ def test_services(start, tmp_path):
     assert images.stamps == [node.at(200)]
 
 
-def test_the_prior_is_told_when_refreshed_and_on_request(start):
+def test_the_prior_is_published_when_refreshed_and_on_request(start):
     node = start()
     priors = node.listen(Classification, "degradation")
     node.connect()
@@ -164,15 +201,15 @@ def test_the_prior_is_told_when_refreshed_and_on_request(start):
     assert scores == sorted(scores, reverse=True)
     priors.forget()
     assert node.call(Trigger, "refresh_prior").success
-    asked_at = next(offsets)
+    requested_at = next(offsets)
     repeat_until(lambda: node.send_pair(next(offsets), 1), lambda: priors.messages, "another")
-    assert priors.stamps[0] > node.at(asked_at)
+    assert priors.stamps[0] > node.at(requested_at)
     _, message, values = node.wait_diagnostics("prior", lambda _l, _m, v: int(v["refreshes"]) > 1)
     assert values["provider"] == "embedded"
     assert "visible" in message or "thermal" in message
 
 
-def test_refresh_without_a_provider_says_so(start):
+def test_refresh_without_a_provider_fails_with_the_reason(start):
     node = start(prior="none")
     node.camera("rgb/image_raw")
     answer = node.call(Trigger, "refresh_prior")
@@ -180,7 +217,7 @@ def test_refresh_without_a_provider_says_so(start):
     assert "none" in answer.message
 
 
-def test_save_memory_without_a_file_says_what_to_set(start):
+def test_save_memory_without_a_file_names_the_parameter(start):
     node = start()
     node.camera("rgb/image_raw")
     answer = node.call(Trigger, "save_memory")
@@ -188,7 +225,7 @@ def test_save_memory_without_a_file_says_what_to_set(start):
     assert "memory.file" in answer.message
 
 
-def test_the_memory_bank_outlives_a_killed_node(start, tmp_path):
+def test_the_memory_bank_is_kept_when_the_node_is_killed(start, tmp_path):
     file = tmp_path / "bank.safetensors"
     node = start(**{"memory.file": file})
     images = node.connect()
@@ -220,7 +257,7 @@ def test_a_torn_memory_bank_is_set_aside(start, tmp_path):
     assert "fresh bank" in again.log
 
 
-def test_nothing_is_computed_for_nobody(start):
+def test_nothing_is_computed_without_subscribers(start):
     node = start()
     offsets = iter(range(0, 100_000, 100))
 

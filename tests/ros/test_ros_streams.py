@@ -1,4 +1,4 @@
-"""Camera streams as they come: rates, jitter, loss, gaps, changes, nonsense."""
+"""Camera streams: rates, jitter, loss, gaps, changes of resolution, invalid messages."""
 
 import time
 
@@ -106,7 +106,7 @@ def test_nine_hertz_thermal_beside_thirty_hertz_visible(start):
     assert "missing" not in node.diagnostics("synchronisation")[1]
 
 
-def test_jitter_and_loss_are_survived_and_accounted_for(start):
+def test_jitter_and_loss_are_accounted_for(start):
     node = start()
     images = node.connect()
     random = np.random.default_rng(5)
@@ -159,7 +159,7 @@ def test_a_change_of_resolution(start):
         assert len(fused.data) == 3 * size[0] * size[1]
 
 
-def test_nonsense_is_dropped_counted_and_survived(start):
+def test_invalid_messages_are_dropped_and_counted(start):
     node = start()
     images = node.connect()
     node.send_visible(100, picture((160, 128), 1, 1), "bayer_of_tomorrow")

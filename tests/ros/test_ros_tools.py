@@ -74,6 +74,9 @@ def test_folders_are_played_fused_and_recorded(start, spawn, tmp_path):
     assert recorder.wait(60) == 0, (tmp_path / "recorder.log").read_text()
     summary = json.loads((out / "run.json").read_text())
     assert summary["model"] == "m2pn-edge"
+    # Per stream as in the status of the input: nothing is lost on the way at this speed.
+    drops = {name: sum(causes.values()) for name, causes in summary["drops_by_stream"].items()}
+    assert sum(drops.values()) == sum(summary["drops"].values())
     assert counters["fused"] - 1 <= summary["recorded"] <= counters["fused"]
     lines = [json.loads(line) for line in (out / "fused.jsonl").read_text().splitlines()]
     assert len(lines) == summary["recorded"]
@@ -151,6 +154,8 @@ def test_the_recorder_counts_what_it_cannot_record(spawn, send_result, tmp_path)
 
 def test_an_unreadable_result_is_counted_and_the_recorder_goes_on(spawn, send_result, tmp_path):
     lines = tmp_path / "fused.jsonl"
+    # Of an earlier recording to the same file: replaced.
+    (tmp_path / "run.json").write_text(json.dumps({"outputs": [str(lines)]}))
     recorder = spawn("recorder", "/bad", out=json.dumps([str(lines)]))
     stamps = itertools.count(10**9, 10**9)
 

@@ -9,7 +9,7 @@ def test_percentiles_are_those_of_numpy():
     meter = LatencyMeter()
     values = [3.0, 1.0, 2.0, 10.0]
     for value in values:
-        meter.add({"fusion": value})
+        meter.record_timings({"fusion": value})
     expected = {f"p{rank}": pytest.approx(np.percentile(values, rank)) for rank in (50, 95, 99)}
     assert meter.percentiles()["fusion"] == expected
 
@@ -17,7 +17,7 @@ def test_percentiles_are_those_of_numpy():
 def test_window_bounds_the_memory():
     meter = LatencyMeter()
     for value in range(meters.WINDOW + 100):
-        meter.add({"fusion": float(value)})
+        meter.record_timings({"fusion": float(value)})
     newest = np.arange(100, meters.WINDOW + 100)
     assert meter.percentiles((50,))["fusion"]["p50"] == np.percentile(newest, 50)
 
@@ -27,7 +27,7 @@ def test_rate_counts_intervals_and_forgets(monkeypatch):
     monkeypatch.setattr(meters.time, "monotonic", lambda: now[0])
     rate = RateMeter()
     for _ in range(11):
-        rate.tick()
+        rate.count_event()
         now[0] += 0.1
     assert rate.hertz() == pytest.approx(10)
     now[0] += 60

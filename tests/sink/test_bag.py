@@ -106,7 +106,7 @@ def test_recorded_inputs_come_back_as_they_were(tmp_path, encoding, dtype):
         np.testing.assert_array_equal(frame.image, expected.image)
 
 
-def test_closed_recorder_says_so(tmp_path):
+def test_writing_to_a_closed_recorder_is_refused(tmp_path):
     recorder = BagRecorder(tmp_path / "bag")
     recorder.close()
     recorder.close()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 import importlib.util
+import inspect
+import re
+import sys
 from html.parser import HTMLParser
 
 import cv2
@@ -12,11 +15,15 @@ import numpy as np
 import pytest
 
 from fusion_core.errors import MissingExtraError, SinkError
+from fusion_core.pipeline import pipeline
 from fusion_core.sink.report import HtmlReport
-from fusion_core.sink.report_series import BUCKETS, MOMENTS, Album, Timeline
+from fusion_core.sink.report_glossary import PARTS, STAGES
+from fusion_core.sink.report_page import command_line
+from fusion_core.sink.report_series import BUCKETS, SAMPLES, SampleSelector, Timeline
+from fusion_core.sink.report_verdict import run_verdict
 from fusion_core.types import Detection
 
-_VOID = {"meta", "img", "br"}
+_VOID = {"meta", "img", "br", "input"}
 _SUMMARY = {
     "read": {"visible": 61, "thermal": 50},
     "pairs": 60,
@@ -28,6 +35,7 @@ _SUMMARY = {
     },
     "fps": 28.94,
     "model": "m2pn-edge <test>",
+    "prior": "embedded",
     "device": "cpu",
     "error": "",
     "versions": {"python": "3.11.7", "numpy": "2.4.1"},
@@ -116,9 +124,9 @@ def test_page_is_well_formed_and_needs_nothing_from_outside(page):
     assert {reference.removeprefix("#") for reference in parsed.references} <= set(parsed.ids)
 
 
-def test_every_moment_shows_four_pictures_that_decode(page):
+def test_every_sample_shows_four_pictures_that_decode(page):
     sources = _Page(page).sources
-    assert len(sources) == 4 * MOMENTS
+    assert len(sources) == 4 * SAMPLES
     for source in sources:
         data = np.frombuffer(base64.b64decode(source.partition(",")[2]), np.uint8)
         assert cv2.imdecode(data, cv2.IMREAD_COLOR).shape == (48, 64, 3)
@@ -137,15 +145,26 @@ def test_convention_pictures_keep_their_channel_order(tmp_path, make_fused):
     assert blue < 20
 
 
-def test_numbers_are_those_of_the_summary(page):
+def test_figures_are_rounded_and_the_values_of_the_summary_follow_in_full(page):
+    """31.25, 40.125 and 47.375 ms and 28.94 per second to three digits, by hand."""
     words = _Page(page).words
-    for value in ("61", "60", "59", "28.94", "31.25", "40.125", "47.375", "27.0625", "41.75"):
+    for value in ("61", "60", "59", "28.9", "31.2 ms", "40.1 ms", "47.4 ms", "27.1", "41.8"):
         assert value in words
     assert words[words.index("frames dropped") - 1] == "7"
     assert words[words.index("drops.late") + 1] == "2"
     assert words[words.index("drops.unpaired") + 1] == "5"
     assert words[words.index("latency_ms.network.p95") + 1] == "33.5"
-    assert "m2pn-edge <test> on cpu" in words
+    assert words[words.index("latency_ms.total.p99") + 1] == "47.375"
+
+
+def test_header_names_what_was_run(page, monkeypatch):
+    words = _Page(page).words
+    for name, value in (("Model", "m2pn-edge <test>"), ("Prior", "embedded"), ("Device", "cpu")):
+        assert words[words.index(name) + 1] == value
+    assert "Command" in words
+    argv = ["/opt/bin/fusion", "run", "--visible", "rtsp://me:secret@10.0.0.2/a b"]
+    monkeypatch.setattr(sys, "argv", argv)
+    assert command_line() == "fusion run --visible 'rtsp://10.0.0.2/a b'"
 
 
 def test_plots_cover_what_was_measured(page):
@@ -159,6 +178,100 @@ def test_plots_cover_what_was_measured(page):
     assert _Page(page).tags.count("svg") == 9
     assert "thermal_held" in words
     assert "currentColor" in page
+
+
+def test_plots_without_anything_to_show_are_hidden(tmp_path, make_fused):
+    report = HtmlReport(tmp_path / "report.html")
+    for number in range(3):
+        fused = make_fused(number, drops={"unused": 0})
+        pair = dataclasses.replace(fused.pair, skew_ns=0)
+        report.write(dataclasses.replace(fused, pair=pair))
+    report.add_memory({**_MEMORY, "updates": (0, 0), "uses": (0, 0)})
+    report.close({**_SUMMARY, "drops": {"unused": 0}})
+    parsed = _Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert parsed.tags.count("svg") == 1
+    assert "Rate" in parsed.words
+    assert "Frames dropped" not in parsed.words
+
+
+def test_stages_are_listed_in_the_order_of_the_pipeline_with_their_meaning(tmp_path):
+    ranks = {"p50": 1.0}
+    stages = ("sink", "total", "fusion", "network", "new-stage", "registration", "thermal")
+    report = HtmlReport(tmp_path / "report.html")
+    report.close({"latency_ms": dict.fromkeys(stages, ranks)})
+    words = _Page((tmp_path / "report.html").read_text(encoding="utf-8")).words
+    words = words[words.index("Latency per stage") : words.index("All values")]
+    order = ("thermal", "registration", "fusion", "network", "total", "sink", "new-stage")
+    places = [words.index(stage) for stage in order]
+    assert places == sorted(places)
+    assert words[words.index("network") + 1] == "The network alone, a part of fusion."
+
+
+def test_stages_of_the_pipeline_have_a_meaning():
+    """The names that the pipeline times, read from its source."""
+    timed = set(re.findall(r'timer\("(\w+)"\)', inspect.getsource(pipeline)))
+    assert len(timed) > 4
+    assert timed <= set(STAGES)
+    assert set(PARTS) | {"total"} == timed
+
+
+@pytest.mark.parametrize(
+    ("summary", "health", "state", "words"),
+    [
+        ({}, (), "good", ["without problems", "29 of 30 pairs", "in the median"]),
+        ({"drops": {"busy": 3}}, (), "attention", ["3 frames were dropped (30% of those read)"]),
+        ({}, ("prior_failed",), "attention", ["prior_failed held for 4 of 4", "provider failed"]),
+        ({"detection": {"failures": 2, "last_error": "no <x>"}}, (), "attention", ["no <x>"]),
+        ({"error": "disk full"}, (), "failed", ["The run failed.", "disk full"]),
+    ],
+)
+def test_verdict_says_in_words_how_the_run_went(make_fused, summary, health, state, words):
+    timeline = Timeline()
+    for number in range(4):
+        timeline.record_result(make_fused(number, health=health))
+    base = {"read": {"visible": 5, "thermal": 5}, "pairs": 30, "fused": 29, "drops": {}}
+    base["latency_ms"] = {"total": {"p50": 1.0, "p99": 2.0}}
+    verdict = run_verdict({**base, **summary}, timeline)
+    assert verdict.state == state
+    for word in words:
+        assert word in " ".join((verdict.headline, *verdict.sentences))
+
+
+HOSTILE = "</svg></style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>$\\frac$"
+
+
+def test_hostile_names_are_shown_and_not_executed(tmp_path, make_fused):
+    """Names from files, streams and detectors reach every part of the page."""
+    report = HtmlReport(tmp_path / "report.html")
+    for number in range(3):
+        report.write(
+            make_fused(
+                number,
+                health=(HOSTILE,),
+                drops={HOSTILE: 1},
+                detections=(Detection(HOSTILE, 0.9, (1, 1, 9, 9)),),
+                timings={HOSTILE: 3.0},
+            )
+        )
+    report.close(
+        {
+            "model": HOSTILE,
+            "error": HOSTILE,
+            "read": {HOSTILE: 3},
+            "drops": {HOSTILE: 1},
+            "latency_ms": {HOSTILE: {HOSTILE: 1.0}},
+            "detection": {"detections": {HOSTILE: 3}, "failures": 1, "last_error": HOSTILE},
+            HOSTILE: HOSTILE,
+        }
+    )
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert HOSTILE not in page
+    parsed = _Page(page)
+    assert parsed.open == []
+    assert "script" not in parsed.tags
+    assert all(source.startswith("data:image/") for source in parsed.sources)
+    assert parsed.tags.count("svg") == 7  # two of latency, rate, skew, drops, health, objects
+    assert parsed.words.count(HOSTILE) > 8
 
 
 def test_empty_run_still_gives_a_page_that_says_why(tmp_path):
@@ -192,7 +305,7 @@ def test_timeline_stays_bounded_and_loses_no_frame(make_fused):
     for number in range(count):
         health = ("time_jump",) if number == 1234 else ()
         fused = make_fused(number, image=blank, timings={"total": float(number)}, health=health)
-        timeline.add(fused)
+        timeline.record_result(fused)
     buckets = timeline.buckets
     assert len(buckets) <= BUCKETS
     assert sum(bucket.frames for bucket in buckets) == count
@@ -205,19 +318,19 @@ def test_timeline_stays_bounded_and_loses_no_frame(make_fused):
 
 
 @pytest.mark.parametrize("count", [1, 5, 8, 9, 500])
-def test_moments_are_spread_over_the_run_and_keep_events(make_fused, count):
-    album = Album()
+def test_samples_are_spread_over_the_run_and_keep_events(make_fused, count):
+    selector = SampleSelector()
     blank = np.zeros((2, 2, 3), np.uint8)
     for number in range(count):
         health = ("thermal_frozen",) if number == count // 3 + 1 else ()
-        album.add(make_fused(number, image=blank, health=health))
-    frames = [moment.frame for moment in album.moments()]
+        selector.consider_result(make_fused(number, image=blank, health=health))
+    frames = [sample.frame for sample in selector.samples()]
     assert frames == sorted(set(frames))
-    assert len(frames) == min(count, MOMENTS)
+    assert len(frames) == min(count, SAMPLES)
     assert frames[0] == 0
     if count > 2:
         assert count // 3 + 1 in frames
-    if count > MOMENTS:
+    if count > SAMPLES:
         assert max(np.diff([*frames, count])) <= count / 3
 
 
@@ -232,14 +345,15 @@ def test_long_run_gives_a_page_of_moderate_size(tmp_path, make_fused):
     assert (tmp_path / "report.html").stat().st_size < 5_000_000
 
 
-def test_missing_matplotlib_is_told_before_work_starts(tmp_path, monkeypatch):
+@pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
+def test_missing_package_is_reported_before_work_starts(tmp_path, monkeypatch, package):
     found = importlib.util.find_spec
 
-    def without_matplotlib(name, package=None):
-        return None if name == "matplotlib" else found(name, package)
+    def without_package(name, parent=None):
+        return None if name == package else found(name, parent)
 
-    monkeypatch.setattr(importlib.util, "find_spec", without_matplotlib)
-    with pytest.raises(MissingExtraError, match=r"pip install fusion-core\[report\]"):
+    monkeypatch.setattr(importlib.util, "find_spec", without_package)
+    with pytest.raises(MissingExtraError, match=rf"{package}.*pip install -e '\.\[report\]'"):
         HtmlReport(tmp_path / "report.html")
 
 
@@ -264,15 +378,15 @@ def test_objects_found_are_drawn_plotted_and_counted(tmp_path, make_fused):
     assert abs(shown[300, 200] - 90).max() < 10  # the inside is not
     table = page.words[page.words.index("Objects found", page.words.index("class") - 1) :]
     assert table[: 4 + 6] == [
-        "Objects found", "class", "detections", "objects followed",
+        "Objects found", "class", "detections", "objects tracked",
         "cycle", "3", "1", "dog", "2", "0",
     ]  # fmt: skip
     assert page.words.count("Objects found") == 2
 
 
-def test_timeline_counts_objects_of_joined_stretches(make_fused):
+def test_timeline_counts_objects_of_merged_buckets(make_fused):
     timeline = Timeline()
     found = (Detection("person", 0.9, (0, 0, 9, 9)),) * 2
     for number in range(BUCKETS + 1):
-        timeline.add(make_fused(number, detections=found))
+        timeline.record_result(make_fused(number, detections=found))
     assert sum(bucket.detections["person"] for bucket in timeline.buckets) == 2 * (BUCKETS + 1)

@@ -39,3 +39,12 @@ def test_fused_frames_reach_a_subscriber(url, make_fused):
 def test_taken_port_is_named(url):
     with open_sink(url), pytest.raises(SinkError, match="free port"):
         open_sink(url)
+
+
+def test_frame_that_no_message_can_carry_is_left_out(url, make_fused, caplog):
+    """A camera whose clock went before 1970 must not end a live run."""
+    with open_sink(url) as sink:
+        for number in range(3):
+            sink.write(make_fused(number, -1))
+    (line,) = caplog.messages
+    assert "frame 0 left out: image stamped -1 ns" in line

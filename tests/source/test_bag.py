@@ -21,7 +21,7 @@ D = (-0.1, 0.01, 0.001, -0.002, 0.0)
 
 
 class BagMaker:
-    """Writes the messages a test asks for with rosbags itself, as any recorder would."""
+    """Writes the messages of a test with rosbags itself, as any recorder would."""
 
     def __init__(self, path, kind):
         self.ros1 = kind == "ros1"

@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from fusion_core.errors import SourceError
+from fusion_core.errors import SourceError, UsageError
 from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.live import LiveSource
 from fusion_core.types import Frame
@@ -14,7 +14,7 @@ LIMIT_S = 5.0
 
 
 class Device:
-    """A camera that gives prepared stamps as fast as asked, then does what it is told."""
+    """A camera that gives prepared stamps as fast as they are read, then raises or is silent."""
 
     def __init__(self, modality, stamps=(), then=None, gate=None):
         self.name = f"/dev/{modality}"
@@ -65,6 +65,26 @@ def test_oldest_frames_give_way_to_a_slow_reader_and_are_counted(until_error):
     until_error(frames)
     assert source.read["visible"] + source.drop_log.by_cause()["queue_full"] == 100
     assert source.read["visible"] <= 1 + 8 + 8
+
+
+def test_frames_that_wait_when_the_source_is_closed_are_counted():
+    device = Device("thermal", range(100), SourceError("gone"))
+    source = LiveSource([device])
+    frames = source.frames()
+    next(frames)
+    assert device.closed.wait(LIMIT_S)
+    source.close()
+    frames.close()
+    dropped = source.drop_log.by_stream()["thermal"]
+    assert dropped["unread"] in {7, 8}  # 8 wait at most, of which the one read may have been one
+    assert source.read["thermal"] + dropped["queue_full"] + dropped["unread"] == 100
+
+
+def test_a_second_reading_names_the_next_step():
+    source = LiveSource([Device("visible", [1])])
+    next(source.frames())
+    with pytest.raises(UsageError, match="open it again"):
+        next(source.frames())
 
 
 def test_newest_frames_are_the_ones_kept(until_error):

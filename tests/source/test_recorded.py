@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusion_core.errors import SourceError
+from fusion_core.errors import SourceError, UsageError
 from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.recorded import RecordedSource
 from fusion_core.types import Frame
@@ -44,6 +44,13 @@ def test_frames_come_by_stamp_and_none_is_lost(visible, thermal):
     frames = list(source.frames())
     assert [frame.stamp_ns for frame in frames] == sorted(visible + thermal)
     assert Counter(frame.modality for frame in frames) == Counter(source.read)
+
+
+def test_a_second_reading_names_the_next_step():
+    source = RecordedSource([Listed("visible", [1, 2])])
+    assert len(list(source.frames())) == 2
+    with pytest.raises(UsageError, match="open it again"):
+        next(source.frames())
 
 
 def test_merging_is_lazy():

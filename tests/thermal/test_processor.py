@@ -320,7 +320,7 @@ def test_sixteen_bit_and_float_counts_give_the_same_luminance(agc):
     np.testing.assert_allclose(whole, real, atol=1e-6)
 
 
-def test_flat_8_bit_stream_is_stretched_slowly_once_it_is_told_to_be_flat():
+def test_flat_8_bit_stream_is_stretched_slowly_once_it_is_reported_flat():
     """Counts 100..120 fill 8 % of the range; after some time constants they fill most of it."""
     processor = ThermalProcessor(ThermalConfig(freeze_frames=0, dead_pixels=False))
     rng = np.random.default_rng(0)

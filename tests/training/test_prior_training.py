@@ -15,6 +15,14 @@ from fusion_lab.training.priors.samples import degrade, make_samples, stack
 from fusion_lab.training.priors.scores import average_precision, calibration_error, confusion
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Seven small pairs."""
@@ -130,9 +138,9 @@ class TestTraining:
     def test_losses_fall(self, folder):
         losses = []
         samples = make_samples(load_bases([folder]), "visible", 24, 0)
-        fit("visible", samples, PriorRecipe(steps=60, batch=8, crops=1), 0, losses.append)
-        assert len(losses) == 60
-        assert np.mean(losses[-6:]) < 0.8 * losses[0]
+        fit("visible", samples, PriorRecipe(steps=30, batch=8, crops=1), 0, losses.append)
+        assert len(losses) == 30
+        assert np.mean(losses[-6:]) < 0.9 * losses[0]
 
     def test_a_tiny_run_can_be_loaded(self, folder, tmp_path):
         from fusion_core.priors.embedded import EmbeddedProvider

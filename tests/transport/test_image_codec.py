@@ -140,18 +140,18 @@ def test_float_tiff_keeps_its_values():
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_torn_picture_is_refused(suffix, capfd):
+def test_truncated_picture_is_refused(suffix, capfd):
     _, data = cv2.imencode(suffix, random_image((64, 64, 3)))
     data = data.tobytes()
     decode_compressed("", data, "visible")
     for share in (0.1, 0.5, 0.99):
-        with pytest.raises(EncodingError, match="torn"):
+        with pytest.raises(EncodingError, match="truncated"):
             decode_compressed("", data[: int(len(data) * share)], "visible")
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture"])
 def test_what_is_no_picture_is_refused(data):
-    with pytest.raises(EncodingError, match="not a picture"):
+    with pytest.raises(EncodingError, match="no picture"):
         decode_compressed("jpeg", data, "visible")
 
 

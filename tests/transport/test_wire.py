@@ -1,4 +1,3 @@
-import json
 import struct
 from dataclasses import replace
 
@@ -47,15 +46,93 @@ def test_round_trip(encoding, topic):
     np.testing.assert_array_equal(got.image, sent.image)
 
 
+# Written by hand from the table in the module's docstring; it never changes within a version.
+GOLDEN = bytes.fromhex(
+    "74 00"  # topic "t"
+    "46555345 02 01 02 03"  # magic, version 2, thermal, mono16, frame id of 3 bytes
+    "15cd5b0700000000"  # stamp: 123456789
+    "07000000 02000000 03000000 00000000"  # sequence 7, height 2, width 3, reserved
+    "616263"  # frame id "abc"
+    "0000000000 000000 000000"  # padding from 37 to 48 bytes
+    "0100 0200 0300 0001 ffff 0000"  # pixels: 1 2 3, 256 65535 0
+)
+GOLDEN_IMAGE = np.array([[1, 2, 3], [256, 65535, 0]], np.uint16)
+
+
 def test_convention_bytes_on_the_wire():
-    """The layout in the module's docstring, read back by hand."""
-    data = encode_message(message("mono16"), "t")
-    assert data[:2] == b"t\0"
-    magic, version, zero, length = struct.unpack_from("<4sBBH", data, 2)
-    assert (magic, version, zero) == (b"FUSE", 1, 0)
-    pixels = data[10 + length :]
-    assert (10 + length) % 16 == 0
-    assert pixels == IMAGES["mono16"].astype("<u2").tobytes()
+    sent = WireImage(123456789, "thermal", "mono16", GOLDEN_IMAGE, 7, "abc")
+    assert encode_message(sent, "t") == GOLDEN
+    got = decode_message(GOLDEN)
+    assert (got.stamp_ns, got.kind, got.encoding, got.sequence, got.frame_id) == (
+        123456789,
+        "thermal",
+        "mono16",
+        7,
+        "abc",
+    )
+    np.testing.assert_array_equal(got.image, GOLDEN_IMAGE)
+
+
+def test_convention_codes_of_kinds_and_encodings():
+    """Byte 5 is the kind and byte 6 the encoding, numbered as in the docstring."""
+    kinds = [encode_message(message(kind=kind))[1 + 5] for kind in ("visible", "thermal", "fused")]
+    codes = [encode_message(message(name))[1 + 6] for name in ("rgb8", "mono8", "mono16", "32FC1")]
+    assert (kinds, codes) == ([0, 1, 2], [0, 1, 2, 3])
+
+
+def changed(offset, layout, *values):
+    """Return the golden message with other values at an offset behind its topic."""
+    data = bytearray(GOLDEN)
+    struct.pack_into(layout, data, 2 + offset, *values)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (changed(0, "<4s", b"JUNK"), "JUNK"),
+        (changed(4, "<B", 1), "version 1"),
+        (changed(5, "<B", 3), "kind 3"),
+        (changed(6, "<B", 4), "encoding 4"),
+        (changed(8, "<q", -1), "stamped -1 ns"),
+        (changed(8, "<q", 2**31 * 10**9), "2\\^31 s"),
+        (changed(8, "<q", 2**63 - 1), "clock"),
+        (changed(20, "<I", 0), "no match"),
+        (changed(20, "<II", 2**32 - 1, 2**32 - 1), "at most"),
+        (changed(20, "<I", 3), "12 of 18"),
+        (changed(28, "<I", 1), "reserved field 1"),
+        (changed(32, "<B", 0xFF), "UTF-8"),
+        (GOLDEN + b"\0", "13 of 12"),
+        (GOLDEN[2:], "header is truncated|begins with"),
+    ],
+)
+def test_value_out_of_range_is_refused(data, words):
+    with pytest.raises(EncodingError, match=words):
+        decode_message(data)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stamp_ns": -1},
+        {"stamp_ns": 2**31 * 10**9},
+        {"stamp_ns": 10**30},
+        {"sequence": -1},
+        {"sequence": 2**32},
+        {"frame_id": "ä" * 128},
+    ],
+)
+def test_value_out_of_range_is_not_sent(changes):
+    with pytest.raises(EncodingError):
+        encode_message(message(**changes))
+
+
+def test_largest_values_are_carried():
+    extreme = message(
+        stamp_ns=2**31 * 10**9 - 1, sequence=2**32 - 1, frame_id="ä" * 127, kind="fused"
+    )
+    got = decode_message(encode_message(extreme, "t" * 4000))
+    assert (got.stamp_ns, got.sequence, got.frame_id) == (2**31 * 10**9 - 1, 2**32 - 1, "ä" * 127)
 
 
 def test_image_that_is_not_contiguous_is_sent_whole():
@@ -66,7 +143,7 @@ def test_image_that_is_not_contiguous_is_sent_whole():
 
 @settings(deadline=None)
 @given(share=st.floats(0, 0.9999))
-def test_torn_message_is_refused(share):
+def test_truncated_message_is_refused(share):
     data = encode_message(message(), "topic")
     with pytest.raises(EncodingError):
         decode_message(data[: int(len(data) * share)])
@@ -80,8 +157,8 @@ def test_foreign_bytes_are_refused(data):
 
 
 @settings(deadline=None)
-@given(position=st.integers(0, 150), value=st.integers(0, 255))
-def test_damaged_head_is_refused_or_harmless(position, value):
+@given(position=st.integers(0, 79), value=st.integers(0, 255))
+def test_damaged_header_is_refused_or_harmless(position, value):
     data = bytearray(encode_message(message(), "topic"))
     data[position] = value
     try:
@@ -89,58 +166,6 @@ def test_damaged_head_is_refused_or_harmless(position, value):
     except EncodingError:
         return
     assert got.image.nbytes == IMAGES["mono16"].nbytes
-
-
-VALUES = st.one_of(
-    st.none(),
-    st.integers(),
-    st.floats(),
-    st.text(),
-    st.lists(st.integers(-1, 20), max_size=4),
-    st.just({}),
-)
-
-
-@settings(deadline=None)
-@given(
-    field=st.sampled_from(
-        ["stamp_ns", "modality", "encoding", "shape", "dtype", "sequence", "frame_id"]
-    ),
-    value=VALUES,
-)
-def test_foreign_value_in_the_header_is_refused_or_harmless(field, value):
-    header = {
-        "stamp_ns": 1,
-        "modality": "thermal",
-        "encoding": "mono8",
-        "shape": [4, 5],
-        "dtype": "uint8",
-        "sequence": 0,
-        "frame_id": "",
-    }
-    try:
-        got = decode_message(raw_message(json.dumps({**header, field: value}), bytes(20)))
-    except EncodingError:
-        return
-    assert got.image.size == 20
-
-
-@pytest.mark.parametrize("header", ["[" * 60_000, "[]", "1", "{}", '{"shape": 1e999}', "\xff", ""])
-def test_malformed_header_is_refused(header):
-    with pytest.raises(EncodingError, match="malformed header"):
-        decode_message(raw_message(header, bytes(20)))
-
-
-def raw_message(header, pixels):
-    data = header.encode("latin-1")
-    return b"\0" + struct.pack("<4sBBH", b"FUSE", 1, 0, len(data)) + data + pixels
-
-
-def test_other_version_is_named():
-    data = bytearray(encode_message(message()))
-    data[5] = 9
-    with pytest.raises(EncodingError, match="version 9"):
-        decode_message(bytes(data))
 
 
 def test_too_large_image_is_not_sent():

@@ -143,9 +143,9 @@ class ExpertMixture(nn.Module):
         """
         seen = x.detach().float()
         place = seen if self.per_pixel else seen.mean((2, 3), keepdim=True)
-        told = weather.detach().float()[:, :, None, None].expand(-1, -1, *place.shape[2:])
+        conditions = weather.detach().float()[:, :, None, None].expand(-1, -1, *place.shape[2:])
         with torch.autocast(x.device.type, enabled=False):
-            logits, spread = self.router(torch.cat((place, told), 1)).chunk(2, dim=1)
+            logits, spread = self.router(torch.cat((place, conditions), 1)).chunk(2, dim=1)
         if not self.per_pixel:
             logits, spread = logits[:, :, 0, 0], spread[:, :, 0, 0]
         routing: Routing = self.gate(logits, spread)

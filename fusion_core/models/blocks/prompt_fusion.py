@@ -82,12 +82,12 @@ class PromptSemanticFusion(nn.Module):
             window: Where the result is wanted; top and left are multiples of the stride.
         """
         coarse = self.down_norm(self.down(self.pad(maps)))
-        told = self._enlarged(self.norm(self.conv(self._told(coarse, prompts))), window)
-        merged: Tensor = self.merge(torch.cat([window.of(maps), told], 1))
+        enlarged = self._enlarged(self.norm(self.conv(self._read(coarse, prompts))), window)
+        merged: Tensor = self.merge(torch.cat([window.of(maps), enlarged], 1))
         return merged * window.of(mask)
 
-    def _told(self, coarse: Tensor, prompts: Tensor) -> Tensor:
-        """Return what the prompts tell every cell, ``BxDxhxw``; nothing without prompts."""
+    def _read(self, coarse: Tensor, prompts: Tensor) -> Tensor:
+        """Return what every cell reads from the prompts, ``BxDxhxw``; nothing without prompts."""
         count, cells = prompts.shape[1], coarse.flatten(2).transpose(1, 2)
         if not count:
             return torch.zeros_like(coarse)

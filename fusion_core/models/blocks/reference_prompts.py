@@ -1,4 +1,4 @@
-"""Prompts from a mask: what is marked, told in tokens."""
+"""Prompts from a mask: tokens of what is marked."""
 
 from __future__ import annotations
 

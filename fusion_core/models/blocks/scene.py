@@ -1,4 +1,4 @@
-"""What a scene prior tells a network: weather and scene, read from the prior's tokens."""
+"""Weather and scene tokens, read from the tokens of a scene prior."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _HEADS = 8
 
 
 class SceneTokens(NamedTuple):
-    """Tokens of width ``D`` that steer a network.
+    """Tokens of width ``D`` that condition a network.
 
     Attributes:
         weather: ``BxQxD``, what degrades the pictures.
         scene: ``BxQxD``, what they show.
-        whole: ``BxD``, mean of all that the prior said.
+        whole: ``BxD``, mean of all tokens of the prior.
     """
 
     weather: Tensor
@@ -63,14 +63,14 @@ class PromptedScene(nn.Module):
                 seen = torch.where(hidden, self.null.to(seen.dtype), seen)
             embedded = seen
         normed = self.norm(embedded)
-        told = embedded + self.attention(normed, normed)
+        attended = embedded + self.attention(normed, normed)
         weather, scene = (
-            bank + reader(bank, told)
+            bank + reader(bank, attended)
             for bank, reader in zip(
                 self.banks[:, None].expand(-1, batch, -1, -1), self.readers, strict=True
             )
         )
-        return SceneTokens(weather, scene, told.mean(1))
+        return SceneTokens(weather, scene, attended.mean(1))
 
 
 class TokenReader(nn.Module):

@@ -70,7 +70,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
             replace_after=recipe.replace_after,
         )
         if resume:
-            self.bank.restore(place.out / self._resumed["bank"])
+            self.bank.load_snapshot(place.out / self._resumed["bank"])
 
     def _losses(self) -> dict[str, Tensor]:
         task, batch = self._crops()
@@ -118,7 +118,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
 
     def _keep(self) -> dict[str, Any]:
         bank = f"bank-{self.step:06d}.safetensors"
-        self.bank.save(self.place.out / bank)
+        self.bank.save_snapshot(self.place.out / bank)
         self.average.bank.copy_(self.bank.slots)
         return {"bank": bank}
 

@@ -89,11 +89,22 @@ def summary_from_report(report: DiagnosticArray, name: str) -> dict[str, Any]:
             for key, value in pairing.items()
             if key.startswith("dropped ")
         },
+        "drops_by_stream": _drops_by_stream(concerns["input"]),
         "latency_ms": latency,
         "model": concerns["model"]["model"],
         "device": concerns["model"]["device"],
         "detection": _detection(concerns.get("detector", {})),
     }
+
+
+def _drops_by_stream(values: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """Return what was dropped of each stream by cause, from the status of the input."""
+    drops: dict[str, dict[str, int]] = {}
+    for key, value in values.items():
+        stream, separator, cause = key.partition(" dropped ")
+        if separator:
+            drops.setdefault(stream, {})[cause] = int(value)
+    return drops
 
 
 def _detection(values: Mapping[str, str]) -> dict[str, Any]:

@@ -89,6 +89,7 @@ class FusionNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and the memory bank, warm up, and announce the outputs."""
+        self._core.declare_options()
         try:
             pipeline = Pipeline(self._core.config(), reset_invalid_memory=True)
             pipeline.warm_up()

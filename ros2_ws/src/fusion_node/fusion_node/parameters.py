@@ -9,10 +9,19 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from fusion_core.config import Config
-from fusion_core.errors import ConfigError
+from fusion_core.config import RENAMED, Config
+from fusion_core.errors import ConfigError, FusionError
+from fusion_core.models.options import OptionField
+from fusion_core.pipeline.builders import option_fields
 from fusion_core.runtime.on_off import on_off_text
-from fusion_node.settings import Setting, Value, block_settings
+from fusion_node.settings import (
+    OPTIONS,
+    Setting,
+    Value,
+    block_settings,
+    is_within,
+    option_setting,
+)
 
 _OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
@@ -34,7 +43,7 @@ def declare(node: Node, setting: Setting) -> None:
 
 
 class CoreParameters:
-    """Declare the configuration on a node and read it back.
+    """Declare the configuration, with the options of its model, on a node and read it back.
 
     A value that the node was started with and the configuration refuses is kept, so that
     configuring the node fails with the configuration's own message; a value set later is refused
@@ -58,15 +67,35 @@ class CoreParameters:
         self._refused = {
             name: value
             for name, value in started.items()
-            if name.startswith(blocks) and name not in self._settings
+            if (name.startswith(blocks) or name in RENAMED) and name not in self._settings
         }
         for name, setting in self._settings.items():
             self._declare(setting, started.get(name))
+        self._options: dict[str, OptionField] = {}
+        self.declare_options()
         unknown = started.keys() - self._settings.keys() - self._refused.keys() - set(others)
         for name in sorted(unknown):
-            if not name.startswith(_OF_RCLPY):
+            if not name.startswith((*_OF_RCLPY, OPTIONS)):
                 node.get_logger().warning(f"parameter '{name}' is unknown and ignored")
         node.add_on_set_parameters_callback(self._on_set)
+
+    def declare_options(self) -> None:
+        """Declare the options of the model in force as `options.NAME`, and no other model's.
+
+        Where the model is unknown nothing changes: configuring the node fails with the reason.
+        """
+        try:
+            known = {OPTIONS + option.name: option for option in option_fields(self.config())}
+        except FusionError:
+            return
+        for name, option in self._options.items():
+            if known.get(name) != option:
+                self._node.undeclare_parameter(name)
+                self._refused.pop(name, None)
+        for name, option in known.items():
+            if self._options.get(name) != option:
+                self._declare_option(option_setting(option))
+        self._options = known
 
     def config(self) -> Config:
         """Return the configuration that the parameters describe.
@@ -94,13 +123,32 @@ class CoreParameters:
         value = setting.default if started is None else started
         self._node.declare_parameter(setting.name, value, setting.descriptor, ignore_override=True)
 
+    def _declare_option(self, setting: Setting) -> None:
+        """Declare one option with the value that the node was started with, if it is accepted."""
+        name, value = setting.name, setting.default
+        if self._node.has_parameter(name):
+            started = self._node.get_parameter(name).value
+            self._node.undeclare_parameter(name)
+            if isinstance(value, float) and type(started) is int:
+                started = float(started)
+            if is_within(setting, started):
+                value = started
+            else:
+                self._refused[name] = started
+        self._node.declare_parameter(name, value, setting.descriptor, ignore_override=True)
+
     def _values(self) -> dict[str, Value]:
-        return {
-            name: self._node.get_parameter(name).value for name in self._settings
-        } | self._refused
+        # All that begin so: an option that the model does not have is refused by the model.
+        options = self._node.get_parameters_by_prefix(OPTIONS.rstrip("."))
+        return (
+            {name: self._node.get_parameter(name).value for name in self._settings}
+            | {OPTIONS + name: entry.value for name, entry in options.items()}
+            | self._refused
+        )
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
-        changed = {entry.name: entry.value for entry in parameters if entry.name in self._settings}
+        known = self._settings.keys() | self._options.keys()
+        changed = {entry.name: entry.value for entry in parameters if entry.name in known}
         if not changed:
             return SetParametersResult(successful=True)
         if self._locked:

@@ -17,7 +17,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from fusion_core.cli.summary import write_summary
-from fusion_core.errors import EncodingError, UsageError
+from fusion_core.errors import EncodingError, FusionError, UsageError
 from fusion_core.sink import Sink, open_sink
 from fusion_core.sink.report import HtmlReport
 from fusion_core.types import AlignedPair, Frame, FramePair, FusedFrame
@@ -64,8 +64,12 @@ class Recorder(Node):
             self.create_subscription(kind, f"{_NODE}/{topic}", callback, QoSProfile(depth=10))
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
-    def finish(self) -> None:
-        """Finish all outputs and write `run.json` beside the first one that is a file."""
+    def finish(self, error: str) -> None:
+        """Finish all outputs and write `run.json` beside the first one that is a file.
+
+        Args:
+            error: Why the recording ended early, empty when it did not.
+        """
         self._dropped["incomplete"] += len(self._incomplete)
         self._incomplete.clear()
         elapsed_s = time.monotonic() - self._started_s
@@ -73,6 +77,7 @@ class Recorder(Node):
             "recorded": self._recorded,
             "not_recorded": self._dropped,
             "elapsed_s": round(elapsed_s, 1),
+            "error": error,
         }
         try:
             self._stack.close()
@@ -164,10 +169,14 @@ class Recorder(Node):
 
 
 def _record(node: Recorder, stop: threading.Event) -> None:
+    error = ""
     try:
         spin(node, stop)
+    except FusionError as failure:
+        error = str(failure)
+        raise
     finally:
-        node.finish()
+        node.finish(error)
 
 
 def main(args: list[str] | None = None) -> int:

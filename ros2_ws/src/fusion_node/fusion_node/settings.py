@@ -12,8 +12,13 @@ from typing import Any, Literal
 from pydantic.fields import FieldInfo
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
-Value = bool | int | float | str
+from fusion_core.models.options import OptionField
 
+Value = bool | int | float | str
+OPTIONS = "options."
+"""Begin of the names of a model's options."""
+
+_WHEN = "Takes effect when the node is configured."
 _MOST_FLOAT = sys.float_info.max
 _LEAST_INT, _MOST_INT = -(2**63), 2**63 - 1
 
@@ -56,16 +61,30 @@ def _setting(name: str, default: Value, hint: object) -> Setting:
     """Return the setting of one annotated field."""
     kind, *metadata = typing.get_args(hint)
     info = next(entry for entry in metadata if isinstance(entry, FieldInfo))
-    descriptor = ParameterDescriptor(
-        description=f"{info.description} Takes effect when the node is configured."
-    )
+    descriptor = ParameterDescriptor(description=f"{info.description} {_WHEN}")
     if typing.get_origin(kind) is Literal:
         descriptor.additional_constraints = "one of: " + ", ".join(typing.get_args(kind))
-    set_range(descriptor, default, _bound(info, "ge", "gt"), _bound(info, "le", "lt"))
+    _set_range(descriptor, default, _bound(info, "ge", "gt"), _bound(info, "le", "lt"))
     return Setting(name, default, descriptor)
 
 
-def set_range(
+def option_setting(option: OptionField) -> Setting:
+    """Return the setting of one option of a model."""
+    descriptor = ParameterDescriptor(description=f"{option.description} {_WHEN}")
+    _set_range(descriptor, option.default, option.low, option.high)
+    return Setting(OPTIONS + option.name, option.default, descriptor)
+
+
+def is_within(setting: Setting, value: object) -> bool:
+    """Return whether a value has the type of a setting and lies in its stated range."""
+    if type(value) is not type(setting.default):
+        return False
+    descriptor = setting.descriptor
+    ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
+    return all(limits.from_value <= value <= limits.to_value for limits in ranges)
+
+
+def _set_range(
     descriptor: ParameterDescriptor, default: Value, lower: float | None, upper: float | None
 ) -> None:
     """State the range of a number; a side without a bound reaches as far as the type does.

@@ -1,6 +1,5 @@
 """A package of somebody else: one model, one source, one sink and one verb in one file."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from fusion_core.models import LumaFuser, LumaOutput, ModelSpec
+from fusion_core.runtime.drop_log import DropLog
 from fusion_core.sink.base import Sink, SinkKind
 from fusion_core.source.base import SourceKind
 from fusion_core.types import Frame
@@ -39,7 +39,7 @@ class RampStream:
 
     def __init__(self, address, modalities):
         self.total = int(address.removeprefix("ramp://"))
-        self.skipped = Counter()
+        self.drop_log = DropLog()
         self._modalities = modalities
 
     def frames(self):

@@ -1,0 +1,62 @@
+"""One line of meaning for every stage, drop cause and condition that a report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+STAGES: Final[Mapping[str, str]] = {
+    "thermal": "Converts the thermal frame to luminance and temperature.",
+    "registration": "Warps the thermal image onto the visible pixel grid.",
+    "prior": "Assesses how degraded the scene's images are.",
+    "mask": "Builds the mask of important areas.",
+    "fusion": "Fuses both images, with the transfer to and from the device.",
+    "network": "The network alone, a part of fusion.",
+    "detection": "Detects and tracks objects.",
+    "total": "All stages above, per pair.",
+    "sink": "Writes the result to the outputs.",
+    "end_to_end": "From the capture of a pair to the arrival of its result.",
+}
+"""Stages of a frame in the pipeline's order."""
+
+PARTS: Final = ("thermal", "registration", "prior", "mask", "fusion", "detection")
+"""Stages that add up to ``total``."""
+
+DROP_CAUSES: Final[Mapping[str, str]] = {
+    "no_partner": "No frame of the other stream was close enough in time.",
+    "unused": "The other stream is slower, or ended earlier.",
+    "too_old": "Arrived after its pair was due.",
+    "out_of_order": "Arrived after a later frame of its stream.",
+    "duplicate": "Repeated the stamp of the frame before.",
+    "overrun": "More frames than the buffer holds waited for a partner.",
+    "time_jump": "The clock of a stream jumped.",
+    "unread": "Still waited to be read when the run ended.",
+    "closed": "Waited for a partner when the run ended, or arrived after it.",
+    "bad_message": "The ROS message could not be read.",
+    "unknown_encoding": "The pixel encoding is not supported.",
+    "corrupt": "The data were truncated or damaged.",
+    "queue_full": "Frames arrived faster than they were read.",
+    "lost_on_wire": "Lost between sender and receiver.",
+    "busy": "A newer pair arrived while the previous one was being fused.",
+    "frozen": "The thermal shutter was closed.",
+    "failed": "The pair could not be fused.",
+}
+
+CONDITIONS: Final[Mapping[str, str]] = {
+    "visible_missing": "without a visible frame",
+    "visible_held": "an earlier visible frame was used again",
+    "visible_frozen": "the visible camera repeated its frame",
+    "thermal_missing": "without a thermal frame",
+    "thermal_held": "an earlier thermal frame was used again",
+    "thermal_frozen": "the thermal shutter was closed",
+    "thermal_colour_mapped": "the thermal stream is colour-mapped",
+    "time_jump": "the clock of a stream jumped",
+    "registration_low": "the registration had low confidence",
+    "registration_failed": "the registration was not measured",
+    "prior_failed": "the prior provider failed",
+    "prior_timeout": "the prior provider exceeded its time limit",
+    "prior_stale": "the scene prior was out of date",
+    "detector_failed": "the detector failed",
+    "memory_fresh": "the memory bank started from its trained state",
+}
+"""Conditions in the health of a frame, worded to follow a count of frames."""
