@@ -85,7 +85,7 @@ def test_corner_errors_are_summarised_per_trial_and_per_pair():
     assert (summary.median_px, summary.trials_below_1, summary.pairs_below_1) == (2.5, 0.25, 0.5)
 
 
-def test_night_is_told_by_the_sky_on_roadscene():
+def test_night_is_recognised_by_the_sky_on_roadscene():
     bright_ground = np.zeros((90, 60, 3), np.uint8)
     bright_ground[30:] = 250
     assert is_night("roadscene/val", bright_ground)
@@ -98,7 +98,7 @@ def test_area_under_roc_by_hand():
     assert np.isnan(area_under_roc([], [0.5]))
 
 
-def test_right_and_wrong_registrations_are_told_apart():
+def test_right_and_wrong_registrations_are_separated():
     figures = measure_confidence([([generated(3)], [generated(5)])])
     assert len(figures.right) == 1
     assert figures.right[0] > figures.wrong[0]
