@@ -21,6 +21,7 @@ from fusion_core.source import Source, open_source
 from fusion_core.types import Frame, Modality
 from fusion_node.conversions import camera_info_message, stamp_from_ns
 from fusion_node.process import run_process
+from fusion_node.topic_names import camera_topics
 
 _BASES: dict[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
 _SETTLE_S = 1.0
@@ -45,13 +46,14 @@ class CameraPublisher(Node):
         super().__init__("camera_publisher")
         for name, default in _DEFAULTS.items():
             self.declare_parameter(name, default)
+        topics = {modality: camera_topics(self, base) for modality, base in _BASES.items()}
         self._images = {
-            modality: self.create_publisher(Image, f"{base}/image_raw", QoSProfile(depth=5))
-            for modality, base in _BASES.items()
+            modality: self.create_publisher(Image, names.image, QoSProfile(depth=5))
+            for modality, names in topics.items()
         }
         self._infos = {
-            modality: self.create_publisher(CameraInfo, f"{base}/camera_info", QoSProfile(depth=5))
-            for modality, base in _BASES.items()
+            modality: self.create_publisher(CameraInfo, names.info, QoSProfile(depth=5))
+            for modality, names in topics.items()
         }
         self.published = dict.fromkeys(_BASES, 0)
 

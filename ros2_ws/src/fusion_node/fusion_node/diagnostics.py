@@ -22,6 +22,8 @@ class NodeStatus:
     Attributes:
         state: Lifecycle state.
         problem: Why the node is not configured, empty when it is.
+        deviation: How the last result deviates from the colour camera's pixels, empty when it does
+            not.
         enabled: Whether fusing is switched on.
         has_subscribers: Whether any result topic has a subscriber.
         received_hz: Messages per second since the last report, per stream.
@@ -32,6 +34,7 @@ class NodeStatus:
 
     state: str
     problem: str
+    deviation: str
     enabled: bool
     has_subscribers: bool
     received_hz: Mapping[str, float]
@@ -147,6 +150,8 @@ def _node(node: NodeStatus) -> DiagnosticStatus:
         return _status("node", node.state, values, DiagnosticStatus.WARN)
     if not node.enabled:
         return _status("node", "disabled by ~/enable", values, DiagnosticStatus.OK)
+    if node.deviation:
+        return _status("node", node.deviation, values, DiagnosticStatus.WARN)
     message = "fusing" if node.has_subscribers else "idle: no result topic has a subscriber"
     return _status("node", message, values, DiagnosticStatus.OK)
 

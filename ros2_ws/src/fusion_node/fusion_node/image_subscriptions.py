@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -16,9 +17,8 @@ from fusion_core.transport.camera_info import camera_from_info
 from fusion_core.types import CameraModel, Frame, Modality, UInt8Image
 from fusion_node.conversions import frame_from_message, mask_from_message
 from fusion_node.qos_mismatch import MismatchHandler, subscription_events
+from fusion_node.topic_names import camera_topics
 
-# Only the newest image matters; a best-effort reader matches every driver.
-_NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 _TOPICS: Mapping[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
 # Each reason is logged once; a stream of ever new reasons must not fill log and memory.
 _MOST_WARNINGS = 50
@@ -70,10 +70,11 @@ class ImageSubscriptions:
         self._warned: set[str] = set()
         self.received: Counter[str] = Counter(dict.fromkeys(_TOPICS, 0))
         self._subscriptions: list[Subscription] = []
-        kind, suffix = (Image, "") if transport == "raw" else (CompressedImage, "/compressed")
+        kind = Image if transport == "raw" else CompressedImage
         for modality, base in _TOPICS.items():
-            self._subscribe_stream(CameraInfo, f"{base}/camera_info", self._on_info, modality)
-            self._subscribe_stream(kind, f"{base}/image_raw{suffix}", self._on_image, modality)
+            topics = camera_topics(node, base, transport)
+            self._subscribe_stream(CameraInfo, topics.info, self._on_info, modality)
+            self._subscribe_stream(kind, topics.image, self._on_image, modality)
         self._subscribe(Image, "~/mask", self._on_mask)
 
     @property
@@ -101,9 +102,16 @@ class ImageSubscriptions:
         self._subscribe(kind, topic, lambda message: callback(modality, message))
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        events = subscription_events(topic, self._on_mismatch)
         self._subscriptions.append(
-            self._node.create_subscription(kind, topic, callback, _NEWEST, event_callbacks=events)
+            self._node.create_subscription(
+                kind,
+                topic,
+                callback,
+                # Only the newest image matters; a best-effort reader matches every driver.
+                QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
+                event_callbacks=subscription_events(topic, self._on_mismatch),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
         )
 
     def _on_info(self, modality: Modality, info: CameraInfo) -> None:
