@@ -10,11 +10,13 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 SHARE = Path(get_package_share_directory("fusion_node"))
+# Argument and topic; an empty argument leaves the topic as it is.
 TOPICS = (
     ("rgb_topic", "rgb/image_raw"),
     ("rgb_info_topic", "rgb/camera_info"),
     ("thermal_topic", "thermal/image_raw"),
     ("thermal_info_topic", "thermal/camera_info"),
+    ("mask_topic", "~/mask"),
 )
 # Arguments that, when given, win over the parameter file: argument and parameter.
 TEXTS = {
@@ -25,8 +27,16 @@ TEXTS = {
     "calibration": "calibration",
     "memory_file": "memory.file",
     "image_transport": "image_transport",
+    "frame_id": "frame_id",
+    "mask": "mask.source",
+    "master": "sync.master",
+}
+NUMBERS = {
+    "max_skew_ms": "sync.max_skew_ms",
+    "thermal_offset_ms": "sync.thermal_offset_ms",
 }
 FLAGS = ("use_sim_time", "autostart")
+BANK = "/fusion_memory/{node}.safetensors"
 
 
 def argument(name: str, default: object, description: str, *choices: str) -> DeclareLaunchArgument:
@@ -38,10 +48,21 @@ def argument(name: str, default: object, description: str, *choices: str) -> Dec
 
 ARGUMENTS = [
     argument("namespace", "", "Namespace of the node and of its relative topics."),
+    argument("node_name", "fusion", "Name of the node, begin of the names of its outputs."),
     argument("rgb_topic", "rgb/image_raw", "Colour images."),
-    argument("rgb_info_topic", "rgb/camera_info", "Intrinsics of the colour camera."),
+    argument("rgb_info_topic", "", "Colour camera infos. Empty: camera_info beside the images."),
     argument("thermal_topic", "thermal/image_raw", "Thermal images."),
-    argument("thermal_info_topic", "thermal/camera_info", "Intrinsics of the thermal camera."),
+    argument(
+        "thermal_info_topic", "", "Thermal camera infos. Empty: camera_info beside the images."
+    ),
+    argument("mask_topic", "", "Masks. Empty: ~/mask."),
+    argument(
+        "mask", "", "Where masks come from: none, saliency or detector. Empty: as in the file."
+    ),
+    argument("master", "", "Stream that sets the rate.", "", "visible", "thermal"),
+    argument("max_skew_ms", "", "Largest skew of a pair. Empty: as in the parameter file."),
+    argument("thermal_offset_ms", "", "Added to thermal stamps. Empty: as in the parameter file."),
+    argument("frame_id", "", "Frame of the outputs. Empty: that of the colour images."),
     argument(
         "image_transport",
         "",
@@ -71,9 +92,10 @@ ARGUMENTS = [
         "memory_file",
         [
             EnvironmentVariable("ROS_HOME", default_value=[EnvironmentVariable("HOME"), "/.ros"]),
-            "/fusion_memory.safetensors",
+            BANK,
         ],
-        "Where the memory bank is kept across restarts. Empty: as in the parameter file.",
+        "Where the memory bank is kept across restarts; {node}: the node's full name, so that each"
+        " has its own. Empty: as in the parameter file.",
     ),
     argument("params_file", str(SHARE / "config" / "params.yaml"), "Parameters of the node."),
     argument("use_sim_time", "false", "Follow /clock.", "true", "false"),
@@ -84,6 +106,7 @@ ARGUMENTS = [
         "Fast DDS profile; without a large shared-memory segment most images are lost. The camera"
         " drivers need it as well. Empty: as in the environment.",
     ),
+    argument("respawn", "true", "Start the node again when it dies.", "true", "false"),
     argument("log_level", "info", "Smallest level that is logged."),
 ]
 
@@ -99,27 +122,27 @@ def node(context: LaunchContext) -> list[Action]:
         for name, parameter in TEXTS.items()
         if value(name)
     }
+    given |= {
+        parameter: ParameterValue(value(name), value_type=float)
+        for name, parameter in NUMBERS.items()
+        if value(name)
+    }
     given |= {name: value(name) == "true" for name in FLAGS}
-    compressed = value("image_transport") == "compressed"
-    remappings = [(default, value(name)) for name, default in TOPICS]
-    if compressed:
-        remappings += [
-            (f"{default}/compressed", f"{value(name)}/compressed")
-            for name, default in TOPICS
-            if default.endswith("image_raw")
-        ]
+    remappings = [(default, value(name)) for name, default in TOPICS if value(name)]
     profile = value("rmw_profile")
     return [
         *([SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile)] if profile else []),
         Node(
             package="fusion_node",
             executable="fusion_node",
-            name="fusion",
+            name=value("node_name"),
             namespace=value("namespace"),
             parameters=[value("params_file"), given],
             remappings=remappings,
             arguments=["--ros-args", "--log-level", value("log_level")],
             output="screen",
+            respawn=value("respawn") == "true",
+            respawn_delay=2.0,
             # The memory bank is saved on the way out.
             sigterm_timeout="15",
             sigkill_timeout="15",
