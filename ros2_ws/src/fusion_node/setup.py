@@ -28,6 +28,7 @@ setup(
     ],
     # fusion-core is installed beside it with pip; see docs/ros.md.
     install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},
     zip_safe=True,
     entry_points={
         "console_scripts": [
