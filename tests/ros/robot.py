@@ -1,6 +1,8 @@
 """A robot around the node under test: cameras, subscribers, and the node in its own process."""
 
 import array
+import atexit
+import functools
 import itertools
 import os
 import signal
@@ -86,6 +88,15 @@ def stamp_ns(message):
     return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
 
 
+@functools.cache
+def shared_robot():
+    """Return the only robot of this process, whatever folder's tests ask for it first."""
+    robot = Robot()
+    robot.start()
+    atexit.register(robot.close)
+    return robot
+
+
 class Robot:
     """One ROS node of the test process, spinning in the background."""
 
@@ -105,11 +116,10 @@ class Robot:
         self._thread = threading.Thread(target=self._spin)
         self._names = itertools.count()
 
-    def __enter__(self):
+    def start(self):
         self._thread.start()
-        return self
 
-    def __exit__(self, *_):
+    def close(self):
         self._ended.set()
         self._thread.join()
         self._executor.shutdown()

@@ -22,6 +22,7 @@ from fusion_node.topic_names import camera_topics
 _TOPICS: Mapping[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
 # Each reason is logged once; a stream of ever new reasons must not fill log and memory.
 _MOST_WARNINGS = 50
+_LONGEST_REASON = 300
 
 
 class FrameReceiver(Protocol):
@@ -137,12 +138,14 @@ class ImageSubscriptions:
         try:
             self._receiver.submit_mask(mask_from_message(message))
         except EncodingError as error:
-            self._receiver.count_invalid_mask(str(error))
+            self._receiver.count_invalid_mask(str(error)[:_LONGEST_REASON])
         except Exception as error:  # noqa: BLE001 - no message may end the node
-            self._receiver.count_invalid_mask(f"{type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            self._receiver.count_invalid_mask(reason[:_LONGEST_REASON])
 
     def _count_invalid(self, modality: Modality, cause: str, reason: str) -> None:
         self._receiver.count_invalid(modality, cause)
+        reason = reason[:_LONGEST_REASON]
         if reason not in self._warned and len(self._warned) < _MOST_WARNINGS:
             self._warned.add(reason)
             self._node.get_logger().warning(f"{modality} image dropped: {reason}")
