@@ -1,3 +1,17 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Start the fusion node on two camera topics: `ros2 launch fusion_node fuse.launch.py`."""
 
 from pathlib import Path
@@ -106,6 +120,12 @@ ARGUMENTS = [
         "Fast DDS profile; without a large shared-memory segment most images are lost. The camera"
         " drivers need it as well. Empty: as in the environment.",
     ),
+    argument(
+        "rgb_frame",
+        "rgb_optical_frame",
+        "Parent of the static transform that is published from the rig file with thermal_frame.",
+    ),
+    argument("thermal_frame", "", "Child of that transform. Empty: none is published."),
     argument("respawn", "true", "Start the node again when it dies.", "true", "false"),
     argument("log_level", "info", "Smallest level that is logged."),
 ]
@@ -150,6 +170,30 @@ def node(context: LaunchContext) -> list[Action]:
     ]
 
 
+def transform(context: LaunchContext) -> list[Action]:
+    """Return the publisher of the transform between the cameras, where it is asked for."""
+
+    def value(name: str) -> str:
+        return str(LaunchConfiguration(name).perform(context))
+
+    if not (value("calibration") and value("thermal_frame")):
+        return []
+    # Only now: without it a launch file needs no fusion-core.
+    from fusion_node.static_transform import transform_arguments
+
+    frames = value("rgb_frame"), value("thermal_frame")
+    return [
+        Node(
+            package="tf2_ros",
+            executable="static_transform_publisher",
+            namespace=value("namespace"),
+            arguments=transform_arguments(value("calibration"), *frames),
+        )
+    ]
+
+
 def generate_launch_description() -> LaunchDescription:
     """Return the arguments, and the node with its transport profile."""
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=node)])
+    return LaunchDescription(
+        [*ARGUMENTS, OpaqueFunction(function=node), OpaqueFunction(function=transform)]
+    )
