@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fusion_core.errors import MemoryBankError
 from fusion_core.memory.bank import MemoryBank
+from fusion_core.memory.snapshot_lock import SnapshotLock
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class SnapshotManager:
         self._path = path if bank else None
         self._period_s = period_s
         self._saved_at = time.monotonic()
+        self._saved_revision: int | None = None
+        self._lock: SnapshotLock | None = None
         self._writer: threading.Thread | None = None
 
     def load(self, *, reset_invalid: bool) -> tuple[str, ...]:
@@ -36,12 +39,17 @@ class SnapshotManager:
             reset_invalid: Set an unusable snapshot aside and go on with the trained bank.
 
         Raises:
-            MemoryBankError: The snapshot is unusable and ``reset_invalid`` is False.
+            MemoryBankError: The snapshot is unusable and ``reset_invalid`` is False, or another
+                process uses it.
         """
-        if self._bank is None or self._path is None or not self._path.exists():
+        if self._bank is None or self._path is None:
+            return ()
+        self._lock = SnapshotLock(self._path)
+        if not self._path.exists():
             return ()
         try:
             self._bank.load_snapshot(self._path)
+            self._saved_revision = self._bank.revision
         except MemoryBankError as error:
             if not reset_invalid:
                 raise
@@ -53,7 +61,7 @@ class SnapshotManager:
 
     def tick(self) -> None:
         """Save in the background when the period is over; returns at once."""
-        if self._path is None or not self._period_s:
+        if self._path is None or not self._period_s or not self._changed():
             return
         now = time.monotonic()
         if now - self._saved_at < self._period_s or (self._writer and self._writer.is_alive()):
@@ -72,18 +80,30 @@ class SnapshotManager:
             raise MemoryBankError("the model has no memory bank: choose one that has")
         if self._path is None:
             raise MemoryBankError("memory.file is empty: set it to say where to save the bank")
+        revision = self._bank.revision
         try:
             self._bank.save_snapshot(self._path)
         except OSError as error:
             raise MemoryBankError(f"{self._path}: cannot be written ({error.strerror})") from None
+        self._saved_revision = revision
         return self._path
 
     def close(self) -> None:
-        """Wait for a running save, then save a last time where a file is configured."""
+        """Wait for a running save, then save a last time where a file is configured.
+
+        A bank that is as it was loaded or saved is not saved again.
+        """
         if self._writer:
             self._writer.join()
-        if self._path is not None:
-            self.save()
+        try:
+            if self._path is not None and self._changed():
+                self.save()
+        finally:
+            if self._lock:
+                self._lock.release()
+
+    def _changed(self) -> bool:
+        return self._bank is not None and self._bank.revision != self._saved_revision
 
     def _save_quietly(self) -> None:
         try:

@@ -1,3 +1,17 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """The pipeline's status as diagnostics, one status per concern."""
 
 from __future__ import annotations
@@ -22,6 +36,8 @@ class NodeStatus:
     Attributes:
         state: Lifecycle state.
         problem: Why the node is not configured, empty when it is.
+        deviation: How the last result deviates from the colour camera's pixels, empty when it does
+            not.
         enabled: Whether fusing is switched on.
         has_subscribers: Whether any result topic has a subscriber.
         received_hz: Messages per second since the last report, per stream.
@@ -32,6 +48,7 @@ class NodeStatus:
 
     state: str
     problem: str
+    deviation: str
     enabled: bool
     has_subscribers: bool
     received_hz: Mapping[str, float]
@@ -147,6 +164,8 @@ def _node(node: NodeStatus) -> DiagnosticStatus:
         return _status("node", node.state, values, DiagnosticStatus.WARN)
     if not node.enabled:
         return _status("node", "disabled by ~/enable", values, DiagnosticStatus.OK)
+    if node.deviation:
+        return _status("node", node.deviation, values, DiagnosticStatus.WARN)
     message = "fusing" if node.has_subscribers else "idle: no result topic has a subscriber"
     return _status("node", message, values, DiagnosticStatus.OK)
 

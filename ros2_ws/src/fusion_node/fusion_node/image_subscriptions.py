@@ -1,3 +1,17 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """The camera topics: messages in, frames out."""
 
 from __future__ import annotations
@@ -8,6 +22,7 @@ from typing import Any, Protocol
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -16,12 +31,12 @@ from fusion_core.transport.camera_info import camera_from_info
 from fusion_core.types import CameraModel, Frame, Modality, UInt8Image
 from fusion_node.conversions import frame_from_message, mask_from_message
 from fusion_node.qos_mismatch import MismatchHandler, subscription_events
+from fusion_node.topic_names import camera_topics
 
-# Only the newest image matters; a best-effort reader matches every driver.
-_NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 _TOPICS: Mapping[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
 # Each reason is logged once; a stream of ever new reasons must not fill log and memory.
 _MOST_WARNINGS = 50
+_LONGEST_REASON = 300
 
 
 class FrameReceiver(Protocol):
@@ -70,10 +85,11 @@ class ImageSubscriptions:
         self._warned: set[str] = set()
         self.received: Counter[str] = Counter(dict.fromkeys(_TOPICS, 0))
         self._subscriptions: list[Subscription] = []
-        kind, suffix = (Image, "") if transport == "raw" else (CompressedImage, "/compressed")
+        kind = Image if transport == "raw" else CompressedImage
         for modality, base in _TOPICS.items():
-            self._subscribe_stream(CameraInfo, f"{base}/camera_info", self._on_info, modality)
-            self._subscribe_stream(kind, f"{base}/image_raw{suffix}", self._on_image, modality)
+            topics = camera_topics(node, base, transport)
+            self._subscribe_stream(CameraInfo, topics.info, self._on_info, modality)
+            self._subscribe_stream(kind, topics.image, self._on_image, modality)
         self._subscribe(Image, "~/mask", self._on_mask)
 
     @property
@@ -101,9 +117,16 @@ class ImageSubscriptions:
         self._subscribe(kind, topic, lambda message: callback(modality, message))
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        events = subscription_events(topic, self._on_mismatch)
         self._subscriptions.append(
-            self._node.create_subscription(kind, topic, callback, _NEWEST, event_callbacks=events)
+            self._node.create_subscription(
+                kind,
+                topic,
+                callback,
+                # Only the newest image matters; a best-effort reader matches every driver.
+                QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
+                event_callbacks=subscription_events(topic, self._on_mismatch),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
         )
 
     def _on_info(self, modality: Modality, info: CameraInfo) -> None:
@@ -129,12 +152,14 @@ class ImageSubscriptions:
         try:
             self._receiver.submit_mask(mask_from_message(message))
         except EncodingError as error:
-            self._receiver.count_invalid_mask(str(error))
+            self._receiver.count_invalid_mask(str(error)[:_LONGEST_REASON])
         except Exception as error:  # noqa: BLE001 - no message may end the node
-            self._receiver.count_invalid_mask(f"{type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            self._receiver.count_invalid_mask(reason[:_LONGEST_REASON])
 
     def _count_invalid(self, modality: Modality, cause: str, reason: str) -> None:
         self._receiver.count_invalid(modality, cause)
+        reason = reason[:_LONGEST_REASON]
         if reason not in self._warned and len(self._warned) < _MOST_WARNINGS:
             self._warned.add(reason)
             self._node.get_logger().warning(f"{modality} image dropped: {reason}")
