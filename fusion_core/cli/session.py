@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ from fusion_core.types import FusedFrame
 if TYPE_CHECKING:
     from fusion_core.cli.run import Run
 
+_log = logging.getLogger(__name__)
 _MEMORY_SAMPLE_FRAMES = 30
 
 
@@ -101,6 +103,11 @@ class RunSession:
                     bar.update()
         except FusionError as error:
             self.error = error
+        except Exception as error:  # noqa: BLE001 - whatever ends a run, its outputs are completed
+            _log.debug("the run failed", exc_info=error)
+            self.error = FusionError(
+                f"the run failed ({type(error).__name__}: {error}); what came before it is kept"
+            )
         self._finish(time.perf_counter() - start)
         if self.error is not None:
             raise self.error
@@ -134,16 +141,22 @@ class RunSession:
     def _finish(self, elapsed_s: float) -> None:
         """Complete every output, even where one of them fails, then write and print the summary."""
         status = self.pipeline.status()
+        if 0 < status.fused == status.fusion_failures and self.error is None:
+            self.error = FusionError(
+                f"the network gave no picture of {status.fused} frames ({status.last_error}); "
+                "choose another model or device"
+            )
         if status.fused == 0 and self.error is None and not self.stop.requested:
             self.error = SourceError(
                 f"no frame was fused: read {dict(status.read)}, dropped {dict(status.drops)}; "
                 "check the streams' stamps, or raise sync.max_skew_ms"
             )
-        for sink in self.sinks:
+        # The memory bank is saved with the pipeline's end.
+        for output in (*self.sinks, self.pipeline):
             try:
-                sink.close()
+                output.close()
             except FusionError as error:
-                self.error = self.error or error
+                self._keep_error(error)
         outputs = list(self.options.out)
         outputs += [str(self.options.report)] if self.report else []
         summary = summarise(
@@ -159,9 +172,21 @@ class RunSession:
                 self.report.add_memory(status.memory)
                 self.report.close(summary)
         except FusionError as error:
-            self.error = self.error or error
+            self._keep_error(error)
             summary["error"] = str(self.error)
-        print_summary(summary, write_summary(summary))
+        written: Path | None = None
+        try:
+            written = write_summary(summary)
+        except FusionError as error:
+            self._keep_error(error)
+        print_summary(summary, written)
+
+    def _keep_error(self, error: FusionError) -> None:
+        """Keep the first error, which ends the run; say any later one now."""
+        if self.error is None:
+            self.error = error
+        elif str(error) != str(self.error):
+            _log.error("%s", error)
 
 
 def _check_paths(options: Run, config: Config) -> None:
