@@ -44,6 +44,7 @@ class RunSession:
         report: The page that shows the run, None without one.
         stop: The signals that end the run early.
         error: The first failure; outputs are completed all the same.
+        scored: Results that are a picture of the network.
         latency: Meter of what writing takes.
     """
 
@@ -54,6 +55,7 @@ class RunSession:
     report: HtmlReport | None
     stop: StopSignal
     error: FusionError | None = None
+    scored: int = 0
     latency: LatencyMeter = field(default_factory=LatencyMeter)
 
     @classmethod
@@ -130,6 +132,7 @@ class RunSession:
 
     def _write(self, fused: FusedFrame) -> None:
         start = time.perf_counter()
+        self.scored += fused.quality is not None
         for sink in self.sinks:
             sink.write(fused)
         if self.report:
@@ -141,10 +144,10 @@ class RunSession:
     def _finish(self, elapsed_s: float) -> None:
         """Complete every output, even where one of them fails, then write and print the summary."""
         status = self.pipeline.status()
-        if 0 < status.fused == status.fusion_failures and self.error is None:
+        if status.fusion_failures and not self.scored and self.error is None:
             self.error = FusionError(
-                f"the network gave no picture of {status.fused} frames ({status.last_error}); "
-                "choose another model or device"
+                f"the network failed on all of {status.fusion_failures} frames "
+                f"({status.last_error}); choose another model or device"
             )
         if status.fused == 0 and self.error is None and not self.stop.requested:
             self.error = SourceError(

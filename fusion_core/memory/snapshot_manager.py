@@ -52,10 +52,9 @@ class SnapshotManager:
         Raises:
             MemoryBankError: The snapshot is unusable and ``reset_invalid`` is False.
         """
-        if self._bank is None or self._path is None or not os.path.lexists(self._path):
+        # Of a link that leads nowhere yet, the first save creates the file; a circle is an error.
+        if self._bank is None or self._path is None or not os.path.lexists(_real(self._path)):
             return ()
-        if self._path.is_symlink() and not self._path.exists():
-            return ()  # the first save creates the file that the link leads to
         try:
             self._bank.load_snapshot(self._path)
         except MemoryBankError as error:
@@ -106,7 +105,7 @@ class SnapshotManager:
     def _reset(self, error: MemoryBankError) -> tuple[str, ...]:
         """Set a snapshot aside that cannot be used; return the conditions."""
         assert self._path is not None
-        real = Path(os.path.realpath(self._path))
+        real = _real(self._path)
         try:
             if not is_own_file(real):
                 raise FileExistsError(errno.EEXIST, _FOREIGN)
@@ -124,6 +123,10 @@ class SnapshotManager:
             self.save()
         except MemoryBankError as error:
             _log.warning("memory bank not saved: %s", error)
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def _free_name(path: Path) -> Path:
