@@ -197,7 +197,7 @@ def _check_paths(options: Run, config: Config) -> None:
     streams = [options.bag, options.visible, options.thermal]
     files = [path for path in (config.model, config.detector) if Path(path).is_file()]
     settings = [config.calibration, config.mask.file, config.priors.weights, *files]
-    inputs = [Path(path) for path in (*streams, *settings) if path and "://" not in path]
+    inputs = [_place(path) for path in (*streams, *settings) if path and "://" not in path]
     if options.config:
         inputs.append(options.config)
     outputs = [path for name in options.out if (path := output_path(name))]
@@ -206,3 +206,9 @@ def _check_paths(options: Run, config: Config) -> None:
     if config.memory.file:
         outputs.append(Path(config.memory.file))
     refuse_overlap(inputs, outputs)
+
+
+def _place(path: str) -> Path:
+    """Return an input's file or folder; of a pattern such as ``DIR/*_T.png`` the folder."""
+    place = Path(path)
+    return place.parent if set(place.name) & set("*?[") and not place.exists() else place

@@ -16,6 +16,7 @@ from fusion_core.detection.detector import Detector
 from fusion_core.detection.settings import DetectionConfig
 from fusion_core.detection.tracking import LOW_SCORE, ObjectTracker
 from fusion_core.runtime.closable import Closable
+from fusion_core.runtime.message_filter import MessageFilter
 from fusion_core.runtime.timed_call import RECORDED_TIMEOUT_S, CallTimeoutError, TimedCaller
 from fusion_core.types import AlignedPair, Box, Detection, UInt8Image
 
@@ -51,6 +52,7 @@ class DetectionRunner(Closable):
         self._counts: Counter[str] = Counter()
         self._caller = TimedCaller("detector")
         self._failures = 0
+        self._messages = MessageFilter()
         self._last_error = ""
 
     @property
@@ -113,7 +115,7 @@ class DetectionRunner(Closable):
         )
 
     def _count_failure(self, message: str) -> None:
-        if message != self._last_error:
+        if self._messages.is_new(message):
             _log.warning("a frame goes without detections: %s", message)
         self._last_error = message
         self._failures += 1

@@ -9,6 +9,7 @@ from fusion_core.engine.switching import SwitchingEngine
 from fusion_core.engine.torch_engine import Engine, EngineResult
 from fusion_core.errors import FusionError
 from fusion_core.runtime.closable import Closable
+from fusion_core.runtime.message_filter import MessageFilter
 from fusion_core.runtime.timed_call import CallTimeoutError, TimedCaller
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior
 
@@ -32,6 +33,7 @@ class FusionRunner(Closable):
         self.failures = 0
         self.last_error = ""
         self._engine = engine
+        self._messages = MessageFilter()
         self._caller = TimedCaller("network")
 
     def run(
@@ -67,7 +69,7 @@ class FusionRunner(Closable):
         self._caller.close()
 
     def _count_failure(self, message: str) -> None:
-        if message != self.last_error:
+        if self._messages.is_new(message):
             _log.warning("a frame goes without fusion and shows the visible picture: %s", message)
         self.last_error = message
         self.failures += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from fusion_core.runtime.message_filter import MessageFilter
 from fusion_core.runtime.meters import LatencyMeter, RateMeter
 from fusion_core.types import FramePair
 
@@ -32,6 +33,7 @@ class PipelineStatistics:
         self.skew = LatencyMeter()
         self.health = health
         self.last_error = ""
+        self._messages = MessageFilter()
 
     def record_result(
         self, timings: dict[str, float], pair: FramePair, health: tuple[str, ...]
@@ -46,7 +48,7 @@ class PipelineStatistics:
 
     def count_failure(self, message: str) -> None:
         """Count a pair that could not be fused."""
-        if message != self.last_error:
+        if self._messages.is_new(message):
             _log.warning("pair dropped: %s", message)
         self.last_error = message
         self.health = unique((*self.health, "failed"))

@@ -20,6 +20,7 @@ from fusion_core.memory import MemoryBank, MemoryConfig
 from fusion_core.models import LumaFuser, LumaOutput, load_model
 from fusion_core.pipeline import Pipeline, builders
 from fusion_core.pipeline import pipeline as pipeline_module
+from fusion_core.priors.provider import Assessment
 from fusion_lab.benches.ros.node import MeanFuserConfig
 
 SCENE = ["--bag", "synthetic://street?seed=1&registered=1", "--device", "cpu"]
@@ -278,6 +279,28 @@ def onnx_nan(tmp_path):
     import onnx_networks as networks
 
     return networks.colour_meter(tmp_path / "nan.onnx", factor=np.float32(np.nan))
+
+
+@pytest.mark.parametrize("spoilt", ["tokens", "quality", "visible"])
+def test_a_prior_that_gives_nan_is_not_used(monkeypatch, spoilt):
+    class NanProvider:
+        name, dim = "nan", 4
+
+        def assess(self, visible, thermal):
+            values = {
+                "visible": {"haze": 0.1},
+                "thermal": {},
+                "tokens": np.ones((1, 4), np.float32),
+                "quality": 0.5,
+            }
+            nan = {"visible": {"haze": np.nan}, "quality": np.nan}
+            return Assessment(**(values | {spoilt: nan.get(spoilt, values["tokens"] * np.nan)}))
+
+    monkeypatch.setattr(builders, "open_provider", lambda *_: NanProvider())
+    with make(monkeypatch, prior="embedded") as pipeline:
+        results = list(pipeline.stream(recording(0.3)))
+        assert "not finite" in pipeline.status().prior["problem"]
+    assert all(fused.prior is None and "prior_failed" in fused.health for fused in results)
 
 
 def run(tmp_path, *options):
