@@ -38,6 +38,10 @@ class WeightsError(FusionError):
     """A weight file is missing, torn, foreign or does not fit the model."""
 
 
+class NetworkError(FusionError):
+    """A fusion network gives a picture that cannot be used."""
+
+
 class DetectorError(FusionError):
     """A detector's file is missing, broken or of an unknown output format, or inference fails."""
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from fusion_core.runtime.message_filter import MessageFilter
 from fusion_core.runtime.meters import LatencyMeter, RateMeter
 from fusion_core.types import FramePair
 
 _log = logging.getLogger(__name__)
-# A stream of ever new reasons must not fill the log; the newest is in the status.
-_MOST_WARNINGS = 50
 
 
 class PipelineStatistics:
@@ -34,7 +33,7 @@ class PipelineStatistics:
         self.skew = LatencyMeter()
         self.health = health
         self.last_error = ""
-        self._warnings = 0
+        self._messages = MessageFilter()
 
     def record_result(
         self, timings: dict[str, float], pair: FramePair, health: tuple[str, ...]
@@ -49,8 +48,7 @@ class PipelineStatistics:
 
     def count_failure(self, message: str) -> None:
         """Count a pair that could not be fused."""
-        if message != self.last_error and self._warnings < _MOST_WARNINGS:
-            self._warnings += 1
+        if self._messages.is_new(message):
             _log.warning("pair dropped: %s", message)
         self.last_error = message
         self.health = unique((*self.health, "failed"))

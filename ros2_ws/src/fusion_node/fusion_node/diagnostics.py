@@ -223,9 +223,11 @@ def _model(pipeline: PipelineStatus) -> DiagnosticStatus:
         ("model", pipeline.model),
         ("device", pipeline.device),
         ("last error", pipeline.last_error),
+        ("failures", pipeline.fusion_failures),
         *((f"mask {key}", entry) for key, entry in pipeline.mask.items()),
     ]
-    failing, refused = "failed" in pipeline.health, "mask_rejected" in pipeline.health
+    failing = bool({"failed", "fusion_failed", "fusion_timeout"} & set(pipeline.health))
+    refused = "mask_rejected" in pipeline.health
     message = f"{pipeline.model} on {pipeline.device}"
     if refused:
         message = f"the mask is not used: {pipeline.mask['problem']}"
@@ -241,7 +243,7 @@ def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:
     values = [(key, entry) for key, entry in detector.items() if not isinstance(entry, Mapping)]
     for kind in ("detections", "objects"):
         values += [(f"{label} {kind}", count) for label, count in detector[kind].items()]
-    failing = "detector_failed" in pipeline.health
+    failing = bool({"detector_failed", "detector_timeout"} & set(pipeline.health))
     message = f"{detector['output_format']} on {detector['provider']}"
     return _status(
         "detector", detector["last_error"] if failing else message, values, _warn_if(failing)
@@ -251,6 +253,8 @@ def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:
 def _memory(pipeline: PipelineStatus) -> DiagnosticStatus:
     fresh = "memory_fresh" in pipeline.health
     message = "snapshot was unusable: started with a fresh bank" if fresh else "in use"
+    if "memory_unsaved" in pipeline.health:
+        message += "; memory.file is no snapshot and is left alone, the bank is not saved"
     # The per-slot statistics are for reports; here they would be hundreds of numbers.
     values = [entry for entry in pipeline.memory.items() if not isinstance(entry[1], tuple)]
     return _status("memory", message, values, _warn_if(fresh))
