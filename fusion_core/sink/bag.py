@@ -135,7 +135,8 @@ class BagRecorder(Closable):
 
     def _store_pending(self) -> None:
         """Write what waits in memory, so that a process that is killed loses a second at most."""
-        storage = self._writer.storage if self._writer is not None else None
+        # The writer's interface has no such step; its MCAP storage does.
+        storage: Any = self._writer.storage if self._writer is not None else None
         if storage is not None and storage.chunk.bio.tell():
             storage.close_chunk()
             storage.bio.flush()

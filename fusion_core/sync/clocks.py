@@ -37,7 +37,7 @@ class ClockMonitor:
             "thermal": deque(maxlen=_SAMPLES),
         }
         self._difference: int | None = None
-        self._warned: int | None = None
+        self._warned = False
 
     @property
     def difference_ns(self) -> int | None:
@@ -70,12 +70,9 @@ class ClockMonitor:
         return medians["thermal"] - medians["visible"]
 
     def _warn(self) -> None:
-        problem, difference = self.problem, self._difference
-        if not problem or difference is None:
-            return
-        if self._warned is None or abs(difference - self._warned) > _SECOND_NS:
-            self._warned = difference
-            _log.warning("%s", problem)
+        if not self._warned and self.problem:
+            self._warned = True
+            _log.warning("%s", self.problem)
 
     def restart(self) -> None:
         """Measure afresh, as after a jump in time; the last difference stays until then."""

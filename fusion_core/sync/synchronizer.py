@@ -27,8 +27,10 @@ CAUSES: Final = (
 )
 _BACKWARD_NS: Final = 1_000_000_000
 _FORWARD_NS: Final = 10_000_000_000
-# No camera delivers this late: stamps so far behind the other stream's output have another clock.
-_OTHER_CLOCK_NS: Final = 2_000_000_000
+# Stamps so far behind the other stream's output are delayed, or of another clock: observed until
+# that is clear.
+_OTHER_CLOCK_NS: Final = 1_000_000_000
+_OBSERVED_NS: Final = 500_000_000
 # Cameras stamped on arrival lag by less; a larger offset corrects a clock and delays nothing.
 _LARGEST_LAG_NS: Final = 5_000_000_000
 
@@ -72,9 +74,10 @@ class Synchronizer:
     * ``closed``: was pending at ``reset`` or ``close``, or came after ``close``.
 
     Stamps that jump forward by more than 10 s past both streams finish what is pending by policy
-    and start afresh. Where the stream that leads the output changes to one whose stamps are more
-    than 2 s older, the clocks differ, and the output starts afresh with the other clock. The first
-    pair after each of these jumps carries the health ``time_jump``.
+    and start afresh. Where the stream that leads the output changes to one whose stamps are older
+    by more than 10 s, or by more than 1 s and stay so, the clocks differ, and the output starts
+    afresh with the other clock. The first pair after each of these jumps carries the health
+    ``time_jump``.
 
     Not thread-safe: one thread pushes.
 
@@ -112,6 +115,7 @@ class Synchronizer:
         self._used: dict[str, int] = {"visible": 0, "thermal": 0}
         self._output: int | None = None  # stamp of the last pair
         self._leader: FrameBuffer | None = None  # stream that gave it
+        self._behind: dict[Modality, Frame] = {}  # first frame of a stream behind the output
         self._mark: int | None = None  # partner's newest stamp at the master's last arrival
         self._jumped = False
         self._closed = False
@@ -161,7 +165,7 @@ class Synchronizer:
             pairs = self.flush()
             self._restart("time_jump")
         if stream is self._master:
-            self._leave_other_clock(stream, stamp)
+            self._leave_other_clock(stream, Stamped(stamp, frame))
         late = self._output is not None and stamp <= self._output
         stream.accept(Stamped(stamp, frame, late))
         if stream is self._master:
@@ -205,15 +209,31 @@ class Synchronizer:
         self._wait = wait + max(0, lag)
         self._silence = self._max_age + wait + max(0, -lag)
 
-    def _leave_other_clock(self, stream: FrameBuffer, stamp: int) -> None:
-        """Start the output afresh when ``stream`` takes over from one whose clock is far ahead.
+    def _leave_other_clock(self, stream: FrameBuffer, item: Stamped) -> None:
+        """Start the output afresh when ``stream`` takes over from one whose clock is ahead.
 
         Otherwise it would give nothing until its stamps have reached the other clock.
         """
-        if self._output is None or self._leader is stream:
-            return
-        if stamp < self._output - _OTHER_CLOCK_NS:
+        behind = 0
+        if self._output is not None and self._leader is not stream:
+            behind = self._output - item.stamp_ns
+        if behind <= _OTHER_CLOCK_NS:
+            self._behind.pop(stream.modality, None)
+        elif behind > _FORWARD_NS or self._keeps_real_time(item):
+            self._behind.pop(stream.modality, None)
             self._output, self._jumped = None, True
+
+    def _keeps_real_time(self, item: Stamped) -> bool:
+        """Return whether a stream that is behind advances as fast as its frames are received.
+
+        One that was delayed catches up; one with another clock does not.
+        """
+        frame = item.frame
+        first = self._behind.setdefault(frame.modality, frame)
+        if frame.received_ns is None or first.received_ns is None:
+            return False
+        elapsed = frame.received_ns - first.received_ns
+        return elapsed >= _OBSERVED_NS and frame.stamp_ns - first.stamp_ns < 3 * elapsed
 
     def _settle(self, *, final: bool) -> list[FramePair]:
         """Decide pending master frames, oldest first, until one is worth waiting for."""
@@ -302,7 +322,7 @@ class Synchronizer:
         """Make a pair of every waiting partner frame that is newer than the output."""
         pairs = []
         for item in self._partner.clear():
-            self._leave_other_clock(self._partner, item.stamp_ns)
+            self._leave_other_clock(self._partner, item)
             if self._output is not None and item.stamp_ns <= self._output:
                 self._discard([item])
                 continue
@@ -372,4 +392,5 @@ class Synchronizer:
         for stream in self._streams.values():
             self._drop(cause, *stream.restart())
         self._output = self._mark = None
+        self._behind.clear()
         self._jumped = True

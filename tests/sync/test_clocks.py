@@ -97,11 +97,14 @@ def test_no_stream_blocks_the_other_whichever_clock_is_ahead(ahead, first, clock
         for index in range(40):
             now = index / 10 + (name != first)
             stamp = 2_000_000_000 + now + (clock_s if name == ahead else 0.0)
-            events.append((now, Frame(round(stamp * SECOND), name, PIXEL, "mono8")))
+            received = round(now * SECOND)
+            frame = Frame(round(stamp * SECOND), name, PIXEL, "mono8", received_ns=received)
+            events.append((now, frame))
     pairs = []
     for _, frame in sorted(events, key=lambda event: event[0]):
         pairs += synchronizer.push(frame)
-    assert sum(pair.visible is not None for pair in pairs) >= 39
+    # Half a second is needed to see that visible frames are behind, not late.
+    assert sum(pair.visible is not None for pair in pairs) >= 34
     assert not any(pair.visible and pair.thermal for pair in pairs)
 
 
