@@ -76,6 +76,7 @@ class RunSession:
                     thermal=options.thermal,
                     visible_topic=options.visible_topic,
                     thermal_topic=options.thermal_topic,
+                    packed_counts=config.thermal.yuyv_counts,
                 )
             )
             pipeline = stack.enter_context(Pipeline(config))

@@ -6,7 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from fusion_core.errors import SourceError
+from fusion_core.errors import FusionError, SourceError
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.base import RecordedStream, already_read
@@ -32,7 +32,7 @@ class RecordedSource(Closable):
         for stream in self._streams:
             stream.drop_log.forward_to(self.drop_log)
         self._read: Counter[Modality] = Counter()
-        self._errors: list[SourceError] = []
+        self._errors: list[FusionError] = []
         self._started = self._closed = False
         self.total = next((s.total for s in streams if s.total is not None), None)
 
@@ -84,5 +84,12 @@ class RecordedSource(Closable):
                     step = key - last
                 last = key
                 yield key, frame
-        except SourceError as error:
+        except FusionError as error:
             self._errors.append(error)
+        except Exception as error:  # noqa: BLE001 - the other streams go on; raised at the end
+            self._errors.append(
+                SourceError(
+                    f"an input of the recording stopped ({type(error).__name__}: {error}); "
+                    "the frames before were used: check the file"
+                )
+            )

@@ -203,7 +203,8 @@ def _frames(
     """Iterate over numbers and images of the chosen frames of a video, or of every tenth."""
     last = max(chosen, default=-1) if chosen is not None else -1
     number = -1
-    with open_source(**{modality: str(path)}) as source:
+    visible, thermal = (path, None) if modality == "visible" else (None, path)
+    with open_source(visible=visible, thermal=thermal) as source:
         for frame in source.frames():
             number = frame.sequence
             if (number % _EVERY == 0) if chosen is None else (number in chosen):
