@@ -115,7 +115,7 @@ def test_clean_sources_pass_bit_by_bit():
     assert np.array_equal(with_correction.fuse(seen, told).image, without.fuse(seen).image)
 
 
-def test_noise_of_a_source_that_is_told_noisy_falls_in_the_result():
+def test_noise_of_a_source_with_a_noisy_prior_falls_in_the_result():
     """Flat sources, white noise of 0.1: a Gaussian of sigma 1.2 leaves 0.24 of it."""
     rng = np.random.default_rng(1)
     flat = np.full((96, 96), 0.5, np.float32)
@@ -123,13 +123,13 @@ def test_noise_of_a_source_that_is_told_noisy_falls_in_the_result():
     grey = np.full((96, 96, 3), 128, np.uint8)
     seen = AlignedPair(0, grey, noisy, np.ones(flat.shape, bool))
     told = prior({"noise": 1.0})
-    correct_inputs, plain = (
+    corrected, plain = (
         Engine(create_model("m2pn-edge", seed=0), None, correct_inputs=on)
         .fuse(seen, told)
         .image.std()
         for on in (True, False)
     )
-    assert correct_inputs < 0.3 * plain
+    assert corrected < 0.3 * plain
     thermal, _ = InputCorrection().correct(noisy, grey[..., 0], told)
     assert thermal.std() / noisy.std() == pytest.approx(0.24, abs=0.02)
 
@@ -158,39 +158,39 @@ def test_clipped_visible_shows_thermal_in_the_upper_third():
 
 
 def test_new_prior_does_not_show_as_a_jump():
-    relief = InputCorrection()
-    relief.correct(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=0.0))
-    relief.correct(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=1.0))
-    assert relief.gains["noise"] == pytest.approx(0.1)
+    correction = InputCorrection()
+    correction.correct(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=0.0))
+    correction.correct(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=1.0))
+    assert correction.gains["noise"] == pytest.approx(0.1)
 
 
-def saying(value, tokens=2, scene=0):
+def prior_of(value, tokens=2, scene=0):
     return ScenePrior(scene, 0, "test", {}, {}, np.full((tokens, 3), value, np.float32), 1.0)
 
 
 def test_a_new_prior_comes_in_equal_steps():
     fade = PriorFade(4)
-    one, other = saying(0.0), saying(1.0)
+    one, other = prior_of(0.0), prior_of(1.0)
     seen = [fade.step(prior)[0, 0] for prior in [one, one, *[other] * 6]]
     assert seen == pytest.approx([0, 0, 0.25, 0.5, 0.75, 1, 1, 1])
 
 
 def test_a_prior_that_comes_amid_a_fade_starts_from_where_it_is():
     fade = PriorFade(4)
-    first, other, last = saying(0.0), saying(1.0), saying(-0.5)
+    first, other, last = prior_of(0.0), prior_of(1.0), prior_of(-0.5)
     seen = [fade.step(prior)[0, 0] for prior in [first, other, other, *[last] * 4]]
     assert seen == pytest.approx([0, 0.25, 0.5, 0.25, 0, -0.25, -0.5])
 
 
 def test_the_first_prior_and_one_of_another_width_count_at_once():
     fade = PriorFade(4)
-    assert fade.step(saying(1.0))[0, 0] == 1
-    assert fade.step(saying(-1.0, tokens=5)).tolist() == [[-1.0] * 3] * 5
+    assert fade.step(prior_of(1.0))[0, 0] == 1
+    assert fade.step(prior_of(-1.0, tokens=5)).tolist() == [[-1.0] * 3] * 5
 
 
 def test_two_scenes_are_never_mixed():
     fade = PriorFade(4)
-    told = [saying(0.0), saying(1.0), saying(-1.0, scene=1), saying(0.0, scene=1)]
+    told = [prior_of(0.0), prior_of(1.0), prior_of(-1.0, scene=1), prior_of(0.0, scene=1)]
     assert [fade.step(prior)[0, 0] for prior in told] == pytest.approx([0, 0.25, -1, -0.75])
 
 
