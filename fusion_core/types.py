@@ -100,6 +100,8 @@ class Frame:
             a picture exactly where little changes.
         unit: What the values of a thermal image are: ``counts``, converted as the settings have it,
             or ``celsius``, converted by the source.
+        received_ns: When it was received, in nanoseconds of a clock that both streams share; None
+            when unknown. Only differences between the streams count.
     """
 
     stamp_ns: int
@@ -113,6 +115,7 @@ class Frame:
     truth: SceneTruth | None = None
     predicted: bool = False
     unit: Unit = "counts"
+    received_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fusion_core.errors import SourceError
 from fusion_core.runtime.drop_log import DropLog
+from fusion_core.transport.bit_depth import BitDepth
 from fusion_core.transport.image_codec import to_modality
 from fusion_core.types import Frame, Modality
 
@@ -38,6 +39,7 @@ class CameraReader:
         self.name = device
         self.drop_log = DropLog()
         self._modality: Modality = modality
+        self._depth = BitDepth()
         self._count = 0
         self._failures = 0
         is_device = Path(device).is_char_device()
@@ -68,7 +70,7 @@ class CameraReader:
             return None
         stamp_ns = time.time_ns()
         self._failures = 0
-        image, encoding = to_modality(*_normalise(picture), self._modality)
+        image, encoding = to_modality(*_normalise(picture), self._modality, self._depth)
         self._count += 1
         return Frame(stamp_ns, self._modality, image, encoding, "", self._count - 1)
 
