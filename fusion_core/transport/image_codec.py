@@ -130,8 +130,8 @@ def decode_image(  # noqa: PLR0917 - the message's fields in their order
 
     Returns:
         The image, ``HxWx3`` uint8 or uint16 RGB, or ``HxW`` uint8, uint16 or float32, and its
-        normal encoding ``rgb8``, ``rgb16``, ``mono8``, ``mono16`` or ``32FC1``. Where nothing had to
-        be converted the image is a view of ``data``, as writable as ``data`` is.
+        normal encoding ``rgb8``, ``rgb16``, ``mono8``, ``mono16`` or ``32FC1``. Where nothing had
+        to be converted the image is a view of ``data``, as writable as ``data`` is.
 
     Raises:
         UnknownEncodingError: The encoding is unknown.

@@ -13,11 +13,18 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from fusion_core.detection.labels import labelled_stems
 from fusion_core.errors import EncodingError, FusionError
+from fusion_core.masks.files import MaskFiles
+from fusion_core.pipeline.intake import FrameIntake
 from fusion_core.source import open_source
+from fusion_core.sync import SyncConfig
 from fusion_core.transport import picture as picture_module
 from fusion_core.transport.image_codec import decode_compressed, decode_image
 from fusion_core.transport.picture import MAX_PIXELS, decode_picture, picture_size
+from fusion_core.types import Frame
+from fusion_lab.data.layout import pair_files
+from fusion_lab.data.reading import read_image
 
 STREAMS = ("visible", "thermal")
 ORIENTATIONS = range(1, 9)
@@ -298,3 +305,31 @@ def test_damaged_files_give_an_image_or_one_line(capfd, sample, damage, kept, mo
     else:
         message = "" if image.size else "empty\nimage"
     assert "\n" not in message
+
+
+def test_hidden_companions_are_no_pairs_masks_or_labels(tmp_path):
+    for folder, suffix in (("vi", ".png"), ("ir", ".png"), ("labels", ".csv"), ("masks", ".png")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"a{suffix}").write_bytes(_encoded(_gradient()[..., 0], ".png"))
+        (tmp_path / folder / f"._a{suffix}").write_bytes(b"\0\5\x16\7 companion")
+    assert [files.stem for files in pair_files(tmp_path)] == ["a"]
+    assert labelled_stems(tmp_path / "labels") == ["a"]
+    frame = Frame(0, "visible", _gradient(), "rgb8", name="a")
+    assert MaskFiles(tmp_path / "masks").mask_for(frame) is not None
+
+
+def test_training_pictures_are_upright_and_gray_ones_too(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for suffix, kind in ((".webp", "WEBP"), (".jpg", "JPEG")):
+        path = tmp_path / f"picture{suffix}"
+        Image.fromarray(_gradient()).save(path, kind, exif=exif)
+        assert read_image(path).shape == (64, 40, 3)
+
+
+def test_frames_too_large_for_the_pipeline_are_counted_and_named(caplog):
+    intake = FrameIntake(SyncConfig())
+    large = np.broadcast_to(np.uint8(0), (6000, 8000))
+    assert intake.pair_frame(Frame(7, "thermal", large, "mono8")) == []
+    assert intake.drop_log.by_cause() == {"too_large": 1}
+    assert "thermal frames of 8000x6000 pixels are left out: the limit is 12.6" in caplog.text
