@@ -80,6 +80,7 @@ def pairing_problem(status: PipelineStatus) -> str:
     if start is None:
         return f"{line}: no {' and no '.join(missing) or 'usable'} frame was read"
     return (
-        f"{line}: thermal stamps begin {start:+.1f} s from the visible ones; where that is no true "
-        "difference, set sync.thermal_offset_ms, or set it to auto; otherwise check what was dropped"
+        f"{line}: thermal stamps begin {start:+.1f} s from the visible ones; where that is no "
+        "true difference, set sync.thermal_offset_ms, or set it to auto; otherwise check what was "
+        "dropped"
     )

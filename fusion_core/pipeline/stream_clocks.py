@@ -12,7 +12,7 @@ from fusion_core.types import Frame, FramePair, Modality
 
 _log = logging.getLogger(__name__)
 _ENOUGH: Final = 5  # frames of each stream from which an offset is measured
-_STEP_NS: Final = 100_000
+_STEP_NS: Final = 100_000  # offsets are measured to .1 ms
 _MOST_HELD: Final = 64  # frames held until then: a few seconds of two streams
 
 
@@ -58,8 +58,7 @@ class StreamClocks:
             return self._marked(self._sync.push(frame))
         self._held.append(frame)
         counts = [sum(f.modality == name for f in self._held) for name in ("visible", "thermal")]
-        if min(counts) < _ENOUGH and len(self._held) < _STEP_NS: Final = 100_000
-_MOST_HELD:
+        if min(counts) < _ENOUGH and len(self._held) < _MOST_HELD:
             return []
         return self._release()
 

@@ -51,9 +51,9 @@ class BagReader(Protocol):
         finished: Whether the bag was closed by its recorder.
     """
 
-    types: Mapping[str, str]
+    types: dict[str, str]
     counts: Mapping[str, int]
-    foreign: Mapping[str, str]
+    foreign: dict[str, str]
     finished: bool
 
     def messages(self, topic: str) -> Iterator[BagMessage]:
@@ -107,13 +107,13 @@ class McapBagReader:
         counts: Counter[str] = Counter()
         self.types: dict[str, str] = {}
         self.foreign: dict[str, str] = {}
-        self.finished = all(file.finished for file in self._files)
-        for file in self._files:
-            for number, channel in file.channels.items():
+        self.finished = all(opened.finished for opened in self._files)
+        for opened in self._files:
+            for number, channel in opened.channels.items():
                 if channel.encoding not in _READABLE:
                     self.foreign[channel.topic] = channel.encoding
                     continue
-                counts[channel.topic] += file.count(number)
+                counts[channel.topic] += opened.count(number)
                 self.types[channel.topic] = _full_name(channel.type_name)
         self.counts: Mapping[str, int] = counts
         if not self.types and not self.foreign:

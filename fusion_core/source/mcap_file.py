@@ -215,8 +215,7 @@ class McapFile:
             if at + 8 + packed > end or size > _LARGEST_CHUNK:
                 raise ValueError("a size is wrong")
             content: bytes = DECOMPRESSORS[name](self._data[at + 8 : at + 8 + packed], size)
-        except Exception as error:
-            # Each decompressor raises its own kinds.
+        except Exception as error:  # noqa: BLE001 - each decompressor raises its own kinds
             raise ValueError(f"the chunk is damaged: {error}") from None
         if len(content) != size or (check and zlib.crc32(content) != check):
             raise ValueError("the chunk's check sum is wrong")

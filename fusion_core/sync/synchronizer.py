@@ -27,9 +27,9 @@ CAUSES: Final = (
 )
 _BACKWARD_NS: Final = 1_000_000_000
 _FORWARD_NS: Final = 10_000_000_000
-# No camera delivers this late: stamps that far behind the other stream's output are of another clock.
+# No camera delivers this late: stamps so far behind the other stream's output have another clock.
 _OTHER_CLOCK_NS: Final = 2_000_000_000
-# Cameras stamped on arrival lag by less; an offset beyond this corrects a clock and delays nothing.
+# Cameras stamped on arrival lag by less; a larger offset corrects a clock and delays nothing.
 _LARGEST_LAG_NS: Final = 5_000_000_000
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import av
 import numpy as np
@@ -51,7 +51,7 @@ class PacketDecoder:
 
     def __init__(self, codec: str, modality: Modality) -> None:
         try:
-            context = av.CodecContext.create(codec, "r")
+            context = cast("av.VideoCodecContext", av.CodecContext.create(codec, "r"))
         except (FFmpegError, ValueError) as error:
             raise UnknownEncodingError(
                 f"video codec {codec!r} cannot be decoded: {error}"
