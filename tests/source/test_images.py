@@ -34,6 +34,15 @@ def test_convention_long_digits_are_nanoseconds(make_folder, pictures):
         assert [frame.stamp_ns for frame in source.frames()] == stamps
 
 
+@pytest.mark.parametrize("ending", ["_rgb", "-visible", "_T", " W"])
+def test_times_before_the_stream_of_a_name(make_folder, pictures, ending):
+    names = [f"1560000083.90{ending}", f"1560000084.15{ending}"]
+    folder = make_folder("vi", dict(zip(names, pictures(2), strict=True)))
+    with open_source(visible=folder) as source:
+        stamps = [frame.stamp_ns for frame in source.frames()]
+    assert stamps == [1_560_000_083_900_000_000, 1_560_000_084_150_000_000]
+
+
 def test_raw_thermal_keeps_16_bits(make_folder):
     counts = np.random.default_rng(0).integers(0, 65536, (12, 16)).astype(np.uint16)
     for suffix in (".png", ".tiff"):
