@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -126,7 +127,7 @@ class FrameIntake:
 
     def _pair(self, frame: Frame) -> list[FramePair]:
         self.rates[frame.modality].count_event()
-        if frame.image.shape[0] * frame.image.shape[1] > MAX_PIXELS:
+        if math.prod(frame.image.shape[:2]) > MAX_PIXELS:
             self.drop_log.record_drop(frame.modality, "too_large", frame.stamp_ns)
             self._warn_of_size(frame)
             return []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fusion_core.errors import EncodingError
 from fusion_core.transport.jpeg_file import jpeg_segments
-from fusion_core.transport.orientation import PNG
+from fusion_core.transport.orientation import PNG, read_orientation, upright
 from fusion_core.transport.picture import decode_picture
 from fusion_core.types import FloatImage, UInt8Image
 
@@ -113,9 +113,7 @@ def raw_counts(record: bytes) -> NDArray[np.uint16]:
         raise EncodingError("radiometric JPEG: raw counts are torn; copy it again") from error
     content = record[_IMAGE:]
     if content.startswith(PNG):
-        counts = decode_picture(content)
-        # A PNG file is big-endian; the cameras write the other order into it.
-        counts = counts.byteswap() if counts.dtype == np.uint16 else counts
+        counts = _in_camera_order(decode_picture(content))
     elif content[:4] in {b"II*\0", b"MM\0*"}:
         counts = decode_picture(content)
     elif 0 < 2 * width * height <= len(content):
@@ -189,8 +187,12 @@ def temperatures(counts: NDArray[np.uint16], camera: FlirCamera) -> FloatImage:
     return np.asarray(np.take(table, counts - np.uint16(coldest)), np.float32)
 
 
-def visible_picture(record: bytes) -> UInt8Image:
+def visible_picture(record: bytes, orientation: int) -> UInt8Image:
     """Return the visible picture of a record, ``HxWx3`` RGB.
+
+    Args:
+        record: The record.
+        orientation: EXIF orientation of the whole file; that of the picture itself goes first.
 
     Raises:
         EncodingError: It cannot be decoded.
@@ -202,7 +204,18 @@ def visible_picture(record: bytes) -> UInt8Image:
     if content.startswith(PNG):
         picture = picture[..., (2, 0, 1)]
         code = cv2.COLOR_YCrCb2RGB
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(picture), code), np.uint8)
+    shown = np.asarray(cv2.cvtColor(np.ascontiguousarray(picture), code), np.uint8)
+    return shown if read_orientation(content) != 1 else upright(shown, orientation)
+
+
+def _in_camera_order(counts: NDArray[Any]) -> NDArray[Any]:
+    """Return samples of a PNG file in the byte order in which the picture is smooth.
+
+    A PNG file is big-endian; nearly all cameras write the other order into it.
+    """
+    orders = counts.byteswap(), counts
+    steps = [np.abs(np.diff(order.astype(np.int64), axis=1)).mean() for order in orders]
+    return orders[int(steps[1] < steps[0])]
 
 
 def _radiance(kelvin: float, camera: FlirCamera) -> float:

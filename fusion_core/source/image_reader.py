@@ -31,6 +31,7 @@ from fusion_core.transport.picture import (
     MAX_PIXELS,
     bounded,
     decode_picture,
+    is_animated,
     significant_bits,
 )
 from fusion_core.types import Modality, Unit
@@ -64,7 +65,7 @@ class ImageReader:
         self._modality: Modality = modality
         self._items = items
         self._depth: BitDepth | None = None
-        self._warned = False
+        self._warned = self._animated = False
 
     def read(self, item: ImageItem) -> ReadImage:
         """Read one image.
@@ -79,6 +80,7 @@ class ImageReader:
             if radiometric is not None:
                 return radiometric
         picture = self._bounded(decode_picture(data, item.page, limit=MAX_DECODED_PIXELS))
+        self._warn_of_animation(item.path, data)
         image, encoding = normalise_picture(picture)
         shown = self._modality == "visible" or encoding == "rgb16"
         if shown and image.dtype == np.uint16 and self._depth is None:
@@ -101,8 +103,7 @@ class ImageReader:
                     "radiometric JPEG without a visible picture inside: give it as the thermal "
                     "input"
                 )
-            picture = self._bounded(visible_picture(records.visible))
-            return ReadImage(upright(picture, orientation), "rgb8")
+            return ReadImage(self._bounded(visible_picture(records.visible, orientation)), "rgb8")
         if counts is not None:
             return ReadImage(upright(counts, orientation), "mono16")
         assert records is not None
@@ -122,6 +123,11 @@ class ImageReader:
                 MAX_PIXELS / 1e6,
             )
         return smaller
+
+    def _warn_of_animation(self, path: Path, data: bytes) -> None:
+        if not self._animated and is_animated(data):
+            self._animated = True
+            _log.warning("%s: of an animation only the first picture is used", path)
 
     def _stream_depth(self, data: bytes) -> BitDepth:
         """Return the depth that images from the whole stream have."""

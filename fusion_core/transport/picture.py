@@ -114,6 +114,17 @@ def significant_bits(data: bytes) -> int:
     return 0
 
 
+def is_animated(data: bytes) -> bool:
+    """Return whether a PNG or WebP file holds several pictures, of which one is decoded."""
+    if data.startswith(PNG):
+        for name, _ in png_chunks(data):
+            if name in {b"acTL", b"IDAT"}:
+                return name == b"acTL"
+    elif data.startswith(b"RIFF"):
+        return any(name == b"ANIM" for name, _ in riff_chunks(data))
+    return False
+
+
 def _decode(data: bytes, flags: int) -> NDArray[Any] | None:
     """Decode as stored, without a turn."""
     if flags != cv2.IMREAD_UNCHANGED:

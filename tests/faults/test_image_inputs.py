@@ -206,6 +206,18 @@ def test_thermal_tiff_of_other_sample_formats(tmp_path, dtype, order):
     np.testing.assert_array_equal(frame.image, values)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_of_an_animation_the_first_picture_is_used_and_said(tmp_path, suffix, caplog):
+    pictures = [Image.fromarray(np.full((16, 16, 3), level, np.uint8)) for level in (10, 200)]
+    buffer = io.BytesIO()
+    pictures[0].save(
+        buffer, suffix[1:].upper(), save_all=True, append_images=pictures[1:], lossless=True
+    )
+    (frame,) = _read(tmp_path / "in", "visible", suffix, buffer.getvalue())
+    assert abs(int(frame.image.mean()) - 10) < 2
+    assert "only the first picture is used" in caplog.text
+
+
 def test_hidden_companions_are_no_images(tmp_path):
     folder = tmp_path / "vi"
     folder.mkdir()

@@ -10,7 +10,7 @@ import pytest
 
 from fusion_core.errors import EncodingError, SourceError, UsageError
 from fusion_core.source import open_source
-from fusion_core.source.flir import flir_records
+from fusion_core.source.flir import camera_of, flir_records, raw_counts, temperatures
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
 
 PLANCK = {"r1": 16951.8, "b": 1435.1, "f": 1.0, "zero": -7142, "r2": 0.0142949}
@@ -103,11 +103,27 @@ def test_temperatures_of_black_bodies(tmp_path, order, png):
     np.testing.assert_allclose(frame.image, celsius, atol=0.02)
 
 
+def test_declared_orientation_holds_for_both_pictures(tmp_path):
+    counts = np.full((24, 32), 15000, np.uint16)
+    counts[0] = 16000
+    visible = np.zeros((48, 64, 3), np.uint8)
+    visible[:8] = 250
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    data = _with_segments(_flir(counts, visible=visible), 0xE1, exif, lambda *_: b"")
+    folder = _write(tmp_path / "flir", a=data)
+    with open_source(visible=folder, thermal=folder) as source:
+        frames = {frame.modality: frame.image for frame in source.frames()}
+    # Turned clockwise, the top row is the last column.
+    assert frames["thermal"].shape == (32, 24)
+    assert (frames["thermal"][:, -1] > frames["thermal"][:, 0]).all()
+    assert frames["visible"].shape == (64, 48, 3)
+    assert frames["visible"][:, -4].min() > 200
+    assert frames["visible"][:, 4].max() < 50
+
+
 def test_emissivity_and_reflection():
     """A body of the reflected temperature looks the same with any emissivity."""
     counts = np.full((4, 4), round(_counts_of(20.0)), np.uint16)
-    from fusion_core.source.flir import camera_of, raw_counts, temperatures
-
     for emissivity in (0.2, 0.95):
         records = flir_records(_flir(counts, emissivity=emissivity))
         read = temperatures(raw_counts(records.raw), camera_of(records.camera))
