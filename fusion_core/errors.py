@@ -30,6 +30,10 @@ class EncodingError(SourceError):
     """A frame's pixel encoding or layout is unknown or inconsistent."""
 
 
+class UnknownEncodingError(EncodingError):
+    """Nothing here reads this pixel encoding, codec or way of packing."""
+
+
 class CalibrationError(FusionError):
     """A rig file is malformed, or does not fit the frames it is used on."""
 

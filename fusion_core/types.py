@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Modality = Literal["visible", "thermal"]
+Unit = Literal["counts", "celsius"]
 UInt8Image = NDArray[np.uint8]
 FloatImage = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -97,6 +98,10 @@ class Frame:
         truth: Ground truth, for synthetic scenes only.
         predicted: Decoded from a codec that predicts pictures from earlier ones, and so repeats
             a picture exactly where little changes.
+        unit: What the values of a thermal image are: ``counts``, converted as the settings have it,
+            or ``celsius``, converted by the source.
+        received_ns: When it was received, in nanoseconds of a clock that both streams share; None
+            when unknown. Only differences between the streams count.
     """
 
     stamp_ns: int
@@ -109,6 +114,8 @@ class Frame:
     name: str = ""
     truth: SceneTruth | None = None
     predicted: bool = False
+    unit: Unit = "counts"
+    received_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,9 +14,10 @@ from tqdm import tqdm
 
 from fusion_core.cli.stop_signal import StopSignal
 from fusion_core.cli.summary import print_summary, summarise, write_summary
+from fusion_core.cli.warning_log import WarningLog
 from fusion_core.config import Config
 from fusion_core.errors import FusionError, SourceError
-from fusion_core.pipeline import Pipeline
+from fusion_core.pipeline import Pipeline, pairing_problem
 from fusion_core.runtime.meters import LatencyMeter
 from fusion_core.runtime.overlap import refuse_overlap
 from fusion_core.sink import Sink, open_sink
@@ -27,6 +29,7 @@ from fusion_core.types import FusedFrame
 if TYPE_CHECKING:
     from fusion_core.cli.run import Run
 
+_log = logging.getLogger(__name__)
 _MEMORY_SAMPLE_FRAMES = 30
 
 
@@ -43,6 +46,7 @@ class RunSession:
         stop: The signals that end the run early.
         error: The first failure; outputs are completed all the same.
         latency: Meter of what writing takes.
+        warnings: What was warned of since the session was opened.
     """
 
     options: Run
@@ -53,6 +57,7 @@ class RunSession:
     stop: StopSignal
     error: FusionError | None = None
     latency: LatencyMeter = field(default_factory=LatencyMeter)
+    warnings: WarningLog = field(default_factory=WarningLog)
 
     @classmethod
     def open(cls, options: Run, stop: StopSignal, stack: ExitStack) -> RunSession:
@@ -67,6 +72,7 @@ class RunSession:
             FusionError: Something cannot be opened, or an output would destroy an input.
         """
         with stop.interruptible():
+            warnings = stack.enter_context(WarningLog())
             config = options.configuration()
             _check_paths(options, config)
             source = stack.enter_context(
@@ -85,7 +91,7 @@ class RunSession:
                 stack.enter_context(open_sink(destination, overlay=options.overlay))
                 for destination in options.out
             ]
-        return cls(options, source, pipeline, sinks, report, stop)
+        return cls(options, source, pipeline, sinks, report, stop, warnings=warnings)
 
     def fuse(self) -> int:
         """Fuse the source into the sinks, sum up, and return the exit code.
@@ -140,6 +146,8 @@ class RunSession:
                 f"no frame was fused: read {dict(status.read)}, dropped {dict(status.drops)}; "
                 "check the streams' stamps, or raise sync.max_skew_ms"
             )
+        elif problem := pairing_problem(status):
+            _log.warning("%s", problem)
         for sink in self.sinks:
             try:
                 sink.close()
@@ -154,6 +162,7 @@ class RunSession:
             sinks=self.latency,
             outputs=outputs,
             error=str(self.error or ""),
+            warnings=self.warnings.messages,
         )
         try:
             if self.report:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fusion_core.errors import SourceError
 from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.packed_counts import counts_of_bytes
+from fusion_core.transport.bit_depth import BitDepth
 from fusion_core.transport.image_codec import to_modality
 from fusion_core.types import Frame, Modality
 
@@ -41,6 +42,7 @@ class CameraReader:
         self.name = device
         self.drop_log = DropLog()
         self._modality: Modality = modality
+        self._depth = BitDepth()
         self._count = 0
         self._failures = 0
         is_device = Path(device).is_char_device()
@@ -85,7 +87,7 @@ class CameraReader:
 
     def _pixels(self, picture: NDArray[Any]) -> tuple[NDArray[Any], str]:
         if not self._packed_counts:
-            return to_modality(*_normalise(picture), self._modality)
+            return to_modality(*_normalise(picture), self._modality, self._depth)
         width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         if picture.dtype != np.uint8 or picture.size != 2 * width * height:

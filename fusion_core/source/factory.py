@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -38,7 +37,8 @@ def open_source(
 
     Args:
         path: A bag (ROS 1 ``.bag``, rosbag2 folder, ``.mcap``), or an address of both streams.
-        visible: A video file, a folder of images, ``/dev/videoN``, or an address.
+        visible: A video file, a folder of images or a pattern of their names such as
+            ``DIR/*_W.JPG``, ``/dev/videoN``, or an address.
         thermal: The same for the thermal stream.
         visible_topic: Topic of the visible images in a bag; found by type and name when None.
         thermal_topic: The same for the thermal images.
@@ -125,27 +125,37 @@ def _open_recorded(inputs: dict[Modality, str], packed_counts: bool) -> Source:
     kind = _kind(specs[0])
     if len(set(specs)) < len(specs) and kind is not None and kind.holds_both:
         return _open_kind(kind, specs[0])
-    stamps = _image_stamps(specs)
+    images = _open_images(inputs)
     with ExitStack() as stack:
         streams: list[RecordedStream] = []
         for modality, spec in inputs.items():
-            streams.append(_open_stream(modality, spec, stamps, packed_counts))
+            stream = images.get(modality) or _open_stream(modality, spec, packed_counts)
+            streams.append(stream)
             stack.callback(streams[-1].close)
         _compare_videos(streams)
         stack.pop_all()
     return RecordedSource(streams)
 
 
-def _image_stamps(specs: list[str]) -> dict[Path, int]:
-    """Return the capture times of the images in all folders among the inputs."""
-    paths = [Path(spec).expanduser() for spec in specs if _kind(spec) is None]
-    folders = [path for path in paths if path.is_dir()]
-    if not folders:
+def _open_images(inputs: dict[Modality, str]) -> dict[Modality, RecordedStream]:
+    """Return the streams of all inputs that are images; their times depend on each other."""
+    from fusion_core.source.image_files import is_image_input
+
+    specs = {
+        modality: spec
+        for modality, spec in inputs.items()
+        if _kind(spec) is None and is_image_input(spec)
+    }
+    if not specs:
         return {}
-    from fusion_core.source.images import folder_stamps
+    from fusion_core.source.images import ImageStream, time_images
 
     # The times of a video begin at zero.
-    return folder_stamps(*folders, relative=len(folders) < len(specs))
+    timed = time_images(list(specs.values()), relative=len(specs) < len(inputs))
+    return {
+        modality: ImageStream(images, modality)
+        for modality, images in zip(specs, timed, strict=True)
+    }
 
 
 def _compare_videos(streams: list[RecordedStream]) -> None:
@@ -178,17 +188,11 @@ def _compare_videos(streams: list[RecordedStream]) -> None:
         )
 
 
-def _open_stream(
-    modality: Modality, spec: str, stamps: Mapping[Path, int], packed_counts: bool
-) -> RecordedStream:
+def _open_stream(modality: Modality, spec: str, packed_counts: bool) -> RecordedStream:
     kind = _kind(spec)
     if kind is not None:
         return kind.open_recorded(spec, (modality,))
     path = _existing(spec)
-    if path.is_dir():
-        from fusion_core.source.images import ImageStream
-
-        return ImageStream(path, modality, stamps)
     if path.suffix in _BAG_SUFFIXES:
         raise UsageError(f"{spec} is a bag: give it as the bag, not as the {modality} input")
     from fusion_core.source.video import VideoStream
@@ -223,7 +227,9 @@ def _kinds() -> str:
     examples = list(dict.fromkeys(kind.example for kind in kinds))
     return " or ".join(
         [
-            ", ".join(["a video file", "a folder of images", "/dev/videoN", *examples[:-1]]),
+            ", ".join(
+                ["a video file", "a folder of images or a pattern", "/dev/videoN", *examples[:-1]]
+            ),
             *examples[-1:],
         ]
     )

@@ -11,10 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.source.packed_counts import Converter, packed_converter, plane_bytes
+from fusion_core.transport.bit_depth import BitDepth
 from fusion_core.transport.image_codec import is_gray
-from fusion_core.types import Modality, UInt8Image
+from fusion_core.transport.orientation import upright as turn_upright
+from fusion_core.types import Modality
 
-_BITS: Final = (8, 10, 12, 14, 16)
+# By whether the picture is mirrored and whether it is turned upside down.
+_STRAIGHT: Final = {(False, False): 1, (True, False): 2, (True, True): 3, (False, True): 4}
+_TRANSPOSED: Final = {(False, False): 5, (True, False): 6, (True, True): 7, (False, True): 8}
 
 
 def choose_converter(
@@ -38,47 +42,31 @@ def choose_converter(
 
     def upright(picture: av.VideoFrame) -> tuple[NDArray[Any], str]:
         image, encoding = convert(picture)
-        return apply_orientation(image, display_matrix(picture)), encoding
+        return turn_upright(image, shown_orientation(picture)), encoding
 
     return upright
 
 
-def display_matrix(picture: av.VideoFrame) -> NDArray[np.int32] | None:
-    """Return how a player turns a picture, the upper 2x2 part of its matrix; None: not at all."""
+def shown_orientation(picture: av.VideoFrame) -> int:
+    """Return the orientation that a picture's display matrix asks for, as in EXIF: 1 to 8.
+
+    A pixel ``(x, y)`` is shown at ``(a x + c y, b x + d y)``, up to a shift; of matrices between
+    the eight the nearest counts.
+    """
     data: Any = picture.side_data.get("DISPLAYMATRIX")
     if data is None:
-        return None
-    return np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)[:2, :2]
-
-
-def apply_orientation(image: NDArray[Any], matrix: NDArray[np.int32] | None) -> NDArray[Any]:
-    """Turn and mirror an image as the matrix says, by the nearest of the eight orientations.
-
-    Args:
-        image: ``HxW`` or ``HxWxC``.
-        matrix: 2x2; a pixel ``(x, y)`` is shown at ``(x, y) @ matrix``, up to a shift. None: as it
-            is.
-    """
-    if matrix is None:
-        return image
-    (a, b), (c, d) = matrix.astype(np.int64)
+        return 1
+    (a, b), (c, d) = np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)[:2, :2].tolist()
     if abs(a) + abs(d) >= abs(b) + abs(c):
-        mirrored, flipped = a < 0, d < 0
-    else:
-        image = image.swapaxes(0, 1)
-        mirrored, flipped = c < 0, b < 0
-    if mirrored:
-        image = image[:, ::-1]
-    if flipped:
-        image = image[::-1]
-    return np.ascontiguousarray(image)
+        return _STRAIGHT[a < 0, d < 0]
+    return _TRANSPOSED[c < 0, b < 0]
 
 
 def _visible(picture: av.VideoFrame) -> Converter:
     bits = max(component.bits for component in picture.format.components)
     if bits < 16 or "16" not in picture.format.name:
         return _rgb
-    return DeepColour(one_channel=_is_gray_format(picture))
+    return _deep_colour(one_channel=_is_gray_format(picture))
 
 
 def _thermal(first: Sequence[av.VideoFrame], packed_counts: bool) -> Converter:
@@ -97,6 +85,17 @@ def _thermal(first: Sequence[av.VideoFrame], packed_counts: bool) -> Converter:
 
 def _is_gray_format(picture: av.VideoFrame) -> bool:
     return picture.format.name.startswith(("gray", "ya"))
+
+
+def _deep_colour(*, one_channel: bool) -> Converter:
+    """Return what scales 16-bit pictures by the depth that the camera really uses."""
+    depth = BitDepth()
+
+    def convert(picture: av.VideoFrame) -> tuple[NDArray[Any], str]:
+        image = depth.to_8_bit(_luma16(picture)[0] if one_channel else _rgb16(picture))
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if one_channel else image, "rgb8"
+
+    return convert
 
 
 def _rgb(picture: av.VideoFrame) -> tuple[NDArray[Any], str]:
@@ -128,28 +127,3 @@ def _green16(picture: av.VideoFrame) -> tuple[NDArray[Any], str]:
 
 def _rgb16(picture: av.VideoFrame) -> NDArray[np.uint16]:
     return picture.to_ndarray(format="rgb48le").astype(np.uint16, copy=False)
-
-
-class DeepColour:
-    """Converts visible pictures in 16 bits to ``rgb8`` by the depth that the camera really uses.
-
-    Cameras of 10, 12 or 14 bits store their values unscaled. The depth only ever grows, so the
-    brightness does not follow the scene.
-
-    Args:
-        one_channel: The pictures are gray.
-    """
-
-    def __init__(self, *, one_channel: bool) -> None:
-        self._one_channel = one_channel
-        self._bits = _BITS[0]
-
-    def __call__(self, picture: av.VideoFrame) -> tuple[UInt8Image, str]:
-        """Return ``HxWx3`` and its encoding."""
-        deep = _luma16(picture)[0] if self._one_channel else _rgb16(picture)
-        needed = int(deep.max()).bit_length()
-        self._bits = max(self._bits, next(bits for bits in _BITS if bits >= needed))
-        image = (deep >> (self._bits - 8)).astype(np.uint8)
-        if self._one_channel:
-            image = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8)
-        return image, "rgb8"

@@ -14,7 +14,7 @@ from fusion_core.thermal.gain import GainControl
 from fusion_core.thermal.pixels import DeadPixels, Destriper, fill_unknown
 from fusion_core.thermal.settings import ThermalConfig
 from fusion_core.thermal.shutter import ShutterDetector
-from fusion_core.types import FloatImage, Frame, ThermalImage
+from fusion_core.types import FloatImage, Frame, ThermalImage, Unit
 
 _LOG = logging.getLogger(__name__)
 _ZERO_CELSIUS_K: Final = 273.15
@@ -54,6 +54,7 @@ class ThermalProcessor:
         self._stripes = Destriper()
         self._shutter = ShutterDetector(config.freeze_frames)
         self._layout: tuple[str, tuple[int, ...]] | None = None
+        self._unit: Unit = "counts"
         self._last: tuple[Frame, ThermalImage] | None = None
         self._warned = False
         self._stretching = False
@@ -86,8 +87,9 @@ class ThermalProcessor:
             return self._last[1]
         counts = read_counts(crop_frame(frame, self._config.crop))
         layout = (frame.encoding, counts.image.shape)
-        if layout != self._layout:
+        if layout != self._layout or frame.unit != self._unit:
             self._restart(layout)
+            self._unit = frame.unit
         health: tuple[str, ...] = ()
         if counts.colour_mapped:
             health += ("thermal_colour_mapped",)
@@ -121,6 +123,8 @@ class ThermalProcessor:
 
     def _temperature(self, image: NDArray[Any]) -> FloatImage | None:
         """Return degrees Celsius, None when the camera is not radiometric."""
+        if self._unit == "celsius":
+            return image.astype(np.float32)
         config = self._config
         if config.unit == "none":
             return None
@@ -145,6 +149,8 @@ class ThermalProcessor:
 
     def _least_span(self, image: NDArray[Any], depth: np.dtype[Any]) -> float:
         """Return the smallest range of counts that is worth being spread over [0, 1]."""
+        if self._unit == "celsius":
+            return _LEAST_SPAN_K
         if self._config.unit != "none":
             return _LEAST_SPAN_K / self._config.scale
         if depth.kind == "u":

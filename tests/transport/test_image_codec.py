@@ -87,11 +87,13 @@ def test_matching_layout_is_a_view_of_the_message():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((2, 2, "bayer_grbg8", 2, 0, bytes(4)), "bayer_grbg8.*known: rgb8"),
+        ((2, 2, "weird8", 2, 0, bytes(4)), "weird8.*known: rgb8"),
         ((2, 2, "rgb8", 6, 0, bytes(11)), "11 bytes.*12"),
         ((2, 2, "mono16", 3, 0, bytes(8)), "step 3"),
         ((0, 2, "mono8", 2, 0, b""), "0"),
-        ((1, 3, "yuv422", 6, 0, bytes(6)), "even width"),
+        ((1, 3, "yuv422", 6, 0, bytes(6)), "multiples of 1 and 2"),
+        ((2, 2, "nv12", 2, 0, bytes(5)), "5 bytes.*6"),
+        ((3, 2, "bayer_rggb8", 2, 0, bytes(6)), "multiples of 2 and 2"),
     ],
 )
 def test_layout_that_does_not_add_up_is_refused(arguments, words):

@@ -12,18 +12,17 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
-from fusion_core.errors import FusionError
+from fusion_core.errors import FusionError, UsageError
 from fusion_core.pipeline import Pipeline
 from fusion_core.transport.result_header import result_header
 from fusion_core.types import FusedFrame
 from fusion_node.diagnostics import NodeStatus, statuses
-from fusion_node.image_subscriptions import ImageSubscriptions
+from fusion_node.image_subscriptions import TRANSPORTS, ImageSubscriptions, message_class
 from fusion_node.parameters import CoreParameters, declare
 from fusion_node.result_publishers import ResultPublishers
 from fusion_node.settings import Setting
 
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-_TRANSPORTS = ("raw", "compressed")
 _OWN = (
     Setting(
         "autostart",
@@ -36,9 +35,9 @@ _OWN = (
         "image_transport",
         "raw",
         ParameterDescriptor(
-            description="How camera images arrive; compressed: on <topic>/compressed."
+            description="How camera images arrive; all but raw: on <topic>/<transport>."
             " Takes effect when the node is activated.",
-            additional_constraints="one of: " + ", ".join(_TRANSPORTS),
+            additional_constraints="one of: " + ", ".join(TRANSPORTS),
         ),
     ),
     Setting(
@@ -114,9 +113,13 @@ class FusionNode(LifecycleNode):
             return _FAILURE
         transport = str(self.get_parameter("image_transport").value)
         self._reported.clear()
-        self._image_subscriptions = ImageSubscriptions(
-            self, transport, self._pipeline, self._results_needed, self._on_mismatch
-        )
+        try:
+            self._image_subscriptions = ImageSubscriptions(
+                self, transport, self._pipeline, self._results_needed, self._on_mismatch
+            )
+        except UsageError as error:
+            self.get_logger().error(f"cannot be activated: {error}")
+            return _FAILURE
         self.get_logger().info("subscribed to " + ", ".join(self._image_subscriptions.topics))
         return super().on_activate(state)
 
@@ -247,6 +250,9 @@ class FusionNode(LifecycleNode):
             camera_info=self._image_subscriptions.camera_states()
             if self._image_subscriptions
             else {},
+            stamp_problems=self._image_subscriptions.stamp_problems()
+            if self._image_subscriptions
+            else [],
         )
         pipeline = self._pipeline.status() if self._pipeline else None
         name = self.get_fully_qualified_name()
@@ -262,7 +268,9 @@ class FusionNode(LifecycleNode):
 
 def _check_own(parameters: list[Parameter]) -> SetParametersResult:
     for entry in parameters:
-        if entry.name == "image_transport" and entry.value not in _TRANSPORTS:
-            reason = f"image_transport = {entry.value!r}: use raw or compressed"
-            return SetParametersResult(successful=False, reason=reason)
+        if entry.name == "image_transport":
+            try:
+                message_class(entry.value)
+            except UsageError as error:
+                return SetParametersResult(successful=False, reason=str(error))
     return SetParametersResult(successful=True)

@@ -138,8 +138,8 @@ class Recorder(Node):
 
     def _fused(self, stamp_ns: int, arrived: _StampedMessages) -> FusedFrame:
         """Rebuild the result; the debug image shows the pair that it was made of."""
-        image = frame_from_message(arrived.messages["image"], "visible", None)
-        picture = frame_from_message(arrived.messages["debug_image"], "visible", None).image
+        image = frame_from_message(arrived.messages["image"], "visible")
+        picture = frame_from_message(arrived.messages["debug_image"], "visible").image
         colour, registered, _ = np.hsplit(picture, 3)
         grey = np.ascontiguousarray(registered[..., 0])
         visible = Frame(stamp_ns, "visible", colour, "rgb8", image.frame_id)

@@ -100,11 +100,11 @@ def node(context: LaunchContext) -> list[Action]:
         if value(name)
     }
     given |= {name: value(name) == "true" for name in FLAGS}
-    compressed = value("image_transport") == "compressed"
+    transport = value("image_transport")
     remappings = [(default, value(name)) for name, default in TOPICS]
-    if compressed:
+    if transport not in {"", "raw"}:
         remappings += [
-            (f"{default}/compressed", f"{value(name)}/compressed")
+            (f"{default}/{transport}", f"{value(name)}/{transport}")
             for name, default in TOPICS
             if default.endswith("image_raw")
         ]
