@@ -175,7 +175,8 @@ class Registrar(Closable):
             shown = "x".join(map(str, self._visible_size or ()))
             raise CalibrationError(
                 f"visible frames are {shown}, thermal frames {thermal_size[0]}x{thermal_size[1]}: "
-                "without a calibration both must have the same size; give --calibration RIG.yaml"
+                "without a calibration both must have the same size; give --calibration RIG.yaml, "
+                "or set thermal.crop where only a part of the picture is the thermal image"
             )
 
     def _mask(self, size: Size, *, seen: bool) -> Mask:

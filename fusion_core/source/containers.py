@@ -8,6 +8,7 @@ from typing import Final
 import av
 from av.container import InputContainer
 from av.error import FFmpegError, ProtocolNotFoundError
+from av.stream import Disposition
 
 from fusion_core.errors import SourceError
 
@@ -76,8 +77,13 @@ def open_address(url: str, name: str, timeout_s: float) -> tuple[InputContainer,
 
 
 def _video_stream(container: InputContainer, name: str, *, strict: bool) -> av.VideoStream:
-    """Return the first video stream; close the container where there is none to decode."""
-    streams = container.streams.video
+    """Return the first video stream that is no cover picture.
+
+    Raises:
+        SourceError: There is none that can be decoded; the container is closed.
+    """
+    cover = Disposition.attached_pic
+    streams = [one for one in container.streams.video if not one.disposition & cover]
     if not streams:
         container.close()
         raise SourceError(f"{name}: holds no video stream; give a video file")

@@ -71,6 +71,11 @@ def open_source(
             f"{' and '.join(inputs.values())}: one input is live and one recorded, their stamps "
             "share no clock; give two of a kind"
         )
+    if live and len(set(inputs.values())) < len(inputs):
+        raise UsageError(
+            f"{visible} is given for both streams: it would be fused with itself; give the other "
+            "camera's address"
+        )
     return _open_live(inputs, packed_counts) if live else _open_recorded(inputs, packed_counts)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from contextlib import closing, suppress
 import numpy as np
 import pytest
 
-from fusion_core.errors import SourceError
+from fusion_core.errors import SourceError, UsageError
 from fusion_core.source import open_source
 from fusion_core.source.network import ArrivalClock, NetworkReader
 
@@ -109,6 +110,64 @@ def test_two_udp_streams_are_live_inputs():
     finally:
         for server in servers:
             server.stop()
+
+
+class RtspServer:
+    """Answers one RTSP client (RFC 2326) with a transport stream in RTP inside the connection."""
+
+    def __init__(self, stream):
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self.requests = []
+        threading.Thread(target=self._serve, args=(stream,), daemon=True).start()
+
+    def _serve(self, stream):
+        with closing(self._listening), self._listening.accept()[0] as connection:
+            pending = b""
+            while b"PLAY" not in self.requests:
+                pending += connection.recv(4096)
+                while b"\r\n\r\n" in pending:
+                    request, _, pending = pending.partition(b"\r\n\r\n")
+                    self.requests.append(request.split(b" ", 1)[0])
+                    connection.sendall(self._answer(request.decode()))
+            with suppress(OSError):
+                self._send(connection, stream)
+
+    def _answer(self, request):
+        number = next(line for line in request.splitlines() if line.startswith("CSeq"))
+        head = f"RTSP/1.0 200 OK\r\n{number}\r\nSession: 1\r\n"
+        if request.startswith("DESCRIBE"):
+            text = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 33\r\n"
+            head += f"Content-Type: application/sdp\r\nContent-Length: {len(text)}\r\n"
+            return f"{head}\r\n{text}".encode()
+        if request.startswith("SETUP"):
+            head += "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
+        return f"{head}\r\n".encode()
+
+    def _send(self, connection, stream):
+        size = 7 * 188
+        for number, start in enumerate(range(0, len(stream), size)):
+            header = struct.pack(">BBHII", 0x80, 33, number & 0xFFFF, number * 3000, 1)
+            packet = header + stream[start : start + size]
+            connection.sendall(b"$\0" + struct.pack(">H", len(packet)) + packet)
+            time.sleep(0.001)
+
+
+def test_rtsp_camera_is_read(make_video):
+    images = [np.full((48, 64, 3), level, np.uint8) for level in range(40, 200)]
+    server = RtspServer(make_video("vi.ts", images).read_bytes())
+    reader = NetworkReader(f"rtsp://127.0.0.1:{server.port}/camera", "visible")
+    frames = read_frames(reader, 20)
+    reader.close()
+    assert b"SETUP" in server.requests
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
+    means = [frame.image.mean() for frame in frames]
+    assert means == sorted(means)
+
+
+def test_one_address_for_both_streams_is_refused():
+    with pytest.raises(UsageError, match="fused with itself"):
+        open_source(visible="udp://127.0.0.1:9", thermal="udp://127.0.0.1:9")
 
 
 def test_sender_that_is_not_there_is_said_once_and_tried_again(caplog):

@@ -183,6 +183,28 @@ def test_a_damaged_last_packet_does_not_make_a_whole_video_torn(tmp_path, pictur
     assert source.drop_log.by_cause() == {"corrupt": 1}
 
 
+def test_pictures_that_all_break_the_rules_are_shown_as_players_do(tmp_path):
+    """Every JPEG lacks its end, as from cameras that stop sending too early."""
+    scene = cv2.GaussianBlur(np.random.default_rng(0).random((120, 160, 3)), (0, 0), 3)
+    scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    path = tmp_path / "vi.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuvj420p"
+        for number in range(20):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(scene)):
+                cut = av.Packet(bytes(packet)[: packet.size * 9 // 10])
+                cut.pts = cut.dts = number
+                cut.time_base, cut.stream = packet.time_base, stream
+                container.mux(cut)
+    with open_source(visible=path) as source:
+        frames = list(source.frames())
+    assert len(frames) == 20
+    assert source.drop_log.by_cause() == {}
+    top = slice(0, 80)
+    assert np.abs(frames[5].image[top].astype(int) - scene[top]).mean() < 12
+
+
 def test_nothing_but_damage_up_to_the_end_is_torn(tmp_path, pictures, until_error):
     path = write_damaged(tmp_path / "vi.mov", pictures(40), "png", "rgb24", range(24, 40))
     frames, message = until_error(open_source(visible=path).frames())
