@@ -18,7 +18,6 @@ _NETWORK_OPTIONS: Final = {
         "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,rtmp,rtmps,rtmpt,srt"
     ),
     "rtsp_flags": "prefer_tcp",
-    "fflags": "nobuffer",
     "analyzeduration": "2000000",
 }
 # Without these a decoder shows a damaged picture as if it were whole.

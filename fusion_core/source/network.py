@@ -12,6 +12,7 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 
+from fusion_core.errors import SourceError
 from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.base import SourceKind
 from fusion_core.source.containers import open_address
@@ -30,7 +31,8 @@ _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 class NetworkReader:
     """One stream of a camera or server on the network as a live input; see ``FrameReader``.
 
-    It connects when it is first read, and again whenever the connection ends or is silent. Frames
+    It connects when it is first read, and again whenever the connection ends or is silent; a
+    recording of known length is read once. Frames
     are stamped with the system clock, evened out by the sender's own times; their numbers grow
     over all connections.
 
@@ -56,7 +58,8 @@ class NetworkReader:
         """Wait for the next frame; connecting may take longer than the given time.
 
         Raises:
-            SourceError: The address holds nothing that can be decoded here.
+            SourceError: The address holds nothing that can be decoded here, or a recording that has
+                ended.
         """
         left_s = self._retry_at - time.monotonic()
         if left_s > 0:
@@ -70,6 +73,7 @@ class NetworkReader:
             self._disconnect(str(getattr(error, "strerror", None) or error))
             return None
         if frame is None:
+            self._require_endless()
             self._disconnect("the sender has ended the stream")
             return None
         if self._lost:
@@ -84,6 +88,14 @@ class NetworkReader:
         if self._container is not None:
             self._container.close()
             self._container = None
+
+    def _require_endless(self) -> None:
+        """Raise where the stream has ended because it was a recording."""
+        if self._container is not None and (self._container.duration or 0) > 0:
+            raise SourceError(
+                f"{self.name}: the recording ended after {self._count} frames; give the file "
+                "itself to read every frame"
+            )
 
     def _connect(self) -> None:
         self._container, video = open_address(self._url, self.name, _TIMEOUT_S)

@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 from contextlib import closing, suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -163,6 +165,20 @@ def test_rtsp_camera_is_read(make_video):
     assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
     means = [frame.image.mean() for frame in frames]
     assert means == sorted(means)
+
+
+def test_recording_on_a_web_server_is_read_once(make_video, pictures):
+    """The server is the one of the standard library."""
+    path = make_video("vi.mkv", pictures(10))
+    handler = partial(SimpleHTTPRequestHandler, directory=str(path.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        reader = NetworkReader(f"http://127.0.0.1:{server.server_port}/vi.mkv", "visible")
+        assert len(read_frames(reader, 10)) == 10
+        with pytest.raises(SourceError, match="recording ended after 10 frames"):
+            reader.read(0.1)
+        reader.close()
+        server.shutdown()
 
 
 def test_one_address_for_both_streams_is_refused():
