@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import ExitError, FFmpegError
 
 from fusion_core.errors import SourceError
 from fusion_core.runtime.drop_log import DropLog
@@ -69,6 +69,9 @@ class NetworkReader:
             if self._container is None:
                 self._connect()
             frame = next(self._frames, None)
+        except ExitError:
+            self._disconnect(f"no data for {_TIMEOUT_S:g} s")
+            return None
         except (FFmpegError, OSError) as error:
             self._disconnect(str(getattr(error, "strerror", None) or error))
             return None

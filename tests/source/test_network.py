@@ -197,6 +197,13 @@ def test_sender_that_is_not_there_is_said_once_and_tried_again(caplog):
     assert "secret" not in caplog.text
 
 
+def test_sender_that_is_silent_is_said(caplog):
+    reader = NetworkReader(f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}", "thermal")
+    assert reader.read(0.1) is None
+    reader.close()
+    assert "no connection (no data for 5 s)" in caplog.text
+
+
 def test_protocol_that_is_not_built_in_is_an_error():
     reader = NetworkReader("pigeon://127.0.0.1:1", "visible")
     with pytest.raises(SourceError, match="has no pigeon"):
