@@ -23,9 +23,10 @@ from fusion_core.types import FloatImage, UInt8Image
 
 _APP1: Final = 0xE1
 _SEGMENT: Final = b"FLIR\0"
-_RAW, _VISIBLE, _CAMERA = 0x01, 0x0E, 0x20
+_RAW, _VISIBLE, _CAMERA, _GEOMETRY = 0x01, 0x0E, 0x20, 0x2A
 _IMAGE: Final = 32  # header of a record that holds an image
 _ZERO_CELSIUS_K: Final = 273.15
+_LEAST_RATIO: Final = 0.1
 _LEAST_OBJECT: Final = 1e-6  # smallest radiance that has a temperature, in counts
 
 
@@ -67,6 +68,7 @@ class FlirRecords:
     raw: bytes | None
     visible: bytes | None
     camera: bytes | None
+    geometry: bytes | None
 
 
 def flir_records(data: bytes) -> FlirRecords | None:
@@ -91,13 +93,13 @@ def flir_records(data: bytes) -> FlirRecords | None:
             kind, _, _, _, offset, length = struct.unpack_from(
                 order + "HHIIII", block, start + 32 * index
             )
-            if kind in {_RAW, _VISIBLE, _CAMERA} and length:
+            if kind in {_RAW, _VISIBLE, _CAMERA, _GEOMETRY} and length:
                 if offset + length > len(block):
                     raise EncodingError("radiometric JPEG: its records are torn; copy it again")
                 found.setdefault(kind, block[offset : offset + length])
     except struct.error as error:
         raise EncodingError("radiometric JPEG: its records are torn; copy it again") from error
-    return FlirRecords(found.get(_RAW), found.get(_VISIBLE), found.get(_CAMERA))
+    return FlirRecords(*(found.get(kind) for kind in (_RAW, _VISIBLE, _CAMERA, _GEOMETRY)))
 
 
 def raw_counts(record: bytes) -> NDArray[np.uint16]:
@@ -187,6 +189,11 @@ def temperatures(counts: NDArray[np.uint16], camera: FlirCamera) -> FloatImage:
     return np.asarray(np.take(table, counts - np.uint16(coldest)), np.float32)
 
 
+def visible_content(record: bytes) -> bytes:
+    """Return the file, JPEG or PNG, that a record of a visible picture holds."""
+    return record[_IMAGE:]
+
+
 def visible_picture(record: bytes, orientation: int) -> UInt8Image:
     """Return the visible picture of a record, ``HxWx3`` RGB.
 
@@ -197,7 +204,7 @@ def visible_picture(record: bytes, orientation: int) -> UInt8Image:
     Raises:
         EncodingError: It cannot be decoded.
     """
-    content = record[_IMAGE:]
+    content = visible_content(record)
     picture = decode_picture(content, flags=cv2.IMREAD_COLOR)
     # Inside a PNG file the channels are Y, Cb, Cr instead of red, green, blue.
     code = cv2.COLOR_BGR2RGB
@@ -206,6 +213,34 @@ def visible_picture(record: bytes, orientation: int) -> UInt8Image:
         code = cv2.COLOR_YCrCb2RGB
     shown = np.asarray(cv2.cvtColor(np.ascontiguousarray(picture), code), np.uint8)
     return shown if read_orientation(content) != 1 else upright(shown, orientation)
+
+
+def visible_to_thermal(
+    record: bytes, visible: tuple[int, int], thermal: tuple[int, int]
+) -> NDArray[np.float64] | None:
+    """Return how the camera lays its thermal picture into the visible one.
+
+    Args:
+        record: The record of the picture-in-picture geometry: how many times wider the visible
+            picture sees, and the centre of the thermal one in visible pixels from the middle.
+        visible: Height and width of the visible picture.
+        thermal: Height and width of the thermal one.
+
+    Returns:
+        3x3, ``thermal_pixel ~ map @ visible_pixel``; None where the record makes no sense.
+    """
+    if len(record) < 8:
+        return None
+    for order in "<>":
+        ratio, right, down = struct.unpack_from(order + "fhh", record)
+        if _LEAST_RATIO <= ratio <= 1 / _LEAST_RATIO:
+            break
+    else:
+        return None
+    scale_x, scale_y = ratio * thermal[1] / visible[1], ratio * thermal[0] / visible[0]
+    shift_x = (thermal[1] - 1) / 2 - scale_x * ((visible[1] - 1) / 2 + right)
+    shift_y = (thermal[0] - 1) / 2 - scale_y * ((visible[0] - 1) / 2 + down)
+    return np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]], np.float64)
 
 
 def _in_camera_order(counts: NDArray[Any]) -> NDArray[Any]:

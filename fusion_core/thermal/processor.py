@@ -106,7 +106,7 @@ class ThermalProcessor:
             image = np.where(unknown, counts.image, image)
             temperature = None if temperature is None else np.where(unknown, _NAN, temperature)
         luminance = self._luminance(image, counts.image.dtype, frame.stamp_ns, hold=frozen)
-        result = ThermalImage(luminance, temperature, health)
+        result = ThermalImage(luminance, temperature, health, frame.from_visible)
         self._last = (frame, result)
         return result
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fusion_core.errors import EncodingError, SourceError, UsageError
+from fusion_core.registration import Registrar
 from fusion_core.source import open_source
 from fusion_core.source.flir import camera_of, flir_records, raw_counts, temperatures
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
@@ -31,7 +32,7 @@ def _with_segments(jpeg, marker, block, header):
     return jpeg[:2] + segments + jpeg[2:]
 
 
-def _flir(counts, *, visible=None, order="<", emissivity=1.0, png=False):
+def _flir(counts, *, visible=None, order="<", emissivity=1.0, png=False, geometry=None):
     """Return a radiometric JPEG with the fields that the documentation of ExifTool names."""
     height, width = counts.shape
     raw = struct.pack(order + "HHH", 2, width, height).ljust(32, b"\0")
@@ -61,6 +62,8 @@ def _flir(counts, *, visible=None, order="<", emissivity=1.0, png=False):
     if visible is not None:
         head = struct.pack(order + "HHH", 3, visible.shape[1], visible.shape[0]).ljust(32, b"\0")
         records.append((0x0E, head + _jpeg(visible)))
+    if geometry is not None:
+        records.append((0x2A, struct.pack(order + "fhh", *geometry).ljust(32, b"\0")))
     offset = 64 + 32 * len(records)
     directory = body = b""
     for kind, record in records:
@@ -149,6 +152,28 @@ def test_one_folder_gives_both_streams(tmp_path):
     assert frames["thermal"].image.shape == (24, 32)
     assert frames["visible"].stamp_ns == frames["thermal"].stamp_ns
     assert np.abs(frames["visible"].image.astype(int) - (20, 100, 200)).max() <= 3
+
+
+def test_the_declared_geometry_registers_both_streams(tmp_path):
+    """The thermal picture covers half of the visible one, right of and above its middle."""
+    visible = np.full((48, 64, 3), 128, np.uint8)
+    counts = np.full((24, 32), 15000, np.uint16)
+    counts[12:, :16] = 17000
+    folder = _write(tmp_path / "flir", a=_flir(counts, visible=visible, geometry=(2.0, 10, -4)))
+    with open_source(visible=folder, thermal=folder) as source:
+        frames = {frame.modality: frame for frame in source.frames()}
+    thermal = ThermalProcessor(ThermalConfig()).process(frames["thermal"])
+    pair = Registrar(None).align(0, frames["visible"], thermal)
+    rows, columns = np.nonzero(pair.valid)
+    # Middle (31.5 + 10, 23.5 - 4), 32 by 24 pixels.
+    assert (columns.min(), columns.max()) == (26, 57)
+    assert (rows.min(), rows.max()) == (8, 31)
+    hot = pair.temperature > frames["thermal"].image.mean()
+    assert hot[24, 30]
+    assert not hot[[12, 12, 28], [30, 50, 50]].any()
+    with open_source(thermal=folder) as source:
+        (alone,) = source.frames()
+    assert alone.from_visible is None
 
 
 def test_a_file_without_a_visible_picture_is_no_visible_input(tmp_path):
