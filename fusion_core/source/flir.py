@@ -27,6 +27,7 @@ _RAW, _VISIBLE, _CAMERA, _GEOMETRY = 0x01, 0x0E, 0x20, 0x2A
 _IMAGE: Final = 32  # header of a record that holds an image
 _ZERO_CELSIUS_K: Final = 273.15
 _LEAST_RATIO: Final = 0.1
+_MOST_TRANSMISSION: Final = 2.0  # fits of the air's transmission go a little above 1
 _LEAST_OBJECT: Final = 1e-6  # smallest radiance that has a temperature, in counts
 
 
@@ -40,8 +41,8 @@ class FlirCamera:
         reflected: Apparent temperature that the scene reflects, in kelvin.
         air: Temperature of the air in kelvin.
         window: Temperature of a window before the camera in kelvin.
-        window_transmission: Of that window, in (0, 1].
-        humidity: Relative, in [0, 1].
+        window_transmission: Of that window, in (0, 1]; other values mean that there is none.
+        humidity: Relative, in [0, 1], or in percent.
         planck: R1, B, F, O and R2.
         alpha: Two coefficients of the air's transmission.
         beta: Two coefficients of the transmission's dependence on water.
@@ -155,13 +156,16 @@ def camera_of(record: bytes) -> FlirCamera:
         )
     except struct.error as error:
         raise EncodingError("radiometric JPEG: camera parameters are torn") from error
-    usable = (
-        0 < camera.emissivity <= 1
-        and min(camera.reflected, camera.air) > 0
-        and 0 <= camera.distance < math.inf
-        and all(math.isfinite(value) for value in camera.planck)
-        and min(camera.planck[0], camera.planck[1], camera.planck[4]) > 0
-    )
+    try:
+        values = _radiance(camera.reflected, camera), _radiance(camera.air, camera)
+        usable = (
+            0 < camera.emissivity <= 1
+            and min(values) > 0
+            and all(math.isfinite(value) for value in (*values, *camera.planck))
+            and 0 < _air_transmission(camera) < _MOST_TRANSMISSION
+        )
+    except (ArithmeticError, ValueError):
+        usable = False
     if not usable:
         raise EncodingError(f"radiometric JPEG: camera parameters make no sense: {camera}")
     return camera
@@ -170,7 +174,9 @@ def camera_of(record: bytes) -> FlirCamera:
 def temperatures(counts: NDArray[np.uint16], camera: FlirCamera) -> FloatImage:
     """Return degrees Celsius, ``HxW`` float32; NaN where counts lie below all temperatures."""
     transmission = _air_transmission(camera)
-    window = camera.window_transmission if 0 < camera.window_transmission <= 1 else 1.0
+    window = camera.window_transmission
+    if not (0 < window <= 1 and camera.window > 0):
+        window = 1.0
     whole = camera.emissivity * transmission * window
     # Counts of what the object, the reflection, the air and a window send out.
     others = (1 - camera.emissivity) * transmission * window * _radiance(camera.reflected, camera)
@@ -261,7 +267,9 @@ def _radiance(kelvin: float, camera: FlirCamera) -> float:
 
 def _air_transmission(camera: FlirCamera) -> float:
     celsius = camera.air - _ZERO_CELSIUS_K
-    water = camera.humidity * math.exp(
+    # Some cameras write percent.
+    humidity = camera.humidity / 100 if camera.humidity > 2 else camera.humidity
+    water = humidity * math.exp(
         1.5587 + 0.06939 * celsius - 0.00027816 * celsius**2 + 6.8455e-7 * celsius**3
     )
     path, root = math.sqrt(camera.distance), math.sqrt(max(water, 0.0))
