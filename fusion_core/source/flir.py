@@ -23,9 +23,11 @@ from fusion_core.types import FloatImage, UInt8Image
 
 _APP1: Final = 0xE1
 _SEGMENT: Final = b"FLIR\0"
-_RAW, _VISIBLE, _CAMERA = 0x01, 0x0E, 0x20
+_RAW, _VISIBLE, _CAMERA, _GEOMETRY = 0x01, 0x0E, 0x20, 0x2A
 _IMAGE: Final = 32  # header of a record that holds an image
 _ZERO_CELSIUS_K: Final = 273.15
+_LEAST_RATIO: Final = 0.1
+_MOST_TRANSMISSION: Final = 2.0  # fits of the air's transmission go a little above 1
 _LEAST_OBJECT: Final = 1e-6  # smallest radiance that has a temperature, in counts
 
 
@@ -39,8 +41,8 @@ class FlirCamera:
         reflected: Apparent temperature that the scene reflects, in kelvin.
         air: Temperature of the air in kelvin.
         window: Temperature of a window before the camera in kelvin.
-        window_transmission: Of that window, in (0, 1].
-        humidity: Relative, in [0, 1].
+        window_transmission: Of that window, in (0, 1]; other values mean that there is none.
+        humidity: Relative, in [0, 1], or in percent.
         planck: R1, B, F, O and R2.
         alpha: Two coefficients of the air's transmission.
         beta: Two coefficients of the transmission's dependence on water.
@@ -67,6 +69,7 @@ class FlirRecords:
     raw: bytes | None
     visible: bytes | None
     camera: bytes | None
+    geometry: bytes | None
 
 
 def flir_records(data: bytes) -> FlirRecords | None:
@@ -91,13 +94,13 @@ def flir_records(data: bytes) -> FlirRecords | None:
             kind, _, _, _, offset, length = struct.unpack_from(
                 order + "HHIIII", block, start + 32 * index
             )
-            if kind in {_RAW, _VISIBLE, _CAMERA} and length:
+            if kind in {_RAW, _VISIBLE, _CAMERA, _GEOMETRY} and length:
                 if offset + length > len(block):
                     raise EncodingError("radiometric JPEG: its records are torn; copy it again")
                 found.setdefault(kind, block[offset : offset + length])
     except struct.error as error:
         raise EncodingError("radiometric JPEG: its records are torn; copy it again") from error
-    return FlirRecords(found.get(_RAW), found.get(_VISIBLE), found.get(_CAMERA))
+    return FlirRecords(*(found.get(kind) for kind in (_RAW, _VISIBLE, _CAMERA, _GEOMETRY)))
 
 
 def raw_counts(record: bytes) -> NDArray[np.uint16]:
@@ -153,13 +156,16 @@ def camera_of(record: bytes) -> FlirCamera:
         )
     except struct.error as error:
         raise EncodingError("radiometric JPEG: camera parameters are torn") from error
-    usable = (
-        0 < camera.emissivity <= 1
-        and min(camera.reflected, camera.air) > 0
-        and 0 <= camera.distance < math.inf
-        and all(math.isfinite(value) for value in camera.planck)
-        and min(camera.planck[0], camera.planck[1], camera.planck[4]) > 0
-    )
+    try:
+        values = _radiance(camera.reflected, camera), _radiance(camera.air, camera)
+        usable = (
+            0 < camera.emissivity <= 1
+            and min(values) > 0
+            and all(math.isfinite(value) for value in (*values, *camera.planck))
+            and 0 < _air_transmission(camera) < _MOST_TRANSMISSION
+        )
+    except (ArithmeticError, ValueError):
+        usable = False
     if not usable:
         raise EncodingError(f"radiometric JPEG: camera parameters make no sense: {camera}")
     return camera
@@ -168,7 +174,9 @@ def camera_of(record: bytes) -> FlirCamera:
 def temperatures(counts: NDArray[np.uint16], camera: FlirCamera) -> FloatImage:
     """Return degrees Celsius, ``HxW`` float32; NaN where counts lie below all temperatures."""
     transmission = _air_transmission(camera)
-    window = camera.window_transmission if 0 < camera.window_transmission <= 1 else 1.0
+    window = camera.window_transmission
+    if not (0 < window <= 1 and camera.window > 0):
+        window = 1.0
     whole = camera.emissivity * transmission * window
     # Counts of what the object, the reflection, the air and a window send out.
     others = (1 - camera.emissivity) * transmission * window * _radiance(camera.reflected, camera)
@@ -187,6 +195,11 @@ def temperatures(counts: NDArray[np.uint16], camera: FlirCamera) -> FloatImage:
     return np.asarray(np.take(table, counts - np.uint16(coldest)), np.float32)
 
 
+def visible_content(record: bytes) -> bytes:
+    """Return the file, JPEG or PNG, that a record of a visible picture holds."""
+    return record[_IMAGE:]
+
+
 def visible_picture(record: bytes, orientation: int) -> UInt8Image:
     """Return the visible picture of a record, ``HxWx3`` RGB.
 
@@ -197,7 +210,7 @@ def visible_picture(record: bytes, orientation: int) -> UInt8Image:
     Raises:
         EncodingError: It cannot be decoded.
     """
-    content = record[_IMAGE:]
+    content = visible_content(record)
     picture = decode_picture(content, flags=cv2.IMREAD_COLOR)
     # Inside a PNG file the channels are Y, Cb, Cr instead of red, green, blue.
     code = cv2.COLOR_BGR2RGB
@@ -206,6 +219,34 @@ def visible_picture(record: bytes, orientation: int) -> UInt8Image:
         code = cv2.COLOR_YCrCb2RGB
     shown = np.asarray(cv2.cvtColor(np.ascontiguousarray(picture), code), np.uint8)
     return shown if read_orientation(content) != 1 else upright(shown, orientation)
+
+
+def visible_to_thermal(
+    record: bytes, visible: tuple[int, int], thermal: tuple[int, int]
+) -> NDArray[np.float64] | None:
+    """Return how the camera lays its thermal picture into the visible one.
+
+    Args:
+        record: The record of the picture-in-picture geometry: how many times wider the visible
+            picture sees, and the centre of the thermal one in visible pixels from the middle.
+        visible: Height and width of the visible picture.
+        thermal: Height and width of the thermal one.
+
+    Returns:
+        3x3, ``thermal_pixel ~ map @ visible_pixel``; None where the record makes no sense.
+    """
+    if len(record) < 8:
+        return None
+    for order in "<>":
+        ratio, right, down = struct.unpack_from(order + "fhh", record)
+        if _LEAST_RATIO <= ratio <= 1 / _LEAST_RATIO:
+            break
+    else:
+        return None
+    scale_x, scale_y = ratio * thermal[1] / visible[1], ratio * thermal[0] / visible[0]
+    shift_x = (thermal[1] - 1) / 2 - scale_x * ((visible[1] - 1) / 2 + right)
+    shift_y = (thermal[0] - 1) / 2 - scale_y * ((visible[0] - 1) / 2 + down)
+    return np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y], [0, 0, 1]], np.float64)
 
 
 def _in_camera_order(counts: NDArray[Any]) -> NDArray[Any]:
@@ -226,7 +267,9 @@ def _radiance(kelvin: float, camera: FlirCamera) -> float:
 
 def _air_transmission(camera: FlirCamera) -> float:
     celsius = camera.air - _ZERO_CELSIUS_K
-    water = camera.humidity * math.exp(
+    # Some cameras write percent.
+    humidity = camera.humidity / 100 if camera.humidity > 2 else camera.humidity
+    water = humidity * math.exp(
         1.5587 + 0.06939 * celsius - 0.00027816 * celsius**2 + 6.8455e-7 * celsius**3
     )
     path, root = math.sqrt(camera.distance), math.sqrt(max(water, 0.0))

@@ -60,12 +60,7 @@ def list_images(spec: str | Path) -> list[Path]:
         SourceError: There are none.
     """
     path = Path(spec).expanduser()
-    if path.is_dir():
-        found = list(path.iterdir())
-    elif path.exists():
-        found = [path]
-    else:
-        found = list(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    found = list(path.iterdir()) if path.is_dir() else matching_paths(path)
     images = [
         image
         for image in found
@@ -77,6 +72,14 @@ def list_images(spec: str | Path) -> list[Path]:
             f"{spec}: {verb} no images; expected files that end in {', '.join(sorted(_SUFFIXES))}"
         )
     return sorted(images, key=lambda image: natural_key(str(image)))
+
+
+def matching_paths(spec: str | Path) -> list[Path]:
+    """Return the files and folders that a pattern matches, or the path itself where it is none."""
+    path = Path(spec).expanduser()
+    if path.exists() or not _is_pattern(path):
+        return [path]
+    return list(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
 
 
 def list_items(paths: list[Path]) -> list[ImageItem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,9 @@ from fusion_core.source.flir import (
     flir_records,
     raw_counts,
     temperatures,
+    visible_content,
     visible_picture,
+    visible_to_thermal,
 )
 from fusion_core.source.image_files import ImageItem
 from fusion_core.transport.bit_depth import BitDepth
@@ -32,6 +34,7 @@ from fusion_core.transport.picture import (
     bounded,
     decode_picture,
     is_animated,
+    picture_size,
     significant_bits,
 )
 from fusion_core.types import Modality, Unit
@@ -42,11 +45,12 @@ _SAMPLES: Final = 5  # images that decide the bit depth of a stream
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadImage:
-    """An image, its encoding and its unit, as a ``Frame`` holds them."""
+    """An image and what belongs to it, as a ``Frame`` holds them."""
 
     image: NDArray[Any]
     encoding: str
     unit: Unit = "counts"
+    from_visible: NDArray[np.float64] | None = None
 
 
 class ImageReader:
@@ -59,10 +63,14 @@ class ImageReader:
     Args:
         modality: What the images show.
         items: All images of the stream: some of them decide the depth of 16-bit visible ones.
+        shared: The files give both streams, so that the geometry inside them holds.
     """
 
-    def __init__(self, modality: Modality, items: Sequence[ImageItem]) -> None:
+    def __init__(
+        self, modality: Modality, items: Sequence[ImageItem], *, shared: bool = False
+    ) -> None:
         self._modality: Modality = modality
+        self._shared = shared
         self._items = items
         self._depth: BitDepth | None = None
         self._warned = self._animated = False
@@ -107,7 +115,10 @@ class ImageReader:
         if counts is not None:
             return ReadImage(upright(counts, orientation), "mono16")
         assert records is not None
-        return _flir_thermal(records, orientation)
+        thermal = _flir_thermal(records, orientation)
+        if not self._shared or orientation != 1:
+            return thermal
+        return replace(thermal, from_visible=_geometry(records, thermal.image))
 
     def _bounded(self, picture: NDArray[Any]) -> NDArray[Any]:
         smaller = bounded(picture)
@@ -164,3 +175,14 @@ def _flir_thermal(records: FlirRecords, orientation: int) -> ReadImage:
         return ReadImage(upright(counts, orientation), "mono16")
     celsius = temperatures(counts, camera_of(records.camera))
     return ReadImage(upright(celsius, orientation), "32FC1", "celsius")
+
+
+def _geometry(records: FlirRecords, thermal: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return the map from visible to thermal pixels, None where the file lacks it."""
+    if records.visible is None or records.geometry is None:
+        return None
+    content = visible_content(records.visible)
+    size = picture_size(content)
+    if size is None or read_orientation(content) != 1 or size[0] * size[1] > MAX_PIXELS:
+        return None
+    return visible_to_thermal(records.geometry, size, (thermal.shape[0], thermal.shape[1]))

@@ -23,10 +23,17 @@ _RATE_HZ: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class TimedImage:
-    """A picture of an image input and its capture time in nanoseconds."""
+    """A picture of an image input.
+
+    Attributes:
+        item: Where it is.
+        stamp_ns: Capture time in nanoseconds.
+        shared: Its file gives both streams.
+    """
 
     item: ImageItem
     stamp_ns: int
+    shared: bool
 
 
 def time_images(specs: Sequence[str | Path], *, relative: bool = False) -> list[list[TimedImage]]:
@@ -49,7 +56,7 @@ def time_images(specs: Sequence[str | Path], *, relative: bool = False) -> list[
         UsageError: Both inputs are the same images, and these do not hold both streams.
     """
     listed = [list_images(spec) for spec in specs]
-    _refuse_same_images(listed)
+    shared = _share_files(listed)
     items = [list_items(paths) for paths in listed]
     parsed = [_parse_names([path.stem for path in paths]) for paths in listed]
     known = [stamps for stamps in parsed if stamps is not None]
@@ -60,7 +67,7 @@ def time_images(specs: Sequence[str | Path], *, relative: bool = False) -> list[
             for paths, stamps in zip(listed, known, strict=True)
         ]
         timed = [
-            [TimedImage(item, stamps[item.path] + _interval(item.page)) for item in group]
+            [TimedImage(item, stamps[item.path] + _interval(item.page), shared) for item in group]
             for group, stamps in zip(items, stamp_of, strict=True)
         ]
     else:
@@ -68,7 +75,10 @@ def time_images(specs: Sequence[str | Path], *, relative: bool = False) -> list[
         names = [[item.name for item in group] for group in items]
         places = positions_by_name(*names) if len(names) == 2 else [range(len(names[0]))]
         timed = [
-            [TimedImage(item, _interval(place)) for item, place in zip(group, order, strict=True)]
+            [
+                TimedImage(item, _interval(place), shared)
+                for item, place in zip(group, order, strict=True)
+            ]
             for group, order in zip(items, places, strict=True)
         ]
     return [sorted(group, key=lambda image: image.stamp_ns) for group in timed]
@@ -94,7 +104,10 @@ class ImageStream:
         Raises:
             SourceError: At the end, when no image could be read.
         """
-        reader = ImageReader(self._modality, [image.item for image in self._images])
+        items = [image.item for image in self._images]
+        reader = ImageReader(
+            self._modality, items, shared=any(image.shared for image in self._images)
+        )
         reason, failed = "", 0
         for index, image in enumerate(self._images):
             path, stamp_ns = image.item.path, image.stamp_ns
@@ -114,6 +127,7 @@ class ImageStream:
                 index,
                 name=image.item.name,
                 unit=read.unit,
+                from_visible=read.from_visible,
             )
         if failed == len(self._images):
             raise SourceError(f"{reason}; none of {failed} {self._modality} images can be read")
@@ -136,10 +150,14 @@ def _parse_names(stems: list[str]) -> list[int] | None:
     return parse_stamps(shortened) if len(endings) == 1 else None
 
 
-def _refuse_same_images(listed: list[list[Path]]) -> None:
-    """Refuse two inputs that share files, unless each file holds both streams."""
+def _share_files(listed: list[list[Path]]) -> bool:
+    """Return whether two inputs share files.
+
+    Raises:
+        UsageError: They do, and a shared file does not hold both streams.
+    """
     if len(listed) < 2:
-        return
+        return False
     first, second = ({path.resolve() for path in paths} for paths in listed)
     shared = sorted(first & second)
     if shared and not holds_both_streams(shared[0]):
@@ -147,6 +165,7 @@ def _refuse_same_images(listed: list[list[Path]]) -> None:
             f"{shared[0]} is in the visible and in the thermal input; give each stream its own "
             "folder, or its own pattern such as 'DIR/*_W.JPG' and 'DIR/*_T.JPG'"
         )
+    return bool(shared)
 
 
 def _warn_of_unused_stamps(listed: list[list[Path]]) -> None:

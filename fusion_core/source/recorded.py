@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from fusion_core.errors import FusionError, SourceError
@@ -66,8 +66,8 @@ class RecordedSource(Closable):
             raise already_read("recording")
         self._started = True
         opened = [self._opened(stream) for stream in self._streams]
-        shifts = merge_shifts([first for first, _ in opened], self._offsets)
-        keyed = [self._keyed(rest, shift) for (_, rest), shift in zip(opened, shifts, strict=True)]
+        key_of = merge_order([first for first, _ in opened], self._offsets)
+        keyed = [self._keyed(frames, key_of) for _, frames in opened]
         for _, frame in heapq.merge(*keyed, key=lambda entry: entry[0]):
             if self._closed:
                 return
@@ -102,16 +102,18 @@ class RecordedSource(Closable):
                 )
             )
 
-    def _keyed(self, frames: Iterator[Frame], shift: int) -> Iterator[tuple[int, Frame]]:
+    def _keyed(
+        self, frames: Iterator[Frame], key_of: Callable[[Frame], int]
+    ) -> Iterator[tuple[int, Frame]]:
         """Yield frames with a sort key that keeps growing where a clock was set back.
 
         Without it the merge would hold one stream back until the other's stamps reach the old
         time again, and pairs on both sides of the jump would be lost.
         """
-        offset, step = shift, 0
+        offset = step = 0
         last: int | None = None
         for frame in frames:
-            key = frame.stamp_ns + offset
+            key = key_of(frame) + offset
             if last is not None:
                 if key < last - _JUMP_BACK_NS:
                     offset += last + step - key
@@ -121,32 +123,29 @@ class RecordedSource(Closable):
             yield key, frame
 
 
-def merge_shifts(
+def merge_order(
     first: Sequence[Frame | None], offsets_ns: Mapping[Modality, int | None]
-) -> list[int]:
-    """Return what is added to the stamps of each stream to merge them, in nanoseconds.
+) -> Callable[[Frame], int]:
+    """Return by which time the frames of all streams are merged, in nanoseconds.
 
     Args:
         first: First frame of each stream, None where there is none.
-        offsets_ns: By stream; None where it is to be measured.
+        offsets_ns: What is added to stamps, by stream; None where it is to be measured.
     """
-    shifts = [0 if frame is None else offsets_ns.get(frame.modality) or 0 for frame in first]
+
+    def by_stamp(frame: Frame) -> int:
+        return frame.stamp_ns + (offsets_ns.get(frame.modality) or 0)
+
+    def by_reception(frame: Frame) -> int:
+        return by_stamp(frame) if frame.received_ns is None else frame.received_ns
+
     frames = [frame for frame in first if frame is not None]
-    if len(frames) < 2:
-        return shifts
-    received = [frame.received_ns for frame in frames if frame.received_ns is not None]
-    if len(received) == len(frames):
-        lags = [
-            frame.received_ns - frame.stamp_ns - shift
-            for frame, shift in zip(first, shifts, strict=True)
-            if frame is not None and frame.received_ns is not None
-        ]
-        if max(lags) - min(lags) <= _JUMP_BACK_NS:
-            return shifts
-        return [
-            0 if frame is None or frame.received_ns is None else frame.received_ns - frame.stamp_ns
-            for frame in first
-        ]
+    lags = [
+        frame.received_ns - by_stamp(frame) for frame in frames if frame.received_ns is not None
+    ]
+    if lags and len(lags) == len(frames):
+        return by_reception if max(lags) - min(lags) > _JUMP_BACK_NS else by_stamp
     if None in offsets_ns.values():
-        return [0 if frame is None else -frame.stamp_ns for frame in first]
-    return shifts
+        starts = {frame.modality: frame.stamp_ns for frame in frames}
+        return lambda frame: frame.stamp_ns - starts.get(frame.modality, 0)
+    return by_stamp

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from mmap import mmap
 from typing import Final
 
+from fusion_core.errors import EncodingError
+
 MAGICS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _ORIENTATION, _FORMAT = 254, 256, 257, 258, 274, 339
 _TYPES: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
@@ -88,18 +90,24 @@ def plain_page(data: bytes, page: TiffPage) -> bytes:
 
     Samples of 16 bits become unsigned and those of 32 bits floating point, which decoders hand on
     unchanged: the caller views them as what they are.
+
+    Raises:
+        EncodingError: A tag lies beyond the end of the file.
     """
     shape = _shape(data)
     copy = bytearray(data)
-    struct.pack_into(shape.offset_type, copy, shape.first, page.offset)
-    places, _ = _directory(data, page.offset, shape)
-    if _ORIENTATION in places:
-        struct.pack_into(shape.order + "H", copy, places[_ORIENTATION][2], 1)
-    plain = {16: 1, 32: 3}.get(page.bits)
-    if plain is not None and _FORMAT in places:
-        _, count, place = places[_FORMAT]
-        for index in range(count):
-            struct.pack_into(shape.order + "H", copy, place + 2 * index, plain)
+    try:
+        struct.pack_into(shape.offset_type, copy, shape.first, page.offset)
+        places, _ = _directory(data, page.offset, shape)
+        if _ORIENTATION in places:
+            struct.pack_into(shape.order + "H", copy, places[_ORIENTATION][2], 1)
+        plain = {16: 1, 32: 3}.get(page.bits)
+        if plain is not None and _FORMAT in places:
+            _, count, place = places[_FORMAT]
+            for index in range(count):
+                struct.pack_into(shape.order + "H", copy, place + 2 * index, plain)
+    except (struct.error, OverflowError) as error:
+        raise EncodingError(f"TIFF file: a tag lies beyond its end ({error})") from error
     return bytes(copy)
 
 

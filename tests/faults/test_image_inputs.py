@@ -12,12 +12,15 @@ import tifffile
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from radiometric_files import flir_file
 
 from fusion_core.detection.labels import labelled_stems
 from fusion_core.errors import EncodingError, FusionError
 from fusion_core.masks.files import MaskFiles
 from fusion_core.pipeline.intake import FrameIntake
 from fusion_core.source import open_source
+from fusion_core.source.image_files import ImageItem
+from fusion_core.source.image_reader import ImageReader
 from fusion_core.sync import SyncConfig
 from fusion_core.transport import picture as picture_module
 from fusion_core.transport.image_codec import decode_compressed, decode_image
@@ -290,6 +293,9 @@ def _samples():
 
 
 SAMPLES = _samples()
+RADIOMETRIC = flir_file(
+    np.full((24, 32), 15000, np.uint16), visible=_gradient(), geometry=(1.5, 3, -3), png=True
+)
 
 
 @seed(20240501)
@@ -345,3 +351,54 @@ def test_frames_too_large_for_the_pipeline_are_counted_and_named(caplog):
     assert intake.pair_frame(Frame(7, "thermal", large, "mono8")) == []
     assert intake.drop_log.by_cause() == {"too_large": 1}
     assert "thermal frames of 8000x6000 pixels are left out: the limit is 12.6" in caplog.text
+
+
+@seed(20240502)
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    damage=st.lists(st.tuples(st.integers(0, 2200), st.binary(min_size=1, max_size=6)), max_size=5),
+    kept=st.floats(0, 1),
+    modality=st.sampled_from(STREAMS),
+)
+def test_damaged_radiometric_files_give_an_image_or_one_line(
+    tmp_path, capfd, damage, kept, modality
+):
+    data = bytearray(RADIOMETRIC)
+    for start, replacement in damage:
+        data[start : start + len(replacement)] = replacement
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data[: max(1, int((1 - kept**3) * len(data)))])
+    item = ImageItem(path, 0, "a")
+    try:
+        image = ImageReader(modality, [item], shared=True).read(item).image
+    except EncodingError as error:
+        message = str(error)
+    else:
+        message = "" if image.size else "empty\nimage"
+    assert "\n" not in message
+
+
+@seed(20240503)
+@settings(max_examples=150, deadline=None)
+@given(
+    damage=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=6)), max_size=5),
+    kept=st.floats(0, 1),
+    big=st.booleans(),
+)
+def test_damaged_tiff_directories_give_an_image_or_the_error(damage, kept, big):
+    buffer = io.BytesIO()
+    values = np.arange(6 * 9, dtype=np.int16).reshape(6, 9)
+    tifffile.imwrite(buffer, values, bigtiff=big, metadata=None)
+    data = bytearray(buffer.getvalue())
+    for place, replacement in damage:
+        start = int(place * len(data))
+        data[start : start + len(replacement)] = replacement
+    try:
+        picture = decode_picture(bytes(data[: max(8, int((1 - kept**3) * len(data)))]))
+    except EncodingError:
+        return
+    assert picture.size

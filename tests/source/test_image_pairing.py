@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from fusion_core.cli.main import main
 from fusion_core.errors import SourceError, UsageError
 from fusion_core.source import open_source
 from fusion_core.source.image_pairing import positions_by_name
@@ -90,3 +91,11 @@ def test_one_image_per_stream(make_folder, pictures):
     with open_source(visible=folder / "left.png", thermal=folder / "warm.png") as source:
         assert [frame.stamp_ns for frame in source.frames()] == [0, 0]
     assert source.read == {"visible": 1, "thermal": 1}
+
+
+def test_results_are_not_written_over_the_images_of_a_pattern(make_folder, pictures):
+    folder = make_folder("flight", dict(zip(["a_T", "a_W"], pictures(2), strict=True)))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    streams = ["--visible", f"{folder}/*_W.png", "--thermal", f"{folder}/*_T.png"]
+    assert main(["run", *streams, "--out", f"{folder}/"]) == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
