@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from fusion_core.errors import SourceError
@@ -19,19 +20,34 @@ _STREAM_WORDS: Final = frozenset({
     "radiometric", "image", "img",
 })
 # fmt: on
+_SUBSET: Final = 10  # a slower camera has at most this share, one tenth, of images of its own
 _TOKEN: Final = re.compile(r"[0-9]+|[^\W\d_]+")
 
 _Key = tuple[int | str, ...]
 _KeyMaker = Callable[[Sequence[str]], "list[str] | None"]
 
 
-def positions_by_name(first: Sequence[str], second: Sequence[str]) -> tuple[list[int], list[int]]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image stands in the common order of two folders.
+
+    Attributes:
+        index: Position; images of one moment share it.
+        alone: The other folder lacks its partner, and it is not to be fused with another one's.
+    """
+
+    index: int
+    alone: bool = False
+
+
+def places_by_name(first: Sequence[str], second: Sequence[str]) -> tuple[list[Place], list[Place]]:
     """Return the place of every image in the common order of two folders.
 
-    Images of equal names have one place, then those whose names are equal without the words that
-    name the stream, or in the part or the number that changes from image to image: whichever of
-    these pairs most images. Where nothing matches, folders of equal length pair by position, with a
-    warning.
+    Images of equal names share a place, or those whose names are equal without the words that name
+    the stream, or in the part or the number that changes from image to image: whichever of these
+    pairs most images. Images without a partner stand alone, unless one folder holds at most every
+    second image of the other: then its camera was slower. Where nothing matches, folders of equal
+    length pair by position, with a warning.
 
     Args:
         first: Names in the first folder, in natural order.
@@ -41,30 +57,37 @@ def positions_by_name(first: Sequence[str], second: Sequence[str]) -> tuple[list
         SourceError: Nothing matches, and the numbers of images differ.
     """
     best: tuple[list[_Key], list[_Key]] | None = None
-    most = 0
+    common: set[_Key] = set()
     for maker in (list, _without_stream_words, _changing_part, _changing_numbers, _last_number):
         keys = _keys(maker, first), _keys(maker, second)
         if keys[0] is None or keys[1] is None:
             continue
-        common = len(set(keys[0]) & set(keys[1]))
-        if common > most:
-            best, most = (keys[0], keys[1]), common
+        shared = set(keys[0]) & set(keys[1])
+        if len(shared) > len(common):
+            best, common = (keys[0], keys[1]), shared
     if best is None:
         return _by_position(first, second)
-    alone = len(first) + len(second) - 2 * most
-    if alone:
+    fewer, more = sorted((len(first) - len(common), len(second) - len(common)))
+    without = fewer + more
+    slower = more >= len(common) >= _SUBSET * fewer
+    if without:
+        named = zip([*first, *second], [*best[0], *best[1]], strict=True)
         _log.warning(
-            "%d of %d images have no partner of their name in the other folder (such as %s): they "
-            "are used alone or with a neighbour; check that both folders are of one recording",
-            alone,
+            "%d of %d images have no partner of their name in the other folder (such as %s): %s; "
+            "check that both folders are of one recording",
+            without,
             len(first) + len(second),
-            _example(first, second, *best),
+            next(name for name, key in named if key not in common),
+            "one camera is taken for slower" if slower else "they are left out",
         )
-    order = {key: place for place, key in enumerate(sorted(set(best[0]) | set(best[1])))}
-    return [order[key] for key in best[0]], [order[key] for key in best[1]]
+    order = {key: index for index, key in enumerate(sorted(set(best[0]) | set(best[1])))}
+    places = [
+        [Place(order[key], alone=not slower and key not in common) for key in keys] for keys in best
+    ]
+    return places[0], places[1]
 
 
-def _by_position(first: Sequence[str], second: Sequence[str]) -> tuple[list[int], list[int]]:
+def _by_position(first: Sequence[str], second: Sequence[str]) -> tuple[list[Place], list[Place]]:
     if len(first) != len(second):
         raise SourceError(
             f"the names of {len(first)} visible and {len(second)} thermal images share no part or "
@@ -78,7 +101,8 @@ def _by_position(first: Sequence[str], second: Sequence[str]) -> tuple[list[int]
             first[0],
             second[0],
         )
-    return list(range(len(first))), list(range(len(second)))
+    places = [Place(index) for index in range(len(first))]
+    return places, places
 
 
 def _keys(maker: _KeyMaker, names: Sequence[str]) -> list[_Key] | None:
@@ -125,11 +149,3 @@ def _changing_numbers(names: Sequence[str]) -> list[str] | None:
 def _last_number(names: Sequence[str]) -> list[str] | None:
     numbers = [re.findall(r"[0-9]+", name) for name in names]
     return [parts[-1] for parts in numbers] if all(numbers) else None
-
-
-def _example(
-    first: Sequence[str], second: Sequence[str], keys: list[_Key], others: list[_Key]
-) -> str:
-    named = [*zip(first, keys, strict=True), *zip(second, others, strict=True)]
-    common = set(keys) & set(others)
-    return next(name for name, key in named if key not in common)

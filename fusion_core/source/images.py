@@ -11,7 +11,7 @@ from typing import Final
 from fusion_core.errors import EncodingError, SourceError, UsageError
 from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.image_files import ImageItem, list_images, list_items
-from fusion_core.source.image_pairing import positions_by_name
+from fusion_core.source.image_pairing import Place, places_by_name
 from fusion_core.source.image_reader import ImageReader, holds_both_streams
 from fusion_core.source.name_stamps import parse_stamps, resembles_stamp
 from fusion_core.types import Frame, Modality
@@ -29,11 +29,13 @@ class TimedImage:
         item: Where it is.
         stamp_ns: Capture time in nanoseconds.
         shared: Its file gives both streams.
+        alone: It is left out, because the other input lacks its partner.
     """
 
     item: ImageItem
     stamp_ns: int
     shared: bool
+    alone: bool = False
 
 
 def time_images(specs: Sequence[str | Path], *, relative: bool = False) -> list[list[TimedImage]]:
@@ -41,7 +43,7 @@ def time_images(specs: Sequence[str | Path], *, relative: bool = False) -> list[
 
     Where the names of every input hold times, these count (see ``parse_stamps``). Otherwise images
     are 1/30 s apart in natural order of their names, and two inputs are paired by their names (see
-    ``positions_by_name``): counting in each alone would pair all images after a missing one
+    ``places_by_name``): counting in each alone would pair all images after a missing one
     wrongly. Pages of one file are 1/30 s apart.
 
     Args:
@@ -73,10 +75,13 @@ def time_images(specs: Sequence[str | Path], *, relative: bool = False) -> list[
     else:
         _warn_of_unused_stamps(listed)
         names = [[item.name for item in group] for group in items]
-        places = positions_by_name(*names) if len(names) == 2 else [range(len(names[0]))]
+        if len(names) == 2:
+            places = list(places_by_name(*names))
+        else:
+            places = [[Place(index) for index in range(len(names[0]))]]
         timed = [
             [
-                TimedImage(item, _interval(place), shared)
+                TimedImage(item, _interval(place.index), shared, place.alone)
                 for item, place in zip(group, order, strict=True)
             ]
             for group, order in zip(items, places, strict=True)
@@ -95,8 +100,9 @@ class ImageStream:
     def __init__(self, images: Sequence[TimedImage], modality: Modality) -> None:
         self.drop_log = DropLog()
         self._modality: Modality = modality
-        self._images = images
-        self.total = len(images) if modality == "visible" else None
+        self._images = [image for image in images if not image.alone]
+        self._alone = [image for image in images if image.alone]
+        self.total = len(self._images) if modality == "visible" else None
 
     def frames(self) -> Iterator[Frame]:
         """Read image by image; one that cannot be read is left out.
@@ -104,6 +110,8 @@ class ImageStream:
         Raises:
             SourceError: At the end, when no image could be read.
         """
+        for image in self._alone:
+            self.drop_log.record_drop(self._modality, "no_partner", image.stamp_ns)
         items = [image.item for image in self._images]
         reader = ImageReader(
             self._modality, items, shared=any(image.shared for image in self._images)
