@@ -19,13 +19,14 @@ from fusion_core.registration import Registrar, check_images
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
 from fusion_core.types import AlignedPair, Frame, ThermalImage, UInt8Image
 
+_DEFAULT = "m2pn-edge"
 _ENCODINGS = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1", "float64": "32FC1"}
 
 
 def fuse(
     thermal: NDArray[Any],
     visible: UInt8Image,
-    model: str | Fuser = "m2pn-edge",
+    model: str | Fuser = _DEFAULT,
     device: str = "auto",
     mask: NDArray[Any] | None = None,
 ) -> UInt8Image:
@@ -83,8 +84,9 @@ def fuse_images(
             of several focus distances.
         task: ``vif``, ``mef`` or ``mff``.
         text: Description of the result, for models that take a text.
-        model: Name of a model, or one that `load_model` returned; None takes the first installed
-            one that does the task, with this text.
+        model: Name of a model, or one that `load_model` returned; None takes the model of
+            :func:`fuse` where it does the task, else the first installed one that does it, with
+            this text.
         device: ``auto``, ``cpu`` or ``cuda``; a loaded model stays where it is.
 
     Returns:
@@ -150,7 +152,7 @@ def _model_for(task: str, text: str | None) -> str:
     if not known:
         what = f"task {task!r}" + (" with a text" if text is not None else "")
         raise UsageError(f"no installed model does {what}; install or train one that does")
-    return known[0]
+    return _DEFAULT if _DEFAULT in known else known[0]
 
 
 def _models_for(task: str) -> str:

@@ -42,6 +42,10 @@ class WeightsError(FusionError):
     """A weight file is missing, torn, foreign or does not fit the model."""
 
 
+class NetworkError(FusionError):
+    """A fusion network gives a picture that cannot be used."""
+
+
 class DetectorError(FusionError):
     """A detector's file is missing, broken or of an unknown output format, or inference fails."""
 
@@ -71,6 +75,5 @@ def missing_extra(what: str, package: str, extra: str) -> MissingExtraError:
         extra: Extra of this project that installs it.
     """
     return MissingExtraError(
-        f"{what} needs {package}; run: pip install 'fusion-core[{extra}]', or in a clone of the "
-        f"project: pip install -e '.[{extra}]'"
+        f"{what} needs {package}; in your clone of the project run: pip install -e '.[{extra}]'"
     )

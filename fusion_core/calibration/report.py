@@ -19,7 +19,16 @@ from fusion_core.calibration.recording import TargetTrack
 from fusion_core.calibration.solve import Calibration
 from fusion_core.calibration.time_offset import TimeOffset
 from fusion_core.errors import CalibrationError
-from fusion_core.pages import Card, Fact, Page, PictureRow, Plot, Table, Verdict, render_page
+from fusion_core.pages import (
+    Fact,
+    HeadlineFigure,
+    Page,
+    PageTable,
+    PictureRow,
+    Plot,
+    Verdict,
+    render_page,
+)
 from fusion_core.registration import Rig
 from fusion_core.runtime.files import atomic_path
 from fusion_core.types import Modality
@@ -40,10 +49,12 @@ def write_page(path: Path, rig: Rig, rows: Sequence[PictureRow], plots: Sequence
         title="Calibration report",
         verdict=rig_verdict(rig),
         facts=[Fact(name, str(record[key])) for name, key in facts.items() if key in record],
-        cards=[*_cards(rig)],
+        headlines=[*_headlines(rig)],
         pictures={"Before and after": rows},
         plots=plots,
-        details=[Table("Rig", ["key", "value"], [*_values(rig)], text_columns=frozenset({0, 1}))],
+        details=[
+            PageTable("Rig", ["key", "value"], [*_values(rig)], text_columns=frozenset({0, 1}))
+        ],
     )
     try:
         with atomic_path(path) as temporary:
@@ -114,19 +125,19 @@ def rig_verdict(rig: Rig) -> Verdict:
     return Verdict("good", "The calibration is consistent.", tuple(sentences))
 
 
-def _cards(rig: Rig) -> Iterator[Card]:
+def _headlines(rig: Rig) -> Iterator[HeadlineFigure]:
     record: Mapping[str, Any] = rig.calibration
     for modality in ("visible", "thermal"):
         if "rms_px" in record.get(modality, {}):
-            yield Card(f"{modality} RMS (px)", f"{record[modality]['rms_px']:.3f}")
+            yield HeadlineFigure(f"{modality} RMS (px)", f"{record[modality]['rms_px']:.3f}")
     if "rms_px" in record.get("pose", {}):
-        yield Card("pose RMS (px)", f"{record['pose']['rms_px']:.3f}")
+        yield HeadlineFigure("pose RMS (px)", f"{record['pose']['rms_px']:.3f}")
     if rig.t_thermal_rgb is not None:
         baseline_mm = 1e3 * float(np.linalg.norm(rig.t_thermal_rgb[:3, 3]))
-        yield Card("baseline (mm)", f"{baseline_mm:.1f}")
+        yield HeadlineFigure("baseline (mm)", f"{baseline_mm:.1f}")
     if "spread_px" in record:
-        yield Card("deviation of the samples (px)", f"{record['spread_px']:.2f}")
-    yield Card("thermal time offset (ms)", f"{rig.thermal_offset_ms:+.2f}")
+        yield HeadlineFigure("deviation of the samples (px)", f"{record['spread_px']:.2f}")
+    yield HeadlineFigure("thermal time offset (ms)", f"{rig.thermal_offset_ms:+.2f}")
 
 
 def _values(rig: Rig) -> Iterator[list[str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from fusion_core.cli.settings import Assignments, read_config
+from fusion_core.cli.stop_signal import StopSignal, quiet_abort
 from fusion_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,11 +71,17 @@ class Run:
     def run(self) -> int:
         """Fuse until the input ends or a signal comes, then print and write the summary."""
         self._check()
-        from fusion_core.cli.session import RunSession
-        from fusion_core.cli.stop_signal import StopSignal
+        with quiet_abort():
+            from fusion_core.cli.session import RunSession
 
         with StopSignal() as stop, ExitStack() as stack:
-            return RunSession.open(self, stop, stack).fuse()
+            try:
+                session = RunSession.open(self, stop, stack)
+            except Exception:
+                if stop.requested:  # an import that is interrupted may fail of anything
+                    raise KeyboardInterrupt from None
+                raise
+            return session.fuse()
 
     def configuration(self) -> Config:
         """Return the configuration file's values with this command line's on top.
@@ -100,5 +107,9 @@ class Run:
             raise UsageError("--bag holds both streams: leave out --visible and --thermal")
         if not self.bag and not (self.visible and self.thermal):
             raise UsageError("no input: give --visible SRC and --thermal SRC, or --bag BAG")
+        if self.report is not None:
+            from fusion_core.pages import require_page_packages
+
+            require_page_packages(f"--report {self.report}")
         if self.max_frames is not None and self.max_frames < 1:
             raise UsageError(f"--max-frames {self.max_frames}: must be at least 1")

@@ -45,6 +45,7 @@ class RunSession:
         report: The page that shows the run, None without one.
         stop: The signals that end the run early.
         error: The first failure; outputs are completed all the same.
+        scored: Results that are a picture of the network.
         latency: Meter of what writing takes.
         warnings: What was warned of since the session was opened.
     """
@@ -56,6 +57,7 @@ class RunSession:
     report: HtmlReport | None
     stop: StopSignal
     error: FusionError | None = None
+    scored: int = 0
     latency: LatencyMeter = field(default_factory=LatencyMeter)
     warnings: WarningLog = field(default_factory=WarningLog)
 
@@ -107,6 +109,11 @@ class RunSession:
                     bar.update()
         except FusionError as error:
             self.error = error
+        except Exception as error:  # noqa: BLE001 - whatever ends a run, its outputs are completed
+            _log.debug("the run failed", exc_info=error)
+            self.error = FusionError(
+                f"the run failed ({type(error).__name__}: {error}); what came before it is kept"
+            )
         self._finish(time.perf_counter() - start)
         if self.error is not None:
             raise self.error
@@ -129,6 +136,7 @@ class RunSession:
 
     def _write(self, fused: FusedFrame) -> None:
         start = time.perf_counter()
+        self.scored += fused.quality is not None
         for sink in self.sinks:
             sink.write(fused)
         if self.report:
@@ -140,6 +148,11 @@ class RunSession:
     def _finish(self, elapsed_s: float) -> None:
         """Complete every output, even where one of them fails, then write and print the summary."""
         status = self.pipeline.status()
+        if status.fusion_failures and not self.scored and self.error is None:
+            self.error = FusionError(
+                f"the network failed on all of {status.fusion_failures} frames "
+                f"({status.last_error}); choose another model or device"
+            )
         if status.fused == 0 and self.error is None and not self.stop.requested:
             self.error = SourceError(
                 f"no frame was fused: read {dict(status.read)}, dropped {dict(status.drops)}; "
@@ -147,11 +160,12 @@ class RunSession:
             )
         elif problem := pairing_problem(status):
             _log.warning("%s", problem)
-        for sink in self.sinks:
+        # The memory bank is saved with the pipeline's end.
+        for output in (*self.sinks, self.pipeline):
             try:
-                sink.close()
+                output.close()
             except FusionError as error:
-                self.error = self.error or error
+                self._keep_error(error)
         outputs = list(self.options.out)
         outputs += [str(self.options.report)] if self.report else []
         summary = summarise(
@@ -168,9 +182,21 @@ class RunSession:
                 self.report.add_memory(status.memory)
                 self.report.close(summary)
         except FusionError as error:
-            self.error = self.error or error
+            self._keep_error(error)
             summary["error"] = str(self.error)
-        print_summary(summary, write_summary(summary))
+        written: Path | None = None
+        try:
+            written = write_summary(summary)
+        except FusionError as error:
+            self._keep_error(error)
+        print_summary(summary, written)
+
+    def _keep_error(self, error: FusionError) -> None:
+        """Keep the first error, which ends the run; say any later one now."""
+        if self.error is None:
+            self.error = error
+        elif str(error) != str(self.error):
+            _log.error("%s", error)
 
 
 def _check_paths(options: Run, config: Config) -> None:
@@ -178,7 +204,7 @@ def _check_paths(options: Run, config: Config) -> None:
     streams = [options.bag, options.visible, options.thermal]
     files = [path for path in (config.model, config.detector) if Path(path).is_file()]
     settings = [config.calibration, config.mask.file, config.priors.weights, *files]
-    inputs = [Path(path) for path in (*streams, *settings) if path and "://" not in path]
+    inputs = [_place(path) for path in (*streams, *settings) if path and "://" not in path]
     if options.config:
         inputs.append(options.config)
     outputs = [path for name in options.out if (path := output_path(name))]
@@ -187,3 +213,9 @@ def _check_paths(options: Run, config: Config) -> None:
     if config.memory.file:
         outputs.append(Path(config.memory.file))
     refuse_overlap(inputs, outputs)
+
+
+def _place(path: str) -> Path:
+    """Return an input's file or folder; of a pattern such as ``DIR/*_T.png`` the folder."""
+    place = Path(path)
+    return place.parent if set(place.name) & set("*?[") and not place.exists() else place

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
-from fusion_core.errors import UsageError
+from fusion_core.errors import ConfigError, UsageError
 from fusion_core.models.cues import NO_CUES, Cues, TextCue
 from fusion_core.models.features import Features
-from fusion_core.models.options import NoOptions, read_options
+from fusion_core.models.options import NoOptions
 from fusion_core.models.outputs import FuserOutput
 from fusion_core.models.requirements import check_pictures, complete_cues
+from fusion_core.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -32,14 +33,13 @@ class Fuser(nn.Module, ABC):
 
     Attributes:
         features: What it takes and gives; an instance refines its class's.
-        Options: Frozen dataclass of what can be changed after training, with ranges and
-            descriptions.
+        Options: Block of settings of what can be changed after training.
         options: What is set.
     """
 
     features: Features
-    Options: ClassVar[type[DataclassInstance]] = NoOptions
-    options: DataclassInstance
+    Options: ClassVar[type[Settings]] = NoOptions
+    options: Settings
     config: DataclassInstance
     bank: Tensor
 
@@ -91,14 +91,18 @@ class Fuser(nn.Module, ABC):
         """
         raise UsageError(f"{self.name}: takes no text ({text!r}); leave it out")
 
-    def configure(self, options: DataclassInstance) -> None:
+    def configure(self, options: Settings) -> None:
         """Set the options.
 
         Raises:
-            ConfigError: A value has the wrong type or range.
+            ConfigError: They are those of another network.
         """
-        values = {name: getattr(options, name) for name in self.Options.__dataclass_fields__}
-        self.options = read_options(self.Options, values, self.name)
+        if not isinstance(options, self.Options):
+            raise ConfigError(
+                f"model {self.name!r}: options are a {type(options).__name__}, expected "
+                f"{self.Options.__name__}"
+            )
+        self.options = options
 
     def parameter_count(self) -> int:
         """Return the number of trainable parameters."""

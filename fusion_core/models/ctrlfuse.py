@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import cv2
 import numpy as np
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,9 +34,7 @@ from fusion_core.models.segmenters import (
     SamSegmenter,
     Segmenter,
 )
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from fusion_core.runtime.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +88,8 @@ ROBOT = CtrlFuseConfig(
 
 
 @dataclass(frozen=True)
-class CtrlFuseOptions:
+class CtrlFuseOptions(Settings):
     """What can be changed after training."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     gain: Annotated[
         float,
@@ -178,7 +174,7 @@ class CtrlFuse(LumaFuser):
         else:
             self.segmenter = PassThroughSegmenter(c.dim, c.down)
 
-    def configure(self, options: DataclassInstance) -> None:
+    def configure(self, options: Settings) -> None:
         """Set the options; see :meth:`Fuser.configure`."""
         super().configure(options)
         weights = self.options.segmenter_weights

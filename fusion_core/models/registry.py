@@ -16,6 +16,7 @@ from fusion_core.models.checkpoint import load_weights, read_architecture
 from fusion_core.models.features import Features
 from fusion_core.models.spec import ModelSpec
 from fusion_core.plugins import MODELS, load_plugin, load_plugins, plugin_names
+from fusion_core.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -120,8 +121,8 @@ def find_models(matches: Callable[[Features], bool]) -> tuple[str, ...]:
     )
 
 
-def model_options(name: str) -> type[DataclassInstance]:
-    """Return the options' dataclass of a network or checkpoint; the network is not built.
+def model_options(name: str) -> type[Settings]:
+    """Return the block of options of a network or checkpoint; the network is not built.
 
     Raises:
         UsageError: No such network.

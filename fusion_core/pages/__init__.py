@@ -3,18 +3,27 @@
 The three pages (run report, calibration report, evaluation) share the templates in ``templates/``.
 """
 
-from fusion_core.pages.content import Card, Cell, Fact, Page, PictureRow, Plot, Table, Verdict
+from fusion_core.pages.content import (
+    Fact,
+    HeadlineFigure,
+    Page,
+    PageTable,
+    PictureRow,
+    Plot,
+    TableCell,
+    Verdict,
+)
 from fusion_core.pages.figures import figure, plain
 from fusion_core.pages.rendering import render_page, require_page_packages
 
 __all__ = [
-    "Card",
-    "Cell",
     "Fact",
+    "HeadlineFigure",
     "Page",
+    "PageTable",
     "PictureRow",
     "Plot",
-    "Table",
+    "TableCell",
     "Verdict",
     "figure",
     "plain",

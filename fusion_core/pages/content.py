@@ -33,7 +33,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class HeadlineFigure:
     """One headline figure."""
 
     title: str
@@ -71,7 +71,7 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """One cell of a table that can be sorted.
 
     Attributes:
@@ -86,7 +86,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PageTable:
     """One table.
 
     Attributes:
@@ -96,12 +96,12 @@ class Table:
         note: How to read it, in one line.
         text_columns: Columns that are aligned to the left; all others hold numbers.
         folded: Whether the rows are hidden until the reader opens them.
-        sortable: Whether a click on a heading sorts by that column; all cells are ``Cell``.
+        sortable: Whether a click on a heading sorts by that column; all cells are ``TableCell``.
     """
 
     title: str
     head: Sequence[str]
-    rows: Sequence[Sequence[str | Cell]]
+    rows: Sequence[Sequence[str | TableCell]]
     note: str = ""
     text_columns: frozenset[int] = frozenset({0})
     folded: bool = False
@@ -116,7 +116,7 @@ class Page:
         title: Title and heading.
         verdict: Summary in words.
         facts: Lines of the header.
-        cards: Headline figures.
+        headlines: Headline figures.
         tables: Tables above the pictures.
         pictures: Heading -> rows of pictures; headings without rows are left out.
         plots: Plots, after the pictures.
@@ -126,11 +126,11 @@ class Page:
     title: str
     verdict: Verdict | None = None
     facts: Sequence[Fact] = ()
-    cards: Sequence[Card] = ()
-    tables: Sequence[Table] = ()
+    headlines: Sequence[HeadlineFigure] = ()
+    tables: Sequence[PageTable] = ()
     pictures: Mapping[str, Sequence[PictureRow]] = field(default_factory=dict)
     plots: Sequence[Plot] = ()
-    details: Sequence[Table] = ()
+    details: Sequence[PageTable] = ()
 
     @property
     def sortable(self) -> bool:

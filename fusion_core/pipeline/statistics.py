@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from fusion_core.runtime.message_filter import MessageFilter
 from fusion_core.runtime.meters import LatencyMeter, RateMeter
 from fusion_core.types import FramePair
 
@@ -34,6 +35,7 @@ class PipelineStatistics:
         self.one_sided = {"visible_only": 0, "thermal_only": 0}
         self.health = health
         self.last_error = ""
+        self._messages = MessageFilter()
 
     def record_result(
         self, timings: dict[str, float], pair: FramePair, health: tuple[str, ...]
@@ -52,7 +54,7 @@ class PipelineStatistics:
 
     def count_failure(self, message: str) -> None:
         """Count a pair that could not be fused."""
-        if message != self.last_error:
+        if self._messages.is_new(message):
             _log.warning("pair dropped: %s", message)
         self.last_error = message
         self.health = unique((*self.health, "failed"))

@@ -41,6 +41,7 @@ class PipelineStatus:
         mask: Where masks come from and how many; empty for a model that takes none.
         health: Conditions of the newest result.
         last_error: Newest error that did not end the stream, empty when there was none.
+        fusion_failures: Results without the network's picture, as it failed or timed out.
     """
 
     read: Mapping[str, int]
@@ -64,6 +65,7 @@ class PipelineStatus:
     mask: Mapping[str, Any]
     health: tuple[str, ...]
     last_error: str
+    fusion_failures: int
 
 
 def pairing_problem(status: PipelineStatus) -> str:

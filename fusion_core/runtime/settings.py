@@ -17,6 +17,7 @@ from fusion_core.errors import ConfigError
 _Block = TypeVar("_Block", bound="Settings")
 _TYPES: dict[type, dict[str, Any]] = {}
 _ADAPTERS: dict[tuple[type, str], TypeAdapter[Any]] = {}
+_SHOWN: Final = 200  # characters of a wrong value in a message
 
 
 class Settings:
@@ -67,7 +68,9 @@ def _build(
     types = _field_types(block)
     if not isinstance(data, Mapping):
         place = prefix.rstrip(".") or "configuration"
-        raise ConfigError(f"{origin}: {place} = {data!r}: expected a mapping of {', '.join(types)}")
+        raise ConfigError(
+            f"{origin}: {place} = {_shown(data)}: expected a mapping of {', '.join(types)}"
+        )
     values: dict[str, Any] = {}
     for name, value in data.items():
         if name not in types:
@@ -116,7 +119,7 @@ def _checked(block: type[Settings], name: str, value: object, place: str) -> obj
     inner = _as_block(kind)
     if inner:
         if not isinstance(value, inner):
-            raise ConfigError(f"{place}{name} = {value!r}: expected a {inner.__name__}")
+            raise ConfigError(f"{place}{name} = {_shown(value)}: expected a {inner.__name__}")
         return value
     choices = _choices(typing.get_args(kind)[0])
     if isinstance(value, bool) and {int, float} & set(choices):
@@ -130,7 +133,13 @@ def _checked(block: type[Settings], name: str, value: object, place: str) -> obj
         # Of a choice between types the place is the type's name, which says nothing.
         entry = "".join(f".{part}" for part in first["loc"][:1] if len(choices) == 1)
         message = first["msg"].lower().removeprefix("value error, ")
-        raise ConfigError(f"{place}{name}{entry} = {first['input']!r}: {message}") from None
+        raise ConfigError(f"{place}{name}{entry} = {_shown(first['input'])}: {message}") from None
+
+
+def _shown(value: object) -> str:
+    """Return a wrong value as it is printed, cut to a length that a screen shows."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _choices(kind: object) -> tuple[object, ...]:

@@ -57,6 +57,10 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "prior_timeout": "the prior provider exceeded its time limit",
     "prior_stale": "the scene prior was out of date",
     "detector_failed": "the detector failed",
+    "detector_timeout": "the detector exceeded its time limit",
+    "fusion_failed": "the network failed and the visible picture took its place",
+    "fusion_timeout": "the network exceeded its time limit and the visible picture took its place",
     "memory_fresh": "the memory bank started from its trained state",
+    "memory_unsaved": "the memory bank is not saved, as its file is none of a bank",
 }
 """Conditions in the health of a frame, worded to follow a count of frames."""

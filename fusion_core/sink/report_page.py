@@ -9,7 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fusion_core.pages import Card, Fact, Page, PictureRow, Plot, Table, figure, plain, render_page
+from fusion_core.pages import (
+    Fact,
+    HeadlineFigure,
+    Page,
+    PageTable,
+    PictureRow,
+    Plot,
+    figure,
+    plain,
+    render_page,
+)
 from fusion_core.sink.report_glossary import DROP_CAUSES, STAGES
 from fusion_core.sink.report_series import ReportSample, Timeline
 from fusion_core.sink.report_verdict import run_verdict
@@ -43,7 +53,7 @@ def render_report(
             title="Fusion run report",
             verdict=run_verdict(summary, timeline),
             facts=[*_facts(summary)],
-            cards=[*_cards(summary)],
+            headlines=[*_headlines(summary)],
             pictures={"Sources and results": [*_rows(samples)]},
             plots=plots,
             details=[*_details(summary)],
@@ -66,18 +76,18 @@ def _facts(summary: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact("Command", command_line())
 
 
-def _cards(summary: Mapping[str, Any]) -> Iterator[Card]:
+def _headlines(summary: Mapping[str, Any]) -> Iterator[HeadlineFigure]:
     for stream, count in summary.get("read", {}).items():
-        yield Card(f"{stream} frames read", figure(count))
+        yield HeadlineFigure(f"{stream} frames read", figure(count))
     for key, title in (("pairs", "pairs"), ("fused", "pairs fused"), ("fps", "pairs per second")):
         if key in summary:
-            yield Card(title, figure(summary[key]))
+            yield HeadlineFigure(title, figure(summary[key]))
     total = summary.get("latency_ms", {}).get("total", {})
     for rank, title in (("p50", "median"), ("p95", "95 %"), ("p99", "99 %")):
         if rank in total:
-            yield Card(f"latency, {title}", f"{figure(total[rank])} ms")
+            yield HeadlineFigure(f"latency, {title}", f"{figure(total[rank])} ms")
     if "drops" in summary:
-        yield Card("frames dropped", figure(sum(summary["drops"].values())))
+        yield HeadlineFigure("frames dropped", figure(sum(summary["drops"].values())))
 
 
 def _rows(samples: Sequence[ReportSample]) -> Iterator[PictureRow]:
@@ -88,7 +98,7 @@ def _rows(samples: Sequence[ReportSample]) -> Iterator[PictureRow]:
         yield PictureRow(title, sample.pictures, sample.health)
 
 
-def _details(summary: Mapping[str, Any]) -> Iterator[Table]:
+def _details(summary: Mapping[str, Any]) -> Iterator[PageTable]:
     """Yield latencies, drops and objects, then every value of the summary."""
     latency = summary.get("latency_ms", {})
     if latency:
@@ -102,7 +112,7 @@ def _details(summary: Mapping[str, Any]) -> Iterator[Table]:
     ]
     if rows:
         head = ["stream", "cause", "meaning", "frames"]
-        yield Table("Frames dropped", head, rows, text_columns=frozenset({0, 1, 2}))
+        yield PageTable("Frames dropped", head, rows, text_columns=frozenset({0, 1, 2}))
     found = summary.get("detection") or {}
     if found.get("detections"):
         objects = found.get("objects", {})
@@ -110,13 +120,13 @@ def _details(summary: Mapping[str, Any]) -> Iterator[Table]:
             [label, figure(count), figure(objects.get(label, 0))]
             for label, count in found["detections"].items()
         ]
-        yield Table("Objects found", ["class", "detections", "objects tracked"], rows)
+        yield PageTable("Objects found", ["class", "detections", "objects tracked"], rows)
     everything = [[key, plain(value)] for key, value in _flat(summary)]
     both = frozenset({0, 1})
-    yield Table("All values", ["key", "value"], everything, text_columns=both, folded=True)
+    yield PageTable("All values", ["key", "value"], everything, text_columns=both, folded=True)
 
 
-def _latency_table(latency: Mapping[str, Mapping[str, float]]) -> Table:
+def _latency_table(latency: Mapping[str, Mapping[str, float]]) -> PageTable:
     """Return the stages in the pipeline's order; unknown ones follow."""
     order = [
         *(name for name in STAGES if name in latency),
@@ -132,7 +142,7 @@ def _latency_table(latency: Mapping[str, Mapping[str, float]]) -> Table:
         for stage in order
     ]
     head = ["stage", "meaning", *(f"{rank} (ms)" for rank in ranks)]
-    return Table("Latency per stage", head, rows, text_columns=frozenset({0, 1}))
+    return PageTable("Latency per stage", head, rows, text_columns=frozenset({0, 1}))
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401

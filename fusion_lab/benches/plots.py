@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from fusion_core.errors import MissingExtraError
+from fusion_core.errors import missing_extra
 
 
 def load_pyplot(path: Path) -> Any:  # noqa: ANN401 - an untyped module
@@ -19,9 +19,7 @@ def load_pyplot(path: Path) -> Any:  # noqa: ANN401 - an untyped module
         MissingExtraError: matplotlib is not installed.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError(
-            f"{path}: a plot needs matplotlib; in a clone run: pip install -e '.[report]'"
-        )
+        raise missing_extra(f"{path}: a plot", "matplotlib", "report")
     import matplotlib as mpl
 
     mpl.use("Agg")

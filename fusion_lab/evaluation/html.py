@@ -9,7 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fusion_core.pages import Cell, Fact, Page, PictureRow, Table, Verdict, figure, render_page
+from fusion_core.pages import (
+    Fact,
+    Page,
+    PageTable,
+    PictureRow,
+    TableCell,
+    Verdict,
+    figure,
+    render_page,
+)
 from fusion_core.runtime.files import atomic_path
 from fusion_core.types import UInt8Image
 from fusion_lab.data import LAYOUTS, PairFiles, read_example
@@ -98,20 +107,20 @@ def _verdict(evaluation: Evaluation, pairs: int) -> Verdict | None:
     return Verdict("good", headline, tuple(sentences))
 
 
-def _metric_table(evaluation: Evaluation) -> Table:
+def _metric_table(evaluation: Evaluation) -> PageTable:
     names = list(evaluation.methods[0].metrics)
     ranks = evaluation.mean_ranks()
     arrows = {"higher": "↑", "lower": "↓"}
     best = {name: _best(evaluation, name) for name in names}
     rows = [
         [
-            Cell(scores.method, scores.method),
+            TableCell(scores.method, scores.method),
             _number(ranks[scores.method]),
             *(_number(scores.metrics[name], best[name]) for name in names),
         ]
         for scores in sorted(evaluation.methods, key=lambda s: ranks[s.method])
     ]
-    return Table(
+    return PageTable(
         "Metrics",
         ["method", "mean rank", *(f"{name} {arrows[METRICS[name].better]}" for name in names)],
         rows,
@@ -122,7 +131,7 @@ def _metric_table(evaluation: Evaluation) -> Table:
     )
 
 
-def _detection_tables(detection: DetectionScores) -> Iterator[Table]:
+def _detection_tables(detection: DetectionScores) -> Iterator[PageTable]:
     """Yield the detector's scores on sources and methods, one row each."""
     first = next(iter(detection.inputs.values()))
     labels = [name for name, scores in first.items() if scores.objects]
@@ -131,13 +140,13 @@ def _detection_tables(detection: DetectionScores) -> Iterator[Table]:
         head += [f"{name} {column} ↑" for column in ("AP50", "recall", "precision", "recall@1")]
     rows = []
     for name, classes in detection.inputs.items():
-        row = [Cell(name, name), _number(detection.mean_ap50(name))]
+        row = [TableCell(name, name), _number(detection.mean_ap50(name))]
         for scores in (classes[label] for label in labels):
             row += [_number(scores.ap50), _number(scores.recall)]
             row += [_number(scores.precision), _number(scores.recall_at_one)]
         rows.append(row)
     objects = ", ".join(f"{first[name].objects} {name}" for name in labels)
-    yield Table(
+    yield PageTable(
         f"Objects found by {Path(detection.detector).name}",
         head,
         rows,
@@ -147,10 +156,10 @@ def _detection_tables(detection: DetectionScores) -> Iterator[Table]:
     )
 
 
-def _number(value: float, best: float = math.nan) -> Cell:
+def _number(value: float, best: float = math.nan) -> TableCell:
     """Return a number to sort by, highlighted where it is the best."""
     text = f"{value:.4g}" if math.isfinite(value) else "–"
-    return Cell(text, repr(float(value)), best=value == best)
+    return TableCell(text, repr(float(value)), best=value == best)
 
 
 def _best(evaluation: Evaluation, name: str) -> float:

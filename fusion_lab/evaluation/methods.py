@@ -28,7 +28,7 @@ class Method(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelMethod:
-    """A model of this package, run through ``fusion_core.fuse``.
+    """A model, run through ``fusion_core.fuse`` or ``fusion_core.fuse_images``.
 
     Attributes:
         name: One of ``fusion models``.
@@ -40,14 +40,12 @@ class ModelMethod:
         """Return the model's ``HxWx3`` uint8 RGB.
 
         Raises:
-            UsageError: The pair is not a visible and a thermal picture.
+            UsageError: The model is unknown, or does not do the pair's task.
         """
-        if example.task != "vif":
-            raise UsageError(
-                f"model {self.name!r}: fuses visible and thermal pictures, not {example.task}; "
-                "give --fused DIR or --baselines"
-            )
-        return fusion_core.fuse(example.second, example.first, model=self.name)
+        if example.task == "vif":
+            return fusion_core.fuse(example.second, example.first, model=self.name)
+        pictures = (example.first, example.second)
+        return fusion_core.fuse_images(*pictures, task=example.task, model=self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def test_unknown_name_is_an_attribute_error():
         _ = fc.nonsense
 
 
-def test_a_model_that_uses_a_prior_is_told_one():
+def test_a_model_that_uses_a_prior_gets_one():
     """The picture is that of the engine with the embedded provider's prior, not without."""
     rng = np.random.default_rng(0)
     thermal = rng.integers(0, 255, (64, 96), dtype=np.uint8)

@@ -7,9 +7,9 @@ FRAME_NS = 33_000_000
 
 
 def run(pictures, keep=0.7, step_ns=FRAME_NS):
-    stabiliser = TemporalSmoother(keep)
+    smoother = TemporalSmoother(keep)
     return [
-        stabiliser.smooth(picture.astype(np.float32), index * step_ns)
+        smoother.smooth(picture.astype(np.float32), index * step_ns)
         for index, picture in enumerate(pictures)
     ]
 
@@ -48,16 +48,16 @@ def test_a_jump_in_time_starts_anew(step_ns):
 
 
 def test_another_size_starts_anew():
-    stabiliser = TemporalSmoother(0.7)
-    stabiliser.smooth(np.zeros((32, 32), np.float32), 0)
+    smoother = TemporalSmoother(0.7)
+    smoother.smooth(np.zeros((32, 32), np.float32), 0)
     other = np.full((24, 32), 0.01, np.float32)
-    np.testing.assert_array_equal(stabiliser.smooth(other, FRAME_NS), other)
+    np.testing.assert_array_equal(smoother.smooth(other, FRAME_NS), other)
 
 
 def test_the_picture_given_is_not_changed():
-    stabiliser = TemporalSmoother(0.7)
+    smoother = TemporalSmoother(0.7)
     first, second = np.zeros((16, 16), np.float32), np.full((16, 16), 0.01, np.float32)
-    stabiliser.smooth(first, 0)
-    stabiliser.smooth(second, FRAME_NS)
+    smoother.smooth(first, 0)
+    smoother.smooth(second, FRAME_NS)
     assert first.max() == 0
     assert second.min() == np.float32(0.01)

@@ -100,7 +100,7 @@ def test_building_with_a_seed_leaves_the_global_generator_alone():
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_slots_steer_the_picture_and_inference_leaves_them_alone():
+def test_slots_change_the_picture_and_inference_leaves_them_alone():
     model = trained_alike()
     images = pair(16, 16)
     before = model.bank.clone()

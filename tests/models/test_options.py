@@ -10,10 +10,11 @@ from fusion_core.errors import ConfigError
 from fusion_core.models import create_model, model_options
 from fusion_core.models.ctrlfuse import CtrlFuseOptions
 from fusion_core.models.options import NoOptions, options_fields, read_options, split_options
+from fusion_core.runtime.settings import Settings
 
 
 @dataclass(frozen=True)
-class Steps:
+class Steps(Settings):
     steps: Annotated[int, Field(ge=1, le=50, description="Steps of the sampler.")] = 10
     quick: Annotated[bool, Field(description="Half of the steps.")] = False
 
@@ -26,12 +27,16 @@ def test_what_is_given_counts_and_the_rest_keeps_its_default():
 @pytest.mark.parametrize(
     ("kind", "values", "words"),
     [
-        (CtrlFuseOptions, {"gain": 11.0}, r"options.gain = 11.0: .*less than or equal to 10"),
-        (CtrlFuseOptions, {"gain": -1}, "options.gain = -1"),
-        (CtrlFuseOptions, {"gain": "high"}, "options.gain = 'high'"),
-        (CtrlFuseOptions, {"gian": 1.0}, "options.gian: unknown.*gain, segmenter_weights"),
+        (CtrlFuseOptions, {"gain": 11.0}, "model 'm': gain = 11.0: .*less than or equal to 10"),
+        (CtrlFuseOptions, {"gain": -1}, "gain = -1"),
+        (CtrlFuseOptions, {"gain": "high"}, "gain = 'high'"),
+        (
+            CtrlFuseOptions,
+            {"gian": 1.0},
+            "options.gian: unknown.*mean 'gain'.*segmenter_weights",
+        ),
         (NoOptions, {"gain": 1.0}, "options.gain: unknown to model 'm'; known options: none"),
-        (Steps, {"steps": 2.5}, "options.steps = 2.5"),
+        (Steps, {"steps": 2.5}, "steps = 2.5"),
     ],
 )
 def test_unknown_and_wrong_values_are_refused(kind, values, words):
@@ -55,14 +60,16 @@ def test_fields_tell_range_and_description():
     assert all(field.description for field in options_fields(CtrlFuseOptions))
 
 
-def test_a_network_checks_options_that_were_built_without_a_check():
+def test_a_network_takes_its_own_options_only():
     model = create_model("ctrlfuse", seed=0)
     assert model.options == CtrlFuseOptions()
     model.configure(CtrlFuseOptions(gain=3.0))
     assert model.options.gain == 3.0
-    with pytest.raises(ConfigError, match=r"options\.gain"):
-        model.configure(dataclasses.replace(model.options, gain=30.0))
+    with pytest.raises(ConfigError, match="options are a Steps, expected CtrlFuseOptions"):
+        model.configure(Steps())
     assert model.options.gain == 3.0
+    with pytest.raises(ConfigError, match="gain = 30"):
+        dataclasses.replace(model.options, gain=30.0)
     Plain().configure(NoOptions())
     assert Plain().options == NoOptions()
 

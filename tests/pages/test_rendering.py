@@ -5,7 +5,17 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from fusion_core.pages import Card, Cell, Fact, Page, PictureRow, Plot, Table, Verdict, figure
+from fusion_core.pages import (
+    Fact,
+    HeadlineFigure,
+    Page,
+    PageTable,
+    PictureRow,
+    Plot,
+    TableCell,
+    Verdict,
+    figure,
+)
 from fusion_core.pages import render_page as render
 from fusion_core.pages.svg import svg_plot
 
@@ -38,12 +48,12 @@ class Elements(HTMLParser):
 
 def page(name, **changes):
     """Return a page that shows a name in every place that takes a text."""
-    table = Table(name, [name, "2"], [[name, "x"]], note=name, folded=True)
-    sortable = Table(name, [name], [[Cell(name, name, best=True)]], sortable=True)
+    table = PageTable(name, [name, "2"], [[name, "x"]], note=name, folded=True)
+    sortable = PageTable(name, [name], [[TableCell(name, name, best=True)]], sortable=True)
     parts = {
         "verdict": Verdict("good", name, (name,)),
         "facts": [Fact(name, name)],
-        "cards": [Card(name, name)],
+        "headlines": [HeadlineFigure(name, name)],
         "tables": [sortable],
         "pictures": {name: [PictureRow(name, {name: PICTURE}, (name,))], "left out": []},
         "plots": [Plot(name, svg_plot("p", lambda axes: axes.set_xlabel(name)), name)],

@@ -26,7 +26,7 @@ def test_options_reach_the_network():
     ("settings", "words"),
     [
         ({"model": "m2pn-edge", "options": {"gain": 1.0}}, "unknown to model 'm2pn-edge'.*none"),
-        ({"model": "ctrlfuse", "options": {"gain": 12.0}}, "options.gain = 12.0"),
+        ({"model": "ctrlfuse", "options": {"gain": 12.0}}, "model 'ctrlfuse': gain = 12.0"),
         ({"model": "auto", "options": {"gain": 1.0}}, "unknown to model 'm2pn-edge' and 'mdaif'"),
     ],
 )

@@ -16,8 +16,9 @@ MARKED[40:80, 60:90] = 255
 
 
 def start_with_masks(start, **parameters):
-    # The same thermal picture again and again is no closed shutter here.
-    still = {"thermal.freeze_frames": 0, "mask.source": "none"} | parameters
+    # The same thermal picture again and again is no closed shutter and has no dead pixels here.
+    still = {"thermal.freeze_frames": 0, "thermal.dead_pixels": False, "mask.source": "none"}
+    still |= parameters
     node = start(model="ctrlfuse", prior="none", temporal_smoothing=0.0, **still)
     return node, node.connect()
 

@@ -1,3 +1,17 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """The pipeline's status as diagnostics, one status per concern."""
 
 from __future__ import annotations
@@ -24,6 +38,8 @@ class NodeStatus:
     Attributes:
         state: Lifecycle state.
         problem: Why the node is not configured, empty when it is.
+        deviation: How the last result deviates from the colour camera's pixels, empty when it does
+            not.
         enabled: Whether fusing is switched on.
         has_subscribers: Whether any result topic has a subscriber.
         received_hz: Messages per second since the last report, per stream.
@@ -35,6 +51,7 @@ class NodeStatus:
 
     state: str
     problem: str
+    deviation: str
     enabled: bool
     has_subscribers: bool
     received_hz: Mapping[str, float]
@@ -151,6 +168,8 @@ def _node(node: NodeStatus) -> DiagnosticStatus:
         return _status("node", node.state, values, DiagnosticStatus.WARN)
     if not node.enabled:
         return _status("node", "disabled by ~/enable", values, DiagnosticStatus.OK)
+    if node.deviation:
+        return _status("node", node.deviation, values, DiagnosticStatus.WARN)
     message = "fusing" if node.has_subscribers else "idle: no result topic has a subscriber"
     return _status("node", message, values, DiagnosticStatus.OK)
 
@@ -224,9 +243,11 @@ def _model(pipeline: PipelineStatus) -> DiagnosticStatus:
         ("model", pipeline.model),
         ("device", pipeline.device),
         ("last error", pipeline.last_error),
+        ("failures", pipeline.fusion_failures),
         *((f"mask {key}", entry) for key, entry in pipeline.mask.items()),
     ]
-    failing, refused = "failed" in pipeline.health, "mask_rejected" in pipeline.health
+    failing = bool({"failed", "fusion_failed", "fusion_timeout"} & set(pipeline.health))
+    refused = "mask_rejected" in pipeline.health
     message = f"{pipeline.model} on {pipeline.device}"
     if refused:
         message = f"the mask is not used: {pipeline.mask['problem']}"
@@ -242,7 +263,7 @@ def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:
     values = [(key, entry) for key, entry in detector.items() if not isinstance(entry, Mapping)]
     for kind in ("detections", "objects"):
         values += [(f"{label} {kind}", count) for label, count in detector[kind].items()]
-    failing = "detector_failed" in pipeline.health
+    failing = bool({"detector_failed", "detector_timeout"} & set(pipeline.health))
     message = f"{detector['output_format']} on {detector['provider']}"
     return _status(
         "detector", detector["last_error"] if failing else message, values, _warn_if(failing)
@@ -252,6 +273,8 @@ def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:
 def _memory(pipeline: PipelineStatus) -> DiagnosticStatus:
     fresh = "memory_fresh" in pipeline.health
     message = "snapshot was unusable: started with a fresh bank" if fresh else "in use"
+    if "memory_unsaved" in pipeline.health:
+        message += "; memory.file is no snapshot and is left alone, the bank is not saved"
     # The per-slot statistics are for reports; here they would be hundreds of numbers.
     values = [entry for entry in pipeline.memory.items() if not isinstance(entry[1], tuple)]
     return _status("memory", message, values, _warn_if(fresh))

@@ -1,3 +1,17 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """The camera topics: messages in, frames out."""
 
 from __future__ import annotations
@@ -9,10 +23,11 @@ from typing import Any, Final, Protocol
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
-from fusion_core.errors import EncodingError, UsageError
+from fusion_core.errors import ConfigError, EncodingError
 from fusion_core.transport.camera_info import camera_from_info
 from fusion_core.transport.image_messages import (
     COMPRESSED,
@@ -24,11 +39,10 @@ from fusion_core.transport.message_definitions import COMPRESSED_VIDEO, FFMPEG_P
 from fusion_core.types import CameraModel, Frame, Modality, UInt8Image
 from fusion_node.conversions import fitting_frame, mask_from_message
 from fusion_node.qos_mismatch import MismatchHandler, subscription_events
+from fusion_node.topic_names import camera_topics
 
-# Only the newest image matters; a best-effort reader matches every driver.
-_NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Of a video every packet counts: those after a lost one cannot be decoded.
-_EVERY = QoSProfile(depth=60, reliability=ReliabilityPolicy.BEST_EFFORT)
+_VIDEO_DEPTH: Final = 60
 TRANSPORTS: Final[Mapping[str, str]] = {
     "raw": IMAGE,
     "compressed": COMPRESSED,
@@ -40,6 +54,7 @@ TRANSPORTS: Final[Mapping[str, str]] = {
 _TOPICS: Mapping[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
 # Each reason is logged once; a stream of ever new reasons must not fill log and memory.
 _MOST_WARNINGS = 50
+_LONGEST_REASON = 300
 
 
 class FrameReceiver(Protocol):
@@ -70,7 +85,7 @@ class ImageSubscriptions:
         on_mismatch: Called with topic and explanation on an incompatible quality of service.
 
     Raises:
-        UsageError: The messages of the transport are not installed.
+        ConfigError: The messages of the transport are not installed.
     """
 
     def __init__(
@@ -94,10 +109,10 @@ class ImageSubscriptions:
         self._decoders = {modality: ImageMessageDecoder(modality) for modality in _TOPICS}
         self._kind = TRANSPORTS[transport]
         kind = message_class(transport)
-        suffix = "" if transport == "raw" else f"/{transport}"
         for modality, base in _TOPICS.items():
-            self._subscribe_stream(CameraInfo, f"{base}/camera_info", self._on_info, modality)
-            self._subscribe_stream(kind, f"{base}/image_raw{suffix}", self._on_image, modality)
+            topics = camera_topics(node, base, transport)
+            self._subscribe_stream(CameraInfo, topics.info, self._on_info, modality)
+            self._subscribe_stream(kind, topics.image, self._on_image, modality)
         self._subscribe(Image, "~/mask", self._on_mask)
 
     @property
@@ -130,11 +145,18 @@ class ImageSubscriptions:
         self._subscribe(kind, topic, lambda message: callback(modality, message))
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        events = subscription_events(topic, self._on_mismatch)
         video = self._kind in {FFMPEG_PACKET, COMPRESSED_VIDEO}
-        profile = _EVERY if video and kind not in {Image, CameraInfo} else _NEWEST
+        depth = _VIDEO_DEPTH if video and kind not in {Image, CameraInfo} else 1
         self._subscriptions.append(
-            self._node.create_subscription(kind, topic, callback, profile, event_callbacks=events)
+            self._node.create_subscription(
+                kind,
+                topic,
+                callback,
+                # Only the newest image matters; a best-effort reader matches every driver.
+                QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT),
+                event_callbacks=subscription_events(topic, self._on_mismatch),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
         )
 
     def _on_info(self, modality: Modality, info: CameraInfo) -> None:
@@ -164,12 +186,14 @@ class ImageSubscriptions:
         try:
             self._receiver.submit_mask(mask_from_message(message))
         except EncodingError as error:
-            self._receiver.count_invalid_mask(str(error))
+            self._receiver.count_invalid_mask(str(error)[:_LONGEST_REASON])
         except Exception as error:  # noqa: BLE001 - no message may end the node
-            self._receiver.count_invalid_mask(f"{type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            self._receiver.count_invalid_mask(reason[:_LONGEST_REASON])
 
     def _count_invalid(self, modality: Modality, cause: str, reason: str) -> None:
         self._receiver.count_invalid(modality, cause)
+        reason = reason[:_LONGEST_REASON]
         if reason not in self._warned and len(self._warned) < _MOST_WARNINGS:
             self._warned.add(reason)
             self._node.get_logger().warning(f"{modality} image dropped: {reason}")
@@ -184,19 +208,19 @@ class ImageSubscriptions:
         return stated if self._cameras[modality] else f"{stated}, not calibrated"
 
 
-def message_class(transport: str) -> type:
+def message_class(transport: object) -> type:
     """Return the class of a transport's messages.
 
     Raises:
-        UsageError: It is unknown, or its messages are not installed.
+        ConfigError: It is unknown, or its messages are not installed.
     """
-    if transport not in TRANSPORTS:
-        raise UsageError(f"image_transport = {transport!r}: use {', '.join(TRANSPORTS)}")
+    if not isinstance(transport, str) or transport not in TRANSPORTS:
+        raise ConfigError(f"image_transport = {transport!r}: use one of {', '.join(TRANSPORTS)}")
     package, _, name = TRANSPORTS[transport].split("/")
     try:
         found: type = getattr(import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError):
-        raise UsageError(
+        raise ConfigError(
             f"image_transport = {transport!r}: the messages of {package} are not installed: "
             f"sudo apt-get install ros-$ROS_DISTRO-{package.replace('_', '-')}"
         ) from None
