@@ -282,7 +282,7 @@ def test_a_clock_that_is_apart_is_corrected_by_auto(start):
 
 
 def test_a_transport_whose_messages_are_missing_is_refused_by_name():
-    with pytest.raises(UsageError, match=r"'theora': use raw, compressed"):
+    with pytest.raises(UsageError, match=r"'theora': use one of raw, compressed"):
         message_class("theora")
     if importlib.util.find_spec("ffmpeg_image_transport_msgs") is None:
         with pytest.raises(UsageError, match=r"ros-.*-ffmpeg-image-transport-msgs"):

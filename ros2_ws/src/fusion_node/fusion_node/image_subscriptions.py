@@ -27,7 +27,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
-from fusion_core.errors import EncodingError, UsageError
+from fusion_core.errors import ConfigError, EncodingError
 from fusion_core.transport.camera_info import camera_from_info
 from fusion_core.transport.image_messages import (
     COMPRESSED,
@@ -41,10 +41,8 @@ from fusion_node.conversions import fitting_frame, mask_from_message
 from fusion_node.qos_mismatch import MismatchHandler, subscription_events
 from fusion_node.topic_names import camera_topics
 
-# Only the newest image matters; a best-effort reader matches every driver.
-_NEWEST_DEPTH = 1
 # Of a video every packet counts: those after a lost one cannot be decoded.
-_VIDEO_DEPTH = 60
+_VIDEO_DEPTH: Final = 60
 TRANSPORTS: Final[Mapping[str, str]] = {
     "raw": IMAGE,
     "compressed": COMPRESSED,
@@ -87,7 +85,7 @@ class ImageSubscriptions:
         on_mismatch: Called with topic and explanation on an incompatible quality of service.
 
     Raises:
-        UsageError: The messages of the transport are not installed.
+        ConfigError: The messages of the transport are not installed.
     """
 
     def __init__(
@@ -147,13 +145,14 @@ class ImageSubscriptions:
         self._subscribe(kind, topic, lambda message: callback(modality, message))
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        video = self._kind in {FFMPEG_PACKET, COMPRESSED_VIDEO} and kind not in {Image, CameraInfo}
-        depth = _VIDEO_DEPTH if video else _NEWEST_DEPTH
+        video = self._kind in {FFMPEG_PACKET, COMPRESSED_VIDEO}
+        depth = _VIDEO_DEPTH if video and kind not in {Image, CameraInfo} else 1
         self._subscriptions.append(
             self._node.create_subscription(
                 kind,
                 topic,
                 callback,
+                # Only the newest image matters; a best-effort reader matches every driver.
                 QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT),
                 event_callbacks=subscription_events(topic, self._on_mismatch),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
@@ -209,19 +208,19 @@ class ImageSubscriptions:
         return stated if self._cameras[modality] else f"{stated}, not calibrated"
 
 
-def message_class(transport: str) -> type:
+def message_class(transport: object) -> type:
     """Return the class of a transport's messages.
 
     Raises:
-        UsageError: It is unknown, or its messages are not installed.
+        ConfigError: It is unknown, or its messages are not installed.
     """
-    if transport not in TRANSPORTS:
-        raise UsageError(f"image_transport = {transport!r}: use {', '.join(TRANSPORTS)}")
+    if not isinstance(transport, str) or transport not in TRANSPORTS:
+        raise ConfigError(f"image_transport = {transport!r}: use one of {', '.join(TRANSPORTS)}")
     package, _, name = TRANSPORTS[transport].split("/")
     try:
         found: type = getattr(import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError):
-        raise UsageError(
+        raise ConfigError(
             f"image_transport = {transport!r}: the messages of {package} are not installed: "
             f"sudo apt-get install ros-$ROS_DISTRO-{package.replace('_', '-')}"
         ) from None

@@ -26,7 +26,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
-from fusion_core.errors import FusionError, UsageError
+from fusion_core.errors import ConfigError, FusionError
 from fusion_core.pipeline import Pipeline
 from fusion_core.transport.result_header import result_header
 from fusion_core.types import FusedFrame
@@ -109,7 +109,7 @@ class FusionNode(RefusingLifecycleNode):
         """Load the model and the memory bank, warm up, and announce the outputs."""
         self._core.declare_options()
         try:
-            message_class(str(self.get_parameter("image_transport").value))
+            message_class(self.get_parameter("image_transport").value)
             config = name_memory_file(self._core.config(), self.get_fully_qualified_name())
             pipeline = Pipeline(config, reset_invalid_memory=True)
             pipeline.warm_up()
@@ -135,13 +135,9 @@ class FusionNode(RefusingLifecycleNode):
             return _FAILURE
         transport = str(self.get_parameter("image_transport").value)
         self._reported.clear()
-        try:
-            self._image_subscriptions = ImageSubscriptions(
-                self, transport, self._pipeline, self._results_needed, self._on_mismatch
-            )
-        except UsageError as error:
-            self.get_logger().error(f"cannot be activated: {error}")
-            return _FAILURE
+        self._image_subscriptions = ImageSubscriptions(
+            self, transport, self._pipeline, self._results_needed, self._on_mismatch
+        )
         self.get_logger().info("subscribed to " + ", ".join(self._image_subscriptions.topics))
         return super().on_activate(state)
 
@@ -304,8 +300,8 @@ class FusionNode(RefusingLifecycleNode):
             reason = "frame_id is read when the node is configured: deactivate and clean up first"
         if "image_transport" in values:
             try:
-                message_class(str(values["image_transport"]))
-            except UsageError as error:
+                message_class(values["image_transport"])
+            except ConfigError as error:
                 reason = str(error)
             if self._image_subscriptions is not None:
                 reason = "image_transport is read when the node is activated: deactivate first"
