@@ -30,6 +30,10 @@ class EncodingError(SourceError):
     """A frame's pixel encoding or layout is unknown or inconsistent."""
 
 
+class UnknownEncodingError(EncodingError):
+    """Nothing here reads this pixel encoding, codec or way of packing."""
+
+
 class CalibrationError(FusionError):
     """A rig file is malformed, or does not fit the frames it is used on."""
 
@@ -71,6 +75,5 @@ def missing_extra(what: str, package: str, extra: str) -> MissingExtraError:
         extra: Extra of this project that installs it.
     """
     return MissingExtraError(
-        f"{what} needs {package}; run: pip install 'fusion-core[{extra}]', or in a clone of the "
-        f"project: pip install -e '.[{extra}]'"
+        f"{what} needs {package}; in your clone of the project run: pip install -e '.[{extra}]'"
     )

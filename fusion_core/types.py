@@ -97,6 +97,8 @@ class Frame:
         truth: Ground truth, for synthetic scenes only.
         predicted: Decoded from a codec that predicts pictures from earlier ones, and so repeats
             a picture exactly where little changes.
+        received_ns: When it was received, in nanoseconds of a clock that both streams share; None
+            when unknown. Only differences between the streams count.
     """
 
     stamp_ns: int
@@ -109,6 +111,7 @@ class Frame:
     name: str = ""
     truth: SceneTruth | None = None
     predicted: bool = False
+    received_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

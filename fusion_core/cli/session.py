@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from fusion_core.cli.stop_signal import StopSignal
 from fusion_core.cli.summary import print_summary, summarise, write_summary
+from fusion_core.cli.warning_log import WarningLog
 from fusion_core.config import Config
 from fusion_core.errors import FusionError, SourceError
-from fusion_core.pipeline import Pipeline
+from fusion_core.pipeline import Pipeline, pairing_problem
 from fusion_core.runtime.meters import LatencyMeter
 from fusion_core.runtime.overlap import refuse_overlap
 from fusion_core.sink import Sink, open_sink
@@ -46,6 +47,7 @@ class RunSession:
         error: The first failure; outputs are completed all the same.
         scored: Results that are a picture of the network.
         latency: Meter of what writing takes.
+        warnings: What was warned of since the session was opened.
     """
 
     options: Run
@@ -57,6 +59,7 @@ class RunSession:
     error: FusionError | None = None
     scored: int = 0
     latency: LatencyMeter = field(default_factory=LatencyMeter)
+    warnings: WarningLog = field(default_factory=WarningLog)
 
     @classmethod
     def open(cls, options: Run, stop: StopSignal, stack: ExitStack) -> RunSession:
@@ -71,6 +74,7 @@ class RunSession:
             FusionError: Something cannot be opened, or an output would destroy an input.
         """
         with stop.interruptible():
+            warnings = stack.enter_context(WarningLog())
             config = options.configuration()
             _check_paths(options, config)
             source = stack.enter_context(
@@ -88,7 +92,7 @@ class RunSession:
                 stack.enter_context(open_sink(destination, overlay=options.overlay))
                 for destination in options.out
             ]
-        return cls(options, source, pipeline, sinks, report, stop)
+        return cls(options, source, pipeline, sinks, report, stop, warnings=warnings)
 
     def fuse(self) -> int:
         """Fuse the source into the sinks, sum up, and return the exit code.
@@ -154,6 +158,8 @@ class RunSession:
                 f"no frame was fused: read {dict(status.read)}, dropped {dict(status.drops)}; "
                 "check the streams' stamps, or raise sync.max_skew_ms"
             )
+        elif problem := pairing_problem(status):
+            _log.warning("%s", problem)
         # The memory bank is saved with the pipeline's end.
         for output in (*self.sinks, self.pipeline):
             try:
@@ -169,6 +175,7 @@ class RunSession:
             sinks=self.latency,
             outputs=outputs,
             error=str(self.error or ""),
+            warnings=self.warnings.messages,
         )
         try:
             if self.report:

@@ -29,6 +29,7 @@ def summarise(
     sinks: LatencyMeter,
     outputs: list[str],
     error: str,
+    warnings: list[str],
 ) -> dict[str, Any]:
     """Return everything worth keeping of a run, as plain values.
 
@@ -39,12 +40,15 @@ def summarise(
         sinks: Meter of what writing takes.
         outputs: Files, folders and addresses written to, as given.
         error: What ended the run, empty when nothing failed.
+        warnings: What was warned of.
     """
     return {
         "read": dict(status.read),
         "used": dict(status.used),
         "pairs": status.pairs,
         "fused": status.fused,
+        "one_sided": dict(status.one_sided),
+        "clocks": dict(status.clocks),
         "drops": dict(status.drops),
         "drops_by_stream": {name: dict(drops) for name, drops in status.drops_by_stream.items()},
         "latency_ms": {**status.latency_ms, **sinks.percentiles()},
@@ -64,6 +68,7 @@ def summarise(
         "mask": dict(status.mask),
         "outputs": outputs,
         "error": error,
+        "warnings": list(warnings),
         "config": config.to_dict(),
         "versions": {
             "python": platform.python_version(),
@@ -117,6 +122,8 @@ def print_summary(summary: dict[str, Any], written: Path | None) -> None:
     read = _counts(summary["read"])
     print(f"read     {read or 'nothing'}")
     print(f"fused    {summary['fused']} of {summary['pairs']} pairs at {summary['fps']} fps")
+    if any(summary.get("one_sided", {}).values()):
+        print(f"one-sided {_counts(summary['one_sided'])}")
     if summary["drops"]:
         print(f"dropped  {_counts(summary['drops'])}")
     elif summary["pairs"]:

@@ -14,6 +14,7 @@ from typing import Final
 from fusion_core.errors import MemoryBankError
 from fusion_core.memory.bank import MemoryBank
 from fusion_core.memory.snapshot import is_own_file
+from fusion_core.memory.snapshot_lock import SnapshotLock
 
 _log = logging.getLogger(__name__)
 _FOREIGN: Final = "is no snapshot of a bank and is left alone; set memory.file to another file"
@@ -34,6 +35,8 @@ class SnapshotManager:
         self._period_s = period_s
         self._foreign = False
         self._saved_at = time.monotonic()
+        self._saved_revision: int | None = None
+        self._lock: SnapshotLock | None = None
         self._writer: threading.Thread | None = None
 
     def load(self, *, reset_invalid: bool) -> tuple[str, ...]:
@@ -50,13 +53,18 @@ class SnapshotManager:
             be saved.
 
         Raises:
-            MemoryBankError: The snapshot is unusable and ``reset_invalid`` is False.
+            MemoryBankError: The snapshot is unusable and ``reset_invalid`` is False, or another
+                process uses it.
         """
+        if self._bank is None or self._path is None:
+            return ()
+        self._lock = SnapshotLock(self._path)
         # Of a link that leads nowhere yet, the first save creates the file; a circle is an error.
-        if self._bank is None or self._path is None or not os.path.lexists(_real(self._path)):
+        if not os.path.lexists(_real(self._path)):
             return ()
         try:
             self._bank.load_snapshot(self._path)
+            self._saved_revision = self._bank.revision
         except MemoryBankError as error:
             if not reset_invalid:
                 raise
@@ -65,7 +73,7 @@ class SnapshotManager:
 
     def tick(self) -> None:
         """Save in the background when the period is over; returns at once."""
-        if self._path is None or self._foreign or not self._period_s:
+        if self._path is None or self._foreign or not self._period_s or not self._changed():
             return
         now = time.monotonic()
         if now - self._saved_at < self._period_s or (self._writer and self._writer.is_alive()):
@@ -86,6 +94,7 @@ class SnapshotManager:
             raise MemoryBankError("memory.file is empty: set it to say where to save the bank")
         if self._foreign:
             raise MemoryBankError(f"{self._path}: {_FOREIGN}")
+        revision = self._bank.revision
         try:
             self._bank.save_snapshot(self._path)
         except OSError as error:
@@ -93,14 +102,25 @@ class SnapshotManager:
                 f"{self._path}: cannot be written ({error.strerror}); make room or set memory.file "
                 "to another place"
             ) from None
+        self._saved_revision = revision
         return self._path
 
     def close(self) -> None:
-        """Wait for a running save, then save a last time where a file is configured."""
+        """Wait for a running save, then save a last time where a file is configured.
+
+        A bank that is as it was loaded or saved is not saved again.
+        """
         if self._writer:
             self._writer.join()
-        if self._path is not None and not self._foreign:
-            self.save()
+        try:
+            if self._path is not None and not self._foreign and self._changed():
+                self.save()
+        finally:
+            if self._lock:
+                self._lock.release()
+
+    def _changed(self) -> bool:
+        return self._bank is not None and self._bank.revision != self._saved_revision
 
     def _reset(self, error: MemoryBankError) -> tuple[str, ...]:
         """Set a snapshot aside that cannot be used; return the conditions."""

@@ -160,9 +160,10 @@ def open_masks(
 
 
 def with_offset(sync: SyncConfig, rig: Rig | None) -> SyncConfig:
-    """Return the settings with the rig's time offset on top of their own."""
-    offset_ms = rig.thermal_offset_ms if rig else 0.0
-    return replace(sync, thermal_offset_ms=sync.thermal_offset_ms + offset_ms)
+    """Return the settings with the rig's time offset on top of their own; ``auto`` stays so."""
+    if rig is None or sync.thermal_offset_ms == "auto":
+        return sync
+    return replace(sync, thermal_offset_ms=sync.thermal_offset_ms + rig.thermal_offset_ms)
 
 
 def open_priors(

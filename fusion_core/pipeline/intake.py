@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
+from fusion_core.pipeline.stream_clocks import StreamClocks
 from fusion_core.runtime.drop_log import DropLog
 from fusion_core.runtime.latest_slot import LatestSlot
 from fusion_core.runtime.meters import RateMeter
@@ -33,8 +36,19 @@ class FrameIntake:
         self.drop_log = DropLog()
         self.rates: dict[str, RateMeter] = {"visible": RateMeter(), "thermal": RateMeter()}
         self._sync = Synchronizer(config, drop_log=self.drop_log)
+        self._clocks = StreamClocks(self._sync, auto=config.thermal_offset_ms == "auto")
         self._slot: LatestSlot[tuple[FramePair, float]] = LatestSlot()
         self._lock = threading.Lock()
+
+    @property
+    def offsets_ns(self) -> dict[Modality, int | None]:
+        """What is added to the stamps of each stream; None where it is still to be measured."""
+        return self._clocks.offsets_ns
+
+    @property
+    def clocks(self) -> Mapping[str, Any]:
+        """State of the two clocks; see ``StreamClocks.report``."""
+        return self._clocks.report()
 
     @property
     def read(self) -> Mapping[str, int]:
@@ -59,10 +73,12 @@ class FrameIntake:
     def pair_pending(self) -> list[FramePair]:
         """Return the pairs of the frames that still wait, at the end of a recording."""
         with self._lock:
-            return self._sync.flush()
+            return self._clocks.flush()
 
     def submit_frame(self, frame: Frame) -> None:
         """Take a live frame; the newest pair that it completes waits for ``next_pair``."""
+        if frame.received_ns is None:
+            frame = replace(frame, received_ns=time.time_ns())
         with self._lock:
             self._publish(self._pair(frame))
 
@@ -87,7 +103,7 @@ class FrameIntake:
     def end_live(self) -> None:
         """Pair what still waits and let ``next_pair`` end after the last pair."""
         with self._lock:
-            self._publish(self._sync.flush())
+            self._publish(self._clocks.flush())
             self._slot.close()
 
     def reset(self) -> None:
@@ -95,17 +111,17 @@ class FrameIntake:
         with self._lock:
             self._empty_slot()
             self._slot = LatestSlot()
-            self._sync.reset()
+            self._clocks.reset()
 
     def close(self) -> None:
         """Drop what has not been paired or fused, and every later frame."""
         with self._lock:
             self._empty_slot()
-            self._sync.close()
+            self._clocks.close()
 
     def _pair(self, frame: Frame) -> list[FramePair]:
         self.rates[frame.modality].count_event()
-        return self._sync.push(frame)
+        return self._clocks.push(frame)
 
     def _publish(self, pairs: list[FramePair]) -> None:
         for pair in pairs:

@@ -31,6 +31,7 @@ from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.meters import StageTimer
 from fusion_core.runtime.timed_call import LIVE_TIMEOUT_S, RECORDED_TIMEOUT_S
 from fusion_core.source import Source
+from fusion_core.source.recorded import RecordedSource
 from fusion_core.thermal import ThermalProcessor
 from fusion_core.types import (
     AlignedPair,
@@ -241,6 +242,8 @@ class Pipeline(Closable):
             rates_hz={name: round(rate.hertz(), 2) for name, rate in rates.items()},
             pairs=self._intake.pairs,
             fused=statistics.fused,
+            one_sided=dict(statistics.one_sided),
+            clocks=self._intake.clocks,
             drops=self.drops,
             drops_by_stream=self._intake.drop_log.by_stream(),
             latency_ms=statistics.latency.percentiles(),
@@ -350,6 +353,8 @@ class Pipeline(Closable):
     def _stream(self, source: Source) -> Generator[FusedFrame, None, None]:
         self._require_idle()
         self._state, self._live = "streaming", source.live
+        if isinstance(source, RecordedSource):
+            source.set_offsets(self._intake.offsets_ns)
         source.drop_log.forward_to(self._intake.drop_log)
         try:
             with closing(self._results(source)) as results:

@@ -22,6 +22,7 @@ class PipelineStatistics:
         rate: Meter of the results.
         latency: Meter of the stages.
         skew: Meter of the pairs' absolute skew.
+        one_sided: Results of one stream alone: ``visible_only`` and ``thermal_only``.
         health: Conditions of the newest pair, each once.
         last_error: Newest error that did not end the stream, empty when there was none.
     """
@@ -31,6 +32,7 @@ class PipelineStatistics:
         self.rate = RateMeter()
         self.latency = LatencyMeter()
         self.skew = LatencyMeter()
+        self.one_sided = {"visible_only": 0, "thermal_only": 0}
         self.health = health
         self.last_error = ""
         self._messages = MessageFilter()
@@ -44,6 +46,10 @@ class PipelineStatistics:
         self.latency.record_timings(timings)
         if pair.skew_ns is not None:
             self.skew.record_timings({"skew": abs(pair.skew_ns) / 1e6})
+        if pair.thermal is None:
+            self.one_sided["visible_only"] += 1
+        elif pair.visible is None:
+            self.one_sided["thermal_only"] += 1
         self.health = health
 
     def count_failure(self, message: str) -> None:

@@ -175,7 +175,8 @@ class Registrar(Closable):
             shown = "x".join(map(str, self._visible_size or ()))
             raise CalibrationError(
                 f"visible frames are {shown}, thermal frames {thermal_size[0]}x{thermal_size[1]}: "
-                "without a calibration both must have the same size; give --calibration RIG.yaml"
+                "without a calibration both must have the same size; set 'calibration' to a rig "
+                "file, which 'fusion calibrate' makes"
             )
 
     def _mask(self, size: Size, *, seen: bool) -> Mask:

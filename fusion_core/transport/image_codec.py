@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.errors import EncodingError
+from fusion_core.errors import EncodingError, UnknownEncodingError
+from fusion_core.transport.compressed_depth import decode_compressed_depth
 from fusion_core.types import Modality
 
 # A gray picture that went through a colour codec keeps a little chroma noise and perhaps a tint;
@@ -24,12 +25,42 @@ _GRAY_SPREAD = 6.0
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How one ROS encoding lies in memory, and how to bring it to its normal form."""
+    """How one ROS encoding lies in memory, and how to bring it to its normal form.
+
+    Attributes:
+        dtype: Type of a sample.
+        channels: Samples of a pixel.
+        normal: Encoding of the normal form.
+        conversion: OpenCV's conversion to it, None where the samples stay as they are.
+        subsampled: Rows and columns must be multiples of these.
+        chroma: Rows of subsampled chroma follow those of luma, half as many.
+    """
 
     dtype: type[np.generic]
     channels: int
     normal: str
     conversion: int | None = None
+    subsampled: tuple[int, int] = (1, 1)
+    chroma: bool = False
+
+
+def _yuv422(conversion: int) -> _Layout:
+    return _Layout(np.uint8, 2, "rgb8", conversion, subsampled=(1, 2))
+
+
+def _yuv420(conversion: int) -> _Layout:
+    return _Layout(np.uint8, 1, "rgb8", conversion, subsampled=(2, 2), chroma=True)
+
+
+# OpenCV names a pattern by the second row's second and third pixel, ROS by the first two rows.
+_BAYER = MappingProxyType(
+    {
+        "rggb": cv2.COLOR_BayerBG2RGB,
+        "bggr": cv2.COLOR_BayerRG2RGB,
+        "gbrg": cv2.COLOR_BayerGR2RGB,
+        "grbg": cv2.COLOR_BayerGB2RGB,
+    }
+)
 
 
 _LAYOUTS = MappingProxyType(
@@ -39,15 +70,39 @@ _LAYOUTS = MappingProxyType(
         "rgba8": _Layout(np.uint8, 4, "rgb8", cv2.COLOR_RGBA2RGB),
         "bgra8": _Layout(np.uint8, 4, "rgb8", cv2.COLOR_BGRA2RGB),
         "8UC3": _Layout(np.uint8, 3, "rgb8", cv2.COLOR_BGR2RGB),
+        "8UC4": _Layout(np.uint8, 4, "rgb8", cv2.COLOR_BGRA2RGB),
+        "rgb16": _Layout(np.uint16, 3, "rgb16"),
+        "bgr16": _Layout(np.uint16, 3, "rgb16", cv2.COLOR_BGR2RGB),
+        "rgba16": _Layout(np.uint16, 4, "rgb16", cv2.COLOR_RGBA2RGB),
+        "bgra16": _Layout(np.uint16, 4, "rgb16", cv2.COLOR_BGRA2RGB),
+        "16UC3": _Layout(np.uint16, 3, "rgb16", cv2.COLOR_BGR2RGB),
+        "16UC4": _Layout(np.uint16, 4, "rgb16", cv2.COLOR_BGRA2RGB),
         "mono8": _Layout(np.uint8, 1, "mono8"),
         "8UC1": _Layout(np.uint8, 1, "mono8"),
         "mono16": _Layout(np.uint16, 1, "mono16"),
         "16UC1": _Layout(np.uint16, 1, "mono16"),
+        "8SC1": _Layout(np.int8, 1, "32FC1"),
+        "16SC1": _Layout(np.int16, 1, "32FC1"),
+        "32SC1": _Layout(np.int32, 1, "32FC1"),
+        "16FC1": _Layout(np.float16, 1, "32FC1"),
         "32FC1": _Layout(np.float32, 1, "32FC1"),
-        "yuv422": _Layout(np.uint8, 2, "rgb8", cv2.COLOR_YUV2RGB_UYVY),
-        "uyvy": _Layout(np.uint8, 2, "rgb8", cv2.COLOR_YUV2RGB_UYVY),
-        "yuv422_yuy2": _Layout(np.uint8, 2, "rgb8", cv2.COLOR_YUV2RGB_YUY2),
-        "yuyv": _Layout(np.uint8, 2, "rgb8", cv2.COLOR_YUV2RGB_YUY2),
+        "64FC1": _Layout(np.float64, 1, "32FC1"),
+        "yuv422": _yuv422(cv2.COLOR_YUV2RGB_UYVY),
+        "uyvy": _yuv422(cv2.COLOR_YUV2RGB_UYVY),
+        "yuv422_yuy2": _yuv422(cv2.COLOR_YUV2RGB_YUY2),
+        "yuyv": _yuv422(cv2.COLOR_YUV2RGB_YUY2),
+        "yuy2": _yuv422(cv2.COLOR_YUV2RGB_YUY2),
+        "yvyu": _yuv422(cv2.COLOR_YUV2RGB_YVYU),
+        "nv12": _yuv420(cv2.COLOR_YUV2RGB_NV12),
+        "nv21": _yuv420(cv2.COLOR_YUV2RGB_NV21),
+        "i420": _yuv420(cv2.COLOR_YUV2RGB_I420),
+        "yuv420": _yuv420(cv2.COLOR_YUV2RGB_I420),
+        "yv12": _yuv420(cv2.COLOR_YUV2RGB_YV12),
+        **{
+            f"bayer_{pattern}{bits}": _Layout(dtype, 1, f"rgb{bits}", code, subsampled=(2, 2))
+            for pattern, code in _BAYER.items()
+            for bits, dtype in ((8, np.uint8), (16, np.uint16))
+        },
     }
 )
 KNOWN_ENCODINGS = tuple(_LAYOUTS)
@@ -72,40 +127,47 @@ def decode_image(  # noqa: PLR0917 - the message's fields in their order
         data: The pixels, as any buffer.
 
     Returns:
-        The image, ``HxWx3`` uint8 RGB or ``HxW`` uint8, uint16 or float32, and its normal
-        encoding ``rgb8``, ``mono8``, ``mono16`` or ``32FC1``. Where nothing had to be converted
-        the image is a view of ``data``, as writable as ``data`` is.
+        The image, ``HxWx3`` uint8 or uint16 RGB, or ``HxW`` uint8, uint16 or float32, and its
+        normal encoding ``rgb8``, ``rgb16``, ``mono8``, ``mono16`` or ``32FC1``. Where nothing had
+        to be converted the image is a view of ``data``, as writable as ``data`` is.
 
     Raises:
-        EncodingError: The encoding is unknown, or sizes do not add up.
+        UnknownEncodingError: The encoding is unknown.
+        EncodingError: Sizes do not add up.
     """
     layout = _LAYOUTS.get(encoding)
     if layout is None:
-        raise EncodingError(
+        raise UnknownEncodingError(
             f"image encoding {encoding!r} is unknown; known: {', '.join(KNOWN_ENCODINGS)}"
         )
     item = np.dtype(layout.dtype).itemsize
     row = width * layout.channels * item
+    rows = height * 3 // 2 if layout.chroma else height
     buffer = np.frombuffer(data, np.uint8)
-    needed = step * (height - 1) + row
+    needed = step * (rows - 1) + row
     if min(height, width) < 1 or step < row or buffer.size < needed:
         raise EncodingError(
             f"image {width}x{height} {encoding}: step {step} and {buffer.size} bytes do not add "
             f"up; a row needs {row} bytes, the image {max(needed, 0)}; check the driver"
         )
-    if layout.channels == 2 and width % 2:
-        raise EncodingError(f"image {width}x{height} {encoding}: YUV 4:2:2 needs an even width")
+    if height % layout.subsampled[0] or width % layout.subsampled[1]:
+        raise EncodingError(
+            f"image {width}x{height} {encoding}: rows and columns must be multiples of "
+            f"{layout.subsampled[0]} and {layout.subsampled[1]}; check the driver"
+        )
     image: NDArray[Any] = np.ndarray(
-        (height, width, layout.channels),
+        (rows, width, layout.channels),
         np.dtype(layout.dtype).newbyteorder(">" if is_bigendian else "<"),
         buffer,
         strides=(step, layout.channels * item, item),
     )
     if layout.channels == 1:
         image = image[..., 0]
+    dtype = np.float32 if layout.normal == "32FC1" else layout.dtype
+    image = image.astype(dtype, copy=False)
     if layout.conversion is not None:
         image = cv2.cvtColor(image, layout.conversion)
-    return image.astype(layout.dtype, copy=False), layout.normal
+    return image, layout.normal
 
 
 def decode_compressed(
@@ -126,11 +188,9 @@ def decode_compressed(
     Raises:
         EncodingError: The picture is truncated, of an unknown kind or of an unusable layout.
     """
-    if "compresseddepth" in format.lower():
-        raise EncodingError(
-            f"compressed image format {format!r} is a depth image; use the raw or the png topic"
-        )
     raw = np.frombuffer(data, np.uint8)
+    if "compresseddepth" in format.lower():
+        return to_modality(*decode_compressed_depth(format, raw), modality)
     try:
         picture = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if _is_whole(raw) else None
     except cv2.error:
@@ -158,6 +218,10 @@ def to_modality(image: NDArray[Any], encoding: str, modality: Modality) -> tuple
     Raises:
         EncodingError: A visible image in floating point.
     """
+    if encoding == "rgb16" and modality == "thermal":
+        return image[..., 1], "mono16"
+    if encoding == "rgb16":
+        return (image >> 8).astype(np.uint8), "rgb8"
     if modality == "thermal":
         if encoding == "rgb8" and is_gray(image):
             return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), "mono8"
