@@ -5,6 +5,7 @@ The names below are loaded when first used, so that importing the package stays 
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -47,3 +48,9 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is the exported ob
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'fusion_core' has no attribute {name!r}")
     return getattr(import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return what tab completion offers: the names above, and the parts imported so far."""
+    parts = [name for name in globals() if f"{__name__}.{name}" in sys.modules]
+    return sorted({*__all__, *parts})

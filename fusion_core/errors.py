@@ -67,6 +67,5 @@ def missing_extra(what: str, package: str, extra: str) -> MissingExtraError:
         extra: Extra of this project that installs it.
     """
     return MissingExtraError(
-        f"{what} needs {package}; run: pip install 'fusion-core[{extra}]', or in a clone of the "
-        f"project: pip install -e '.[{extra}]'"
+        f"{what} needs {package}; in your clone of the project run: pip install -e '.[{extra}]'"
     )

@@ -6,6 +6,7 @@ import argparse
 import itertools
 import json
 import os
+import shlex
 import shutil
 import signal
 import statistics
@@ -14,12 +15,12 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from tqdm import tqdm
 
-from fusion_core.errors import FusionError, UsageError
+from fusion_core.errors import FusionError, SourceError, UsageError
 from fusion_core.runtime.process import tune_process
 from fusion_core.sink.bag import BagRecorder
 from fusion_core.source import open_source
@@ -49,6 +50,9 @@ END_S = 60.0
 SAMPLES, RESERVE = 12, 2.0
 # Slower than this, the 7 ms between the two shutters would exceed the default sync.max_skew_ms.
 SLOWEST = 0.3
+# With less than this share of the pairs fused live, the recording is fused again, pair by pair.
+ENOUGH = 0.5
+POLL_S = 0.5
 # One core is left to the cameras, the recorder and the transport.
 THREADS = max(1, (os.cpu_count() or 2) - 1)
 
@@ -65,7 +69,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--speed",
         type=float,
-        help="playing speed; by default 1, for the street what this machine keeps up with",
+        help="playing speed; by default what this machine keeps up with, at most 1",
     )
     parser.add_argument(
         "--out", type=Path, default=ROOT / "demo_out", help="folder for the results"
@@ -88,13 +92,24 @@ def prepare(out: Path) -> None:
         raise UsageError(f"--out {out}: exists and was not made by the demo; choose a new folder")
     out.mkdir(parents=True, exist_ok=True)
     (out / MARKER).touch()
-    for name in PRODUCTS:
+    remove(out, PRODUCTS)
+    (out / "logs").mkdir()
+
+
+def remove(out: Path, names: tuple[str, ...]) -> None:
+    """Remove results of the demo."""
+    for name in names:
         product = out / name
         if product.is_dir():
             shutil.rmtree(product)
         else:
             product.unlink(missing_ok=True)
-    (out / "logs").mkdir()
+
+
+def progress_bar(total: int | None, unit: str) -> tqdm[Any]:
+    """Return a bar; in a log it makes one entry in ten seconds."""
+    interval_s = 0.2 if sys.stderr.isatty() else 10.0
+    return tqdm(total=total, unit=unit, mininterval=interval_s, maxinterval=interval_s)
 
 
 def film_street(out: Path, seconds: float) -> tuple[dict[str, str], str]:
@@ -104,26 +119,35 @@ def film_street(out: Path, seconds: float) -> tuple[dict[str, str], str]:
     rig = out / "rig.yaml"
     rig.write_text(yaml.safe_dump(scene.rig(), sort_keys=False), encoding="utf-8")
     total = round(seconds * (scene.rgb_hz + scene.thermal_hz))
-    with BagRecorder(out / "cameras") as bag:
-        # On a terminal only: the bar would fill a log.
-        progress = tqdm(scene.frames(), total=total, unit="image", disable=None)
-        for frame in progress:
+    with BagRecorder(out / "cameras") as bag, progress_bar(total, "image") as progress:
+        for frame in scene.frames():
             bag.write_frame(frame)
+            progress.update()
     return {"bag": str(out / "cameras")}, str(rig)
 
 
-def affordable_speed(bag: str, config: Config) -> float:
-    """Return the playing speed, at most 1, that this machine keeps up with.
+def measure(played: dict[str, str], config: Config) -> tuple[float, int | None]:
+    """Return the playing speed that this machine keeps up with, and the number of pairs.
 
-    A machine that is too slow for all of it drops frames, which the summary then counts.
+    Raises:
+        SourceError: The recording holds no pair.
     """
     from fusion_core.pipeline import Pipeline
 
-    with open_source(bag) as source, Pipeline(config) as pipeline:
+    print(f"measuring this machine on the first {SAMPLES} pairs ...", flush=True)
+    streams = {name: played.get(name) for name in ("visible", "thermal")}
+    with open_source(played.get("bag"), **streams) as source, Pipeline(config) as pipeline:
         results = list(itertools.islice(pipeline.stream(source), SAMPLES))
+        total = source.total
+    if not results:
+        raise SourceError(f"{' and '.join(played.values())}: holds no pair of images")
+    if len(results) == 1:
+        return 1.0, total
     period_ms = (results[-1].stamp_ns - results[0].stamp_ns) / (len(results) - 1) / 1e6
     median_ms = statistics.median(fused.timings["total"] for fused in results)
-    return min(1.0, max(SLOWEST, period_ms / (RESERVE * median_ms)))
+    speed = period_ms / (RESERVE * median_ms)
+    print(f"  {median_ms:.0f} ms per pair, the cameras give one every {period_ms:.0f} ms")
+    return speed, total
 
 
 def start(name: str, module: str, out: Path, *parameters: str) -> subprocess.Popen[bytes]:
@@ -149,8 +173,17 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def fuse(out: Path, config: Config, played: dict[str, str], speed: float) -> None:
+def fuse_live(
+    out: Path, config: Config, played: dict[str, str], speed: float, total: int | None
+) -> None:
     """Run the three processes until the recording is over.
+
+    Args:
+        out: Folder for the results.
+        config: Model, rig and threads of the node.
+        played: Names and paths of what the cameras play.
+        speed: Playing speed.
+        total: Pairs expected, for the progress bar.
 
     Raises:
         FusionError: A process ended early or nothing was fused.
@@ -180,21 +213,61 @@ def fuse(out: Path, config: Config, played: dict[str, str], speed: float) -> Non
             "cameras", "fusion_node.camera_publisher", out, f"speed:={speed:.3f}", *sources
         )
         stack.callback(end, cameras)
-        while cameras.poll() is None:
-            for name, process in (("recorder", recorder), ("node", node)):
-                if process.poll() is not None:
-                    raise FusionError(f"the {name} ended early: see {out / 'logs'}")
-            time.sleep(0.2)
+        with progress_bar(total, "pair") as progress:
+            while cameras.poll() is None:
+                for name, process in (("recorder", recorder), ("node", node)):
+                    if process.poll() is not None:
+                        raise FusionError(f"the {name} ended early: see {out / 'logs'}")
+                progress.update(count_lines(out / "fused.jsonl") - progress.n)
+                time.sleep(POLL_S)
+            progress.update(count_lines(out / "fused.jsonl") - progress.n)
         if cameras.returncode:
             raise FusionError(f"the cameras failed: see {out / 'logs' / 'cameras.log'}")
         time.sleep(2.5)  # two more reports of the node, with the last frames in them
 
 
-def print_summary(out: Path) -> None:
-    """Print the counters of the run and where its results are."""
-    summary = json.loads((out / "run.json").read_text(encoding="utf-8"))
-    if not summary["recorded"]:
-        raise FusionError(f"nothing was fused: see {out / 'logs'}")
+def count_lines(path: Path) -> int:
+    """Return the number of lines written so far, 0 without the file."""
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def command(out: Path, config: Config, played: dict[str, str], *more: str) -> list[str]:
+    """Return the arguments of `fusion` that fuse the same recording pair by pair."""
+    words = ["run"]
+    for name, value in (*played.items(), ("calibration", config.calibration)):
+        words += [f"--{name}", value] if value else []
+    if config.model != "m2pn-edge":
+        words += ["--model", config.model]
+    return [*words, "--overlay", "--out", str(out / "fused.mp4"), *more]
+
+
+def fuse_recording(out: Path, config: Config, played: dict[str, str]) -> None:
+    """Fuse every pair without ROS, however long each takes.
+
+    Raises:
+        FusionError: The run failed; its message has been printed.
+    """
+    remove(out, ("fused.mp4", "fused.jsonl", "report.html", "run.json", "bag"))
+    more = ["--out", str(out / "fused.jsonl"), "--out", f"bag:{out / 'bag'}"]
+    more += ["--report", str(out / "report.html")]
+    words = [sys.executable, "-m", "fusion_core.cli.main", *command(out, config, played, *more)]
+    if subprocess.run(words, check=False).returncode:
+        raise FusionError("the recording could not be fused")
+
+
+def print_next_steps(out: Path, config: Config, played: dict[str, str]) -> None:
+    """Print how to go on with `fusion` on the command line."""
+    words = ["fusion", *command(out, config, played, "--report", str(out / "report.html"))]
+    activate = Path(sys.prefix) / "bin" / "activate"
+    print("\nOn the command line, without ROS, the same recording and your own:")
+    print(f"  source {shlex.quote(str(activate))}")
+    print(f"  {shlex.join(words)}")
+    print("  fusion run --visible rgb.mp4 --thermal thermal.mp4 --out fused.mp4")
+    print("  fusion --help")
+
+
+def print_summary(out: Path, summary: dict[str, Any]) -> None:
+    """Print the counters of the live run and where its results are."""
     read = ", ".join(f"{count} {name}" for name, count in summary["read"].items())
     drops = ", ".join(f"{count} {cause}" for cause, count in summary["drops"].items()) or "none"
     print(f"\nread      {read} images over DDS")
@@ -216,6 +289,46 @@ def print_summary(out: Path) -> None:
         print(f"{title:<10s}{out / name}")
 
 
+def run(out: Path, config: Config, played: dict[str, str], wanted: float | None) -> None:
+    """Fuse live where the machine keeps up with it, else pair by pair.
+
+    Args:
+        out: Folder for the results.
+        config: Model, rig and threads.
+        played: Names and paths of what is played.
+        wanted: Playing speed; None for what the machine keeps up with.
+
+    Raises:
+        FusionError: Nothing was fused.
+    """
+    possible, total = measure(played, config)
+    if wanted is None and possible < SLOWEST:
+        print(
+            f"This machine, or what else runs on it, is too slow to fuse live: it would keep up "
+            f"with {possible:.2f} times the recorded speed, {SLOWEST} is the least.\n"
+            "Fusing the recording pair by pair instead, so that none is lost. "
+            f"--speed {SLOWEST} runs it live all the same.",
+            flush=True,
+        )
+        fuse_recording(out, config, played)
+        return
+    speed = wanted or min(1.0, possible)
+    print(f"fusing live over ROS 2 at {speed:.2f} times the recorded speed ...", flush=True)
+    fuse_live(out, config, played, speed, total)
+    summary = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    if wanted is None and summary["recorded"] < ENOUGH * summary.get("pairs", 1):
+        print(
+            f"Only {summary['recorded']} of {summary.get('pairs', 0)} pairs were fused live: the "
+            "machine has become too slow for it.\nFusing the recording pair by pair instead.",
+            flush=True,
+        )
+        fuse_recording(out, config, played)
+        return
+    if not summary["recorded"]:
+        raise FusionError(f"nothing was fused: see {out / 'logs'}")
+    print_summary(out, summary)
+
+
 def main() -> int:
     """Run the demo; return the exit code."""
     options = arguments()
@@ -234,11 +347,8 @@ def main() -> int:
         else:
             played, rig = film_street(out, options.seconds)
         config = Config(model=options.model, calibration=rig, threads=THREADS)
-        recorded = options.bag or options.visible
-        speed = options.speed or (1.0 if recorded else affordable_speed(played["bag"], config))
-        print(f"fusing live over ROS 2 at {speed:.2f} times the recorded speed ...", flush=True)
-        fuse(out, config, played, speed)
-        print_summary(out)
+        run(out, config, played, options.speed)
+        print_next_steps(out, config, played)
     except FusionError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.exit_code

@@ -63,13 +63,17 @@ install_packages() {
     say "no ROS 2 wheels for this platform: going on without ROS"
     wheels=()
   fi
+  say "2 of 3: downloading and installing packages (about 1 GB without CUDA, 6 GB with it)"
+  local progress=on
+  [ -t 2 ] || progress=off
   # shellcheck disable=SC2046
-  "$VENV/bin/pip" install -q --disable-pip-version-check $(torch_index) \
+  "$VENV/bin/pip" install --progress-bar "$progress" --disable-pip-version-check $(torch_index) \
     "${constraints[@]}" ${wheels[@]+"${wheels[@]}"} -e "$ROOT[$EXTRA]" >&2
 }
 
 # The node publishes vision_msgs; the package index has none, so scripts/vision_msgs is built.
 build_vision_msgs() {
+  say "3 of 3: messages of the detections"
   "$VENV/bin/python" -c 'import rclpy' 2>/dev/null || return 0
   "$VENV/bin/python" -c 'import vision_msgs.msg' 2>/dev/null && return 0
   if system_ros; then
@@ -115,6 +119,7 @@ setup() {
   found=$(cat "$VENV/stamp" 2>/dev/null || true)
   if [ "$found" != "$(current_stamp "$EXTRA")" ] && [ "$found" != "$(current_stamp dev)" ]; then
     say "preparing $VENV (once; some minutes, mostly downloads)"
+    say "1 of 3: making the environment"
     if system_ros; then
       "$PYTHON" -m venv --clear --system-site-packages "$VENV"
     else

@@ -100,5 +100,9 @@ class Run:
             raise UsageError("--bag holds both streams: leave out --visible and --thermal")
         if not self.bag and not (self.visible and self.thermal):
             raise UsageError("no input: give --visible SRC and --thermal SRC, or --bag BAG")
+        if self.report is not None:
+            from fusion_core.pages import require_page_packages
+
+            require_page_packages(f"--report {self.report}")
         if self.max_frames is not None and self.max_frames < 1:
             raise UsageError(f"--max-frames {self.max_frames}: must be at least 1")

@@ -48,7 +48,8 @@ class Network:
             import onnxruntime
         except ImportError:
             raise MissingExtraError(
-                f"{path}: a detector needs ONNX Runtime; run: pip install onnxruntime"
+                f"{path}: a detector needs onnxruntime, which every installation brings; in your "
+                "clone of the project run: pip install -e ."
             ) from None
         if not path.is_file():
             raise DetectorError(f"{path}: no such file; give an ONNX file of a detector")

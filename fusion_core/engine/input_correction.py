@@ -1,4 +1,4 @@
-"""Correct sources that the scene prior calls degraded, for networks that do not use the prior."""
+"""Correct sources that the scene prior calls degraded."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _STEP = 0.1
 # White noise keeps 1 / (2 sigma sqrt(pi)) of its deviation behind a Gaussian: 0.24.
 _NOISE_SIGMA = 1.2
 _STRIPE_SIGMA, _STRIPE_WINDOW = 8.0, 49
-# Luma from which a glaring picture is clipped, and the darkest value that takes its place: a cold
-# sky around the sun shall not become a black hole in the picture.
-_CLIPPED, _DARKEST = 0.85, 0.65
+# What a glaring picture has above this luma is scaled by 1 where thermal is white, by the share
+# where it is black. The result never falls where the luma rises: no ring around the sun, no hole.
+_KNEE, _COLD_SHARE = 0.6, 0.5
 
 _NOISE, _GLARE, _THERMAL_NOISE, _STRIPES = "noise", "glare", "thermal noise", "stripes"
 
@@ -31,15 +31,21 @@ class InputCorrection:
     * A noisy source is mixed with its Gaussian blur.
     * Stripes are removed from the thermal picture: what changes along a row faster than a Gaussian
       of eight pixels, median over all rows, is subtracted, and likewise along the columns.
-    * Where a glaring visible picture is clipped the thermal picture takes its place, in the upper
-      third of the range, so that what is hot stands out.
+    * The bright part of a glaring visible picture is dimmed where the thermal picture is cold, so
+      that what is hot stands out before the sun. The thermal picture becomes the same there:
+      a hot edge that only one of two pictures shows would get a dark rim.
 
     Each correction has a gain, from 0 at a probability of 0.6 to 1 at 0.9, which moves by at most
     a tenth per frame.
+
+    Args:
+        glare_only: Leave all else to the network, which undoes noise and stripes by itself but
+            cannot recover what is clipped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, glare_only: bool = False) -> None:
         self.gains: dict[str, float] = {}
+        self._glare_only = glare_only
 
     def correct(
         self, thermal: FloatImage, visible: UInt8Image, prior: ScenePrior | None
@@ -61,17 +67,18 @@ class InputCorrection:
         if noise := gain(_NOISE, 0.0):
             visible = np.asarray(_blurred(visible, noise), np.uint8)
         if glare := gain(_GLARE, 0.0):
-            visible = _filled(visible, thermal, glare)
+            thermal, visible = _without_glare(thermal, visible, glare)
         return thermal, visible
 
     def _update_gains(self, prior: ScenePrior) -> None:
         """Move the gains towards those of the prior."""
-        targets = {
+        glare = _gain(prior.visible, "over_exposure")
+        others = {
             _NOISE: _gain(prior.visible, "noise"),
-            _GLARE: _gain(prior.visible, "over_exposure"),
             _THERMAL_NOISE: _gain(prior.thermal, "noise"),
             _STRIPES: _gain(prior.thermal, "stripes"),
         }
+        targets = {_GLARE: glare} if self._glare_only else {_GLARE: glare, **others}
         if not self.gains:
             self.gains = targets
         for name, target in targets.items():
@@ -88,16 +95,19 @@ def _blurred(image: NDArray[Any], gain: float) -> NDArray[Any]:
     return cv2.addWeighted(image, 1 - gain, soft, gain, 0)
 
 
-def _filled(visible: UInt8Image, thermal: FloatImage, gain: float) -> UInt8Image:
-    """Return the picture with the thermal one in its upper third where its luma is clipped."""
+def _without_glare(
+    thermal: FloatImage, visible: UInt8Image, gain: float
+) -> tuple[FloatImage, UInt8Image]:
+    """Return both pictures with the bright part of the visible one modulated by the thermal one."""
     values = visible / np.float32(255)
     luma = values if values.ndim == 2 else cv2.cvtColor(values, cv2.COLOR_RGB2GRAY)
-    weight = np.clip((luma - _CLIPPED) / (1 - _CLIPPED), 0, 1) * np.float32(gain)
-    instead = _DARKEST + (1 - _DARKEST) * thermal
-    if values.ndim == 3:
-        weight, instead = weight[..., None], instead[..., None]
-    filled = 255 * (values + weight * (instead - values))
-    return np.asarray(np.rint(filled), np.uint8)
+    over = np.maximum(luma - _KNEE, 0)
+    dimmed = luma - np.float32(gain * (1 - _COLD_SHARE)) * over * (1 - thermal)
+    scale = np.divide(dimmed, luma, out=np.ones_like(luma), where=over > 0)
+    values = values * (scale if values.ndim == 2 else scale[..., None])
+    share = over / (1 - _KNEE)
+    weight = np.float32(gain) * share * share * (3 - 2 * share)
+    return thermal + weight * (dimmed - thermal), np.asarray(np.rint(255 * values), np.uint8)
 
 
 def _destriped(image: FloatImage, gain: float) -> FloatImage:

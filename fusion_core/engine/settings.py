@@ -18,7 +18,7 @@ class AdaptConfig(Settings):
         bool,
         Field(
             description="Reduce or correct an input that the prior rates noisy, striped, glaring or"
-            " flat; for models that do not use the prior themselves."
+            " flat; noise and stripes only for models that do not use the prior themselves."
         ),
     ] = True
     clean: Annotated[str, Field(description="Model auto: the model for clear scenes.")] = (

@@ -70,8 +70,8 @@ class Engine:
         bank: Memory bank on the same device, for a network that uses one.
         temporal_smoothing: Share of the previous picture that is kept where nothing moves, in
             [0, 1); 0 treats every pair alone.
-        correct_inputs: Correct a source that the prior calls degraded; without effect on a network
-            that uses the prior itself.
+        correct_inputs: Correct a source that the prior calls degraded; for a network that uses the
+            prior itself only the glare.
         fade_frames: Frames over which a network that uses the prior goes from one to the next.
     """
 
@@ -93,7 +93,7 @@ class Engine:
         self._precision = torch.float16 if on_gpu else fast_precision("cpu")
         self._generator = torch.Generator(self._device).manual_seed(0)
         self._smoother = TemporalSmoother(temporal_smoothing) if temporal_smoothing else None
-        self._correction = InputCorrection() if correct_inputs and not self.uses_prior else None
+        self._correction = InputCorrection(self.uses_prior) if correct_inputs else None
         self._fade = PriorFade(fade_frames)
         self._seam: tuple[Mask, FloatImage] | None = None
         self._text: tuple[str, TextCue] | None = None

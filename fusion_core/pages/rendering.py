@@ -18,11 +18,11 @@ def require_page_packages(purpose: str) -> None:
         purpose: What needs them, for the message: a path or an option.
 
     Raises:
-        MissingExtraError: One of them is missing.
+        MissingExtraError: One or more are missing; all are named.
     """
-    for package in _PACKAGES:
-        if importlib.util.find_spec(package) is None:
-            raise missing_extra(purpose, package, "report")
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise missing_extra(purpose, " and ".join(missing), "report")
 
 
 def render_page(page: Page) -> str:

@@ -9,7 +9,7 @@ from fusion_core.engine.input_correction import InputCorrection
 from fusion_core.engine.prior_fade import PriorFade
 from fusion_core.engine.switching import SceneSwitch
 from fusion_core.errors import UsageError
-from fusion_core.models import create_model
+from fusion_core.models import create_model, load_model
 from fusion_core.types import AlignedPair, ScenePrior
 
 FADE_FRAMES = 4
@@ -147,14 +147,73 @@ def test_stripes_go_and_shapes_stay():
     assert cleaned[45:75, 65:95].mean() - cleaned[:30].mean() > 0.4
 
 
-def test_clipped_visible_shows_thermal_in_the_upper_third():
-    """0.65 + 0.35 * 0.25 = 0.7375, times 255."""
+def test_glare_is_dimmed_where_thermal_is_cold_and_both_pictures_become_the_same():
+    """Clipped, thermal 0.25: 1 - 0.5 * 0.4 * 0.75 = 0.85, times 255; below 0.6 all stays."""
     thermal = np.full((4, 4), 0.25, np.float32)
     luma = np.full((4, 4), 255, np.uint8)
     luma[2:] = 100
-    _, filled = InputCorrection().correct(thermal, luma, prior(over_exposure=1.0))
-    assert (filled[:2] == 188).all()
-    assert (filled[2:] == 100).all()
+    corrected, dimmed = InputCorrection().correct(thermal, luma, prior(over_exposure=1.0))
+    assert (dimmed[:2] == 217).all()
+    assert (dimmed[2:] == 100).all()
+    assert corrected[:2] == pytest.approx(0.85)
+    assert (corrected[2:] == 0.25).all()
+
+
+@pytest.mark.parametrize("probability", [0.7, 1.0])
+@pytest.mark.parametrize("planes", [None, 3])
+def test_brighter_never_becomes_darker_in_glare(probability, planes):
+    """Over all lumas and temperatures: so no ring, no hole and no flicker beyond that of the input.
+
+    A step of one grey level stays at most one, and one more by rounding.
+    """
+    luma = np.repeat(np.arange(256, dtype=np.uint8)[None], 11, 0)
+    visible = luma if planes is None else np.repeat(luma[..., None], planes, 2)
+    thermal = np.repeat(np.linspace(0, 1, 11, dtype=np.float32)[:, None], 256, 1)
+    told = prior(over_exposure=probability)
+    corrected, dimmed = InputCorrection().correct(thermal, visible, told)
+    flat = dimmed.astype(int).reshape(11, 256, -1)[..., 0]
+    assert (np.diff(flat, axis=1) >= 0).all()
+    assert (np.diff(flat, axis=1) <= 2).all()
+    assert (np.diff(flat, axis=0) >= 0).all()
+    assert corrected.min() >= 0
+    assert corrected.max() <= 1
+    assert (flat[-1] == np.arange(256)).all()  # what is hot stays as bright as it was
+
+
+@pytest.mark.parametrize("name", ["m2pn-edge", "ctrlfuse", "mdaif"])
+def test_sun_in_the_picture_gets_no_ring_and_no_hole_and_people_stand_out_before_it(name):
+    """A halo that falls from white to mid grey, the hot disc in a cold sky, a person at its side.
+
+    The network sharpens every edge, which darkens its foot by about 12 levels: 16 are allowed.
+    """
+    y, x = np.mgrid[0:120, 0:160].astype(np.float32)
+    radius = np.hypot(x - 80, y - 50)
+    halo = np.clip(1.3 - radius / 90, 0.45, 1)
+    thermal = np.where(radius < 7, np.float32(1), np.float32(0.02))
+    thermal[40:72, 96:104] = 0.9
+    visible = np.repeat(np.uint8(255 * halo)[..., None], 3, 2)
+    seen = AlignedPair(0, visible, thermal, np.ones(halo.shape, bool))
+    fused = Engine(load_model(name), None, correct_inputs=True).fuse(seen, prior(over_exposure=1.0))
+    luma = fused.image.astype(int).mean(2)
+    sky = (thermal < 0.1) & (np.abs(x - 100) > 16)
+    rim = sky & (radius > 7) & (radius < 12)
+    near = sky & (radius > 14) & (radius < 24)
+    far = sky & (radius > 60) & (radius < 66)
+    assert luma[rim].min() > luma[near].mean() - 16
+    assert luma[near].min() > luma[far].mean()
+    body = luma[44:68, 98:102].mean()
+    assert body > luma[44:68, 112:118].mean() + 25
+
+
+def test_a_network_that_uses_the_prior_gets_its_noise_and_stripes_uncorrected():
+    """Only glare is beyond it: what is clipped is lost."""
+    correction = InputCorrection(glare_only=True)
+    luma = np.full((8, 8), 100, np.uint8)
+    thermal = np.random.default_rng(3).random((8, 8), np.float32)
+    told = prior({"noise": 1.0, "stripes": 1.0}, noise=1.0, over_exposure=1.0)
+    corrected, seen = correction.correct(thermal, luma, told)
+    assert np.array_equal(corrected, thermal)
+    assert np.array_equal(seen, luma)
 
 
 def test_new_prior_does_not_show_as_a_jump():

@@ -137,7 +137,7 @@ def test_crowds_are_not_cut(count):
 
 def test_without_pycocotools_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycocotools.cocoeval", None)
-    with pytest.raises(MissingExtraError, match=r"fusion-core\[lab\].*pip install -e '\.\[lab\]'"):
+    with pytest.raises(MissingExtraError, match=r"pycocotools.*pip install -e '\.\[lab\]'"):
         tally(([HERE], [0.9], [HERE], []))
 
 

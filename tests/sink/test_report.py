@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fusion_core.cli.run import Run
 from fusion_core.errors import MissingExtraError, SinkError
 from fusion_core.pipeline import pipeline
 from fusion_core.sink.report import HtmlReport
@@ -354,6 +355,16 @@ def test_missing_package_is_reported_before_work_starts(tmp_path, monkeypatch, p
 
     monkeypatch.setattr(importlib.util, "find_spec", without_package)
     with pytest.raises(MissingExtraError, match=rf"{package}.*pip install -e '\.\[report\]'"):
+        HtmlReport(tmp_path / "report.html")
+    # On the command line before the inputs are even looked for.
+    options = Run(visible="none.mp4", thermal="none.mp4", report=tmp_path / "report.html")
+    with pytest.raises(MissingExtraError, match=rf"--report .*report\.html needs {package};"):
+        options.run()
+
+
+def test_all_missing_packages_are_named_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, parent=None: None)
+    with pytest.raises(MissingExtraError, match="needs jinja2 and matplotlib;"):
         HtmlReport(tmp_path / "report.html")
 
 
