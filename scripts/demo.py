@@ -252,7 +252,7 @@ def fuse_recording(out: Path, config: Config, played: dict[str, str]) -> None:
     remove(out, ("fused.mp4", "fused.jsonl", "report.html", "run.json", "bag"))
     more = ["--out", str(out / "fused.jsonl"), "--out", f"bag:{out / 'bag'}"]
     more += ["--report", str(out / "report.html")]
-    words = [sys.executable, "-m", "fusion_core.cli.main", *command(out, config, played, *more)]
+    words = [str(Path(sys.executable).with_name("fusion")), *command(out, config, played, *more)]
     if subprocess.run(words, check=False).returncode:
         raise FusionError("the recording could not be fused")
 
