@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class Run:
     """Fuse two streams: files, folders, bags, cameras, sockets or a synthetic scene.
 
-    SRC is a video file, a folder of images, /dev/videoN, zmq://host:port/topic or
-    synthetic://SCENE?seed=1. DST is *.mp4 or *.mkv, a folder ending in / (PNG per frame),
-    *.jsonl (one line per frame), bag:DIR (rosbag2) or zmq://host:port/topic. A summary is
-    printed and written as run.json beside the first DST; the run.json of a run with other outputs
-    is kept, then this one is called run-2.json.
+    SRC is a video file, a folder of images, /dev/videoN, zmq://host:port/topic,
+    rtsp://host/stream (or udp, tcp, http, https, rtmp, srt) or synthetic://SCENE?seed=1. DST is
+    *.mp4 or *.mkv, a folder ending in / (PNG per frame), *.jsonl (one line per frame), bag:DIR
+    (rosbag2) or zmq://host:port/topic. A summary is printed and written as run.json beside the
+    first DST; the run.json of a run with other outputs is kept, then this one is called run-2.json.
     """
 
     out: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="DST")] = ()

@@ -24,6 +24,7 @@ from fusion_core.sink import Sink, open_sink
 from fusion_core.sink.factory import output_path
 from fusion_core.sink.report import HtmlReport
 from fusion_core.source import Source, open_source
+from fusion_core.source.image_files import matching_paths
 from fusion_core.types import FusedFrame
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class RunSession:
                     thermal=options.thermal,
                     visible_topic=options.visible_topic,
                     thermal_topic=options.thermal_topic,
+                    packed_counts=config.thermal.yuyv_counts,
                 )
             )
             pipeline = stack.enter_context(Pipeline(config))
@@ -204,7 +206,8 @@ def _check_paths(options: Run, config: Config) -> None:
     streams = [options.bag, options.visible, options.thermal]
     files = [path for path in (config.model, config.detector) if Path(path).is_file()]
     settings = [config.calibration, config.mask.file, config.priors.weights, *files]
-    inputs = [_place(path) for path in (*streams, *settings) if path and "://" not in path]
+    named = [path for path in (*streams, *settings) if path and "://" not in path]
+    inputs = [_place(str(path)) for name in named for path in matching_paths(name)]
     if options.config:
         inputs.append(options.config)
     outputs = [path for name in options.out if (path := output_path(name))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -13,7 +15,10 @@ from fusion_core.runtime.drop_log import DropLog
 from fusion_core.runtime.latest_slot import LatestSlot
 from fusion_core.runtime.meters import RateMeter
 from fusion_core.sync import SyncConfig, Synchronizer
+from fusion_core.transport.picture import MAX_PIXELS
 from fusion_core.types import Frame, FramePair, Modality
+
+_log = logging.getLogger(__name__)
 
 
 class FrameIntake:
@@ -28,7 +33,7 @@ class FrameIntake:
     Attributes:
         drop_log: Frames that are in no result. Of a pair that is not fused, the leading frame is
             recorded: ``busy`` (a newer pair came first), ``frozen``, ``failed`` or ``abandoned``
-            (the stream was closed first).
+            (the stream was closed first). A frame of more than ``MAX_PIXELS`` is ``too_large``.
         rates: Meters of the two streams.
     """
 
@@ -38,6 +43,7 @@ class FrameIntake:
         self._sync = Synchronizer(config, drop_log=self.drop_log)
         self._clocks = StreamClocks(self._sync, auto=config.thermal_offset_ms == "auto")
         self._slot: LatestSlot[tuple[FramePair, float]] = LatestSlot()
+        self._oversized: set[Modality] = set()
         self._lock = threading.Lock()
 
     @property
@@ -121,7 +127,24 @@ class FrameIntake:
 
     def _pair(self, frame: Frame) -> list[FramePair]:
         self.rates[frame.modality].count_event()
+        if math.prod(frame.image.shape[:2]) > MAX_PIXELS:
+            self.drop_log.record_drop(frame.modality, "too_large", frame.stamp_ns)
+            self._warn_of_size(frame)
+            return []
         return self._clocks.push(frame)
+
+    def _warn_of_size(self, frame: Frame) -> None:
+        """Log the first frame of each stream that is too large."""
+        if frame.modality not in self._oversized:
+            self._oversized.add(frame.modality)
+            _log.warning(
+                "%s frames of %dx%d pixels are left out: the limit is %.1f megapixels; reduce them "
+                "first",
+                frame.modality,
+                frame.image.shape[1],
+                frame.image.shape[0],
+                MAX_PIXELS / 1e6,
+            )
 
     def _publish(self, pairs: list[FramePair]) -> None:
         for pair in pairs:

@@ -57,13 +57,13 @@ class StreamRunner:
 
     def live_results(self, source: Source) -> Generator[FusedFrame, None, None]:
         """Fuse the newest pairs of a live source, which a thread reads, until it ends."""
-        broken: list[Exception] = []
+        broken: list[BaseException] = []
 
         def read() -> None:
             try:
                 for frame in source.frames():
                     self._intake.submit_frame(frame)
-            except Exception as error:  # noqa: BLE001 - raised in the thread that iterates
+            except BaseException as error:  # noqa: BLE001 - raised in the thread that iterates
                 broken.append(error)
             finally:
                 self._intake.end_live()

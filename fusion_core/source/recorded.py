@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from fusion_core.errors import SourceError
+from fusion_core.errors import FusionError, SourceError
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.base import RecordedStream, already_read
@@ -33,7 +33,7 @@ class RecordedSource(Closable):
         for stream in self._streams:
             stream.drop_log.forward_to(self.drop_log)
         self._read: Counter[Modality] = Counter()
-        self._errors: list[SourceError] = []
+        self._errors: list[FusionError] = []
         self._offsets: Mapping[Modality, int | None] = {}
         self._started = self._closed = False
         self.total = next((s.total for s in streams if s.total is not None), None)
@@ -92,8 +92,15 @@ class RecordedSource(Closable):
         """Yield frames; an error ends the stream and is kept for the end."""
         try:
             yield from stream.frames()
-        except SourceError as error:
+        except FusionError as error:
             self._errors.append(error)
+        except Exception as error:  # noqa: BLE001 - the other streams go on; raised at the end
+            self._errors.append(
+                SourceError(
+                    f"an input of the recording stopped ({type(error).__name__}: {error}); "
+                    "the frames before were used: check the file"
+                )
+            )
 
     def _keyed(
         self, frames: Iterator[Frame], key_of: Callable[[Frame], int]

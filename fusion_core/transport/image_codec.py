@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.errors import EncodingError, UnknownEncodingError
+from fusion_core.transport.bit_depth import BitDepth
 from fusion_core.transport.compressed_depth import decode_compressed_depth
+from fusion_core.transport.picture import MAX_PIXELS, decode_picture
 from fusion_core.types import Modality
 
 # A gray picture that went through a colour codec keeps a little chroma noise and perhaps a tint;
@@ -140,6 +142,11 @@ def decode_image(  # noqa: PLR0917 - the message's fields in their order
         raise UnknownEncodingError(
             f"image encoding {encoding!r} is unknown; known: {', '.join(KNOWN_ENCODINGS)}"
         )
+    if height * width > MAX_PIXELS:
+        raise EncodingError(
+            f"image of {width}x{height} pixels: the limit is {MAX_PIXELS / 1e6:.1f} megapixels; "
+            "let the driver send a smaller one"
+        )
     item = np.dtype(layout.dtype).itemsize
     row = width * layout.channels * item
     rows = height * 3 // 2 if layout.chroma else height
@@ -174,6 +181,7 @@ def decode_compressed(
     format: str,  # noqa: A002 - the field's name in sensor_msgs/CompressedImage
     data: Any,  # noqa: ANN401 - any buffer
     modality: Modality,
+    depth: BitDepth | None = None,
 ) -> tuple[NDArray[Any], str]:
     """Turn a compressed picture (JPEG, PNG, TIFF, ...) into an image of one modality.
 
@@ -181,92 +189,101 @@ def decode_compressed(
         format: What the sender calls it, such as ``jpeg`` or ``16UC1; png compressed``.
         data: The file's bytes, as any buffer.
         modality: What the picture shows; see ``to_modality``.
+        depth: Depth of the stream; see ``to_modality``.
 
     Returns:
         The image and its encoding, as a ``Frame`` holds them.
 
     Raises:
-        EncodingError: The picture is truncated, of an unknown kind or of an unusable layout.
+        EncodingError: The picture is truncated, too large, of an unknown kind or of an unusable
+            layout.
     """
-    raw = np.frombuffer(data, np.uint8)
     if "compresseddepth" in format.lower():
-        return to_modality(*decode_compressed_depth(format, raw), modality)
+        raw = np.frombuffer(data, np.uint8)
+        return to_modality(*decode_compressed_depth(format, raw), modality, depth)
     try:
-        picture = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if _is_whole(raw) else None
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise EncodingError(
-            f"compressed image ({format or 'no format'}, {raw.size} bytes) is truncated, or no "
-            "picture at all"
-        )
-    return to_modality(*_normalise(picture), modality)
+        picture = decode_picture(bytes(data))
+    except EncodingError as error:
+        raise EncodingError(f"compressed image ({format or 'no format'}): {error}") from error
+    return to_modality(*normalise_picture(picture), modality, depth)
 
 
-def to_modality(image: NDArray[Any], encoding: str, modality: Modality) -> tuple[NDArray[Any], str]:
+def to_modality(
+    image: NDArray[Any], encoding: str, modality: Modality, depth: BitDepth | None = None
+) -> tuple[NDArray[Any], str]:
     """Bring a decoded image to the form its stream has inside.
 
-    Visible becomes ``rgb8``: one channel is repeated, 16 bits keep their upper eight. Thermal
-    stays as the camera gave it, except that a gray picture in three channels becomes ``mono8``;
-    a colour-mapped one stays ``rgb8``.
+    Visible becomes ``rgb8``: one channel is repeated, 16 bits are scaled by the stream's depth.
+    Thermal stays as the camera gave it, except that a gray picture in three channels becomes one
+    channel with all its levels; a colour-mapped one becomes ``rgb8``.
 
     Args:
-        image: ``HxWx3`` uint8 RGB, or ``HxW`` uint8, uint16 or float32.
-        encoding: ``rgb8``, ``mono8``, ``mono16`` or ``32FC1``.
+        image: ``HxWx3`` uint8 or uint16 RGB, or ``HxW`` uint8, uint16 or float32.
+        encoding: ``rgb8``, ``rgb16``, ``mono8``, ``mono16`` or ``32FC1``.
         modality: Which stream the image belongs to.
+        depth: Depth of the stream, one object for all its images; None: 16 bits.
 
     Raises:
         EncodingError: A visible image in floating point.
     """
-    if encoding == "rgb16" and modality == "thermal":
-        return image[..., 1], "mono16"
-    if encoding == "rgb16":
-        return (image >> 8).astype(np.uint8), "rgb8"
-    if modality == "thermal":
-        if encoding == "rgb8" and is_gray(image):
-            return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), "mono8"
+    if modality == "thermal" and encoding in {"rgb8", "rgb16"} and is_gray(image):
+        return _one_channel(image), "mono8" if encoding == "rgb8" else "mono16"
+    if modality == "thermal" and encoding != "rgb16":
         return image, encoding
     if encoding == "32FC1":
         raise EncodingError(
             "visible image in encoding '32FC1': expected colour or gray in 8 or 16 bits; "
             "are the visible and thermal streams swapped?"
         )
-    if encoding == "mono16":
-        image = (image >> 8).astype(np.uint8)
+    if encoding in {"mono16", "rgb16"}:
+        image = (depth or BitDepth(16)).to_8_bit(image)
     if image.ndim == 2:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     return image, "rgb8"
 
 
 def is_gray(image: NDArray[Any]) -> bool:
-    """Return whether a ``HxWx3`` uint8 image is a gray one, up to a tint and video chroma noise."""
-    sample = image[::2, ::2].astype(np.int16)
+    """Return whether a ``HxWx3`` uint8 or uint16 image is gray, up to a tint and chroma noise."""
+    sample = image[::2, ::2].astype(np.int32)
     green = sample[..., 1]
     spread = max(float(np.std(sample[..., channel] - green)) for channel in (0, 2))
-    return spread < _GRAY_SPREAD
+    levels = 255 if image.dtype == np.uint8 else max(255, int(green.max(initial=0)))
+    return spread < _GRAY_SPREAD * levels / 255
 
 
-def _normalise(picture: NDArray[Any]) -> tuple[NDArray[Any], str]:
-    """Return what OpenCV decoded as RGB or one channel, with the encoding's name."""
-    if picture.ndim == 3 and picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)
-    if picture.ndim == 3 and picture.dtype == np.uint8:
+def normalise_picture(picture: NDArray[Any]) -> tuple[NDArray[Any], str]:
+    """Return what OpenCV decoded as RGB or one channel, with the encoding's name.
+
+    Alpha is left out. Signed, 32-bit, half and double precision samples become float32.
+
+    Raises:
+        EncodingError: The picture has channels that differ and are neither 8 nor 16 bits.
+    """
+    colours = {"uint8": "rgb8", "uint16": "rgb16"}
+    if picture.ndim == 3 and picture.shape[2] in {3, 4} and picture.dtype.name in colours:
         code = cv2.COLOR_BGRA2RGB if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
-        return cv2.cvtColor(picture, code), "rgb8"
-    names = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1"}
-    encoding = names.get(picture.dtype.name) if picture.ndim == 2 else None
-    if encoding is None:
+        return cv2.cvtColor(picture, code), colours[picture.dtype.name]
+    if picture.ndim == 3 and (picture.shape[2] <= 2 or _equal_channels(picture)):
+        picture = np.ascontiguousarray(picture[..., 0])
+    if picture.ndim != 2 or picture.dtype.kind not in "uif":
         raise EncodingError(
-            f"picture of {picture.dtype} with shape {picture.shape}: expected 8-bit colour, or "
-            "one channel of 8 or 16 bits or 32-bit float"
+            f"picture of {picture.dtype} with shape {picture.shape}: expected colour of 8 or 16 "
+            "bits, or one channel"
         )
-    return picture, encoding
+    names = {"uint8": "mono8", "uint16": "mono16"}
+    if picture.dtype.name in names:
+        return picture, names[picture.dtype.name]
+    with np.errstate(over="ignore"):
+        return picture.astype(np.float32, copy=False), "32FC1"
 
 
-def _is_whole(raw: NDArray[np.uint8]) -> bool:
-    """Return whether a JPEG has its end; decoders fill the rest of a truncated one with gray."""
-    data = raw.tobytes()
-    if not data.startswith(b"\xff\xd8"):
-        return len(data) > 0
-    # Inside the entropy-coded part 0xFF is always stuffed, so the marker there is the real one.
-    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+def _one_channel(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the levels of a gray image in three channels, exactly where they are equal."""
+    if _equal_channels(image):
+        return np.ascontiguousarray(image[..., 1])
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+
+
+def _equal_channels(image: NDArray[Any]) -> bool:
+    first = image[..., 1]
+    return np.array_equal(first, image[..., 0]) and np.array_equal(first, image[..., 2])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.errors import EncodingError, UnknownEncodingError
+from fusion_core.transport.bit_depth import BitDepth
 from fusion_core.transport.capture_stamps import CaptureStamps
 from fusion_core.transport.image_codec import decode_compressed, decode_image, to_modality
 from fusion_core.transport.message_definitions import COMPRESSED_VIDEO, FFMPEG_PACKET
@@ -39,6 +40,7 @@ class ImageMessageDecoder:
     def __init__(self, modality: Modality) -> None:
         self.stamps = CaptureStamps(modality)
         self._modality: Modality = modality
+        self._depth = BitDepth()
         self._video: PacketDecoder | None = None
         self._waiting: OrderedDict[int, Frame] = OrderedDict()
         self._packets = 0
@@ -81,7 +83,9 @@ class ImageMessageDecoder:
         if codec is not None:
             return self._decode_packet(message.data, codec, place)
         if kind == COMPRESSED:
-            image, encoding = decode_compressed(message.format, message.data, self._modality)
+            image, encoding = decode_compressed(
+                message.format, message.data, self._modality, self._depth
+            )
         else:
             image, encoding = to_modality(
                 *decode_image(
@@ -93,6 +97,7 @@ class ImageMessageDecoder:
                     message.data,
                 ),
                 self._modality,
+                self._depth,
             )
         return [_filled(place, image, encoding, predicted=False)]
 

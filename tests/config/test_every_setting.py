@@ -32,6 +32,7 @@ OUT_OF_RANGE = {
     "mask.hold_s": (-1, 3601, "long"),
     "thermal.dead_pixels": ("maybe", 2, None),
     "thermal.destripe": ("maybe", 0.5, []),
+    "thermal.yuyv_counts": ("maybe", 16, None),
     "detection.track": ("maybe", -1, None),
     "adapt.correct_inputs": ("maybe", 7, None),
     "options": (3, [1], {"gain": None}, {"gain": [1]}, {1: 2}),

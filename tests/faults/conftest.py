@@ -15,7 +15,7 @@ settings.register_profile(
     "faults",
     derandomize=True,
     deadline=None,
-    max_examples=150,
+    max_examples=100,
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("faults")

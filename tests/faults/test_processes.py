@@ -21,9 +21,11 @@ from fusion_core.models import LumaFuser, LumaOutput, load_model
 from fusion_core.pipeline import Pipeline, builders
 from fusion_core.pipeline import pipeline as pipeline_module
 from fusion_core.priors.provider import Assessment
+from fusion_core.source import open_source
 from fusion_lab.benches.ros.node import MeanFuserConfig
 
 SCENE = ["--bag", "synthetic://street?seed=1&registered=1", "--device", "cpu"]
+FUSED_TWICE = {"visible_topic": "/fusion/image", "thermal_topic": "/fusion/image"}
 WITHOUT = ["--prior", "none", "--detector", "none"]
 
 
@@ -46,7 +48,7 @@ def wait_for(condition, process):
 
 
 def test_what_a_killed_run_leaves_opens_again(tmp_path):
-    outputs = ["--out", "a.jsonl", "--out", "p/", "--memory", "bank"]
+    outputs = ["--out", "a.jsonl", "--out", "p/", "--out", "bag:drive", "--memory", "bank"]
     settings = ["--set", "memory.save_every_s=0.1"]
     process = start(tmp_path, "run", *SCENE, *WITHOUT, *outputs, *settings)
     bank, log = tmp_path / "bank", tmp_path / "a.jsonl"
@@ -58,6 +60,9 @@ def test_what_a_killed_run_leaves_opens_again(tmp_path):
     pictures = sorted((tmp_path / "p").glob("*.png"))
     assert len(pictures) in {len(lines), len(lines) - 1}
     assert all(cv2.imread(str(path)).shape == (480, 640, 3) for path in pictures)
+    with open_source(str(tmp_path / "drive"), **FUSED_TWICE) as source:
+        written = sum(frame.modality == "visible" for frame in source.frames())
+    assert written >= len(lines) - 2
     model = load_model("m2pn-edge", torch.device("cpu"))
     restored = MemoryBank(model.bank, MemoryConfig(), model.name)
     restored.load_snapshot(bank)

@@ -17,6 +17,7 @@ from fusion_core.errors import CalibrationError
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "ros2_ws" / "src" / "fusion_node"
 LAUNCH_FILES = {"fuse.launch.py", "replay.launch.py"}
+CONFIG_FILES = {path.name for path in (PACKAGE / "config").iterdir()}
 
 
 def test_the_package_copied_alone_installs_everything(tmp_path):
@@ -32,7 +33,7 @@ def test_the_package_copied_alone_installs_everything(tmp_path):
     assert {path.name for path in (share / "launch").iterdir()} == LAUNCH_FILES
     for path in (share / "launch").iterdir():
         assert path.read_bytes() == (PACKAGE / "launch" / path.name).read_bytes()
-    assert {path.name for path in (share / "config").iterdir()} == {"fastdds.xml", "params.yaml"}
+    assert {path.name for path in (share / "config").iterdir()} == CONFIG_FILES
     assert (share / "package.xml").is_file()
     assert (place / "share/ament_index/resource_index/packages/fusion_node").is_file()
     # `ros2 run` and launch files start what lies here.

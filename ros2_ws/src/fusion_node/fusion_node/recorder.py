@@ -40,7 +40,6 @@ from fusion_node.diagnostics import summary_from_report
 from fusion_node.process import run_process, spin
 from fusion_node.vision_messages import DETECTIONS, detections_from_message
 
-_NODE = "fusion"
 # Stamps whose messages may still be incomplete; the oldest beyond that is given up.
 _MOST_INCOMPLETE = 50
 _MOST_WARNINGS, _LONGEST_REASON = 50, 300
@@ -62,6 +61,8 @@ class Recorder(Node):
         self.declare_parameter("out", [""])
         self.declare_parameter("report", "")
         self.declare_parameter("overlay", False)
+        # Name of the node whose results are recorded, in this namespace.
+        self._source = str(self.declare_parameter("node", "fusion").value)
         self._stack = ExitStack()
         self._sinks: list[Sink] = []
         self._report: HtmlReport | None = None
@@ -76,7 +77,9 @@ class Recorder(Node):
         self._open()
         for topic, kind in self._topics.items():
             callback = partial(self._on_message, topic)
-            self.create_subscription(kind, f"{_NODE}/{topic}", callback, QoSProfile(depth=10))
+            self.create_subscription(
+                kind, f"{self._source}/{topic}", callback, QoSProfile(depth=10)
+            )
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def finish(self, error: str) -> None:
@@ -188,7 +191,8 @@ class Recorder(Node):
         )
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self._summary |= summary_from_report(message, f"{self.get_namespace().rstrip('/')}/{_NODE}")
+        name = f"{self.get_namespace().rstrip('/')}/{self._source}"
+        self._summary |= summary_from_report(message, name)
 
 
 def _record(node: Recorder, stop: threading.Event) -> None:
