@@ -1,12 +1,15 @@
 # The fusion node on ROS 2 Jazzy. Build:  docker build -t fusion .
-# Run:  docker run --rm --gpus all --net=host --ipc=host fusion rgb_topic:=/camera/image_raw
-# Without a GPU leave out --gpus all. --ipc=host lets shared memory reach the camera drivers, which
-# must run as the same user.
+# Run:  docker run --rm --gpus all --net=host --ipc=host \
+#         -v fusion_data:/data -v "$PWD/calibration:/calibration:ro" \
+#         fusion rgb_topic:=/camera/image_raw calibration:=/calibration/boson_640.yaml
+# The memory bank lies on the volume fusion_data and outlives the container. Without a GPU leave out
+# --gpus all. --ipc=host lets shared memory reach the camera drivers, which must run as the same user.
 FROM ros:jazzy-ros-base
 
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \
     PIP_NO_CACHE_DIR=1 \
+    ROS_HOME=/data \
     VIRTUAL_ENV=/opt/fusion/venv \
     PATH=/opt/fusion/venv/bin:$PATH
 
@@ -14,6 +17,7 @@ SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-venv python3-numpy ros-jazzy-vision-msgs \
+        ros-jazzy-visualization-msgs \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /opt/fusion
@@ -35,4 +39,5 @@ RUN source /opt/ros/jazzy/setup.bash \
 STOPSIGNAL SIGINT
 COPY scripts/docker-entrypoint /usr/local/bin/docker-entrypoint
 ENTRYPOINT ["docker-entrypoint"]
+VOLUME /data
 CMD []

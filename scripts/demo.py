@@ -135,8 +135,10 @@ def measure(played: dict[str, str], config: Config) -> tuple[float, int | None]:
     from fusion_core.pipeline import Pipeline
 
     print(f"measuring this machine on the first {SAMPLES} pairs ...", flush=True)
-    streams = {name: played.get(name) for name in ("visible", "thermal")}
-    with open_source(played.get("bag"), **streams) as source, Pipeline(config) as pipeline:
+    opened = open_source(
+        played.get("bag"), visible=played.get("visible"), thermal=played.get("thermal")
+    )
+    with opened as source, Pipeline(config) as pipeline:
         results = list(itertools.islice(pipeline.stream(source), SAMPLES))
         total = source.total
     if not results:

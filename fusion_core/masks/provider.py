@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 REJECTED = "mask_rejected"
 # Detections of a frame longer ago than this are not used.
 _DETECTIONS_NS = 500_000_000
+# Each reason is logged once; a stream of ever new reasons must not fill the log.
+_MOST_WARNINGS = 50
 
 
 class MaskProvider:
@@ -46,6 +48,7 @@ class MaskProvider:
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._problem = ""
+        self._warnings = 0
 
     @property
     def uses_detections(self) -> bool:
@@ -60,11 +63,13 @@ class MaskProvider:
             self._counts["given"] += 1
 
     def count_invalid_mask(self, reason: str) -> None:
-        """Count a mask that cannot be used, and log why once."""
+        """Count a mask that cannot be used, and log why, once and not without end."""
         with self._lock:
             self._counts["rejected"] += 1
             known, self._problem = self._problem, reason
-        if reason != known:
+            self._warnings += reason != known
+            warn = reason != known and self._warnings <= _MOST_WARNINGS
+        if warn:
             _log.warning("mask not used: %s", reason)
 
     def set_detections(self, detections: Sequence[Detection], stamp_ns: int) -> None:

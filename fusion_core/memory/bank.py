@@ -113,12 +113,18 @@ class MemoryBank:
         self._momentum, self._kappa = momentum, kappa
         self._replace_after = replace_after
         self._lock = threading.Lock()
+        self._revision = 0
         self.reset()
 
     @property
     def slots(self) -> Tensor:
         """Current slots, ``NxD`` float32; a later update leaves this tensor as it is."""
         return self._slots
+
+    @property
+    def revision(self) -> int:
+        """Number that grows with every change of slots or statistics."""
+        return self._revision
 
     def reset(self) -> None:
         """Return to the initial slots and forget all statistics."""
@@ -129,6 +135,7 @@ class MemoryBank:
             self._accepted = self._rejected = 0
             self._uses, self._updates = [0] * count, [0] * count
             self._last_used = [-1] * count
+            self._revision += 1
 
     @torch.no_grad()
     def update(self, query: Tensor, scores: Tensor) -> int | None:
@@ -149,6 +156,7 @@ class MemoryBank:
         with self._lock, torch.inference_mode(mode=False):
             for vector, score in zip(vectors, scores.tolist(), strict=True):
                 slot = self._submit_query(vector, score)
+                self._revision += 1
                 updated = updated if slot is None else slot
         return updated
 
@@ -200,6 +208,7 @@ class MemoryBank:
             self._last_used = list(snapshot.last_used)
             self._accepted, self._rejected = snapshot.accepted, snapshot.rejected
             self._history = deque(snapshot.history, maxlen=HISTORY)
+            self._revision += 1
 
     def _submit_query(self, vector: Tensor, score: float) -> int | None:
         """Count one query, update a slot when it is good; return that slot."""

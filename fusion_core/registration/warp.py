@@ -132,6 +132,8 @@ def undistort(camera: CameraModel, pixels: Points) -> Points:
     source = pixels.reshape(-1, 1, 2)
     if camera.distortion_model == "equidistant":
         rays = cv2.fisheye.undistortPoints(source, matrix, d, criteria=_UNDISTORT)
+    elif hasattr(cv2, "undistortPointsIter"):  # OpenCV 4, where undistortPoints has no criteria
+        rays = cv2.undistortPointsIter(source, matrix, d, np.eye(3), np.eye(3), _UNDISTORT)
     else:
         rays = cv2.undistortPoints(source, matrix, d, criteria=_UNDISTORT)
     return np.asarray(rays, dtype=np.float64).reshape(-1, 2)

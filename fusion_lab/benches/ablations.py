@@ -14,17 +14,14 @@ from fusion_core.errors import UsageError
 from fusion_core.models import Fuser, load_model
 from fusion_core.types import FloatImage, UInt8Image
 from fusion_lab.benches.command import BenchCommand
-from fusion_lab.benches.ctrlfuse.bench import SETS
+from fusion_lab.benches.ctrlfuse.data import SETS, MaskedPair, read_masked, spread_evenly
 from fusion_lab.benches.ctrlfuse.effects import (
     EFFECT_HEAD,
     PROMPTS,
     MaskEffect,
     fuse_prompted,
     mean_effect,
-    spread_evenly,
-    target_of,
 )
-from fusion_lab.benches.ctrlfuse.masked import MaskedPair, read_masked
 from fusion_lab.benches.networks import pair_fuser
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.restoring.comparison import Comparison, compare
@@ -146,7 +143,7 @@ def quality_without_mask(model: Fuser, pairs: Iterable[MaskedPair]) -> dict[str,
     """Return metrics of the fusion without a mask, means over the pairs."""
     scores = []
     for pair in pairs:
-        reference = fuse_prompted(model, pair, target_of(pair)).reference
+        reference = fuse_prompted(model, pair, pair.target()).reference
         thermal, visible = (np.ascontiguousarray(pair.planes[..., plane]) for plane in (0, 1))
         scores.append(compute_all(_pixels(reference), (thermal, visible), _QUALITY))
     return {name: float(np.mean([score[name] for score in scores])) for name in _QUALITY}

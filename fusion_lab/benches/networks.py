@@ -19,7 +19,7 @@ FusePair = Callable[[AlignedPair, ScenePrior | None], UInt8Image]
 def fuse_luma(model: Fuser, thermal: Tensor, luma: Tensor, cues: Cues = NO_CUES) -> LumaOutput:
     """Run a network on ``Bx1xHxW`` thermal and visible luma in [0, 1], its bank as trained."""
     network = model.luma_path
-    assert network is not None, f"{model.name} fuses luma"
+    assert network is not None, "only networks that fuse luma are measured on it"
     return network.forward_luma(thermal, luma, cues)
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from fusion_core.types import AlignedPair, UInt8Image
-from fusion_lab.data import Example, list_pairs, read_example
+from fusion_lab.data import Example, pair_files, read_example
 
 # Wider pictures are halved: these cameras see 640 pixels.
 _WIDE = 900
@@ -23,21 +23,29 @@ def aligned_pair(visible: UInt8Image, thermal: UInt8Image, stamp_ns: int = 0) ->
 
 
 def read_pictures(folder: Path, every: int = 1) -> Iterator[Example]:
-    """Read every n-th pair of a folder, no wider than 900 pixels.
+    """Read every n-th visible and thermal pair of a folder, no wider than 900 pixels.
 
     Raises:
         SourceError: The folder holds no pairs, or one cannot be read.
+        EncodingError: An image is not 8-bit.
     """
-    for files in list_pairs([folder])[::every]:
-        example = read_example(files)
-        if example.second.shape[1] > _WIDE:
-            size = (example.second.shape[1] // 2, example.second.shape[0] // 2)
-            visible, thermal = (
-                np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-                for image in (example.first, example.second)
-            )
-            example = replace(example, first=visible, second=thermal)
-        yield example
+    for files in pair_files(folder)[::every]:
+        pair = read_example(files)
+        if pair.second.shape[1] > _WIDE:
+            size = (pair.second.shape[1] // 2, pair.second.shape[0] // 2)
+            pair = resized_pair(pair, size, cv2.INTER_AREA)
+        yield pair
+
+
+def resized_pair(
+    pair: Example, size: tuple[int, int], interpolation: int = cv2.INTER_LINEAR
+) -> Example:
+    """Return both pictures at another (width, height); nothing else of the pair is kept."""
+    first, second = (
+        np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)
+        for image in (pair.first, pair.second)
+    )
+    return replace(pair, first=first, second=second, target=None, mask=None, labels=None)
 
 
 def write_picture(path: Path, rgb: UInt8Image, quality: int = 88) -> None:

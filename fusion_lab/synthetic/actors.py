@@ -1,4 +1,4 @@
-"""Where people and cars are at a given time."""
+"""Positions of people and cars over time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CAR_SPEED = 9.0
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WalkerState:
     """A person at one moment: position in metres, picture of the gait, direction of walking."""
 
     x: float
@@ -37,7 +37,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Walker:
-    """A person who walks to and fro between two points.
+    """A person that walks back and forth between two points.
 
     Attributes:
         start: (x, z) of one end in metres.
@@ -59,7 +59,7 @@ class Walker:
     homeward: tuple[Texture, ...]
     size: float
 
-    def at(self, seconds: float) -> Step:
+    def at(self, seconds: float) -> WalkerState:
         """Return position and gait at a time."""
         length = math.dist(self.start, self.stop)
         if self.waits:
@@ -71,20 +71,20 @@ class Walker:
         phase = 1 + int(walked / 1.42 * (PHASES - 1)) % (PHASES - 1) if walking else 0
         x = self.start[0] + share * (self.stop[0] - self.start[0])
         z = self.start[1] + share * (self.stop[1] - self.start[1])
-        return Step(x, z, phase, outward)
+        return WalkerState(x, z, phase, outward)
 
-    def corners(self, step: Step) -> NDArray[np.float64]:
+    def corners(self, step: WalkerState) -> NDArray[np.float64]:
         """Return the upright rectangle of the picture at a step."""
         half, top = self.size * WIDTH_M / 2, self.size * HEIGHT_M
         left, right = step.x - half, step.x + half
         ends = ((left, -top), (right, -top), (right, 0.01), (left, 0.01))
         return np.array([(x, y, step.z) for x, y in ends])
 
-    def picture(self, step: Step) -> Texture:
+    def picture(self, step: WalkerState) -> Texture:
         """Return the picture of a step."""
         return (self.outward if step.outward else self.homeward)[step.phase]
 
-    def paint(self, canvas: Canvas, step: Step, gain: float, owner: int) -> int:
+    def paint(self, canvas: Canvas, step: WalkerState, gain: float, owner: int) -> int:
         """Paint the person and return the number of pixels."""
         return canvas.quad(self.picture(step), self.corners(step), gain, owner)
 
@@ -94,7 +94,7 @@ class Vehicle:
     """A car that stands, or drives by once every period.
 
     Attributes:
-        car: What it looks like.
+        car: Its dimensions and pictures.
         x: Position across the street in metres.
         z: Position along the street, of a driving car where it crosses the zebra.
         towards: It faces the viewer.
@@ -113,7 +113,7 @@ class Vehicle:
 
 
 def _crossing(seconds: float) -> tuple[float, bool, bool]:
-    """Return (share of the way, outward, walking) of someone who crosses when no car comes."""
+    """Return (share of the way, outward, walking) of a person that crosses between two cars."""
     clock = seconds % PERIOD_S
     if clock < _WAIT_S[0]:
         return clock / _WAIT_S[0], True, True
@@ -123,7 +123,7 @@ def _crossing(seconds: float) -> tuple[float, bool, bool]:
 
 
 def build_walkers(rng: np.random.Generator) -> tuple[Walker, ...]:
-    """Return the people of the street: two who cross, the others along the pavements."""
+    """Return the people of the street: two cross, the others walk along the pavements."""
     middle = sum(CROSSING_M) / 2
     routes = (
         ((-5.6, middle - 0.6), (5.5, middle - 0.4), 1.5, 0.0, True),
@@ -150,7 +150,7 @@ def _walker(
     delay: float,
     waits: bool,
 ) -> Walker:
-    """Dress one person and draw the gaits of both ways."""
+    """Draw one person, with the gaits of both directions."""
     heading = math.atan2(stop[0] - start[0], stop[1] - start[1])
     heading += 0.0 if waits else float(rng.uniform(0.15, 0.4))
     outfit = random_outfit(rng)

@@ -15,7 +15,7 @@ _PER_M = 72
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class CarShape:
     """Side profile of a car: positions forward of the middle and heights, in metres."""
 
     length: float = 4.35
@@ -29,8 +29,8 @@ class Shape:
     rear_foot: float = -1.80
 
 
-VAN = Shape(4.9, 1.95, 1.12, 2.05, 0.98, 1.75, 1.20, -2.25, -2.40)
-SEDAN = Shape()
+VAN = CarShape(4.9, 1.95, 1.12, 2.05, 0.98, 1.75, 1.20, -2.25, -2.40)
+SEDAN = CarShape()
 
 
 def _blank(
@@ -46,7 +46,7 @@ def _blank(
 def sheet_picture(
     rng: np.random.Generator, paint: FloatImage, heat: float, length_m: float, width_m: float
 ) -> Texture:
-    """Return a bonnet, lid or roof that mirrors a little sky."""
+    """Return a bonnet, lid or roof with a weak reflection of the sky."""
     rgb, warmth = _blank(width_m, length_m, paint, heat)
     rows, columns = warmth.shape
     sheen = np.exp(-((np.linspace(-1, 1, columns, dtype=np.float32)[None, :] - 0.2) ** 2) / 0.18)
@@ -64,7 +64,7 @@ def glass_picture(
     height_m: float,
     paint: FloatImage | None = None,
 ) -> Texture:
-    """Return dark glass that mirrors the cold sky; side windows have a painted post."""
+    """Return dark glass that reflects the cold sky; side windows have a painted post."""
     rows, columns = round(height_m * _PER_M), round(width_m * _PER_M)
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
     slant = np.clip(1.2 - np.abs((x / columns - 0.35) + 0.5 * (y / rows)) * 2.4, 0, 1)
@@ -137,7 +137,7 @@ def rear_picture(paint: FloatImage, running: bool, heat: float) -> Texture:
 
 
 def flank_picture(
-    rng: np.random.Generator, shape: Shape, paint: FloatImage, running: bool, heat: float
+    rng: np.random.Generator, shape: CarShape, paint: FloatImage, running: bool, heat: float
 ) -> Texture:
     """Return the side below the windows: doors, sill, wheels; nose to the left."""
     rgb, warmth = _blank(shape.length, shape.belt, paint, heat)

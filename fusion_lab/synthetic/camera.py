@@ -19,7 +19,7 @@ Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Pose:
+class CameraPose:
     """Where a camera is.
 
     Attributes:
@@ -41,7 +41,7 @@ class Camera:
     """
 
     model: CameraModel
-    pose: Pose
+    pose: CameraPose
 
     @property
     def focal(self) -> float:
@@ -89,11 +89,11 @@ class StereoRig:
         mapped = intrinsics(self.thermal) @ between @ np.linalg.inv(intrinsics(self.visible))
         return np.asarray(mapped / mapped[2, 2], np.float64)
 
-    def thermal_pose(self, visible: Pose) -> Pose:
+    def thermal_pose(self, visible: CameraPose) -> CameraPose:
         """Return the thermal camera's pose for a pose of the visible camera."""
         rotation, shift = self.thermal_from_visible[:3, :3], self.thermal_from_visible[:3, 3]
         centre = visible.centre - visible.rotation @ rotation.T @ shift
-        return Pose(visible.rotation @ rotation.T, centre)
+        return CameraPose(visible.rotation @ rotation.T, centre)
 
 
 def intrinsics(model: CameraModel) -> NDArray[np.float64]:
@@ -123,7 +123,7 @@ def registered_rig() -> StereoRig:
     return StereoRig(visible, visible, np.eye(4))
 
 
-def platform_pose(seconds: float, seed: int) -> Pose:
+def platform_pose(seconds: float, seed: int) -> CameraPose:
     """Return the visible camera's pose: a slow patrol forward and back, with a little shake."""
     phase = 0.7 * (seed % 97)
     travel = 4.0 * (1.0 - math.cos(2 * math.pi * seconds / 50.0))
@@ -132,7 +132,7 @@ def platform_pose(seconds: float, seed: int) -> Pose:
     yaw = -3.5 + 1.6 * math.sin(0.37 * seconds + phase) + 0.10 * math.sin(6.3 * seconds)
     pitch = 5.0 + 0.5 * math.sin(0.61 * seconds) + 0.12 * math.sin(7.7 * seconds + phase)
     roll = 0.5 * math.sin(0.53 * seconds + phase) + 0.06 * math.sin(8.9 * seconds)
-    return Pose(_rotation(yaw, pitch, roll), np.array([1.7 + sway, -2.1 + bob, travel]))
+    return CameraPose(_rotation(yaw, pitch, roll), np.array([1.7 + sway, -2.1 + bob, travel]))
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Textures and the canvas they are painted on, far things first.
+"""Textures and the canvas they are painted on, from far to near.
 
 A colour texture packs opacity and glow into its fourth channel (128 x coverage + 127 x emission),
 so that one perspective warp fetches everything that a pixel needs.
@@ -22,7 +22,7 @@ _NEAR_M = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Texture:
-    """A picture of one thing in both bands, with successively halved copies.
+    """A picture of one object in both bands, with successively halved copies.
 
     Attributes:
         colour: Levels of ``HxWx4`` uint8: red, green, blue times coverage; packed opacity and glow.
@@ -31,6 +31,11 @@ class Texture:
 
     colour: tuple[UInt8Image, ...]
     heat: tuple[FloatImage, ...]
+
+    def mirrored(self) -> Texture:
+        """Return the texture flipped left to right."""
+        colours = tuple(np.ascontiguousarray(level[:, ::-1]) for level in self.colour)
+        return Texture(colours, tuple(np.ascontiguousarray(level[:, ::-1]) for level in self.heat))
 
     @classmethod
     def build(
@@ -60,7 +65,7 @@ def _shrink(image: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 class Canvas:
-    """What one camera sees: colour or temperature, glow, inverse depth and who is where.
+    """Colour or temperature, glow, inverse depth and covering actor of every pixel of a camera.
 
     Attributes:
         camera: The camera.
@@ -95,7 +100,7 @@ class Canvas:
             corners: ``4x3`` world points of the texture's top-left, top-right, bottom-right and
                 bottom-left corner.
             heat_gain: Factor on the texture's heat.
-            owner: Number of the actor, 0 for things that are not.
+            owner: Number of the actor, 0 for anything else.
         """
         levels = texture.colour if self.modality == "visible" else texture.heat
         warped = self._warped(levels, corners)
@@ -112,7 +117,7 @@ class Canvas:
         heat_gain: float,
         owner: int = 0,
     ) -> int:
-        """Lay a warped patch over a region and return the number of pixels it covers."""
+        """Paint a warped patch over a region and return the number of pixels it covers."""
         if self.modality == "visible":
             packed = cv2.extractChannel(patch, 3)
             cover = cv2.add(packed, packed)

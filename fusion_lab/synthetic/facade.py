@@ -134,7 +134,7 @@ def _band(sheet: _Sheet, left: float, bottom: float, width: float, height: float
 
 
 def _window(rng: np.random.Generator, sheet: _Sheet, middle: float, bottom: float) -> None:
-    """Draw one window: frame, panes that mirror the sky, curtains, sill; warm when leaky."""
+    """Draw one window: frame, panes that reflect the sky, curtains, sill; warm where heat leaks."""
     width, height = 1.1, 1.55
     frame = sheet.area(middle - width / 2 - 0.09, bottom - 0.09, width + 0.18, height + 0.18)
     shadow = sheet.area(middle - width / 2 - 0.12, bottom - 0.42, width + 0.24, 0.3)

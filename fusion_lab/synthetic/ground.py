@@ -46,7 +46,7 @@ def _columns(left: float, right: float) -> slice:
 
 
 def _asphalt(rng: np.random.Generator, rgb: FloatImage, heat: FloatImage) -> None:
-    """Lay the carriageway with wheel tracks, repairs, cracks and paint."""
+    """Draw the carriageway with wheel tracks, repairs, cracks and paint."""
     road = _columns(*_ROAD)
     height, width = rgb.shape[0], road.stop - road.start
     blotch = fractal_noise(rng, height, width, 160, 5)
@@ -121,7 +121,7 @@ def _pavement(rng: np.random.Generator, height: int, width: int) -> tuple[FloatI
 
 
 def _grass(rng: np.random.Generator, rgb: FloatImage, heat: FloatImage) -> None:
-    """Grow the strip of grass on the right."""
+    """Draw the strip of grass on the right."""
     strip = _columns(_GRASS_M, RIGHT_M)
     height, width = rgb.shape[0], strip.stop - strip.start
     broad = fractal_noise(rng, height, width, 140, 4)
@@ -137,7 +137,7 @@ def _grass(rng: np.random.Generator, rgb: FloatImage, heat: FloatImage) -> None:
 
 
 def _kerb(rng: np.random.Generator, rgb: FloatImage, heat: FloatImage, left: float) -> None:
-    """Set a row of kerb stones with a dark gutter."""
+    """Draw a row of kerb stones with a dark gutter."""
     stone = _columns(left, left + 0.22)
     gutter = _columns(left - 0.1, left) if left > 0 else _columns(left + 0.22, left + 0.32)
     height = rgb.shape[0]

@@ -30,7 +30,7 @@ def night_light(
     """Return the picture under lamps and moonlight as float32 RGB in [0, 255].
 
     Inverse-square light in linear units, raised to a display gamma because textures are
-    display-referred; things with own light keep their colour and bloom.
+    display-referred; light sources keep their colour and bloom.
 
     Args:
         canvas: What is seen.

@@ -1,4 +1,4 @@
-"""Turns the world into frames: paint, light, weather, sensor, and the truth about them."""
+"""Frames of the world: painting, light, weather, sensor, and ground truth."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Renderer:
     def visible(
         self, camera: Camera, seconds: float, conditions: Conditions, index: int
     ) -> tuple[UInt8Image, SceneTruth]:
-        """Return one ``HxWx3`` uint8 RGB frame and the truth about it."""
+        """Return one ``HxWx3`` uint8 RGB frame and its ground truth."""
         canvas, actors = self._world.paint(camera, "visible", seconds, conditions)
         picture = self._lit(canvas, seconds, conditions)
         if conditions.glare > 0.01:
@@ -71,7 +71,7 @@ class Renderer:
 
 @lru_cache(maxsize=1)
 def _built(seed: int) -> tuple[World, Weather]:
-    """Return the textures of one seed; kept, because drawing them takes seconds."""
+    """Return the textures of one seed; cached, because drawing them takes seconds."""
     return World(seed), Weather(seed)
 
 
@@ -88,10 +88,10 @@ def _with_sun(
 def _annotate(
     canvas: Canvas, actors: tuple[Actor, ...]
 ) -> tuple[tuple[tuple[str, Box], ...], UInt8Image]:
-    """Return boxes and label map of the actors that can be told: large and uncovered enough.
+    """Return boxes and label map of the actors that are large and visible enough.
 
     Actors that are too small or mostly hidden are background in both, so that every labelled
-    pixel lies in a box.
+    pixel is inside a box.
     """
     classes = np.zeros(256, np.uint8)
     boxes: list[tuple[str, Box]] = []

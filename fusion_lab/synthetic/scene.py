@@ -1,4 +1,4 @@
-"""A synthetic street as a pair of camera streams with ground truth."""
+"""A synthetic street as two camera streams with ground truth."""
 
 from __future__ import annotations
 
@@ -100,19 +100,19 @@ class SyntheticScene:
         }
 
     def frames(self) -> Iterator[Frame]:
-        """Render both streams merged by stamp; every visible frame carries its truth."""
+        """Render both streams merged by stamp; every visible frame has its ground truth."""
         renderer = Renderer(self.seed, self._rig)
         phase = 0 if self.registered else _THERMAL_PHASE_NS
-        visible = self._moments("visible", self.rgb_hz, 0)
-        thermal = self._moments("thermal", self.thermal_hz, phase)
-        for stamp, modality, index in heapq.merge(visible, thermal, key=lambda moment: moment[0]):
+        visible = self._stamps("visible", self.rgb_hz, 0)
+        thermal = self._stamps("thermal", self.thermal_hz, phase)
+        for stamp, modality, index in heapq.merge(visible, thermal, key=lambda entry: entry[0]):
             yield self._frame(renderer, stamp, modality, index)
 
     @cached_property
     def _rig(self) -> StereoRig:
         return registered_rig() if self.registered else default_rig()
 
-    def _moments(
+    def _stamps(
         self, modality: Modality, rate: float, phase_ns: int
     ) -> Iterator[tuple[int, Modality, int]]:
         """Iterate over (nanoseconds since the start, modality, number) of one stream."""

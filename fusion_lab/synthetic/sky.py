@@ -1,4 +1,4 @@
-"""Sky, clouds and distant hills: they turn with the camera but do not come nearer."""
+"""Sky, clouds and distant hills: they move with the camera's rotation only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the weather and the light do over the length of a scene."""
+"""Weather and light over the length of a scene."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_lab.synthetic.bodywork import (
-    Shape,
+    CarShape,
     flank_picture,
     front_picture,
     glass_picture,
@@ -38,7 +38,7 @@ class Car:
         running: Engine warm and lamps on.
     """
 
-    shape: Shape
+    shape: CarShape
     panels: tuple[Panel, ...]
     running: bool
 
@@ -60,7 +60,7 @@ class Car:
 
 
 def build_car(
-    rng: np.random.Generator, shape: Shape, colour: tuple[int, int, int], running: bool
+    rng: np.random.Generator, shape: CarShape, colour: tuple[int, int, int], running: bool
 ) -> Car:
     """Return a car of one colour; a running one has warm parts and lamps that glow."""
     half, side, top = shape.length / 2, shape.width / 2, 0.80 * shape.width / 2
@@ -124,7 +124,7 @@ def _along(
         texture: Picture of the left one, nose to the left.
     """
     panels = []
-    for sign, first, picture in ((1.0, 0, texture), (-1.0, 1, _mirrored(texture))):
+    for sign, first, picture in ((1.0, 0, texture), (-1.0, 1, texture.mirrored())):
         head, foot = (sign * sides[0], heights[0]), (sign * sides[1], heights[1])
         second = 1 - first
         corners = (
@@ -137,13 +137,9 @@ def _along(
     return panels
 
 
-def _mirrored(texture: Texture) -> Texture:
-    """Return a texture flipped left to right."""
-    colours = tuple(np.ascontiguousarray(level[:, ::-1]) for level in texture.colour)
-    return Texture(colours, tuple(np.ascontiguousarray(level[:, ::-1]) for level in texture.heat))
-
-
-def footprint(shape: Shape, x: float, z: float, slope: tuple[float, float]) -> NDArray[np.float64]:
+def footprint(
+    shape: CarShape, x: float, z: float, slope: tuple[float, float]
+) -> NDArray[np.float64]:
     """Return the ground rectangle of a car's shadow; ``slope`` is its reach per metre height."""
     half, side, reach = shape.length / 2 + 0.15, shape.width / 2 + 0.12, 0.75 * shape.roof
     shift = (reach * slope[0] / 2, reach * slope[1] / 2)

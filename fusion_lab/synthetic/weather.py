@@ -1,4 +1,4 @@
-"""What hangs and falls between the cameras and the scene: haze, smoke, rain, snow."""
+"""Haze, smoke, rain and snow between the cameras and the scene."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FALL = (560, 720)
 
 
 class Weather:
-    """Noise fields of one seed, and what they do to a picture."""
+    """Noise fields of one seed, and their effect on a picture."""
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng((seed, 2))
@@ -48,7 +48,7 @@ class Weather:
     def _smoke(
         self, picture: FloatImage, canvas: Canvas, seconds: float, strength: float, dark: float
     ) -> FloatImage:
-        """Lay sheets of drifting smoke at rising distance over the picture, front to back."""
+        """Paint sheets of drifting smoke at rising distance over the picture, front to back."""
         height, width = canvas.owner.shape
         size = (width // _QUARTER, height // _QUARTER)
         inverse = cv2.resize(canvas.inverse_depth, size, interpolation=cv2.INTER_NEAREST)

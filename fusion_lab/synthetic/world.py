@@ -1,4 +1,4 @@
-"""The street with everything in it, and how it is painted for one camera at one moment."""
+"""The street and its objects, painted for one camera at one time."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _WALL_LEFT_M, _WALL_RIGHT_M, _WALL_END_M = -8.0, 12.0, 83.0
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An annotated thing on the canvas.
+    """An annotated object on the canvas.
 
     Attributes:
         label: ``person`` or ``car``.
         owner: Its number on the canvas.
-        drawn: Pixels it was painted on before nearer things covered it.
+        drawn: Pixels it was painted on before nearer objects covered it.
     """
 
     label: str
@@ -98,14 +98,14 @@ class World:
         canvas = Canvas(camera, modality, air)
         paint_sky(canvas, self._sky, conditions.clear_sky)
         self._ground.paint(canvas, warm)
-        self._wet_or_white(canvas, conditions)
+        self._paint_rain_and_snow(canvas, conditions)
         self._paint_shadows(canvas, seconds, conditions)
         for wall in self._walls:
             wall.paint(canvas, warm)
-        return canvas, self._paint_things(canvas, seconds, warm, (34.0 - air) / 17.0)
+        return canvas, self._paint_objects(canvas, seconds, warm, (34.0 - air) / 17.0)
 
     @staticmethod
-    def _wet_or_white(canvas: Canvas, conditions: Conditions) -> None:
+    def _paint_rain_and_snow(canvas: Canvas, conditions: Conditions) -> None:
         """Darken the ground in rain and whiten it in snow."""
         if canvas.modality == "thermal" or max(conditions.rain, conditions.snow) < 0.01:
             return
@@ -117,7 +117,7 @@ class World:
         cv2.copyTo(changed, ground, canvas.colour)
 
     def _paint_shadows(self, canvas: Canvas, seconds: float, conditions: Conditions) -> None:
-        """Darken the ground where the sun does not reach, and under everything that stands."""
+        """Darken the ground where the sun does not reach, and under every object."""
         slope = _GLARE_SLOPE if conditions.glare > 0.5 else _DAY_SLOPE
         sun = 0.55 * conditions.sun * abs(2 * conditions.glare - 1)
         near = float(canvas.camera.pose.centre[2]) + 2.0
@@ -127,7 +127,7 @@ class World:
         shaded = np.array([(x, 0.0, z) for x, z in ends])
         canvas.darken(self._block, shaded, 0.8 * sun)
         for prop in self._props:
-            canvas.darken(prop.texture, _cast(prop.x, prop.z, prop.size, slope), sun)
+            canvas.darken(prop.texture, _cast_shadow(prop.x, prop.z, prop.size, slope), sun)
         for vehicle in self._vehicles:
             x, z = vehicle.at(seconds)
             shape = vehicle.car.shape
@@ -136,10 +136,10 @@ class World:
         for walker in self._walkers:
             step = walker.at(seconds)
             size = (1.5 * walker.size, 1.95 * walker.size)
-            canvas.darken(walker.picture(step), _cast(step.x, step.z, size, slope), sun)
-            canvas.darken(self._blob, _pool(step.x, step.z), 0.5)
+            canvas.darken(walker.picture(step), _cast_shadow(step.x, step.z, size, slope), sun)
+            canvas.darken(self._blob, _contact_shadow(step.x, step.z), 0.5)
 
-    def _paint_things(
+    def _paint_objects(
         self, canvas: Canvas, seconds: float, warm: float, body: float
     ) -> tuple[Actor, ...]:
         """Paint trees, lamps, cars and people by falling distance."""
@@ -166,7 +166,7 @@ def _build_props(rng: np.random.Generator) -> tuple[_Prop, ...]:
     trees = [build_tree(rng) for _ in range(3)]
     props = [_Prop(trees[n % 3], x, z, TREE_M) for n, (x, z) in enumerate(_TREE_PLACES)]
     lamp = build_lamp()
-    mirrored = _mirrored(lamp)
+    mirrored = lamp.mirrored()
     middle = LAMP_M[0] / 2 - 0.2
     props += [_Prop(lamp, x + middle, z, LAMP_M) for x, z in _LAMP_PLACES if x < 0]
     props += [_Prop(mirrored, x - middle, z, LAMP_M) for x, z in _LAMP_PLACES if x > 0]
@@ -195,7 +195,7 @@ def _car(canvas: Canvas, vehicle: Vehicle, seconds: float, warm: float) -> Calla
     )
 
 
-def _cast(
+def _cast_shadow(
     x: float, z: float, size: tuple[float, float], slope: tuple[float, float]
 ) -> NDArray[np.float64]:
     """Return where the shadow of an upright picture falls on the ground."""
@@ -204,16 +204,10 @@ def _cast(
     return np.array([(px, 0.0, pz) for px, pz in ends])
 
 
-def _pool(x: float, z: float) -> NDArray[np.float64]:
+def _contact_shadow(x: float, z: float) -> NDArray[np.float64]:
     """Return the ground rectangle of a person's contact shadow."""
     ends = ((x - 0.4, z + 0.35), (x + 0.4, z + 0.35), (x + 0.4, z - 0.35), (x - 0.4, z - 0.35))
     return np.array([(px, 0.0, pz) for px, pz in ends])
-
-
-def _mirrored(texture: Texture) -> Texture:
-    """Return a texture flipped left to right."""
-    colours = tuple(np.ascontiguousarray(level[:, ::-1]) for level in texture.colour)
-    return Texture(colours, tuple(np.ascontiguousarray(level[:, ::-1]) for level in texture.heat))
 
 
 def _build_walls(rng: np.random.Generator) -> tuple[Plane, ...]:

@@ -1,11 +1,13 @@
 """A few registered pictures of the synthetic street, with exact masks of people, at half size."""
 
 import functools
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from fusion_lab.benches.ctrlfuse.masked import MaskedPair
+from fusion_lab.benches.ctrlfuse.data import MaskedPair
+from fusion_lab.data import Example
 from fusion_lab.synthetic import SyntheticScene
 
 
@@ -22,10 +24,16 @@ def street(scene="day"):
     return (*half, cv2.resize(visible.truth.mask, (320, 240), interpolation=cv2.INTER_NEAREST))
 
 
+def example(visible, thermal, name="0"):
+    return Example(
+        visible, thermal, None, "vif", "", None, None, Path("street"), name, f"street/{name}"
+    )
+
+
 def masked_street(scene="day"):
     """Return the street as a pair with masks: people, the boxes of cars, nothing hot."""
     visible, thermal, truth = street(scene)
     luma = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY)
     masks = [((truth == number) * 255).astype(np.uint8) for number in (1, 2)]
     planes = [thermal, luma, thermal, *masks, np.zeros_like(luma)]
-    return MaskedPair(scene, "0", visible, np.dstack(planes))
+    return MaskedPair(example(visible, thermal), np.dstack(planes))

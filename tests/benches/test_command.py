@@ -55,7 +55,7 @@ class Figures:
 
 def test_figures_are_printed_and_written_with_the_machine(tmp_path, capsys, monkeypatch):
     @dataclass(frozen=True, kw_only=True)
-    class LatencyBench(BenchCommand):  # the registry knows benches by the names of their classes
+    class LatencyBench(BenchCommand):  # the registry finds benches by the names of their classes
         def measure(self):
             return Figures(float("nan"))
 

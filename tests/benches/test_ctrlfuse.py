@@ -14,13 +14,13 @@ from fusion_lab.benches.ctrlfuse.bench import (
     measure_cost,
     measure_prompts,
 )
+from fusion_lab.benches.ctrlfuse.data import MaskedPair, spread_evenly
 from fusion_lab.benches.ctrlfuse.effects import (
     PROMPTS,
     MaskEffect,
     PromptedFusion,
     effect_on,
     iou,
-    spread_evenly,
 )
 from fusion_lab.benches.ctrlfuse.pictures import cropper
 
@@ -56,7 +56,7 @@ def test_pictures_without_targets_are_left_out_and_wide_ones_halved():
     pair = masked_street()
     assert spread_evenly([pair], 3, kind=2) == []
     wide = pair.planes.repeat(3, axis=0).repeat(3, axis=1)
-    (halved,) = spread_evenly([type(pair)("s", "n", wide)], 3)
+    (halved,) = spread_evenly([MaskedPair(pair.example, wide)], 3)
     assert halved.planes.shape == (360, 480, 6)
 
 

@@ -1,9 +1,21 @@
 """The bench of latency on two pairs of the synthetic street."""
 
+from dataclasses import replace
+
+import numpy as np
 import torch
 
 from fusion_lab.benches.configuration import bench_config
 from fusion_lab.benches.latency import convolution_unit, measure_latency, street_pairs
+
+
+def half_size(pair):
+    frames = {side: getattr(pair, side) for side in ("visible", "thermal")}
+    halved = {
+        side: replace(frame, image=np.ascontiguousarray(frame.image[::2, ::2]), camera=None)
+        for side, frame in frames.items()
+    }
+    return replace(pair, **halved)
 
 
 def test_models_take_turns_beside_the_unit():
@@ -12,11 +24,12 @@ def test_models_take_turns_beside_the_unit():
     configs = {name: bench_config(settings, name, detector="none") for name in names}
     pairs = street_pairs(2, "synthetic://day?seed=1&seconds=0.2&registered=1")
     assert len(pairs) == 2
-    result = measure_latency(configs, pairs, rounds=3, warm_up=1)
+    pairs = [half_size(pair) for pair in pairs]
+    result = measure_latency(configs, pairs, rounds=2, warm_up=1)
     assert [entry.model for entry in result.models] == list(names)
-    assert result.unit.count == 3
+    assert result.unit.count == 2
     for entry in result.models:
-        assert entry.network.count == entry.pipeline.count == 3
+        assert entry.network.count == entry.pipeline.count == 2
         assert 0 < entry.network.median < entry.pipeline.median
         assert entry.rest.least > 0
         assert entry.units > 0

@@ -1,13 +1,10 @@
 """The bench of registration on generated pictures with known displacements."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 from pictures import scene_pair
-from street import street
+from street import example, street
 
 from fusion_core.errors import UsageError
 from fusion_core.types import Frame, FramePair
@@ -23,16 +20,13 @@ from fusion_lab.benches.registration.homographies import (
     measure_homographies,
 )
 from fusion_lab.benches.registration.moving import measure_stream
-from fusion_lab.data import Example
 
 SHIFT = np.array([[1, 0, 6], [0, 1, -4], [0, 0, 1]], np.float64)
 
 
 def generated(seed):
     visible, thermal = scene_pair(seed)
-    thermal = np.ascontiguousarray(thermal[40:-40, 40:-40])
-    name = f"scene{seed}"
-    return Example(visible, thermal, None, "vif", "", None, None, Path(), name, name)
+    return example(visible, np.ascontiguousarray(thermal[40:-40, 40:-40]), f"scene{seed}")
 
 
 def test_a_smooth_displacement_is_undone_by_its_inverse():
@@ -74,7 +68,7 @@ def test_what_the_methods_leave_of_a_known_shift():
 
 def test_known_homographies_by_day_and_by_night():
     aligners = {name: ALIGNERS[name] for name in (NOTHING, OWN)}
-    dark = replace(generated(4), first=generated(4).first // 3)
+    dark = example(generated(4).first // 3, generated(4).second)
     rows = measure_homographies("msrs", [generated(3), dark], aligners)
     found = {(row.method, row.light): row for row in rows}
     assert set(found) == {(m, light) for m in aligners for light in ("day", "night")}
@@ -91,7 +85,7 @@ def test_corner_errors_are_summarised_per_trial_and_per_pair():
     assert (summary.median_px, summary.trials_below_1, summary.pairs_below_1) == (2.5, 0.25, 0.5)
 
 
-def test_night_is_told_by_the_sky_on_roadscene():
+def test_night_is_recognised_by_the_sky_on_roadscene():
     bright_ground = np.zeros((90, 60, 3), np.uint8)
     bright_ground[30:] = 250
     assert is_night("roadscene/val", bright_ground)
@@ -104,7 +98,7 @@ def test_area_under_roc_by_hand():
     assert np.isnan(area_under_roc([], [0.5]))
 
 
-def test_right_and_wrong_registrations_are_told_apart():
+def test_right_and_wrong_registrations_are_separated():
     figures = measure_confidence([([generated(3)], [generated(5)])])
     assert len(figures.right) == 1
     assert figures.right[0] > figures.wrong[0]

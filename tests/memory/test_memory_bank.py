@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from fusion_core.errors import MemoryBankError
 from fusion_core.memory import MemoryBank, MemoryConfig, SnapshotManager, random_slots, retrieve
+from fusion_core.memory.snapshot_lock import SnapshotLock
 
 WARM_UP = 200
 
@@ -312,6 +313,7 @@ def test_killed_while_saving_leaves_a_whole_snapshot(tmp_path):
     program = """
 import sys, torch
 from fusion_core.memory import MemoryBank, MemoryConfig
+from fusion_core.memory.snapshot_lock import SnapshotLock
 bank = MemoryBank(torch.ones(2000, 200), MemoryConfig(), "m2pn")
 while True:
     bank.update(torch.ones(1, 200), torch.ones(1))
@@ -387,3 +389,54 @@ def test_manager_sets_an_unusable_snapshot_aside_only_when_asked(tmp_path):
     assert SnapshotManager(new_bank(), path, 0).load(reset_invalid=True) == ("memory_fresh",)
     assert path.with_name("bank.safetensors.rejected").read_bytes() == b"torn"
     assert not path.exists()
+
+
+def test_a_second_process_does_not_save_to_the_same_file(tmp_path):
+    path = tmp_path / "bank.safetensors"
+    first = SnapshotManager(busy_bank(), path, 0)
+    first.load(reset_invalid=False)
+    for reset_invalid in (False, True):
+        with pytest.raises(MemoryBankError, match="another process"):
+            SnapshotManager(new_bank(), path, 0).load(reset_invalid=reset_invalid)
+    link = tmp_path / "link.safetensors"
+    link.symlink_to(path)
+    with pytest.raises(MemoryBankError, match="another process"):
+        SnapshotManager(new_bank(), link, 0).load(reset_invalid=False)
+    first.close()
+    second = SnapshotManager(new_bank(), path, 0)
+    second.load(reset_invalid=False)
+    second.close()
+
+
+def test_the_lock_of_a_killed_process_is_gone(tmp_path):
+    path = tmp_path / "bank.safetensors"
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from fusion_core.memory.snapshot_lock import SnapshotLock\n"
+        "lock = SnapshotLock(Path(sys.argv[1])); print('held', flush=True); time.sleep(300)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(MemoryBankError, match="another process"):
+            SnapshotLock(path)
+        holder.kill()
+    SnapshotLock(path).release()
+
+
+@pytest.mark.parametrize("period_s", [0, 1e-9])
+def test_a_bank_that_did_not_change_is_not_saved_again(tmp_path, period_s):
+    path = tmp_path / "bank.safetensors"
+    SnapshotManager(busy_bank(), path, 0).close()
+    before = path.stat()
+    bank = new_bank()
+    manager = SnapshotManager(bank, path, period_s)
+    manager.load(reset_invalid=False)
+    manager.tick()
+    manager.close()
+    assert path.stat() == before
+    manager = SnapshotManager(bank, path, period_s)
+    manager.load(reset_invalid=False)
+    bank.update(torch.rand(1, 4), torch.rand(1))
+    manager.close()
+    assert path.stat().st_ino != before.st_ino

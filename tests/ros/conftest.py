@@ -1,26 +1,13 @@
 """Real nodes over a real DDS; without ROS these tests are left out, except in CI."""
 
-import importlib.util
 import os
-import random
 from pathlib import Path
 
 import pytest
+from ros_environment import MISSING, prepare
 
-WORKSPACE = Path(__file__).resolve().parents[2] / "ros2_ws" / "src" / "fusion_node"
-MISSING = [name for name in ("rclpy", "vision_msgs") if importlib.util.find_spec(name) is None]
-
-if MISSING and os.environ.get("CI"):
-    raise pytest.UsageError(f"{' and '.join(MISSING)} not found: run the tests with scripts/test")
-if MISSING:
+if not prepare():
     collect_ignore_glob = ["test_*.py"]
-else:
-    # Before ROS starts: own domain, shipped transport profile, and the package from its source.
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 100)))
-    os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(WORKSPACE / "config" / "fastdds.xml")
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(WORKSPACE), os.environ.get("PYTHONPATH")])
-    )
 
 
 def pytest_report_header() -> str:
@@ -37,12 +24,11 @@ def pytest_collection_modifyitems(items):
 
 
 if not MISSING:
-    from robot import Robot
+    from robot import shared_robot
 
     @pytest.fixture(scope="session")
     def robot():
-        with Robot() as started:
-            yield started
+        return shared_robot()
 
     @pytest.fixture
     def start(robot, tmp_path):
@@ -57,3 +43,4 @@ if not MISSING:
         yield start_one
         for process in processes:
             process.kill()
+        assert robot.errors == [], "errors of callbacks in the test process"

@@ -1,7 +1,8 @@
 """A robot around the node under test: cameras, subscribers, and the node in its own process."""
 
 import array
-import contextlib
+import atexit
+import functools
 import itertools
 import os
 import signal
@@ -15,8 +16,11 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.client import Client
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 
 MS = 1_000_000
@@ -84,6 +88,15 @@ def stamp_ns(message):
     return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
 
 
+@functools.cache
+def shared_robot():
+    """Return the only robot of this process, whatever folder's tests ask for it first."""
+    robot = Robot()
+    robot.start()
+    atexit.register(robot.close)
+    return robot
+
+
 class Robot:
     """One ROS node of the test process, spinning in the background."""
 
@@ -95,49 +108,80 @@ class Robot:
             self.node = rclpy.create_node("robot")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
+        # Entities are made and withdrawn while nothing waits on them: rclpy's executor ends on one
+        # that vanishes under it, and with it every later test.
+        self._turn = threading.Lock()
+        self._ended = threading.Event()
+        self.errors = []
         self._thread = threading.Thread(target=self._spin)
         self._names = itertools.count()
 
-    def __enter__(self):
+    def start(self):
         self._thread.start()
-        return self
 
-    def __exit__(self, *_):
+    def close(self):
+        self._ended.set()
+        self._thread.join()
         self._executor.shutdown()
         rclpy.try_shutdown()
-        self._thread.join()
 
     def _spin(self):
-        with contextlib.suppress(ExternalShutdownException):
-            self._executor.spin()
+        """Run callbacks until the end; an error is kept for the test that runs, and that is all."""
+        while not self._ended.is_set() and rclpy.ok():
+            try:
+                with self._turn:
+                    self._executor.spin_once(timeout_sec=0.02)
+            except Exception as error:  # noqa: BLE001 - the robot serves the tests to come
+                self.errors.append(error)
+            # A lock goes to whoever asks first: leave the others a moment.
+            time.sleep(0.001)
+
+    def subscribe(self, kind, topic, callback, qos):
+        with self._turn:
+            return self.node.create_subscription(kind, topic, callback, qos)
+
+    def advertise(self, kind, topic, qos):
+        with self._turn:
+            return self.node.create_publisher(kind, topic, qos)
+
+    def withdraw(self, entity):
+        """Destroy a subscription, publisher or client."""
+        destroy = {
+            Subscription: self.node.destroy_subscription,
+            Publisher: self.node.destroy_publisher,
+            Client: self.node.destroy_client,
+        }[type(entity)]
+        with self._turn:
+            destroy(entity)
 
     def start_node(self, log, parameters):
         return NodeProcess(self, f"/robot{next(self._names)}", log, parameters)
 
     def listen(self, kind, topic, qos=10):
         """Collect the messages of a topic."""
-        return Listener(self.node, kind, topic, qos)
+        return Listener(self, kind, topic, qos)
 
     def call(self, kind, name, request):
         """Call a service and return its answer."""
-        client = self.node.create_client(kind, name)
+        with self._turn:
+            client = self.node.create_client(kind, name)
         try:
             wait_for(client.service_is_ready, f"service {name}")
             future = client.call_async(request)
             wait_for(future.done, f"an answer of {name}")
             return future.result()
         finally:
-            self.node.destroy_client(client)
+            self.withdraw(client)
 
 
 class Listener:
     """What arrived on one topic, in order of arrival."""
 
-    def __init__(self, node, kind, topic, qos):
+    def __init__(self, robot, kind, topic, qos):
         self._arrived = []
         self._after_ns = -1
-        self._node = node
-        self._subscription = node.create_subscription(kind, topic, self._arrived.append, qos)
+        self._robot = robot
+        self._subscription = robot.subscribe(kind, topic, self._arrived.append, qos)
 
     @property
     def messages(self):
@@ -155,7 +199,7 @@ class Listener:
         self._arrived.clear()
 
     def close(self):
-        self._node.destroy_subscription(self._subscription)
+        self._robot.withdraw(self._subscription)
 
 
 class NodeProcess:
@@ -200,7 +244,7 @@ class NodeProcess:
         """Return the publisher of a camera topic that the node subscribes to."""
         topic = self.topic(name)
         if topic not in self._publishers:
-            publisher = self.robot.node.create_publisher(kind, topic, QoSProfile(depth=10))
+            publisher = self.robot.advertise(kind, topic, QoSProfile(depth=10))
             self._publishers[topic] = publisher
             wait_for(
                 lambda: publisher.get_subscription_count() > 0 or self._process.poll() is not None,
@@ -310,5 +354,5 @@ class NodeProcess:
         self._process.wait()
         self._diagnostics.close()
         for publisher in self._publishers.values():
-            self.robot.node.destroy_publisher(publisher)
+            self.robot.withdraw(publisher)
         self._publishers.clear()

@@ -125,7 +125,7 @@ def test_the_options_of_the_model_are_parameters(start):
 def test_a_bad_option_at_start_fails_to_configure(start, value):
     node = start(model="ctrlfuse", prior="none", **{"options.gain": value})
     _, message, _ = node.wait_diagnostics("node", lambda level, _m, _v: level == 2)
-    assert f"options.gain = {value!r}" in message
+    assert f"gain = {value!r}" in message
     assert set_parameter(node, "options.gain", 0.5).successful
     assert change(node, Transition.TRANSITION_CONFIGURE)
 

@@ -102,7 +102,7 @@ def send_result(robot):
             }[topic]
             name = f"{namespace}/fusion/{topic}"
             if name not in publishers:
-                publishers[name] = robot.node.create_publisher(kind, name, 50)
+                publishers[name] = robot.advertise(kind, name, 50)
                 wait_for(publishers[name].get_subscription_count, f"a subscriber of {name}")
             message = Detection2DArray()
             if kind is Image:
@@ -113,7 +113,7 @@ def send_result(robot):
 
     yield send
     for publisher in publishers.values():
-        robot.node.destroy_publisher(publisher)
+        robot.withdraw(publisher)
 
 
 COMPLETE = ("image", "debug_image", "detections")

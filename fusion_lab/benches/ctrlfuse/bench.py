@@ -14,18 +14,21 @@ import tyro
 from fusion_core.errors import UsageError
 from fusion_core.models import NO_CUES, Cues, Fuser, load_model
 from fusion_lab.benches.command import BenchCommand
+from fusion_lab.benches.ctrlfuse.data import (
+    KINDS,
+    SETS,
+    MaskedPair,
+    read_masked,
+    spread_evenly,
+)
 from fusion_lab.benches.ctrlfuse.effects import (
     EFFECT_HEAD,
-    KINDS,
     PROMPTS,
     MaskEffect,
     fuse_prompted,
     iou,
     mean_effect,
-    spread_evenly,
-    target_of,
 )
-from fusion_lab.benches.ctrlfuse.masked import MaskedPair, read_masked
 from fusion_lab.benches.ctrlfuse.pictures import draw_effects
 from fusion_lab.benches.networks import fuse_luma
 from fusion_lab.benches.progress import with_progress
@@ -34,7 +37,6 @@ from fusion_lab.benches.timing import Timing, interleaved
 from fusion_lab.training.prompting.corruption import boxed
 
 Part = Literal["prompts", "classes", "cost"]
-SETS = ("msrs", "llvip", "video/0117_1620")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ def measure_classes(
         for index, kind in enumerate(KINDS):
             overlaps = []
             for pair in spread_evenly(masked, limit, index):
-                target = target_of(pair, index)
+                target = pair.target(index)
                 box = boxed(target)
                 segmented = (
                     fuse_prompted(model, pair, prompt).segmented for prompt in (box, target)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,19 +12,14 @@ from numpy.typing import NDArray
 from fusion_core.masks import hot_regions
 from fusion_core.models import Cues, Fuser
 from fusion_core.types import FloatImage, Mask, UInt8Image
-from fusion_lab.benches.ctrlfuse.masked import MaskedPair
+from fusion_lab.benches.ctrlfuse.data import MaskedPair
 from fusion_lab.benches.networks import fuse_luma
 from fusion_lab.training.losses import sobel_magnitude
 from fusion_lab.training.prompting.corruption import boxed, dilated, eroded, partial
 from fusion_lab.training.prompting.loss import full_size
 
-KINDS = ("person", "box", "hot")
-"""Kinds of targets, in the order of the masks of a ``MaskedPair``."""
-
 # Pixels: the surround starts and ends so far from the target; outside starts beyond the first.
 _NEAR, _FAR = 8, 24
-_WIDTH = 800
-_LEAST_AREA = 100
 
 Prompt = Callable[[UInt8Image, FloatImage], UInt8Image]
 """Makes a mask ``HxW`` in {0, 1} from the target's, and from the thermal picture in [0, 1]."""
@@ -113,7 +107,7 @@ def fuse_prompted(model: Fuser, pair: MaskedPair, prompt: UInt8Image) -> Prompte
 
 def mask_effect(model: Fuser, pair: MaskedPair, make_prompt: Prompt) -> MaskEffect | None:
     """Return what a prompt for the persons of a pair does; None where the prompt is empty."""
-    target = target_of(pair)
+    target = pair.target()
     prompt = make_prompt(target, pair.planes[..., 0].astype(np.float32) / np.float32(255))
     if not prompt.any():
         return None
@@ -146,33 +140,10 @@ def mean_effect(model: Fuser, pairs: Iterable[MaskedPair], make_prompt: Prompt) 
     return MaskEffect.mean(effect for effect in effects if effect is not None)
 
 
-def target_of(pair: MaskedPair, kind: int = 0) -> UInt8Image:
-    """Return the mask of a kind, ``HxW`` in {0, 1}."""
-    return (pair.planes[..., 3 + kind] > 127).astype(np.uint8)
-
-
-def spread_evenly(pairs: list[MaskedPair], limit: int, kind: int = 0) -> list[MaskedPair]:
-    """Return up to so many pairs with a target of a kind, no wider than 800 pixels."""
-    shown = [pair for pair in pairs if target_of(pair, kind).sum() > _LEAST_AREA]
-    chosen = np.linspace(0, len(shown) - 1, min(limit, len(shown))).astype(int)
-    return [_halved(shown[index]) for index in chosen]
-
-
 def iou(first: UInt8Image, second: UInt8Image) -> float:
     """Return intersection over union of two masks; 1 where both are empty."""
     union = ((first > 0) | (second > 0)).sum()
     return float(((first > 0) & (second > 0)).sum() / union) if union else 1.0
-
-
-def _halved(pair: MaskedPair) -> MaskedPair:
-    """Return a pair at half its size until it is narrow enough."""
-    planes = pair.planes
-    while planes.shape[1] > _WIDTH:
-        size = (planes.shape[1] // 2, planes.shape[0] // 2)
-        parts = (planes[..., first : first + 3] for first in (0, 3))
-        shrunk = [cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in parts]
-        planes = np.dstack(shrunk).astype(np.uint8)
-    return replace(pair, planes=planes)
 
 
 def _contrast(image: FloatImage, inside: Mask, surround: Mask) -> float:

@@ -10,8 +10,7 @@ import numpy as np
 
 from fusion_core.models import load_model
 from fusion_core.types import UInt8Image
-from fusion_lab.benches.ctrlfuse.effects import target_of
-from fusion_lab.benches.ctrlfuse.masked import read_masked
+from fusion_lab.benches.ctrlfuse.data import read_masked
 from fusion_lab.benches.networks import mask_fuser
 from fusion_lab.benches.pictures import aligned_pair, write_picture
 
@@ -27,16 +26,15 @@ def draw_effects(data: Path, folder: Path) -> None:
         data: Folder that holds ``video/0117_1620`` and ``msrs``.
         folder: Where the pictures go.
     """
-    smoke = [p for p in read_masked(data / _SMOKE) if p.name == _SMOKE_FRAME]
-    night = [p for p in read_masked(data / _NIGHT) if p.name.endswith("N")]
+    smoke = [p for p in read_masked(data / _SMOKE) if p.example.name == _SMOKE_FRAME]
+    night = [p for p in read_masked(data / _NIGHT) if p.example.name.endswith("N")]
     night.sort(key=lambda pair: -int((pair.planes[..., 3] > 0).sum()))
     fuse = mask_fuser(load_model("ctrlfuse"))
     for name, pairs in (("smoke", smoke), ("night", night[:2])):
         rows = []
         for pair in pairs:
-            visible, thermal = pair.visible, np.ascontiguousarray(pair.planes[..., 0])
-            mask = target_of(pair)
-            aligned = aligned_pair(np.ascontiguousarray(visible), thermal)
+            visible, thermal, mask = pair.example.first, pair.example.second, pair.target()
+            aligned = aligned_pair(visible, thermal)
             shown = (
                 visible,
                 _outlined(thermal, mask),

@@ -17,10 +17,12 @@ from fusion_lab.benches.detector.views import (
     REFERENCE,
     STATES,
     DetectorViews,
-    LabelledPictures,
     Seen,
 )
 from fusion_lab.benches.intervals import Interval, bootstrap
+from fusion_lab.benches.pictures import resized_pair
+from fusion_lab.data import Example
+from fusion_lab.data.labels import IGNORE
 from fusion_lab.evaluation.precision import IOU, ClassScores, ClassTally
 
 
@@ -76,21 +78,22 @@ class SetTallies:
     thresholds: dict[str, float] = field(default_factory=dict)
     targets: dict[tuple[Modality, str], dict[str, int]] = field(default_factory=dict)
 
-    def count_pair(self, views: Mapping[str, Seen], pair: LabelledPictures) -> None:
-        """Count what was found in the views of one pair."""
+    def count_pair(self, views: Mapping[str, Seen], pair: Example) -> None:
+        """Count what was found in the views of one labelled pair."""
+        ignore = _boxes(pair, IGNORE)
         for name, seen in views.items():
             self.thresholds[name] = seen.threshold
             by_class = self.tallies.setdefault(name, {label: [] for label in CLASSES})
             for number, label in enumerate(CLASSES):
                 own, tally = seen.found.take(seen.found.classes == number), ClassTally()
-                tally.add(own.boxes, own.scores, pair.objects[label], pair.ignore)
+                tally.add(own.boxes, own.scores, _boxes(pair, number), ignore)
                 by_class[label].append(tally)
 
-    def count_targets(self, views: Mapping[str, Seen], pair: LabelledPictures) -> None:
+    def count_targets(self, views: Mapping[str, Seen], pair: Example) -> None:
         """Count the targets of each camera that are found with the other one broken."""
         for working, broken in OTHER.items():
             for number, label in enumerate(CLASSES):
-                objects = pair.objects[label]
+                objects = _boxes(pair, number)
                 target = _hits(views[REFERENCE + working], number, objects)
                 found = {BOTH: BOTH, **{state: f"{broken} {state}" for state in STATES}}
                 counts = {"targets": int(target.sum())}
@@ -125,11 +128,12 @@ class SetTallies:
         return SetFigures(scores, gains, targets)
 
 
-def tally_set(pairs: list[LabelledPictures], views: DetectorViews) -> SetFigures:
+def tally_set(pairs: list[Example], views: DetectorViews) -> SetFigures:
     """Return the figures of a set; a frozen camera shows a picture from half the set away."""
     tallies = SetTallies()
     for number, pair in enumerate(pairs):
-        other = pairs[(number + len(pairs) // 2) % len(pairs)].resized(pair.thermal.shape)
+        height, width = pair.second.shape
+        other = resized_pair(pairs[(number + len(pairs) // 2) % len(pairs)], (width, height))
         seen = views.see(pair, other)
         tallies.count_pair(seen, pair)
         if views.has_reference:
@@ -150,6 +154,13 @@ def gain_of_both(both: list[ClassTally], single: list[list[ClassTally]]) -> Inte
 def _ap50(tallies: list[ClassTally], picks: Iterable[int]) -> float:
     """Return the average precision on some of the pictures, as often as they were picked."""
     return ClassTally.merged(tallies[pick] for pick in picks).sum_up(0.0).ap50
+
+
+def _boxes(pair: Example, number: int) -> FloatArray:
+    """Return ``Nx4`` corners of the labelled boxes of a class, or of the regions to ignore."""
+    assert pair.labels is not None, "labelled pairs were read"
+    boxes, classes = pair.labels
+    return np.asarray(boxes[classes == number], np.float64)
 
 
 def _hits(seen: Seen, number: int, objects: FloatArray) -> NDArray[np.bool_]:

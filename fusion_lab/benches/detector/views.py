@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 import fusion_core
 from fusion_core.config import Config
 from fusion_core.detection import Detector
 from fusion_core.detection.boxes import Candidates
-from fusion_core.detection.labels import CLASSES
 from fusion_core.errors import UsageError
 from fusion_core.pipeline import Pipeline
 from fusion_core.types import AlignedPair, Detection, Frame, FramePair, Modality, UInt8Image
 from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.data import Example, Needs, read_examples
-from fusion_lab.data.labels import IGNORE
 from fusion_lab.evaluation.detecting import grouped
 
 LEAST_SCORE = 0.01
@@ -43,50 +40,13 @@ class Seen:
     threshold: float
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledPictures:
-    """A labelled pair.
-
-    Attributes:
-        visible: ``HxWx3`` uint8 RGB.
-        thermal: ``HxW`` uint8.
-        objects: Class -> ``Nx4`` corners of its boxes.
-        ignore: ``Nx4`` corners of the regions that could not be judged.
-    """
-
-    visible: UInt8Image
-    thermal: UInt8Image
-    objects: dict[str, np.ndarray]
-    ignore: np.ndarray
-
-    def resized(self, shape: tuple[int, ...]) -> LabelledPictures:
-        """Return the pictures, without labels, at another height and width."""
-        size = (shape[1], shape[0])
-        visible, thermal = (
-            np.asarray(cv2.resize(image, size), np.uint8) for image in (self.visible, self.thermal)
-        )
-        return LabelledPictures(visible, thermal, {}, np.zeros((0, 4)))
-
-
-def read_labelled(folder: Path) -> list[LabelledPictures]:
+def read_labelled(folder: Path) -> list[Example]:
     """Read the labelled pairs, or frames of a pair of videos, of a folder.
 
     Raises:
         SourceError: The folder holds none, or a file is missing, torn or of another size.
     """
-    return [_split(example) for example in read_examples([folder], needs=Needs(labels=True))]
-
-
-def _split(example: Example) -> LabelledPictures:
-    assert example.labels is not None, "labelled pairs were read"
-    boxes, classes = example.labels
-    objects = {label: boxes[classes == number] for number, label in enumerate(CLASSES)}
-    return LabelledPictures(
-        example.first,
-        example.second,
-        objects,
-        boxes[classes == IGNORE],
-    )
+    return read_examples([folder], needs=Needs(labels=True))
 
 
 class DetectorViews:
@@ -118,43 +78,43 @@ class DetectorViews:
         """Whether there is a reference detector."""
         return self._reference is not None
 
-    def see(self, pair: LabelledPictures, other: LabelledPictures) -> dict[str, Seen]:
+    def see(self, pair: Example, other: Example) -> dict[str, Seen]:
         """Return what is found in every view of a pair.
 
         Args:
             pair: The pair.
             other: Another pair of its size; what a frozen camera shows.
         """
-        both = aligned_pair(pair.visible, pair.thermal)
-        dark_visible, dark_thermal = np.zeros_like(pair.visible), np.zeros_like(pair.thermal)
+        both = aligned_pair(pair.first, pair.second)
+        dark_visible, dark_thermal = np.zeros_like(pair.first), np.zeros_like(pair.second)
         shown = {
             BOTH: both,
-            "thermal black": aligned_pair(pair.visible, dark_thermal),
-            "visible black": aligned_pair(dark_visible, pair.thermal),
-            "thermal frozen": aligned_pair(pair.visible, other.thermal),
-            "visible frozen": aligned_pair(other.visible, pair.thermal),
+            "thermal black": aligned_pair(pair.first, dark_thermal),
+            "visible black": aligned_pair(dark_visible, pair.second),
+            "thermal frozen": aligned_pair(pair.first, other.second),
+            "visible frozen": aligned_pair(other.first, pair.second),
             "thermal missing": replace(both, thermal=None),
             "visible missing": replace(both, visible=None),
         }
         views = {
-            name: _seen(self._detector, pair.visible, aligned) for name, aligned in shown.items()
+            name: _seen(self._detector, pair.first, aligned) for name, aligned in shown.items()
         }
         if self._reference is not None:
-            fused = fusion_core.fuse(pair.thermal, pair.visible, model=self._model)
+            fused = fusion_core.fuse(pair.second, pair.first, model=self._model)
             pictures = {
-                "visible": pair.visible,
-                "thermal": np.repeat(pair.thermal[:, :, None], 3, axis=2),
+                "visible": pair.first,
+                "thermal": np.repeat(pair.second[:, :, None], 3, axis=2),
                 "fused": fused,
             }
             for name, picture in pictures.items():
                 views[REFERENCE + name] = _seen(self._reference, picture, both)
         return views
 
-    def see_streams(self, pair: LabelledPictures, other: LabelledPictures) -> dict[str, Seen]:
+    def see_streams(self, pair: Example, other: Example) -> dict[str, Seen]:
         """Return what the whole pipeline finds when either camera's stream is frozen."""
         shown: dict[Modality, tuple[UInt8Image, UInt8Image]] = {
-            "thermal": (pair.visible, other.thermal),
-            "visible": (other.visible, pair.thermal),
+            "thermal": (pair.first, other.second),
+            "visible": (other.first, pair.second),
         }
         return {
             f"{frozen} frozen stream": Seen(

@@ -85,7 +85,7 @@ class RegistrationBench(BenchCommand):
     """Measure the registration on recordings, beside other methods.
 
     `deformed` has known smooth deformations, `homographies` two random homographies per pair by day
-    and by night, `confidence` tells right registrations from wrong ones, `streams` follows a drift
+    and by night, `confidence` separates right from wrong registrations, `streams` follows a drift
     and a step through registered videos, `warp` is the cost of the frame path and `refinement` that
     of the refinement beside it. OpenCV runs with one thread.
     """

@@ -21,7 +21,7 @@ from fusion_lab.benches.registration.geometry import (
     mean_error,
 )
 from fusion_lab.benches.tables import Table
-from fusion_lab.data import images_by_stem, read_image
+from fusion_lab.data import PairFiles, images_by_stem, read_example
 from fusion_lab.metrics import to_gray
 
 DENSE = "register (dense)"
@@ -102,12 +102,12 @@ def read_deformed(folder: Path) -> Iterator[DeformedPair]:
     """
     visible, thermal = images_by_stem(folder / "vi"), images_by_stem(folder / "ir_warp")
     for stem in with_progress(sorted(visible), "deformed"):
-        pictures = read_image(visible[stem]), to_gray(read_image(thermal[stem]))
+        pair = read_example(PairFiles(folder, stem, "vif", visible[stem], thermal[stem], None))
         with np.load(folder / "displacement" / f"{stem}.npz") as stored:
             height, width = map(int, stored["size"])
             quarter = stored["displacement_quarter"].astype(np.float32)
         full = cv2.resize(quarter, (width, height), interpolation=cv2.INTER_CUBIC)
-        yield DeformedPair(*pictures, inverted(np.asarray(full)))
+        yield DeformedPair(pair.first, pair.second, inverted(np.asarray(full)))
 
 
 def _methods(

@@ -27,7 +27,7 @@ from fusion_lab.benches.restoring.prototypes import (
     measure_prototypes,
 )
 from fusion_lab.benches.tables import Table
-from fusion_lab.data import list_pairs, read_example
+from fusion_lab.data import pair_files, read_example
 
 Part = Literal["restoration", "prototypes"]
 # Frames, and what is done to them beyond what they show.
@@ -99,14 +99,14 @@ def draw_frames(folder: Path, path: Path) -> None:
     """Draw real smoke and synthetic rain and snow: visible, thermal, m2pn-edge, mdaif."""
     provider = EmbeddedProvider()
     fusers = [pair_fuser(load_model(name), with_prior=True) for name in ("m2pn-edge", "mdaif")]
-    pairs = {files.stem: files for files in list_pairs([folder])}
+    files = {entry.stem: entry for entry in pair_files(folder)}
     rows = []
     for stem, severities in _SHOWN:
-        example = read_example(pairs[stem])
-        visible = degrade_picture(example.first, severities, _SEED)
-        aligned = aligned_pair(visible, example.second)
+        read = read_example(files[stem])
+        visible = degrade_picture(read.first, severities, _SEED)
+        aligned = aligned_pair(visible, read.second)
         prior = assess_pair(provider, aligned)
-        shown = [visible, cv2.cvtColor(example.second, cv2.COLOR_GRAY2RGB)]
+        shown = [visible, cv2.cvtColor(read.second, cv2.COLOR_GRAY2RGB)]
         shown += [fuse(aligned, prior) for fuse in fusers]
         tiles = [cv2.resize(image, _TILE, interpolation=cv2.INTER_AREA) for image in shown]
         rows.append(np.hstack(tiles))

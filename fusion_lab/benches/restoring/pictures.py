@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
 from fusion_lab.benches.pictures import aligned_pair
-from fusion_lab.data import Example, list_pairs, read_example
+from fusion_lab.data import pair_files, read_example
 from fusion_lab.training.degradations import Degrader
 from fusion_lab.training.degradations.testset import Case, cases, cut
 
@@ -54,11 +54,10 @@ def read_degraded(data: Path, every: int = 1) -> Iterator[DegradedPicture]:
         place = order.setdefault((case.folder, case.stem), len(order))
         group = group_of(case)
         if case.modality == "visible" and group in GROUPS and place % every == 0:
-            clean = _clean_pair(data / case.folder, case.stem)
-            degraded = degrade_picture(clean.first, case.severities, case.seed)
-            pair = aligned_pair(degraded, clean.second)
+            visible, thermal = _clean_pictures(data / case.folder, case.stem)
+            pair = aligned_pair(degrade_picture(visible, case.severities, case.seed), thermal)
             prior = assess_pair(provider, pair)
-            yield DegradedPicture(group, pair, prior, clean.first, clean.second)
+            yield DegradedPicture(group, pair, prior, visible, thermal)
 
 
 def degrade_picture(visible: UInt8Image, severities: dict[str, float], seed: int) -> UInt8Image:
@@ -76,7 +75,8 @@ def group_of(case: Case) -> str:
     return next(iter(case.severities), "clean")
 
 
-def _clean_pair(folder: Path, stem: str) -> Example:
-    files = next(files for files in list_pairs([folder]) if files.stem == stem)
-    example = read_example(files)
-    return replace(example, first=cut(example.first), second=cut(example.second))
+def _clean_pictures(folder: Path, stem: str) -> tuple[UInt8Image, UInt8Image]:
+    """Return the visible and the thermal picture of a case."""
+    files = next(files for files in pair_files(folder) if files.stem == stem)
+    pair = read_example(files)
+    return cut(pair.first), cut(pair.second)

@@ -11,7 +11,7 @@ from typing import Final
 
 from torch import Tensor
 
-from fusion_core.models import Cues, Fuser, LumaFuser, LumaOutput
+from fusion_core.models import Cues, Features, Fuser, LumaFuser, LumaOutput
 from fusion_core.pipeline import builders
 
 WITHOUT_NETWORKS: Final = "--without-networks"
@@ -25,16 +25,12 @@ class MeanFuserConfig:
 class MeanFuser(LumaFuser):
     """The mean of both images, at next to no cost."""
 
+    features = Features(gives="luma")
+
     def __init__(self) -> None:
         super().__init__("mean", MeanFuserConfig())
 
-    def fuse_luma(
-        self,
-        thermal: Tensor,
-        visible: Tensor,
-        slots: Tensor,  # noqa: ARG002
-        cues: Cues,  # noqa: ARG002
-    ) -> LumaOutput:
+    def fuse_luma(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> LumaOutput:  # noqa: ARG002
         """Return the mean."""
         return LumaOutput((thermal + visible) / 2)
 

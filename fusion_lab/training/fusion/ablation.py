@@ -12,6 +12,7 @@ import torch
 from fusion_core.errors import UsageError
 from fusion_core.models import LumaFuser, create_model
 from fusion_core.models.m2pn import M2PN
+from fusion_lab.training.shared_init import share_initial_tensors
 
 _NEVER = -1e9
 
@@ -62,7 +63,7 @@ def find_ablation(name: str) -> FuserAblation:
 
 
 def build_network(model: str, ablation: str, seed: int) -> LumaFuser:
-    """Build the untrained network of a run.
+    """Build the untrained network of a run; an ablation starts from the full network's tensors.
 
     Raises:
         UsageError: No such model or ablation.
@@ -75,4 +76,6 @@ def build_network(model: str, ablation: str, seed: int) -> LumaFuser:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         assert isinstance(full, M2PN), "ablations are of M2PN networks"
-        return M2PN(model, dataclasses.replace(full.config, **changes))
+        variant = M2PN(model, dataclasses.replace(full.config, **changes))
+    share_initial_tensors(variant, full)
+    return variant

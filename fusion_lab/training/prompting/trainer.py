@@ -25,6 +25,7 @@ from fusion_lab.training.prompting.batches import (
 from fusion_lab.training.prompting.corruption import boxed
 from fusion_lab.training.prompting.loss import full_size, prompt_objective, segmentation_loss
 from fusion_lab.training.prompting.recipe import PromptRecipe
+from fusion_lab.training.shared_init import share_initial_tensors
 from fusion_lab.training.sheet import write_sheet
 
 _SHEET_ROWS = 8
@@ -149,7 +150,10 @@ def _build(recipe: PromptRecipe, seed: int) -> CtrlFuse:
     config = dataclasses.replace(known, **recipe.network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return CtrlFuse(recipe.model, config)  # type: ignore[arg-type]
+        network = CtrlFuse(recipe.model, config)  # type: ignore[arg-type]
+    if recipe.network:
+        share_initial_tensors(network, create_model(recipe.model, seed))
+    return network
 
 
 def _moved(batch: PromptBatch, device: str) -> PromptBatch:

@@ -28,6 +28,7 @@ from fusion_lab.training.restoring.pool import (
 from fusion_lab.training.restoring.recipe import RestoringRecipe
 from fusion_lab.training.restoring.restorer import Restorer
 from fusion_lab.training.restoring.validation import validate_restoring
+from fusion_lab.training.shared_init import share_initial_tensors
 
 # Pictures that routers are calibrated on.
 _CALIBRATION = 48
@@ -126,4 +127,7 @@ def _build(recipe: RestoringRecipe, prior: int | None, seed: int) -> MdaIF | Res
         changes: dict[str, Any] = {"prior": prior} if prior else {}
         config = dataclasses.replace(known, **changes, **recipe.network)
         torch.manual_seed(seed)
-        return MdaIF(recipe.model, config)  # type: ignore[arg-type]
+        network = MdaIF(recipe.model, config)  # type: ignore[arg-type]
+    if recipe.network:
+        share_initial_tensors(network, create_model(recipe.model, seed))
+    return network

@@ -1,3 +1,17 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Play any recorded source as two live cameras: input for the node without a robot."""
 
 from __future__ import annotations
@@ -21,6 +35,7 @@ from fusion_core.source import Source, open_source
 from fusion_core.types import Frame, Modality
 from fusion_node.conversions import camera_info_message, stamp_from_ns
 from fusion_node.process import run_process
+from fusion_node.topic_names import camera_topics
 
 _BASES: dict[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
 _SETTLE_S = 1.0
@@ -45,13 +60,14 @@ class CameraPublisher(Node):
         super().__init__("camera_publisher")
         for name, default in _DEFAULTS.items():
             self.declare_parameter(name, default)
+        topics = {modality: camera_topics(self, base) for modality, base in _BASES.items()}
         self._images = {
-            modality: self.create_publisher(Image, f"{base}/image_raw", QoSProfile(depth=5))
-            for modality, base in _BASES.items()
+            modality: self.create_publisher(Image, names.image, QoSProfile(depth=5))
+            for modality, names in topics.items()
         }
         self._infos = {
-            modality: self.create_publisher(CameraInfo, f"{base}/camera_info", QoSProfile(depth=5))
-            for modality, base in _BASES.items()
+            modality: self.create_publisher(CameraInfo, names.info, QoSProfile(depth=5))
+            for modality, names in topics.items()
         }
         self.published = dict.fromkeys(_BASES, 0)
 

@@ -1,8 +1,23 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Messages to the core's values and back, without copies where the pixels allow it."""
 
 from __future__ import annotations
 
 import array
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -33,10 +48,10 @@ def stamp_from_ns(stamp_ns: int) -> Time:
     return Time(sec=seconds, nanosec=nanoseconds)
 
 
-def frame_from_message(
-    message: Image | CompressedImage, modality: Modality, camera: CameraModel | None
-) -> Frame:
-    """Return the frame of one camera message; its pixels may share the message's memory.
+def frame_from_message(message: Image | CompressedImage, modality: Modality) -> Frame:
+    """Return the frame of one image message with its header's stamp.
+
+    Its pixels may share the message's memory.
 
     Raises:
         EncodingError: The encoding is unknown, or the data do not fit the size.
@@ -53,15 +68,20 @@ def frame_from_message(
             message.data,
         )
         image, encoding = to_modality(image, encoding, modality)
-    fits = camera is not None and (camera.height, camera.width) == image.shape[:2]
     return Frame(
         stamp_ns=stamp_to_ns(message.header.stamp),
         modality=modality,
         image=image,
         encoding=encoding,
         frame_id=message.header.frame_id,
-        camera=camera if fits else None,
     )
+
+
+def fitting_frame(frame: Frame, camera: CameraModel | None) -> Frame:
+    """Return the frame with its camera, where the camera is known and of the frame's size."""
+    if camera is None or (camera.height, camera.width) != frame.image.shape[:2]:
+        return frame
+    return replace(frame, camera=camera)
 
 
 def mask_from_message(message: Image) -> NDArray[np.uint8]:

@@ -1,3 +1,17 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """The lifecycle node: camera topics in, fused topics out."""
 
 from __future__ import annotations
@@ -8,22 +22,24 @@ from collections import Counter
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
-from fusion_core.errors import FusionError
+from fusion_core.errors import ConfigError, FusionError
 from fusion_core.pipeline import Pipeline
 from fusion_core.transport.result_header import result_header
 from fusion_core.types import FusedFrame
 from fusion_node.diagnostics import NodeStatus, statuses
-from fusion_node.image_subscriptions import ImageSubscriptions
+from fusion_node.image_subscriptions import TRANSPORTS, ImageSubscriptions, message_class
+from fusion_node.lifecycle import RefusingLifecycleNode
+from fusion_node.memory_file import name_memory_file
 from fusion_node.parameters import CoreParameters, declare
+from fusion_node.result_grid import ResultGrid
 from fusion_node.result_publishers import ResultPublishers
 from fusion_node.settings import Setting
 
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-_TRANSPORTS = ("raw", "compressed")
 _OWN = (
     Setting(
         "autostart",
@@ -36,9 +52,9 @@ _OWN = (
         "image_transport",
         "raw",
         ParameterDescriptor(
-            description="How camera images arrive; compressed: on <topic>/compressed."
+            description="How camera images arrive; all but raw: on <topic>/<transport>."
             " Takes effect when the node is activated.",
-            additional_constraints="one of: " + ", ".join(_TRANSPORTS),
+            additional_constraints="one of: " + ", ".join(TRANSPORTS),
         ),
     ),
     Setting(
@@ -52,7 +68,7 @@ _OWN = (
 )
 
 
-class FusionNode(LifecycleNode):
+class FusionNode(RefusingLifecycleNode):
     """Fuse `rgb/image_raw` and `thermal/image_raw` into `~/image` and its companions."""
 
     def __init__(self) -> None:
@@ -60,12 +76,14 @@ class FusionNode(LifecycleNode):
         for setting in _OWN:
             declare(self, setting)
         self._core = CoreParameters(self, [setting.name for setting in _OWN])
-        self.add_on_set_parameters_callback(_check_own)
+        self.add_on_set_parameters_callback(self._check_own)
         self._pipeline: Pipeline | None = None
         self._result_publishers: ResultPublishers | None = None
         self._image_subscriptions: ImageSubscriptions | None = None
         self._enabled = True
         self._problem = ""
+        self._grid = ResultGrid()
+        self._deviation = ""
         self._mismatches: dict[str, str] = {}
         self._reported: Counter[str] = Counter()
         self._reported_at = time.monotonic()
@@ -91,7 +109,9 @@ class FusionNode(LifecycleNode):
         """Load the model and the memory bank, warm up, and announce the outputs."""
         self._core.declare_options()
         try:
-            pipeline = Pipeline(self._core.config(), reset_invalid_memory=True)
+            message_class(self.get_parameter("image_transport").value)
+            config = name_memory_file(self._core.config(), self.get_fully_qualified_name())
+            pipeline = Pipeline(config, reset_invalid_memory=True)
             pipeline.warm_up()
         except Exception as error:  # noqa: BLE001 - rclpy would drop it silently
             known = isinstance(error, FusionError)
@@ -101,6 +121,7 @@ class FusionNode(LifecycleNode):
         self._problem = ""
         self._core.lock(True)
         self._frame_id = str(self.get_parameter("frame_id").value)
+        self._grid, self._deviation = ResultGrid(), ""
         self._pipeline = pipeline
         self._result_publishers = ResultPublishers(self, self._on_mismatch)
         pipeline.start(self._on_fused)
@@ -134,6 +155,13 @@ class FusionNode(LifecycleNode):
         """Save the memory bank and free everything."""
         self._release()
         return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything after a failed transition, ready to be configured again."""
+        self._problem = f"transition from {state.label} failed"
+        self.get_logger().error(f"{self._problem}; the node is unconfigured")
+        self._release()
+        return super().on_error(state)
 
     def destroy_node(self) -> None:
         """Save the memory bank and destroy the node; callable in any state."""
@@ -170,6 +198,12 @@ class FusionNode(LifecycleNode):
         """Publish one result; runs in the pipeline's own thread."""
         publishers = self._result_publishers
         if self._image_subscriptions is None or publishers is None or not self._enabled:
+            return
+        deviation = self._grid.deviation(fused)
+        if deviation and not self._deviation:
+            self.get_logger().warning(deviation)
+        self._deviation = deviation
+        if deviation and self._grid.visible_size is not None:
             return
         try:
             publishers.publish(fused, result_header(fused, self._frame_id))
@@ -238,6 +272,7 @@ class FusionNode(LifecycleNode):
         status = NodeStatus(
             state=self._state_label(),
             problem=self._problem,
+            deviation=self._deviation,
             enabled=self._enabled,
             has_subscribers=self._result_publishers is not None
             and self._result_publishers.have_subscribers(),
@@ -247,6 +282,9 @@ class FusionNode(LifecycleNode):
             camera_info=self._image_subscriptions.camera_states()
             if self._image_subscriptions
             else {},
+            stamp_problems=self._image_subscriptions.stamp_problems()
+            if self._image_subscriptions
+            else [],
         )
         pipeline = self._pipeline.status() if self._pipeline else None
         name = self.get_fully_qualified_name()
@@ -254,15 +292,22 @@ class FusionNode(LifecycleNode):
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 
+    def _check_own(self, parameters: list[Parameter]) -> SetParametersResult:
+        """Refuse a wrong value, and one that the node would not look at any more."""
+        values = {entry.name: entry.value for entry in parameters}
+        reason = ""
+        if "frame_id" in values and self._pipeline is not None:
+            reason = "frame_id is read when the node is configured: deactivate and clean up first"
+        if "image_transport" in values:
+            try:
+                message_class(values["image_transport"])
+            except ConfigError as error:
+                reason = str(error)
+            if self._image_subscriptions is not None:
+                reason = "image_transport is read when the node is activated: deactivate first"
+        return SetParametersResult(successful=not reason, reason=reason)
+
     def _state_label(self) -> str:
         if self._pipeline is None:
             return "unconfigured"
         return "inactive" if self._image_subscriptions is None else "active"
-
-
-def _check_own(parameters: list[Parameter]) -> SetParametersResult:
-    for entry in parameters:
-        if entry.name == "image_transport" and entry.value not in _TRANSPORTS:
-            reason = f"image_transport = {entry.value!r}: use raw or compressed"
-            return SetParametersResult(successful=False, reason=reason)
-    return SetParametersResult(successful=True)

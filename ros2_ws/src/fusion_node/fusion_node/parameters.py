@@ -1,3 +1,17 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """The core's configuration as parameters of a node: declared, checked and read back."""
 
 from __future__ import annotations
@@ -13,6 +27,7 @@ from fusion_core.config import RENAMED, Config
 from fusion_core.errors import ConfigError, FusionError
 from fusion_core.models.options import OptionField
 from fusion_core.pipeline.builders import option_fields
+from fusion_core.registration import Rig
 from fusion_core.runtime.on_off import on_off_text
 from fusion_node.settings import (
     OPTIONS,
@@ -78,6 +93,8 @@ class CoreParameters:
             if not name.startswith((*_OF_RCLPY, OPTIONS)):
                 node.get_logger().warning(f"parameter '{name}' is unknown and ignored")
         node.add_on_set_parameters_callback(self._on_set)
+        if hasattr(node, "add_pre_set_parameters_callback"):  # from ROS 2 Iron on
+            node.add_pre_set_parameters_callback(self._as_declared)
 
     def declare_options(self) -> None:
         """Declare the options of the model in force as `options.NAME`, and no other model's.
@@ -113,10 +130,7 @@ class CoreParameters:
         """Declare one parameter with the value given at start, if the configuration accepts it."""
         if started is not None:
             self._node.undeclare_parameter(setting.name)
-            if isinstance(setting.default, float) and type(started) is int:
-                started = float(started)  # "sync.max_skew_ms:=25" means 25.0
-            if isinstance(setting.default, str):
-                started = on_off_text(started)  # "registration.refine:=on" arrives as true
+            started = _typed(setting, started)
             if not _accepted(setting, started):
                 self._refused[setting.name] = started
                 started = None
@@ -129,8 +143,7 @@ class CoreParameters:
         if self._node.has_parameter(name):
             started = self._node.get_parameter(name).value
             self._node.undeclare_parameter(name)
-            if isinstance(value, float) and type(started) is int:
-                started = float(started)
+            started = _typed(setting, started)
             if is_within(setting, started):
                 value = started
             else:
@@ -146,6 +159,17 @@ class CoreParameters:
             | self._refused
         )
 
+    def _as_declared(self, parameters: list[Parameter]) -> list[Parameter]:
+        """Return the values as a start with them would take them: an integer for a float."""
+        options = {name: option_setting(option) for name, option in self._options.items()}
+        settings = self._settings | options
+        return [
+            Parameter(entry.name, value=_typed(settings[entry.name], entry.value))
+            if entry.name in settings
+            else entry
+            for entry in parameters
+        ]
+
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         known = self._settings.keys() | self._options.keys()
         changed = {entry.name: entry.value for entry in parameters if entry.name in known}
@@ -158,16 +182,38 @@ class CoreParameters:
             )
         try:
             for name, value in changed.items():
-                Config.from_dict(_nest({name: value}), "parameters")
-        except ConfigError as error:
+                _check(Config.from_dict(_nest({name: value}), "parameters"), name)
+        except FusionError as error:
             return SetParametersResult(successful=False, reason=str(error))
         for name in changed:
             self._refused.pop(name, None)
         return SetParametersResult(successful=True)
 
 
+def _typed(setting: Setting, value: Any) -> Any:  # noqa: ANN401 - as given
+    """Return a value as the type of its setting, where it has one meaning only."""
+    if isinstance(setting.default, float) and type(value) is int:
+        return float(value)  # "sync.max_skew_ms:=25" means 25.0
+    if isinstance(setting.default, str):
+        return on_off_text(value)  # "registration.refine:=on" arrives as true
+    return value
+
+
+def _check(config: Config, name: str) -> None:
+    """Refuse the name of a model or rig file that is not there or cannot be used.
+
+    Raises:
+        FusionError: The value of the parameter ``name`` is of no use.
+    """
+    if name == "model":
+        option_fields(config)
+    elif name == "calibration" and config.calibration:
+        Rig.load(config.calibration)
+
+
 def _accepted(setting: Setting, value: object) -> bool:
-    if type(value) is not type(setting.default):
+    # A parameter of dynamic type is a number or a word; the configuration checks it alone.
+    if type(value) is not type(setting.default) and not setting.descriptor.dynamic_typing:
         return False
     try:
         Config.from_dict(_nest({setting.name: value}))

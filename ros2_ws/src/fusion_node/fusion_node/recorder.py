@@ -1,3 +1,17 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Record what the fusion node publishes: video, bag, JSON lines and a report."""
 
 from __future__ import annotations
@@ -26,9 +40,9 @@ from fusion_node.diagnostics import summary_from_report
 from fusion_node.process import run_process, spin
 from fusion_node.vision_messages import DETECTIONS, detections_from_message
 
-_NODE = "fusion"
 # Stamps whose messages may still be incomplete; the oldest beyond that is given up.
 _MOST_INCOMPLETE = 50
+_MOST_WARNINGS, _LONGEST_REASON = 50, 300
 
 
 @dataclass(slots=True)
@@ -47,6 +61,8 @@ class Recorder(Node):
         self.declare_parameter("out", [""])
         self.declare_parameter("report", "")
         self.declare_parameter("overlay", False)
+        # Name of the node whose results are recorded, in this namespace.
+        self._source = str(self.declare_parameter("node", "fusion").value)
         self._stack = ExitStack()
         self._sinks: list[Sink] = []
         self._report: HtmlReport | None = None
@@ -61,7 +77,9 @@ class Recorder(Node):
         self._open()
         for topic, kind in self._topics.items():
             callback = partial(self._on_message, topic)
-            self.create_subscription(kind, f"{_NODE}/{topic}", callback, QoSProfile(depth=10))
+            self.create_subscription(
+                kind, f"{self._source}/{topic}", callback, QoSProfile(depth=10)
+            )
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def finish(self, error: str) -> None:
@@ -123,9 +141,11 @@ class Recorder(Node):
     def _record(self, stamp_ns: int, arrived: _StampedMessages) -> None:
         try:
             fused = self._fused(stamp_ns, arrived)
-        except (EncodingError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - no message may end a recording
             self._dropped["invalid"] += 1
-            self.get_logger().warning(f"result of stamp {stamp_ns} left out: {error}")
+            if self._dropped["invalid"] <= _MOST_WARNINGS:
+                reason = str(error)[:_LONGEST_REASON] or type(error).__name__
+                self.get_logger().warning(f"result of stamp {stamp_ns} left out: {reason}")
             return
         self._write(fused)
 
@@ -138,8 +158,14 @@ class Recorder(Node):
 
     def _fused(self, stamp_ns: int, arrived: _StampedMessages) -> FusedFrame:
         """Rebuild the result; the debug image shows the pair that it was made of."""
-        image = frame_from_message(arrived.messages["image"], "visible", None)
-        picture = frame_from_message(arrived.messages["debug_image"], "visible", None).image
+        image = frame_from_message(arrived.messages["image"], "visible")
+        picture = frame_from_message(arrived.messages["debug_image"], "visible").image
+        height, width = image.image.shape[:2]
+        if picture.shape != (height, 3 * width, 3):
+            raise EncodingError(
+                f"the debug image of {picture.shape[1]}x{picture.shape[0]} does not show three "
+                f"pictures of {width}x{height}; is it the node's own?"
+            )
         colour, registered, _ = np.hsplit(picture, 3)
         grey = np.ascontiguousarray(registered[..., 0])
         visible = Frame(stamp_ns, "visible", colour, "rgb8", image.frame_id)
@@ -165,7 +191,8 @@ class Recorder(Node):
         )
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self._summary |= summary_from_report(message, f"{self.get_namespace().rstrip('/')}/{_NODE}")
+        name = f"{self.get_namespace().rstrip('/')}/{self._source}"
+        self._summary |= summary_from_report(message, name)
 
 
 def _record(node: Recorder, stop: threading.Event) -> None:

@@ -1,14 +1,32 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """The result topics: results in, messages out; none is made for a topic without subscribers."""
 
 from __future__ import annotations
 
+from copy import copy
+
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fusion_core.transport.result_header import ResultHeader
 from fusion_core.types import FusedFrame, ScenePrior
+from fusion_node.box_marker import MARKER, boxes_message
 from fusion_node.conversions import (
     ImageMessage,
     camera_info_message,
@@ -52,7 +70,10 @@ class ResultPublishers:
         self._debug = self._publisher(Image, "~/debug_image", _IMAGES)
         self._detections: Publisher | None = None
         self._degradation: Publisher | None = None
+        self._boxes: Publisher | None = None
         self._published_prior: ScenePrior | None = None
+        if MARKER is not None:
+            self._boxes = self._publisher(MARKER, "~/boxes", _DETECTIONS)
         if DETECTIONS is None or CLASSIFICATION is None:
             node.get_logger().warning(
                 "vision_msgs is not installed: ~/detections and ~/degradation are not published;"
@@ -70,7 +91,7 @@ class ResultPublishers:
 
     def detections_have_subscribers(self) -> bool:
         """Return whether a topic that shows detections has a subscriber."""
-        shown = [self._debug, self._detections]
+        shown = [self._debug, self._detections, self._boxes]
         return any(publisher is not None and _has_subscribers(publisher) for publisher in shown)
 
     def publish(self, fused: FusedFrame, result: ResultHeader) -> None:
@@ -87,6 +108,8 @@ class ResultPublishers:
             self._info.publish(camera_info_message(result.camera, header))
         if self._detections is not None and _has_subscribers(self._detections):
             self._detections.publish(detections_message(fused.detections, header))
+        if self._boxes is not None and _has_subscribers(self._boxes):
+            self._boxes.publish(boxes_message(fused.detections, header))
         if self._degradation is not None and fused.prior is not self._published_prior:
             self._published_prior = fused.prior
             if fused.prior is not None:
@@ -102,14 +125,18 @@ class ResultPublishers:
             self._node.destroy_publisher(publisher)
 
     def _publisher(self, kind: type, topic: str, qos: QoSProfile) -> Publisher:
-        events = publisher_events(topic, self._on_mismatch)
-        return self._node.create_publisher(kind, topic, qos, event_callbacks=events)
+        return self._node.create_publisher(
+            kind,
+            topic,
+            copy(qos),  # overrides are written into it
+            event_callbacks=publisher_events(topic, self._on_mismatch),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
 
     def _all(self) -> list[Publisher]:
-        publishers = [self._image, self._compressed, self._info, self._debug]
-        if self._detections is not None and self._degradation is not None:
-            publishers += [self._detections, self._degradation]
-        return publishers
+        vision = [self._detections, self._degradation, self._boxes]
+        publishers = [self._image, self._compressed, self._info, self._debug, *vision]
+        return [publisher for publisher in publishers if publisher is not None]
 
 
 def _has_subscribers(publisher: Publisher) -> bool:

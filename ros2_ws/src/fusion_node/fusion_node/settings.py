@@ -1,9 +1,24 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Descriptions of ROS parameters, made from the core's configuration: names, defaults, ranges."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -62,6 +77,11 @@ def _setting(name: str, default: Value, hint: object) -> Setting:
     kind, *metadata = typing.get_args(hint)
     info = next(entry for entry in metadata if isinstance(entry, FieldInfo))
     descriptor = ParameterDescriptor(description=f"{info.description} {_WHEN}")
+    if typing.get_origin(kind) in {types.UnionType, typing.Union}:
+        number, words = typing.get_args(kind)
+        info = next(e for e in typing.get_args(number)[1:] if isinstance(e, FieldInfo))
+        descriptor.dynamic_typing = True
+        descriptor.additional_constraints = f"a number, or {', '.join(typing.get_args(words))}"
     if typing.get_origin(kind) is Literal:
         descriptor.additional_constraints = "one of: " + ", ".join(typing.get_args(kind))
     _set_range(descriptor, default, _bound(info, "ge", "gt"), _bound(info, "le", "lt"))

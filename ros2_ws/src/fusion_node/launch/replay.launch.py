@@ -1,3 +1,17 @@
+# Copyright 2026 The fusion-core maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Play a recording into the fusion node: `ros2 launch fusion_node replay.launch.py bag:=DIR`."""
 
 from pathlib import Path
@@ -9,6 +23,7 @@ from launch.actions import (
     IncludeLaunchDescription,
     OpaqueFunction,
     RegisterEventHandler,
+    SetLaunchConfiguration,
     Shutdown,
 )
 from launch.event_handlers import OnProcessExit
@@ -17,7 +32,10 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-FUSE = Path(get_package_share_directory("fusion_node")) / "launch" / "fuse.launch.py"
+SHARE = Path(get_package_share_directory("fusion_node"))
+FUSE = SHARE / "launch" / "fuse.launch.py"
+SYNTHETIC = "synthetic://"
+SYNTHETIC_RIG = SHARE / "config" / "synthetic_rig.yaml"
 # Argument and parameter of the player.
 TEXTS = {
     "bag": "bag",
@@ -26,6 +44,12 @@ TEXTS = {
     "bag_visible_topic": "visible_topic",
     "bag_thermal_topic": "thermal_topic",
 }
+CAMERA_TOPICS = (
+    ("rgb_topic", "rgb/image_raw"),
+    ("rgb_info_topic", "rgb/camera_info"),
+    ("thermal_topic", "thermal/image_raw"),
+    ("thermal_info_topic", "thermal/camera_info"),
+)
 ARGUMENTS = [
     DeclareLaunchArgument(name, default_value=default, description=description)
     for name, default, description in (
@@ -55,19 +79,24 @@ def player(context: LaunchContext) -> list[Action]:
         executable="camera_publisher",
         namespace=value("namespace"),
         parameters=[parameters],
-        remappings=[
-            ("rgb/image_raw", value("rgb_topic")),
-            ("rgb/camera_info", value("rgb_info_topic")),
-            ("thermal/image_raw", value("thermal_topic")),
-            ("thermal/camera_info", value("thermal_info_topic")),
-        ],
+        remappings=[(topic, value(name)) for name, topic in CAMERA_TOPICS if value(name)],
         output="screen",
     )
     ended = OnProcessExit(target_action=publisher, on_exit=[Shutdown(reason="replay ended")])
     return [publisher, RegisterEventHandler(ended)]
 
 
+def rig(context: LaunchContext) -> list[Action]:
+    """Set the rig of a synthetic scene, whose cameras are no others, where none is given."""
+    bag = LaunchConfiguration("bag").perform(context)
+    given = context.launch_configurations.get("calibration", "")
+    if bag.startswith(SYNTHETIC) and not given:
+        return [SetLaunchConfiguration("calibration", str(SYNTHETIC_RIG))]
+    return []
+
+
 def generate_launch_description() -> LaunchDescription:
     """Return the node with all its arguments, and the player."""
     fuse = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(FUSE)))
-    return LaunchDescription([*ARGUMENTS, fuse, OpaqueFunction(function=player)])
+    actions = [OpaqueFunction(function=rig), fuse, OpaqueFunction(function=player)]
+    return LaunchDescription([*ARGUMENTS, *actions])
