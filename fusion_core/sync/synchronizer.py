@@ -254,8 +254,10 @@ class Synchronizer:
         if latest is not None and latest - stamp >= self._wait:
             return False
         seen = partner.newest if partner.newest is not None else self._master.first
-        # A slow stream is not silent: its next frame is due only after its period.
-        silence = max(self._max_age, 2 * (partner.period_ns or 0)) + self._wait
+        # A slow stream is not silent: its next frame is due only after its period, or while that is
+        # unknown, after that of the other stream.
+        period = partner.period_ns or self._master.period_ns or 0
+        silence = max(self._max_age, 2 * period) + self._wait
         if seen is not None and stamp - seen > silence:
             return False
         nearest = self._nearest(stamp)
@@ -315,7 +317,8 @@ class Synchronizer:
             return []
         heard = self._master.newest if self._master.newest is not None else partner.first
         mark = self._mark if self._mark is not None else partner.first
-        limit = max(self._silence, 2 * (self._master.period_ns or 0))
+        period = self._master.period_ns or self._partner.period_ns or 0
+        limit = max(self._silence, 2 * period)
         return self._drive_waiting() if partner.newest - max(heard, mark) > limit else []
 
     def _drive_waiting(self) -> list[FramePair]:

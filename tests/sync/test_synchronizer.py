@@ -109,6 +109,18 @@ def test_slow_streams_wait_for_the_partner_that_is_due():
     assert_accounted(synchronizer)
 
 
+@pytest.mark.parametrize("first", ["visible", "thermal"])
+@pytest.mark.parametrize("period_ms", [100, 250, 500, 1000])
+def test_slow_streams_of_equal_stamps_lose_nothing_from_the_first_pair_on(period_ms, first):
+    """Whichever stream of a moment comes first, and before any period is known."""
+    synchronizer = Synchronizer(SyncConfig())
+    second = "thermal" if first == "visible" else "visible"
+    frames = [frame(name, period_ms * i, i) for i in range(5) for name in (first, second)]
+    pairs = run(synchronizer, frames)
+    assert [pair.skew_ns for pair in pairs] == [0] * 5
+    assert not sum(lost(synchronizer).values())
+
+
 def test_slow_thermal_is_reused_for_every_visible_frame():
     # 9 Hz against 30 Hz: a thermal frame is at most 111 ms old, within the reuse of 150 ms.
     synchronizer = Synchronizer(SyncConfig())
