@@ -20,7 +20,8 @@ class StreamClocks:
     """Hands frames to the synchroniser and watches how their stamps fit their reception.
 
     With ``auto`` the first frames are held until an offset is measured from five of each stream,
-    or until 64 are held; the offset then stays as it is.
+    or until 64 are held; the offset then stays as it is. A stream that comes later than that is
+    measured from its first nine frames.
 
     Not thread-safe.
 
@@ -33,6 +34,7 @@ class StreamClocks:
         self._sync = synchronizer
         self._auto = auto
         self._measuring = auto
+        self._missed = False  # one stream gave nothing while frames were held
         self._monitor = ClockMonitor(synchronizer.offsets_ns)
         self._held: list[Frame] = []
         self._first: dict[Modality, int] = {}  # first stamps, offsets included
@@ -53,6 +55,9 @@ class StreamClocks:
             self._first.clear()
         if not self._measuring:
             self._monitor.observe(frame)
+            if self._missed and self._monitor.difference_ns is not None:
+                self._missed = False
+                self._apply(_offset_for(self._monitor.difference_ns))
             offset = self._sync.offsets_ns[frame.modality]
             self._first.setdefault(frame.modality, frame.stamp_ns + offset)
             return self._marked(self._sync.push(frame))
@@ -108,7 +113,15 @@ class StreamClocks:
         """Measure the offset from the frames held, and pair them."""
         self._measuring = False
         held, self._held = self._held, []
-        offset = self._measured(held)
+        difference = measure_difference(held)
+        self._missed = difference is None
+        if difference is None:
+            _log.warning("sync.thermal_offset_ms auto: waits for the stream that is missing")
+        else:
+            self._apply(_offset_for(difference))
+        return [pair for frame in held for pair in self.push(frame)]
+
+    def _apply(self, offset: int) -> None:
         self._sync.set_thermal_offset(offset)
         self._monitor.set_offset("thermal", offset)
         _log.log(
@@ -116,27 +129,19 @@ class StreamClocks:
             "sync.thermal_offset_ms auto: %.1f ms are added to thermal stamps",
             offset / 1e6,
         )
-        return [pair for frame in held for pair in self.push(frame)]
-
-    def _measured(self, held: list[Frame]) -> int:
-        """Return the offset that brings thermal stamps to the visible clock.
-
-        Differences that delivery may explain count as none. Without times of reception the streams
-        are taken to begin at the same moment.
-        """
-        difference = measure_difference(held)
-        if difference is None:
-            _log.warning("sync.thermal_offset_ms auto: one stream is missing, nothing is measured")
-            return 0
-        if abs(difference) < LEAST_DIFFERENCE_NS:
-            return 0
-        return -round(difference / _STEP_NS) * _STEP_NS
 
     def _marked(self, pairs: list[FramePair]) -> list[FramePair]:
         """Return the pairs with the health ``clocks_differ`` while the clocks do."""
         if not self._monitor.problem:
             return pairs
         return [replace(pair, health=(*pair.health, "clocks_differ")) for pair in pairs]
+
+
+def _offset_for(difference_ns: int) -> int:
+    """Return what brings thermal stamps to the visible clock; none for what delivery explains."""
+    if abs(difference_ns) < LEAST_DIFFERENCE_NS:
+        return 0
+    return -round(difference_ns / _STEP_NS) * _STEP_NS
 
 
 def _seconds(nanoseconds: int | None) -> float | None:

@@ -126,7 +126,7 @@ class Synchronizer:
         return {stream.modality: stream.offset_ns for stream in self._streams.values()}
 
     def set_thermal_offset(self, offset_ns: int) -> None:
-        """Set what is added to thermal stamps from the next frame on; before the first one."""
+        """Set what is added to thermal stamps from the next frame on."""
         self._streams["thermal"].offset_ns = offset_ns
         self._set_lag()
 
