@@ -30,12 +30,20 @@ class EncodingError(SourceError):
     """A frame's pixel encoding or layout is unknown or inconsistent."""
 
 
+class UnknownEncodingError(EncodingError):
+    """Nothing here reads this pixel encoding, codec or way of packing."""
+
+
 class CalibrationError(FusionError):
     """A rig file is malformed, or does not fit the frames it is used on."""
 
 
 class WeightsError(FusionError):
     """A weight file is missing, torn, foreign or does not fit the model."""
+
+
+class NetworkError(FusionError):
+    """A fusion network gives a picture that cannot be used."""
 
 
 class DetectorError(FusionError):

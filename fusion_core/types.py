@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Modality = Literal["visible", "thermal"]
+Unit = Literal["counts", "celsius"]
 UInt8Image = NDArray[np.uint8]
 FloatImage = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -97,6 +98,12 @@ class Frame:
         truth: Ground truth, for synthetic scenes only.
         predicted: Decoded from a codec that predicts pictures from earlier ones, and so repeats
             a picture exactly where little changes.
+        unit: What the values of a thermal image are: ``counts``, converted as the settings have it,
+            or ``celsius``, converted by the source.
+        from_visible: 3x3, ``thermal_pixel ~ from_visible @ visible_pixel``, of a thermal image
+            whose camera also took the visible one and declares how both fit; else None.
+        received_ns: When it was received, in nanoseconds of a clock that both streams share; None
+            when unknown. Only differences between the streams count.
     """
 
     stamp_ns: int
@@ -109,6 +116,9 @@ class Frame:
     name: str = ""
     truth: SceneTruth | None = None
     predicted: bool = False
+    unit: Unit = "counts"
+    from_visible: NDArray[np.float64] | None = None
+    received_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +184,13 @@ class ThermalImage:
         luminance: ``HxW`` float32 in [0, 1], hot is bright.
         temperature: ``HxW`` float32 in degrees Celsius, None when not radiometric.
         health: Conditions: ``thermal_frozen`` (closed shutter), ``thermal_colour_mapped``.
+        from_visible: As in the ``Frame``.
     """
 
     luminance: FloatImage
     temperature: FloatImage | None
     health: tuple[str, ...] = ()
+    from_visible: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,8 +135,10 @@ def measure(played: dict[str, str], config: Config) -> tuple[float, int | None]:
     from fusion_core.pipeline import Pipeline
 
     print(f"measuring this machine on the first {SAMPLES} pairs ...", flush=True)
-    streams = {name: played.get(name) for name in ("visible", "thermal")}
-    with open_source(played.get("bag"), **streams) as source, Pipeline(config) as pipeline:
+    opened = open_source(
+        played.get("bag"), visible=played.get("visible"), thermal=played.get("thermal")
+    )
+    with opened as source, Pipeline(config) as pipeline:
         results = list(itertools.islice(pipeline.stream(source), SAMPLES))
         total = source.total
     if not results:
@@ -250,7 +252,7 @@ def fuse_recording(out: Path, config: Config, played: dict[str, str]) -> None:
     remove(out, ("fused.mp4", "fused.jsonl", "report.html", "run.json", "bag"))
     more = ["--out", str(out / "fused.jsonl"), "--out", f"bag:{out / 'bag'}"]
     more += ["--report", str(out / "report.html")]
-    words = [sys.executable, "-m", "fusion_core.cli.main", *command(out, config, played, *more)]
+    words = [str(Path(sys.executable).with_name("fusion")), *command(out, config, played, *more)]
     if subprocess.run(words, check=False).returncode:
         raise FusionError("the recording could not be fused")
 

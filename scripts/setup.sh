@@ -63,7 +63,7 @@ install_packages() {
     say "no ROS 2 wheels for this platform: going on without ROS"
     wheels=()
   fi
-  say "2 of 3: downloading and installing packages (about 1 GB without CUDA, 6 GB with it)"
+  say "2 of 3: downloading and installing packages (up to 2 GB on disk, several more with CUDA)"
   local progress=on
   [ -t 2 ] || progress=off
   # shellcheck disable=SC2046

@@ -14,6 +14,7 @@ from fusion_core.calibration.targets import Points, Target
 from fusion_core.errors import CalibrationError, UsageError
 from fusion_core.source import Source
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
+from fusion_core.thermal.crop import crop_frame
 from fusion_core.transport.image_codec import is_gray
 from fusion_core.types import Frame, Modality, UInt8Image
 
@@ -64,15 +65,17 @@ class TargetTrack:
 GrayFrames = Iterator[tuple[Frame, UInt8Image]]
 
 
-def gray_frames(source: Source, *, monochrome: bool = False) -> GrayFrames:
+def gray_frames(source: Source, *, monochrome: bool = False, thermal_crop: str = "") -> GrayFrames:
     """Iterate over a recording's frames with their images as 8-bit gray.
 
     Args:
         source: A recording of both cameras.
         monochrome: The visible camera has no colour.
+        thermal_crop: Part of the thermal pictures that is used, as the setting ``thermal.crop``.
 
     Raises:
         UsageError: The source is live.
+        EncodingError: A thermal picture is smaller than the part.
         CalibrationError: A stream is missing or changes its size, or the streams seem swapped.
         SourceError: The recording is truncated.
     """
@@ -81,7 +84,8 @@ def gray_frames(source: Source, *, monochrome: bool = False) -> GrayFrames:
     processor = ThermalProcessor(_THERMAL)
     sizes: dict[Modality, tuple[int, int]] = {}
     grays: list[bool] = []
-    for frame in source.frames():
+    for whole in source.frames():
+        frame = crop_frame(whole, thermal_crop) if whole.modality == "thermal" else whole
         height, width = frame.image.shape[:2]
         size = sizes.setdefault(frame.modality, (width, height))
         if size != (width, height):

@@ -15,6 +15,7 @@ from fusion_core.errors import UsageError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from fusion_core.calibration.recording import GrayFrames
     from fusion_core.calibration.scene import Kind
     from fusion_core.registration import Rig
     from fusion_core.source import Source
@@ -69,6 +70,10 @@ class Calibrate:
     """Distance in metres at which the fused images are registered exactly."""
     monochrome: bool = False
     """The visible camera has no colour."""
+    thermal_crop: Annotated[str, _Argument(metavar="PART")] = ""
+    """As the setting thermal.crop: upper, lower or x,y,w,h."""
+    yuyv_counts: bool = False
+    """As the setting thermal.yuyv_counts."""
     out: Annotated[Path | None, _Argument(metavar="RIG.yaml")] = None
     """Rig file to write."""
     report: Annotated[Path | None, _Argument(metavar="FILE.html")] = None
@@ -95,6 +100,9 @@ class Calibrate:
 
     def _check(self) -> None:
         """Raise for arguments that contradict each other, before work starts."""
+        from fusion_core.thermal import ThermalConfig
+
+        ThermalConfig(crop=self.thermal_crop)
         if self.print_target is None and self.out is None:
             raise UsageError("nothing to write: give --out RIG.yaml, or --print-target FILE.svg")
         for path in (self.out, self.report, self.print_target):
@@ -157,7 +165,7 @@ class Calibrate:
     def _from_board(self) -> tuple[Rig, Callable[[], None]]:
         """Calibrate from a recording of a board."""
         from fusion_core.calibration.imports import read_camera_infos
-        from fusion_core.calibration.recording import gray_frames, track_target
+        from fusion_core.calibration.recording import track_target
         from fusion_core.calibration.result import rig_from_board
         from fusion_core.calibration.solve import calibrate
         from fusion_core.calibration.targets import Target
@@ -167,9 +175,7 @@ class Calibrate:
             read_camera_infos(self.import_camera_info),
         )
         with self._open() as source, _bar(source) as bar:
-            tracks = track_target(
-                gray_frames(source, monochrome=self.monochrome), target, bar.update
-            )
+            tracks = track_target(self._gray_frames(source), target, bar.update)
         calibration = calibrate(target, tracks, cameras=cameras, offset_ms=self.time_offset)
         rig = rig_from_board(calibration, self.reference_depth)
 
@@ -180,7 +186,7 @@ class Calibrate:
             from fusion_core.calibration.report_pictures import board_rows
 
             with self._open() as source:
-                frames = gray_frames(source, monochrome=self.monochrome)
+                frames = self._gray_frames(source)
                 rows = board_rows(calibration, tracks, frames, rig)
             write_page(self.report, rig, rows, board_plots(calibration, tracks))
 
@@ -188,13 +194,12 @@ class Calibrate:
 
     def _from_scene(self, kind: Kind) -> tuple[Rig, Callable[[], None]]:
         """Calibrate from whatever the recording shows."""
-        from fusion_core.calibration.recording import gray_frames
         from fusion_core.calibration.result import rig_from_scene
         from fusion_core.calibration.scene import fit_scene, sample_scene
 
         offset_ms = self.time_offset or 0.0
         with self._open() as source, _bar(source) as bar:
-            frames = gray_frames(source, monochrome=self.monochrome)
+            frames = self._gray_frames(source)
             samples = sample_scene(frames, offset_ms, bar.update)
         rig = rig_from_scene(samples, fit_scene(samples, kind), offset_ms, kind)
 
@@ -211,15 +216,12 @@ class Calibrate:
     def _retimed(self, path: Path) -> tuple[Rig, Callable[[], None]]:
         """Return a rig with its time offset measured anew."""
         from fusion_core.calibration.motion import motion_offset
-        from fusion_core.calibration.recording import gray_frames
         from fusion_core.calibration.result import with_time_offset
         from fusion_core.registration import Rig
 
         rig = Rig.load(path)
         with self._open() as source, _bar(source) as bar:
-            time_offset, sizes = motion_offset(
-                gray_frames(source, monochrome=self.monochrome), bar.update
-            )
+            time_offset, sizes = motion_offset(self._gray_frames(source), bar.update)
         rig = with_time_offset(rig, time_offset, sizes, str(path))
 
         def write_report() -> None:
@@ -231,6 +233,11 @@ class Calibrate:
 
         return rig, write_report
 
+    def _gray_frames(self, source: Source) -> GrayFrames:
+        from fusion_core.calibration.recording import gray_frames
+
+        return gray_frames(source, monochrome=self.monochrome, thermal_crop=self.thermal_crop)
+
     def _open(self) -> Source:
         from fusion_core.source import open_source
 
@@ -240,6 +247,7 @@ class Calibrate:
             thermal=self.thermal,
             visible_topic=self.visible_topic,
             thermal_topic=self.thermal_topic,
+            packed_counts=self.yuyv_counts,
         )
 
     def _check_paths(self) -> None:

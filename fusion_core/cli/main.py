@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from fusion_core import __version__
+from fusion_core.cli.stop_signal import quiet_abort
 from fusion_core.errors import FusionError, UsageError
 from fusion_core.plugins import VERBS, load_plugin, load_plugins, plugin_names
 from fusion_core.runtime.process import tune_process
@@ -22,19 +24,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if not given or given[0] in _HELP:
-            print(_overview())
-            return 0 if given else UsageError.exit_code
-        if given[0] == "--version":
-            print(f"fusion {__version__}")
-            return 0
-        return int(_parsed(given[0], given[1:]).run())
+        return _run(given)
     except FusionError as error:
         print(f"fusion: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("fusion: interrupted", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read the output has enough of it; what Python still holds goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"fusion: {place}{error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+def _run(given: list[str]) -> int:
+    """Run the verb, or print what was asked for instead."""
+    if not given or given[0] in _HELP:
+        print(_overview())
+        return 0 if given else UsageError.exit_code
+    if given[0] == "--version":
+        print(f"fusion {__version__}")
+        return 0
+    with quiet_abort():
+        verb = _parsed(given[0], given[1:])
+    return int(verb.run())
 
 
 def _parsed(verb: str, arguments: list[str]) -> Any:  # noqa: ANN401 - the verb's own class

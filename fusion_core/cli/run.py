@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from fusion_core.cli.settings import Assignments, read_config
+from fusion_core.cli.stop_signal import StopSignal, quiet_abort
 from fusion_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 class Run:
     """Fuse two streams: files, folders, bags, cameras, sockets or a synthetic scene.
 
-    SRC is a video file, a folder of images, /dev/videoN, zmq://host:port/topic or
-    synthetic://SCENE?seed=1. DST is *.mp4 or *.mkv, a folder ending in / (PNG per frame),
-    *.jsonl (one line per frame), bag:DIR (rosbag2) or zmq://host:port/topic. A summary is
-    printed and written as run.json beside the first DST; the run.json of a run with other outputs
-    is kept, then this one is called run-2.json.
+    SRC is a video file, a folder of images, /dev/videoN, zmq://host:port/topic,
+    rtsp://host/stream (or udp, tcp, http, https, rtmp, srt) or synthetic://SCENE?seed=1. DST is
+    *.mp4 or *.mkv, a folder ending in / (PNG per frame), *.jsonl (one line per frame), bag:DIR
+    (rosbag2) or zmq://host:port/topic. A summary is printed and written as run.json beside the
+    first DST; the run.json of a run with other outputs is kept, then this one is called run-2.json.
     """
 
     out: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="DST")] = ()
@@ -70,11 +71,17 @@ class Run:
     def run(self) -> int:
         """Fuse until the input ends or a signal comes, then print and write the summary."""
         self._check()
-        from fusion_core.cli.session import RunSession
-        from fusion_core.cli.stop_signal import StopSignal
+        with quiet_abort():
+            from fusion_core.cli.session import RunSession
 
         with StopSignal() as stop, ExitStack() as stack:
-            return RunSession.open(self, stop, stack).fuse()
+            try:
+                session = RunSession.open(self, stop, stack)
+            except Exception:
+                if stop.requested:  # an import that is interrupted may fail of anything
+                    raise KeyboardInterrupt from None
+                raise
+            return session.fuse()
 
     def configuration(self) -> Config:
         """Return the configuration file's values with this command line's on top.

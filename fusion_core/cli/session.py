@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,20 +14,23 @@ from tqdm import tqdm
 
 from fusion_core.cli.stop_signal import StopSignal
 from fusion_core.cli.summary import print_summary, summarise, write_summary
+from fusion_core.cli.warning_log import WarningLog
 from fusion_core.config import Config
 from fusion_core.errors import FusionError, SourceError
-from fusion_core.pipeline import Pipeline
+from fusion_core.pipeline import Pipeline, pairing_problem
 from fusion_core.runtime.meters import LatencyMeter
 from fusion_core.runtime.overlap import refuse_overlap
 from fusion_core.sink import Sink, open_sink
 from fusion_core.sink.factory import output_path
 from fusion_core.sink.report import HtmlReport
 from fusion_core.source import Source, open_source
+from fusion_core.source.image_files import matching_paths
 from fusion_core.types import FusedFrame
 
 if TYPE_CHECKING:
     from fusion_core.cli.run import Run
 
+_log = logging.getLogger(__name__)
 _MEMORY_SAMPLE_FRAMES = 30
 
 
@@ -42,7 +46,9 @@ class RunSession:
         report: The page that shows the run, None without one.
         stop: The signals that end the run early.
         error: The first failure; outputs are completed all the same.
+        scored: Results that are a picture of the network.
         latency: Meter of what writing takes.
+        warnings: What was warned of since the session was opened.
     """
 
     options: Run
@@ -52,7 +58,9 @@ class RunSession:
     report: HtmlReport | None
     stop: StopSignal
     error: FusionError | None = None
+    scored: int = 0
     latency: LatencyMeter = field(default_factory=LatencyMeter)
+    warnings: WarningLog = field(default_factory=WarningLog)
 
     @classmethod
     def open(cls, options: Run, stop: StopSignal, stack: ExitStack) -> RunSession:
@@ -67,6 +75,7 @@ class RunSession:
             FusionError: Something cannot be opened, or an output would destroy an input.
         """
         with stop.interruptible():
+            warnings = stack.enter_context(WarningLog())
             config = options.configuration()
             _check_paths(options, config)
             source = stack.enter_context(
@@ -76,6 +85,7 @@ class RunSession:
                     thermal=options.thermal,
                     visible_topic=options.visible_topic,
                     thermal_topic=options.thermal_topic,
+                    packed_counts=config.thermal.yuyv_counts,
                 )
             )
             pipeline = stack.enter_context(Pipeline(config))
@@ -84,7 +94,7 @@ class RunSession:
                 stack.enter_context(open_sink(destination, overlay=options.overlay))
                 for destination in options.out
             ]
-        return cls(options, source, pipeline, sinks, report, stop)
+        return cls(options, source, pipeline, sinks, report, stop, warnings=warnings)
 
     def fuse(self) -> int:
         """Fuse the source into the sinks, sum up, and return the exit code.
@@ -101,6 +111,11 @@ class RunSession:
                     bar.update()
         except FusionError as error:
             self.error = error
+        except Exception as error:  # noqa: BLE001 - whatever ends a run, its outputs are completed
+            _log.debug("the run failed", exc_info=error)
+            self.error = FusionError(
+                f"the run failed ({type(error).__name__}: {error}); what came before it is kept"
+            )
         self._finish(time.perf_counter() - start)
         if self.error is not None:
             raise self.error
@@ -123,6 +138,7 @@ class RunSession:
 
     def _write(self, fused: FusedFrame) -> None:
         start = time.perf_counter()
+        self.scored += fused.quality is not None
         for sink in self.sinks:
             sink.write(fused)
         if self.report:
@@ -134,16 +150,24 @@ class RunSession:
     def _finish(self, elapsed_s: float) -> None:
         """Complete every output, even where one of them fails, then write and print the summary."""
         status = self.pipeline.status()
+        if status.fusion_failures and not self.scored and self.error is None:
+            self.error = FusionError(
+                f"the network failed on all of {status.fusion_failures} frames "
+                f"({status.last_error}); choose another model or device"
+            )
         if status.fused == 0 and self.error is None and not self.stop.requested:
             self.error = SourceError(
                 f"no frame was fused: read {dict(status.read)}, dropped {dict(status.drops)}; "
                 "check the streams' stamps, or raise sync.max_skew_ms"
             )
-        for sink in self.sinks:
+        elif problem := pairing_problem(status):
+            _log.warning("%s", problem)
+        # The memory bank is saved with the pipeline's end.
+        for output in (*self.sinks, self.pipeline):
             try:
-                sink.close()
+                output.close()
             except FusionError as error:
-                self.error = self.error or error
+                self._keep_error(error)
         outputs = list(self.options.out)
         outputs += [str(self.options.report)] if self.report else []
         summary = summarise(
@@ -153,15 +177,28 @@ class RunSession:
             sinks=self.latency,
             outputs=outputs,
             error=str(self.error or ""),
+            warnings=self.warnings.messages,
         )
         try:
             if self.report:
                 self.report.add_memory(status.memory)
                 self.report.close(summary)
         except FusionError as error:
-            self.error = self.error or error
+            self._keep_error(error)
             summary["error"] = str(self.error)
-        print_summary(summary, write_summary(summary))
+        written: Path | None = None
+        try:
+            written = write_summary(summary)
+        except FusionError as error:
+            self._keep_error(error)
+        print_summary(summary, written)
+
+    def _keep_error(self, error: FusionError) -> None:
+        """Keep the first error, which ends the run; say any later one now."""
+        if self.error is None:
+            self.error = error
+        elif str(error) != str(self.error):
+            _log.error("%s", error)
 
 
 def _check_paths(options: Run, config: Config) -> None:
@@ -169,7 +206,8 @@ def _check_paths(options: Run, config: Config) -> None:
     streams = [options.bag, options.visible, options.thermal]
     files = [path for path in (config.model, config.detector) if Path(path).is_file()]
     settings = [config.calibration, config.mask.file, config.priors.weights, *files]
-    inputs = [Path(path) for path in (*streams, *settings) if path and "://" not in path]
+    named = [path for path in (*streams, *settings) if path and "://" not in path]
+    inputs = [_place(str(path)) for name in named for path in matching_paths(name)]
     if options.config:
         inputs.append(options.config)
     outputs = [path for name in options.out if (path := output_path(name))]
@@ -178,3 +216,9 @@ def _check_paths(options: Run, config: Config) -> None:
     if config.memory.file:
         outputs.append(Path(config.memory.file))
     refuse_overlap(inputs, outputs)
+
+
+def _place(path: str) -> Path:
+    """Return an input's file or folder; of a pattern such as ``DIR/*_T.png`` the folder."""
+    place = Path(path)
+    return place.parent if set(place.name) & set("*?[") and not place.exists() else place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,29 @@ from typing import Any, Final
 from typing_extensions import Self
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def quiet_abort() -> Iterator[None]:
+    """End the process at once, with one line, on a signal inside this block.
+
+    For the time in which modules are imported and nothing is open yet: an exception raised into an
+    import may come out as any other one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, _abort) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _abort(_number: int, _frame: FrameType | None) -> None:
+    os.write(2, b"fusion: interrupted\n")
+    os._exit(1)
 
 
 class StopSignal:

@@ -29,6 +29,7 @@ def summarise(
     sinks: LatencyMeter,
     outputs: list[str],
     error: str,
+    warnings: list[str],
 ) -> dict[str, Any]:
     """Return everything worth keeping of a run, as plain values.
 
@@ -39,12 +40,15 @@ def summarise(
         sinks: Meter of what writing takes.
         outputs: Files, folders and addresses written to, as given.
         error: What ended the run, empty when nothing failed.
+        warnings: What was warned of.
     """
     return {
         "read": dict(status.read),
         "used": dict(status.used),
         "pairs": status.pairs,
         "fused": status.fused,
+        "one_sided": dict(status.one_sided),
+        "clocks": dict(status.clocks),
         "drops": dict(status.drops),
         "drops_by_stream": {name: dict(drops) for name, drops in status.drops_by_stream.items()},
         "latency_ms": {**status.latency_ms, **sinks.percentiles()},
@@ -52,6 +56,7 @@ def summarise(
         "fps": round(status.fused / elapsed_s, 2) if elapsed_s > 0 else 0.0,
         "elapsed_s": round(elapsed_s, 3),
         "model": status.model,
+        "fusion_failures": status.fusion_failures,
         "prior": config.prior,
         "priors": dict(status.prior),
         "detector": config.detector,
@@ -63,6 +68,7 @@ def summarise(
         "mask": dict(status.mask),
         "outputs": outputs,
         "error": error,
+        "warnings": list(warnings),
         "config": config.to_dict(),
         "versions": {
             "python": platform.python_version(),
@@ -89,7 +95,7 @@ def write_summary(summary: dict[str, Any]) -> Path:
             temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise SinkError(
-            f"{target}: cannot be written ({error.strerror}); choose another place"
+            f"{target}: cannot be written ({error.strerror}); make room or choose another place"
         ) from None
     return target
 
@@ -106,16 +112,18 @@ def _is_free(path: Path, summary: dict[str, Any]) -> bool:
     return same and not summary["error"]
 
 
-def print_summary(summary: dict[str, Any], written: Path) -> None:
+def print_summary(summary: dict[str, Any], written: Path | None) -> None:
     """Print what was read, fused, dropped, how fast, and which outputs there are.
 
     Args:
         summary: Of :func:`summarise`.
-        written: The file that holds it.
+        written: The file that holds it, None where it could not be written.
     """
     read = _counts(summary["read"])
     print(f"read     {read or 'nothing'}")
     print(f"fused    {summary['fused']} of {summary['pairs']} pairs at {summary['fps']} fps")
+    if any(summary.get("one_sided", {}).values()):
+        print(f"one-sided {_counts(summary['one_sided'])}")
     if summary["drops"]:
         print(f"dropped  {_counts(summary['drops'])}")
     elif summary["pairs"]:
@@ -124,6 +132,8 @@ def print_summary(summary: dict[str, Any], written: Path) -> None:
         if drops:
             print(f"  {stream:<13s}{_counts(drops)}")
     print(f"model    {summary['model']} on {summary['device']}")
+    if failed := summary["fusion_failures"]:
+        print(f"network  failed on {failed} frames, which show the visible picture alone")
     if found := summary["detection"]:
         print(f"detector {found['file']} ({found['output_format']}, {found['provider']})")
         print(f"found    {_found(found)}")
@@ -134,7 +144,8 @@ def print_summary(summary: dict[str, Any], written: Path) -> None:
         print(f"  {stage:<13s}{values}  ms")
     paths = ((name, output_path(name)) for name in summary["outputs"])
     present = [name for name, path in paths if path is None or path.exists()]
-    print("written  " + "\n         ".join([*present, str(written)]))
+    present += [str(written)] if written else []
+    print("written  " + ("\n         ".join(present) or "nothing"))
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -6,13 +6,15 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from fusion_core.detection.settings import OutputFormatName
 from fusion_core.errors import DetectorError
 from fusion_core.runtime.yaml_file import read_mapping
+
+_SHOWN: Final = 100  # characters of a wrong value in a message
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,20 @@ def read_card(path: Path, metadata: Mapping[str, str]) -> Card:
     if "decoder" in values:
         raise DetectorError(f"{origin}: 'decoder' is now called 'output_format': rename it")
     if values.get("task", "detect") != "detect":
-        raise DetectorError(
-            f"{path}: its task is {values['task']!r}; export the model for task 'detect'"
-        )
+        task = str(values["task"])[:_SHOWN]
+        raise DetectorError(f"{path}: its task is {task!r}; export the model for task 'detect'")
     try:
         return TypeAdapter(Card).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise DetectorError(f"{origin}: {key} = {first['input']!r}: {first['msg']}") from None
+        value = " ".join(repr(first["input"]).split())[:_SHOWN]
+        raise DetectorError(f"{origin}: {key} = {value}: {first['msg']}") from None
 
 
 def _literal(text: str) -> Any:  # noqa: ANN401 - whatever the text spells
     """Return what a piece of metadata spells; text that spells nothing is itself."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text

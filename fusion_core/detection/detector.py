@@ -118,7 +118,7 @@ class Detector:
             iou: Overlap above which boxes of a class are one; 0: the model's own.
 
         Raises:
-            DetectorError: The network fails.
+            DetectorError: The network fails, or gives NaN.
         """
         picture = pair_planes(aligned) if self.takes_pair else image
         height, width = picture.shape[:2]
@@ -127,6 +127,7 @@ class Detector:
         reduced = self.takes_pair and letterbox.placed[0] < _MUCH_REDUCED * width
         painted = letterbox.paint(picture, cv2.INTER_AREA if reduced else cv2.INTER_LINEAR)
         outputs = self._network.run(_blob(painted, self._format))
+        self._require_numbers(outputs)
         found = strongest(
             self._decode(outputs),
             score or self.card.conf,
@@ -155,6 +156,17 @@ class Detector:
                 f"({error}); name another in detection.output_format: auto, "
                 f"{', '.join(OUTPUT_FORMATS)}"
             ) from None
+
+    def _require_numbers(self, outputs: Outputs) -> None:
+        """Raise where an output holds NaN, which no threshold would ever let through.
+
+        Raises:
+            DetectorError: It does.
+        """
+        floats = {name: out for name, out in outputs.items() if out.dtype.kind == "f"}
+        for name, out in floats.items():
+            if np.isnan(out).any():
+                raise DetectorError(f"{self.path}: gives NaN in {name!r}; export it again")
 
     def _named(self, found: Candidates, letterbox: Letterbox) -> tuple[Detection, ...]:
         """Return candidates as detections in the image.

@@ -56,7 +56,9 @@ class GroundTruth:
 def labelled_stems(folder: Path) -> list[str]:
     """Return the stems of all label files of a folder, sorted."""
     files = [*folder.glob("*.csv"), *folder.glob("*.txt")]
-    return sorted(file.stem for file in files if file.name != _NAMES)
+    files = [file for file in files if file.name != _NAMES]
+    # Some systems leave companions ._* beside every file.
+    return sorted(file.stem for file in files if not file.name.startswith("."))
 
 
 def read_labels(folder: Path, stem: str, height: int, width: int) -> GroundTruth:

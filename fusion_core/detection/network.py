@@ -17,6 +17,8 @@ from fusion_core.errors import DetectorError, MissingExtraError
 _log = logging.getLogger(__name__)
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _ANY_SIZE = (640, 640)
+_LARGEST_EDGE = 8192
+_SHOWN = 100  # characters of a wrong value in a message
 _FATAL_ONLY = 4
 _SPIN_US = "50"
 _SPINS_BRIEFLY = (1, 26)
@@ -40,7 +42,7 @@ class Network:
         size: Width and height of the image input.
         channels: Its channels, 3 or 4.
         provider: Execution provider in use: ``CUDA`` or ``CPU``.
-        metadata: The file's ``metadata_props``.
+        metadata: The file's ``metadata_props``; none where they are no text.
     """
 
     def __init__(self, path: Path, device: str, threads: int) -> None:
@@ -70,9 +72,22 @@ class Network:
                 "in place of onnxruntime",
                 path,
             )
-        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._path = path
+        self.metadata = self._read_metadata()
         self._read_inputs()
+
+    def _read_metadata(self) -> Mapping[str, str]:
+        """Return the metadata of the file; none where they are no text."""
+        try:
+            metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError:
+            _log.warning(
+                "%s: its metadata are not UTF-8 and are not used; list `names` in %s",
+                self._path,
+                self._path.with_suffix(".yaml"),
+            )
+            return {}
+        return metadata
 
     def _read_inputs(self) -> None:
         image, *others = self._session.get_inputs()
@@ -97,6 +112,11 @@ class Network:
         self._extra = others[0].name if others else None
         self.channels: int = shape[1]
         self.size: Size = (width, height)
+        if not (min(self.size) > 0 and max(self.size) <= _LARGEST_EDGE):
+            raise DetectorError(
+                f"{self._path}: its input is {width}x{height} pixels; expected edges from 1 to "
+                f"{_LARGEST_EDGE}"
+            )
 
     def _chosen_size(self) -> tuple[int, int]:
         """Return the height and width that Ultralytics exports state for inputs of any size."""
@@ -105,9 +125,9 @@ class Network:
             return _ANY_SIZE
         try:
             height, width = (int(edge) for edge in json.loads(text))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError, RecursionError):
             raise DetectorError(
-                f"{self._path}: imgsz = {text!r}; expected [height, width]"
+                f"{self._path}: imgsz = {text[:_SHOWN]!r}; expected [height, width]"
             ) from None
         return height, width
 

@@ -15,15 +15,22 @@ from fusion_core.detection.class_names import ClassNames
 from fusion_core.detection.detector import Detector
 from fusion_core.detection.settings import DetectionConfig
 from fusion_core.detection.tracking import LOW_SCORE, ObjectTracker
+from fusion_core.runtime.closable import Closable
+from fusion_core.runtime.message_filter import MessageFilter
+from fusion_core.runtime.timed_call import RECORDED_TIMEOUT_S, CallTimeoutError, TimedCaller
 from fusion_core.types import AlignedPair, Box, Detection, UInt8Image
 
 _log = logging.getLogger(__name__)
 FAILED = "detector_failed"
+TIMED_OUT = "detector_timeout"
 _KEEP_S = 1.0  # how long an object may stay unseen and keep its identity
 
 
-class DetectionRunner:
+class DetectionRunner(Closable):
     """Find and follow objects in each frame; a failure costs the frame its detections only.
+
+    So does a detector that hangs: the frame goes on without it when its time is over, and later
+    ones do at once until the detector gives an answer.
 
     Args:
         detector: The detector.
@@ -43,7 +50,9 @@ class DetectionRunner:
         self._labels = detector.class_names.select(config.labels, "detection.labels")
         self._tracker = ObjectTracker(self._threshold, _KEEP_S) if config.track else None
         self._counts: Counter[str] = Counter()
+        self._caller = TimedCaller("detector")
         self._failures = 0
+        self._messages = MessageFilter()
         self._last_error = ""
 
     @property
@@ -52,18 +61,23 @@ class DetectionRunner:
         return self._detector.class_names
 
     def run(
-        self, image: UInt8Image, aligned: AlignedPair
+        self, image: UInt8Image, aligned: AlignedPair, timeout_s: float = RECORDED_TIMEOUT_S
     ) -> tuple[tuple[Detection, ...], tuple[str, ...]]:
         """Return the objects of one frame, and the conditions that held.
 
         Args:
             image: ``HxWx3`` uint8 RGB, the fused picture.
             aligned: The pair that it was fused from.
+            timeout_s: Limit of the detector's time in seconds.
         """
         if not self.active:
             return (), ()
         try:
-            found = self._find(image, aligned)
+            found = self._find(image, aligned, timeout_s)
+        except CallTimeoutError:
+            path = self._detector.path
+            self._count_failure(f"{path}: no result within {timeout_s:g} s; choose a faster one")
+            return (), (TIMED_OUT,)
         except Exception as error:  # noqa: BLE001 - a frame without boxes is still a frame
             self._count_failure(f"{type(error).__name__}: {error}")
             return (), (FAILED,)
@@ -80,9 +94,17 @@ class DetectionRunner:
             "last_error": self._last_error,
         }
 
-    def _find(self, image: UInt8Image, aligned: AlignedPair) -> tuple[Detection, ...]:
+    def close(self) -> None:
+        """End the detector's thread; one that hangs is left to itself."""
+        self._caller.close()
+
+    def _find(
+        self, image: UInt8Image, aligned: AlignedPair, timeout_s: float
+    ) -> tuple[Detection, ...]:
         least = self._threshold * (LOW_SCORE if self._tracker else 1.0)
-        found: Sequence[Detection] = self._detector.detect(image, aligned, score=least)
+        found: Sequence[Detection] = self._caller.call(
+            lambda: self._detector.detect(image, aligned, score=least), timeout_s
+        )
         if self._labels:
             found = [detection for detection in found if detection.label in self._labels]
         if self._tracker:
@@ -93,7 +115,7 @@ class DetectionRunner:
         )
 
     def _count_failure(self, message: str) -> None:
-        if message != self._last_error:
+        if self._messages.is_new(message):
             _log.warning("a frame goes without detections: %s", message)
         self._last_error = message
         self._failures += 1

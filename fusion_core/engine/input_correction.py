@@ -13,14 +13,17 @@ from fusion_core.types import FloatImage, ScenePrior, UInt8Image
 
 # Below the first probability a source stays as it is, bit by bit; the gain is 1 at the second.
 _SUSPECT, _SURE = 0.6, 0.9
-# The gains move by this much per frame, so that a new prior does not show as a jump.
-_STEP = 0.1
+# The gains move by this much per frame, so that a new prior does not show as a jump; that of glare
+# faster, as the sun itself comes and goes within some frames.
+_STEP, _GLARE_STEP = 0.1, 0.25
 # White noise keeps 1 / (2 sigma sqrt(pi)) of its deviation behind a Gaussian: 0.24.
 _NOISE_SIGMA = 1.2
 _STRIPE_SIGMA, _STRIPE_WINDOW = 8.0, 49
 # What a glaring picture has above this luma is scaled by 1 where thermal is white, by the share
 # where it is black. The result never falls where the luma rises: no ring around the sun, no hole.
 _KNEE, _COLD_SHARE = 0.6, 0.5
+# Grey level that counts as clipped, and shares of the picture for the gains 0 and 1.
+_CLIPPED, _CLIPPED_SHARES = 250, (0.02, 0.04)
 
 _NOISE, _GLARE, _THERMAL_NOISE, _STRIPES = "noise", "glare", "thermal noise", "stripes"
 
@@ -36,7 +39,9 @@ class InputCorrection:
       a hot edge that only one of two pictures shows would get a dark rim.
 
     Each correction has a gain, from 0 at a probability of 0.6 to 1 at 0.9, which moves by at most
-    a tenth per frame.
+    a tenth per frame, that of glare by a quarter. The latter also follows the picture, from 0 where
+    2 % of it are clipped to 1 at 4 %: a prior may be seconds old, and the sun comes around a corner
+    at once.
 
     Args:
         glare_only: Leave all else to the network, which undoes noise and stripes by itself but
@@ -45,6 +50,7 @@ class InputCorrection:
 
     def __init__(self, glare_only: bool = False) -> None:
         self.gains: dict[str, float] = {}
+        self._targets: dict[str, float] = {}
         self._glare_only = glare_only
 
     def correct(
@@ -55,10 +61,9 @@ class InputCorrection:
         Args:
             thermal: ``HxW`` float32 in [0, 1].
             visible: Luma ``HxW`` or RGB ``HxWx3``, uint8.
-            prior: Prior of the scene; None keeps the gains.
+            prior: Prior of the scene; None keeps the last one.
         """
-        if prior is not None:
-            self._update_gains(prior)
+        self._update_gains(visible, prior)
         gain = self.gains.get
         if stripes := gain(_STRIPES, 0.0):
             thermal = _destriped(thermal, stripes)
@@ -70,24 +75,32 @@ class InputCorrection:
             thermal, visible = _without_glare(thermal, visible, glare)
         return thermal, visible
 
-    def _update_gains(self, prior: ScenePrior) -> None:
-        """Move the gains towards those of the prior."""
-        glare = _gain(prior.visible, "over_exposure")
-        others = {
-            _NOISE: _gain(prior.visible, "noise"),
-            _THERMAL_NOISE: _gain(prior.thermal, "noise"),
-            _STRIPES: _gain(prior.thermal, "stripes"),
-        }
-        targets = {_GLARE: glare} if self._glare_only else {_GLARE: glare, **others}
-        if not self.gains:
-            self.gains = targets
-        for name, target in targets.items():
-            now = self.gains[name]
-            self.gains[name] = now + min(_STEP, max(-_STEP, target - now))
+    def _update_gains(self, visible: UInt8Image, prior: ScenePrior | None) -> None:
+        """Move the gains towards those of the last prior; glare shows in the picture itself."""
+        if prior is not None:
+            self._targets = {_GLARE: _gain(prior.visible, "over_exposure")}
+            if not self._glare_only:
+                self._targets |= {
+                    _NOISE: _gain(prior.visible, "noise"),
+                    _THERMAL_NOISE: _gain(prior.thermal, "noise"),
+                    _STRIPES: _gain(prior.thermal, "stripes"),
+                }
+        glare = max(self._targets.get(_GLARE, 0.0), _clipping(visible))
+        for name, target in {**self._targets, _GLARE: glare}.items():
+            now = self.gains.get(name, target)
+            step = _GLARE_STEP if name == _GLARE else _STEP
+            self.gains[name] = now + min(step, max(-step, target - now))
 
 
 def _gain(probabilities: Mapping[str, float], kind: str) -> float:
     return float(np.clip((probabilities.get(kind, 0.0) - _SUSPECT) / (_SURE - _SUSPECT), 0, 1))
+
+
+def _clipping(visible: UInt8Image) -> float:
+    """Return 0 to 1 for the share of the picture that is clipped."""
+    planes = 1 if visible.ndim == 2 else visible.shape[2]
+    clipped = cv2.inRange(visible, (_CLIPPED,) * planes, (255,) * planes)
+    return float(np.interp(cv2.countNonZero(clipped) / clipped.size, _CLIPPED_SHARES, (0, 1)))
 
 
 def _blurred(image: NDArray[Any], gain: float) -> NDArray[Any]:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from fusion_core.engine.input_correction import InputCorrection
 from fusion_core.engine.picture_io import NetworkPicture, Smooth, picture_io, to_tensor, to_uint8
 from fusion_core.engine.precision import fast_precision
 from fusion_core.engine.prior_fade import PriorFade
 from fusion_core.engine.temporal_smoothing import TemporalSmoother
-from fusion_core.errors import UsageError
+from fusion_core.errors import NetworkError, UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
 from fusion_core.models import Cues, Fuser, TextCue
 from fusion_core.types import AlignedPair, FloatImage, Mask, ScenePrior, UInt8Image
@@ -136,6 +137,9 @@ class Engine:
             pair: The pair.
             prior: What is known of the scene, for networks that use it.
             mask: ``HxW`` float32 in [0, 1], 1 marks what matters, for networks that use it.
+
+        Raises:
+            NetworkError: The network gives values that are not finite.
         """
         if pair.visible is None:
             return EngineResult(_grey_to_rgb(to_uint8(_present(pair.thermal))))
@@ -178,6 +182,7 @@ class Engine:
 
         Raises:
             UsageError: The network cannot do the task, or lacks a cue.
+            NetworkError: It gives values that are not finite.
         """
         self._generator.manual_seed(0)
         encoded = None if text is None else self._text_cue(text)
@@ -186,6 +191,7 @@ class Engine:
         for other in others:
             with self._fast():
                 fused = self._model(fused, other, cues).image
+        self._require_finite(fused)
         return to_uint8(fused[0].float().permute(1, 2, 0).cpu().numpy())
 
     @torch.inference_mode()
@@ -238,11 +244,24 @@ class Engine:
     ) -> tuple[NetworkPicture, float, int | None, float]:
         """Return the picture, its quality score, the slot that it updated, and milliseconds."""
         made, network_ms = self._forward(thermal, seen, cues)
+        self._require_finite(made.luma, made.image, made.chroma)
         score = quality_score(made.luma)
         slot = None
         if self._bank is not None and made.memory_query is not None:
             slot = self._bank.update(made.memory_query.float(), score)
         return made, float(score[0]), slot, network_ms
+
+    def _require_finite(self, *planes: Tensor | None) -> None:
+        """Raise before a picture with NaN or infinity enters the smoothing, the bank or an output.
+
+        Raises:
+            NetworkError: A value is not finite.
+        """
+        if not all(bool(plane.isfinite().all()) for plane in planes if plane is not None):
+            raise NetworkError(
+                f"model {self.name!r}: gives values that are not finite; train it again or choose "
+                "another model"
+            )
 
     def _seam_weight(self, valid: Mask) -> FloatImage:
         """Return weights that rise from 0 at the border of ``valid`` to 1 inside."""

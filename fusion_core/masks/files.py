@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from fusion_core.errors import MaskError
+from fusion_core.errors import EncodingError, MaskError
+from fusion_core.transport.picture import decode_picture
 from fusion_core.types import FloatImage, Frame
 
 _SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".jpg", ".jpeg"})
@@ -54,7 +54,8 @@ class MaskFiles:
 
     def _index(self, folder: Path) -> None:
         for path in sorted(folder.iterdir()):
-            if path.suffix.lower() not in _SUFFIXES:
+            # Some systems leave companions ._* beside every file.
+            if path.suffix.lower() not in _SUFFIXES or path.name.startswith("."):
                 continue
             twin = self._by_stem.setdefault(path.stem, path)
             if path.stem.isdecimal():
@@ -77,9 +78,12 @@ def read_mask(path: Path) -> FloatImage:
     Raises:
         MaskError: The file cannot be decoded, or is not 8-bit gray.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise MaskError(f"{path}: cannot be decoded as an image; replace the mask")
+    try:
+        image = decode_picture(path.read_bytes())
+    except (EncodingError, OSError) as error:
+        raise MaskError(
+            f"{path}: cannot be decoded as an image ({error}); replace the mask"
+        ) from error
     if image.ndim == 3 and (image[..., 0] == image[..., 1]).all() and image.shape[2] == 3:
         image = image[..., 0] if (image[..., 1] == image[..., 2]).all() else image
     if image.ndim != 2 or image.dtype != np.uint8:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from fusion_core.errors import MemoryBankError
-from fusion_core.runtime.files import atomic_path
-from fusion_core.runtime.tensors import read_tensors
+from fusion_core.runtime.tensors import read_tensors, write_tensors
 
 FORMAT = "fusion-memory"
 VERSION = "1"
 
 _ADVICE = "without the file the trained bank is used"
+_LENGTH_BYTES: Final = 8  # a safetensors file begins with its header's length,
+_HEADER_START: Final = b'{"__metadata__":{'  # and its header so
+_HEADER_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,8 +65,7 @@ def write_snapshot(path: str | Path, snapshot: Snapshot, model: str, origin: str
         "history": torch.tensor(snapshot.history, dtype=torch.float64),
     }
     metadata = {"format": FORMAT, "version": VERSION, "model": model, "origin": origin}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    write_tensors(path, tensors, metadata)
 
 
 def read_snapshot(path: str | Path, model: str, origin: str, shape: torch.Size) -> Snapshot:
@@ -96,7 +97,7 @@ def read_snapshot(path: str | Path, model: str, origin: str, shape: torch.Size) 
     if not (tensors["slots"].isfinite().all() and tensors["history"].isfinite().all()):
         raise MemoryBankError(f"{path}: holds values that are not finite; {_ADVICE}")
     accepted, rejected = tensors["counts"].tolist()
-    return Snapshot(
+    snapshot = Snapshot(
         slots=tensors["slots"],
         uses=tuple(tensors["uses"].tolist()),
         updates=tuple(tensors["updates"].tolist()),
@@ -104,4 +105,43 @@ def read_snapshot(path: str | Path, model: str, origin: str, shape: torch.Size) 
         accepted=accepted,
         rejected=rejected,
         history=tuple(tensors["history"].tolist()),
+    )
+    if not _counts_agree(snapshot):
+        raise MemoryBankError(f"{path}: its counters contradict each other; {_ADVICE}")
+    return snapshot
+
+
+def is_own_file(path: Path) -> bool:
+    """Return whether a file is a snapshot, whole or torn, that this project wrote.
+
+    Torn snapshots are cut short, or hold zeros only, as some file systems leave them after a power
+    cut.
+    """
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            length, header = file.read(_LENGTH_BYTES), file.read(_HEADER_BYTES)
+            if FORMAT.encode() in header:
+                return True
+            if not header:
+                return True  # too short to tell what it was
+            if header.strip(b"\0"):
+                whole = int.from_bytes(length, "little") <= len(header)
+                return not whole and header.startswith(_HEADER_START[: len(header)])
+            return not any(length) and not any(
+                block.strip(b"\0") for block in iter(lambda: file.read(_HEADER_BYTES), b"")
+            )
+    except OSError:
+        return False
+
+
+def _counts_agree(snapshot: Snapshot) -> bool:
+    """Return whether the counters can be those of one bank."""
+    queries = snapshot.accepted + snapshot.rejected
+    return (
+        min(snapshot.accepted, snapshot.rejected, *snapshot.uses, *snapshot.updates) >= 0
+        and sum(snapshot.uses) <= queries
+        and sum(snapshot.updates) == snapshot.accepted
+        and all(-1 <= last < max(queries, 1) for last in snapshot.last_used)
     )

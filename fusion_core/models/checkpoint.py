@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from fusion_core.errors import WeightsError
 from fusion_core.foundation import FrozenModel
 from fusion_core.models.base import Fuser
-from fusion_core.runtime.files import atomic_path
-from fusion_core.runtime.tensors import read_tensors
+from fusion_core.runtime.tensors import read_tensors, write_tensors
 
 FORMAT = "fusion-weights"
 VERSION = "1"
@@ -43,8 +41,7 @@ def save_weights(model: Fuser, path: str | Path, training: Mapping[str, Any] | N
         "training": json.dumps(training or {}, sort_keys=True),
         "frozen": json.dumps(_frozen_fingerprints(model), sort_keys=True),
     }
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    write_tensors(path, tensors, metadata)
 
 
 def load_weights(model: Fuser, path: str | Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from fusion_core.config import Config
 from fusion_core.detection import DetectionRunner, Detector
 from fusion_core.engine import Engine, SwitchingEngine, open_bank
 from fusion_core.engine.switching import FADE_FRAMES
-from fusion_core.errors import UsageError
+from fusion_core.errors import DetectorError, UsageError
 from fusion_core.foundation import load_frozen
 from fusion_core.masks import MaskProvider
 from fusion_core.memory import MemoryBank, MemoryConfig, SnapshotManager
@@ -20,6 +20,7 @@ from fusion_core.models.cues import VISIBLE_INFRARED
 from fusion_core.models.options import OptionField, options_fields, read_options, split_options
 from fusion_core.priors import PriorScheduler, open_provider
 from fusion_core.registration import Rig
+from fusion_core.runtime.timed_call import START_TIMEOUT_S, CallTimeoutError, TimedCaller
 from fusion_core.sync import SyncConfig
 
 
@@ -106,16 +107,27 @@ def open_detection(config: Config, device: torch.device) -> DetectionRunner | No
     """Return the detector and what follows it, None without one.
 
     Raises:
-        DetectorError: The detector's file is missing, broken or of an unknown form.
+        DetectorError: The detector's file is missing, broken or of an unknown form, or it hangs.
     """
     if config.detector == "none":
         return None
-    detector = Detector(
-        config.detector,
-        device=device.type,
-        threads=config.threads,
-        output_format=config.detection.output_format,
-    )
+    # It runs once when it is opened, which is its first chance to hang.
+    with TimedCaller("detector-start") as caller:
+        try:
+            detector = caller.call(
+                lambda: Detector(
+                    config.detector,
+                    device=device.type,
+                    threads=config.threads,
+                    output_format=config.detection.output_format,
+                ),
+                START_TIMEOUT_S,
+            )
+        except CallTimeoutError:
+            raise DetectorError(
+                f"{config.detector}: no result for a blank picture within {START_TIMEOUT_S:g} s; "
+                "choose a faster detector"
+            ) from None
     return DetectionRunner(detector, config.detection)
 
 
@@ -148,9 +160,10 @@ def open_masks(
 
 
 def with_offset(sync: SyncConfig, rig: Rig | None) -> SyncConfig:
-    """Return the settings with the rig's time offset on top of their own."""
-    offset_ms = rig.thermal_offset_ms if rig else 0.0
-    return replace(sync, thermal_offset_ms=sync.thermal_offset_ms + offset_ms)
+    """Return the settings with the rig's time offset on top of their own; ``auto`` stays so."""
+    if rig is None or sync.thermal_offset_ms == "auto":
+        return sync
+    return replace(sync, thermal_offset_ms=sync.thermal_offset_ms + rig.thermal_offset_ms)
 
 
 def open_priors(

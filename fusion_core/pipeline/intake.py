@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
+from fusion_core.pipeline.stream_clocks import StreamClocks
 from fusion_core.runtime.drop_log import DropLog
 from fusion_core.runtime.latest_slot import LatestSlot
 from fusion_core.runtime.meters import RateMeter
 from fusion_core.sync import SyncConfig, Synchronizer
+from fusion_core.transport.picture import MAX_PIXELS
 from fusion_core.types import Frame, FramePair, Modality
+
+_log = logging.getLogger(__name__)
 
 
 class FrameIntake:
@@ -25,7 +33,7 @@ class FrameIntake:
     Attributes:
         drop_log: Frames that are in no result. Of a pair that is not fused, the leading frame is
             recorded: ``busy`` (a newer pair came first), ``frozen``, ``failed`` or ``abandoned``
-            (the stream was closed first).
+            (the stream was closed first). A frame of more than ``MAX_PIXELS`` is ``too_large``.
         rates: Meters of the two streams.
     """
 
@@ -33,8 +41,20 @@ class FrameIntake:
         self.drop_log = DropLog()
         self.rates: dict[str, RateMeter] = {"visible": RateMeter(), "thermal": RateMeter()}
         self._sync = Synchronizer(config, drop_log=self.drop_log)
+        self._clocks = StreamClocks(self._sync, auto=config.thermal_offset_ms == "auto")
         self._slot: LatestSlot[tuple[FramePair, float]] = LatestSlot()
+        self._oversized: set[Modality] = set()
         self._lock = threading.Lock()
+
+    @property
+    def offsets_ns(self) -> dict[Modality, int | None]:
+        """What is added to the stamps of each stream; None where it is still to be measured."""
+        return self._clocks.offsets_ns
+
+    @property
+    def clocks(self) -> Mapping[str, Any]:
+        """State of the two clocks; see ``StreamClocks.report``."""
+        return self._clocks.report()
 
     @property
     def read(self) -> Mapping[str, int]:
@@ -59,10 +79,12 @@ class FrameIntake:
     def pair_pending(self) -> list[FramePair]:
         """Return the pairs of the frames that still wait, at the end of a recording."""
         with self._lock:
-            return self._sync.flush()
+            return self._clocks.flush()
 
     def submit_frame(self, frame: Frame) -> None:
         """Take a live frame; the newest pair that it completes waits for ``next_pair``."""
+        if frame.received_ns is None:
+            frame = replace(frame, received_ns=time.time_ns())
         with self._lock:
             self._publish(self._pair(frame))
 
@@ -87,7 +109,7 @@ class FrameIntake:
     def end_live(self) -> None:
         """Pair what still waits and let ``next_pair`` end after the last pair."""
         with self._lock:
-            self._publish(self._sync.flush())
+            self._publish(self._clocks.flush())
             self._slot.close()
 
     def reset(self) -> None:
@@ -95,17 +117,34 @@ class FrameIntake:
         with self._lock:
             self._empty_slot()
             self._slot = LatestSlot()
-            self._sync.reset()
+            self._clocks.reset()
 
     def close(self) -> None:
         """Drop what has not been paired or fused, and every later frame."""
         with self._lock:
             self._empty_slot()
-            self._sync.close()
+            self._clocks.close()
 
     def _pair(self, frame: Frame) -> list[FramePair]:
         self.rates[frame.modality].count_event()
-        return self._sync.push(frame)
+        if math.prod(frame.image.shape[:2]) > MAX_PIXELS:
+            self.drop_log.record_drop(frame.modality, "too_large", frame.stamp_ns)
+            self._warn_of_size(frame)
+            return []
+        return self._clocks.push(frame)
+
+    def _warn_of_size(self, frame: Frame) -> None:
+        """Log the first frame of each stream that is too large."""
+        if frame.modality not in self._oversized:
+            self._oversized.add(frame.modality)
+            _log.warning(
+                "%s frames of %dx%d pixels are left out: the limit is %.1f megapixels; reduce them "
+                "first",
+                frame.modality,
+                frame.image.shape[1],
+                frame.image.shape[0],
+                MAX_PIXELS / 1e6,
+            )
 
     def _publish(self, pairs: list[FramePair]) -> None:
         for pair in pairs:

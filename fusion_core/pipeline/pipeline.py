@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from fusion_core.config import Config
-from fusion_core.engine import pick_device
+from fusion_core.engine import FusionRunner, pick_device
 from fusion_core.errors import UsageError
 from fusion_core.pipeline.builders import (
     open_detection,
@@ -29,7 +29,9 @@ from fusion_core.pipeline.stream_runner import StreamRunner
 from fusion_core.registration import Registrar, Rig
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.meters import StageTimer
+from fusion_core.runtime.timed_call import LIVE_TIMEOUT_S, RECORDED_TIMEOUT_S
 from fusion_core.source import Source
+from fusion_core.source.recorded import RecordedSource
 from fusion_core.thermal import ThermalProcessor
 from fusion_core.types import (
     AlignedPair,
@@ -79,6 +81,7 @@ class Pipeline(Closable):
             torch.set_num_threads(config.threads)
         self._device = pick_device(config.device)
         model, bank, self._engine = open_engine(config, self._device)
+        self._fusion = FusionRunner(self._engine)
         self._snapshots = open_snapshots(config.memory, bank)
         self._start_health = self._snapshots.load(reset_invalid=reset_invalid_memory)
         rig = Rig.load(config.calibration) if config.calibration else None
@@ -104,6 +107,7 @@ class Pipeline(Closable):
         """
         self._require_open()
         timer = StageTimer()
+        timeout_s = LIVE_TIMEOUT_S if self._live else RECORDED_TIMEOUT_S
         with timer("total"):
             with timer("thermal"):
                 thermal, health = self._thermal_image(pair)
@@ -122,13 +126,14 @@ class Pipeline(Closable):
                 mask, conditions = self._mask(aligned, pair)
                 health += conditions
             with timer("fusion"):
-                result = self._engine.fuse(aligned, prior, mask)
+                result, conditions = self._fusion.run(aligned, prior, mask, timeout_s)
+            health += conditions
             detections: tuple[Detection, ...] = ()
             if self._detection is not None:
                 with timer("detection"):
                     # A frozen picture shows what is no longer there: the detector goes without.
                     seen = replace(aligned, visible=None) if frozen and thermal else aligned
-                    detections, conditions = self._detection.run(result.image, seen)
+                    detections, conditions = self._detection.run(result.image, seen, timeout_s)
                 health += conditions
                 if self._masks is not None:
                     self._masks.set_detections(detections, pair.stamp_ns)
@@ -237,6 +242,8 @@ class Pipeline(Closable):
             rates_hz={name: round(rate.hertz(), 2) for name, rate in rates.items()},
             pairs=self._intake.pairs,
             fused=statistics.fused,
+            one_sided=dict(statistics.one_sided),
+            clocks=self._intake.clocks,
             drops=self.drops,
             drops_by_stream=self._intake.drop_log.by_stream(),
             latency_ms=statistics.latency.percentiles(),
@@ -250,7 +257,8 @@ class Pipeline(Closable):
             prior=self._priors.status() if self._priors else {},
             mask=self._masks.status() if self._masks else {},
             health=statistics.health,
-            last_error=statistics.last_error,
+            last_error=statistics.last_error or self._fusion.last_error,
+            fusion_failures=self._fusion.failures,
         )
 
     def save_memory(self) -> Path:
@@ -284,6 +292,9 @@ class Pipeline(Closable):
         self._runner.join()
         self._state = "closed"
         self._intake.close()
+        self._fusion.close()
+        if self._detection is not None:
+            self._detection.close()
         if self._priors is not None:
             self._priors.close()
         self._registrar.close()
@@ -342,6 +353,8 @@ class Pipeline(Closable):
     def _stream(self, source: Source) -> Generator[FusedFrame, None, None]:
         self._require_idle()
         self._state, self._live = "streaming", source.live
+        if isinstance(source, RecordedSource):
+            source.set_offsets(self._intake.offsets_ns)
         source.drop_log.forward_to(self._intake.drop_log)
         try:
             with closing(self._results(source)) as results:

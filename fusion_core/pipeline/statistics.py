@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from fusion_core.runtime.message_filter import MessageFilter
 from fusion_core.runtime.meters import LatencyMeter, RateMeter
 from fusion_core.types import FramePair
 
 _log = logging.getLogger(__name__)
-# A stream of ever new reasons must not fill the log; the newest is in the status.
-_MOST_WARNINGS = 50
 
 
 class PipelineStatistics:
@@ -23,6 +22,7 @@ class PipelineStatistics:
         rate: Meter of the results.
         latency: Meter of the stages.
         skew: Meter of the pairs' absolute skew.
+        one_sided: Results of one stream alone: ``visible_only`` and ``thermal_only``.
         health: Conditions of the newest pair, each once.
         last_error: Newest error that did not end the stream, empty when there was none.
     """
@@ -32,9 +32,10 @@ class PipelineStatistics:
         self.rate = RateMeter()
         self.latency = LatencyMeter()
         self.skew = LatencyMeter()
+        self.one_sided = {"visible_only": 0, "thermal_only": 0}
         self.health = health
         self.last_error = ""
-        self._warnings = 0
+        self._messages = MessageFilter()
 
     def record_result(
         self, timings: dict[str, float], pair: FramePair, health: tuple[str, ...]
@@ -45,12 +46,15 @@ class PipelineStatistics:
         self.latency.record_timings(timings)
         if pair.skew_ns is not None:
             self.skew.record_timings({"skew": abs(pair.skew_ns) / 1e6})
+        if pair.thermal is None:
+            self.one_sided["visible_only"] += 1
+        elif pair.visible is None:
+            self.one_sided["thermal_only"] += 1
         self.health = health
 
     def count_failure(self, message: str) -> None:
         """Count a pair that could not be fused."""
-        if message != self.last_error and self._warnings < _MOST_WARNINGS:
-            self._warnings += 1
+        if self._messages.is_new(message):
             _log.warning("pair dropped: %s", message)
         self.last_error = message
         self.health = unique((*self.health, "failed"))

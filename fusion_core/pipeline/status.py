@@ -21,7 +21,10 @@ class PipelineStatus:
         used: Frames that were part of at least one pair, per stream.
         rates_hz: Events per second over the last seconds: ``visible``, ``thermal``, ``fused``.
         pairs: Pairs formed.
-        fused: Pairs fused.
+        fused: Pairs fused, those of one stream alone included.
+        one_sided: Of these, results of one stream alone: ``visible_only``, ``thermal_only``.
+        clocks: How the streams' clocks compare: ``difference_s``, ``start_difference_s``,
+            ``thermal_offset_ms``, ``auto``, ``problem``.
         drops: What was dropped, by cause, the sum of both streams.
         drops_by_stream: Stream -> cause -> frames dropped; a pair counts with its leading frame.
         latency_ms: Stage -> ``p50``, ``p95``, ``p99``; ``network`` is part of ``fusion``,
@@ -38,6 +41,7 @@ class PipelineStatus:
         mask: Where masks come from and how many; empty for a model that takes none.
         health: Conditions of the newest result.
         last_error: Newest error that did not end the stream, empty when there was none.
+        fusion_failures: Results without the network's picture, as it failed or timed out.
     """
 
     read: Mapping[str, int]
@@ -45,6 +49,8 @@ class PipelineStatus:
     rates_hz: Mapping[str, float]
     pairs: int
     fused: int
+    one_sided: Mapping[str, int]
+    clocks: Mapping[str, Any]
     drops: Mapping[str, int]
     drops_by_stream: Mapping[str, Mapping[str, int]]
     latency_ms: Mapping[str, Mapping[str, float]]
@@ -59,3 +65,24 @@ class PipelineStatus:
     mask: Mapping[str, Any]
     health: tuple[str, ...]
     last_error: str
+    fusion_failures: int
+
+
+def pairing_problem(status: PipelineStatus) -> str:
+    """Return one line on results that mostly show one stream alone, empty when most show both."""
+    alone = sum(status.one_sided.values())
+    if not alone or 2 * alone < status.fused:
+        return ""
+    counts = ", ".join(f"{count} {name}" for name, count in status.one_sided.items() if count)
+    line = f"{status.fused - alone} of {status.fused} results show both streams ({counts})"
+    if status.clocks["problem"]:
+        return f"{line}: {status.clocks['problem']}"
+    start = status.clocks["start_difference_s"]
+    missing = [name for name, count in status.read.items() if not count]
+    if start is None:
+        return f"{line}: no {' and no '.join(missing) or 'usable'} frame was read"
+    return (
+        f"{line}: thermal stamps begin {start:+.1f} s from the visible ones; where that is no "
+        "true difference, set sync.thermal_offset_ms, or set it to auto; otherwise check what was "
+        "dropped"
+    )

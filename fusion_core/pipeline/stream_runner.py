@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 
-from fusion_core.errors import FusionError, SourceError
+from fusion_core.errors import FusionError
 from fusion_core.pipeline.intake import FrameIntake
 from fusion_core.pipeline.statistics import PipelineStatistics
 from fusion_core.source import Source
@@ -40,25 +40,30 @@ class StreamRunner:
 
     def recorded_results(self, source: Source) -> Generator[FusedFrame, None, None]:
         """Fuse a recording; what was read before an input broke is fused first."""
-        broken: SourceError | None = None
-        try:
-            for frame in source.frames():
-                yield from self._fuse_all(self._intake.pair_frame(frame))
-        except SourceError as error:
-            broken = error
+        broken: Exception | None = None
+        frames = source.frames()
+        while True:
+            try:
+                frame = next(frames, None)
+            except Exception as error:  # noqa: BLE001 - whatever a source raises, it is broken
+                broken = error
+                break
+            if frame is None:
+                break
+            yield from self._fuse_all(self._intake.pair_frame(frame))
         yield from self._fuse_all(self._intake.pair_pending())
         if broken is not None:
             raise broken
 
     def live_results(self, source: Source) -> Generator[FusedFrame, None, None]:
         """Fuse the newest pairs of a live source, which a thread reads, until it ends."""
-        broken: list[Exception] = []
+        broken: list[BaseException] = []
 
         def read() -> None:
             try:
                 for frame in source.frames():
                     self._intake.submit_frame(frame)
-            except Exception as error:  # noqa: BLE001 - raised in the thread that iterates
+            except BaseException as error:  # noqa: BLE001 - raised in the thread that iterates
                 broken.append(error)
             finally:
                 self._intake.end_live()

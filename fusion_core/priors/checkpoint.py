@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 from fusion_core.errors import WeightsError
 from fusion_core.priors.network import PriorNet
-from fusion_core.runtime.files import atomic_path
-from fusion_core.runtime.tensors import below, read_tensors
+from fusion_core.runtime.tensors import below, read_tensors, write_tensors
 
 SHIPPED = Path(__file__).parent / "weights" / "embedded.safetensors"
 _EXPECTED = {"format": "fusion-prior", "version": "1"}
@@ -33,8 +30,7 @@ def save_prior(
         for key, value in net.state_dict().items()
     }
     metadata = {**_EXPECTED, "training": json.dumps(training, sort_keys=True)}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    write_tensors(path, tensors, metadata)
 
 
 def load_prior(path: Path) -> tuple[PriorNet, PriorNet]:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
+from fusion_core.errors import FusionError
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
 
@@ -53,8 +56,15 @@ class PriorProvider(Protocol):
 
 
 def assess_pair(provider: PriorProvider, pair: AlignedPair, scene_id: int = 0) -> ScenePrior:
-    """Return a provider's assessment of a pair as the prior of its scene."""
+    """Return a provider's assessment of a pair as the prior of its scene.
+
+    Raises:
+        FusionError: It holds values that are not finite, which would spread into every picture.
+    """
     found = provider.assess(pair.visible, pair.thermal)
+    numbers = [*found.visible.values(), *found.thermal.values(), found.quality]
+    if not (np.isfinite(numbers).all() and np.isfinite(found.tokens).all()):
+        raise FusionError("gives values that are not finite; choose another prior or weights")
     return ScenePrior(
         scene_id=scene_id,
         stamp_ns=pair.stamp_ns,

@@ -38,6 +38,7 @@ class Registrar(Closable):
     def __init__(self, rig: Rig | None, config: RegistrationConfig | None = None) -> None:
         """Start with a calibration, or without one for images that are already registered."""
         self._rig = rig
+        self._calibrated = rig is not None
         self._config = config or RegistrationConfig()
         self._visible_size: Size | None = rig.visible_size if rig else None
         self._grid = PixelGrid("", None) if rig else None
@@ -95,8 +96,8 @@ class Registrar(Closable):
         that of the rig's calibration, and without a rig that of the thermal image.
 
         Raises:
-            CalibrationError: The sizes differ and there is no rig, or the rig is for images of
-                another shape.
+            CalibrationError: The sizes differ and there is neither a rig nor a map that the camera
+                declares, or the rig is for images of another shape.
         """
         if visible is not None:
             height, width = visible.image.shape[:2]
@@ -108,6 +109,8 @@ class Registrar(Closable):
             unseen = self._mask(self._visible_size, seen=False)
             return AlignedPair(stamp_ns, image, None, unseen, grid=self._grid)
         height, width = thermal.luminance.shape
+        if not self._calibrated:
+            self._take_declared((width, height), thermal.from_visible)
         if self._rig is None:
             self._check_same_size((width, height), visible)
         applied = self._current_map((width, height))
@@ -167,6 +170,16 @@ class Registrar(Closable):
             return latest
         return AppliedMap.uncorrected(self._base)
 
+    def _take_declared(self, thermal_size: Size, from_visible: Matrix | None) -> None:
+        """Without a calibration, take the map that the camera declares for its two pictures."""
+        if from_visible is None or self._visible_size is None:
+            self._rig = None
+            return
+        known = self._rig.homography if self._rig is not None else None
+        if known is None or not np.array_equal(known, from_visible):
+            self._rig = Rig(self._visible_size, thermal_size, homography=from_visible)
+            self._base = None
+
     def _check_same_size(self, thermal_size: Size, visible: Frame | None) -> None:
         """Raise when unregistered images reach a pipeline that has no calibration."""
         if visible is None:
@@ -176,7 +189,8 @@ class Registrar(Closable):
             raise CalibrationError(
                 f"visible frames are {shown}, thermal frames {thermal_size[0]}x{thermal_size[1]}: "
                 "without a calibration both must have the same size; set 'calibration' to a rig "
-                "file, which 'fusion calibrate' makes"
+                "file, which 'fusion calibrate' makes, or thermal.crop where only a part of the "
+                "picture is the thermal image"
             )
 
     def _mask(self, size: Size, *, seen: bool) -> Mask:

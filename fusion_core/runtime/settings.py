@@ -7,7 +7,8 @@ import os
 import typing
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, Final, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
@@ -16,6 +17,7 @@ from fusion_core.errors import ConfigError
 _Block = TypeVar("_Block", bound="Settings")
 _TYPES: dict[type, dict[str, Any]] = {}
 _ADAPTERS: dict[tuple[type, str], TypeAdapter[Any]] = {}
+_SHOWN: Final = 200  # characters of a wrong value in a message
 
 
 class Settings:
@@ -66,7 +68,9 @@ def _build(
     types = _field_types(block)
     if not isinstance(data, Mapping):
         place = prefix.rstrip(".") or "configuration"
-        raise ConfigError(f"{origin}: {place} = {data!r}: expected a mapping of {', '.join(types)}")
+        raise ConfigError(
+            f"{origin}: {place} = {_shown(data)}: expected a mapping of {', '.join(types)}"
+        )
     values: dict[str, Any] = {}
     for name, value in data.items():
         if name not in types:
@@ -115,9 +119,10 @@ def _checked(block: type[Settings], name: str, value: object, place: str) -> obj
     inner = _as_block(kind)
     if inner:
         if not isinstance(value, inner):
-            raise ConfigError(f"{place}{name} = {value!r}: expected a {inner.__name__}")
+            raise ConfigError(f"{place}{name} = {_shown(value)}: expected a {inner.__name__}")
         return value
-    if isinstance(value, bool) and typing.get_args(kind)[0] in {int, float}:
+    choices = _choices(typing.get_args(kind)[0])
+    if isinstance(value, bool) and {int, float} & set(choices):
         raise ConfigError(f"{place}{name} = {value!r}: input should be a number")
     try:
         return _adapter(block, name).validate_python(
@@ -125,9 +130,24 @@ def _checked(block: type[Settings], name: str, value: object, place: str) -> obj
         )
     except ValidationError as error:
         first = error.errors()[0]
-        entry = "".join(f".{part}" for part in first["loc"][:1])
+        # Of a choice between types the place is the type's name, which says nothing.
+        entry = "".join(f".{part}" for part in first["loc"][:1] if len(choices) == 1)
         message = first["msg"].lower().removeprefix("value error, ")
-        raise ConfigError(f"{place}{name}{entry} = {first['input']!r}: {message}") from None
+        raise ConfigError(f"{place}{name}{entry} = {_shown(first['input'])}: {message}") from None
+
+
+def _shown(value: object) -> str:
+    """Return a wrong value as it is printed, cut to a length that a screen shows."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _choices(kind: object) -> tuple[object, ...]:
+    """Return the types that a value may have: those of a union, without their annotations."""
+    union = typing.get_origin(kind) in {UnionType, typing.Union}
+    parts = typing.get_args(kind) if union else (kind,)
+    annotated = [part for part in parts if typing.get_origin(part) is Annotated]
+    return tuple(typing.get_args(part)[0] if part in annotated else part for part in parts)
 
 
 def _split_names(value: object) -> object:

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from fusion_core.errors import FusionError
+from fusion_core.runtime.files import write_atomic
+
+_SHOWN: Final = 200  # characters of a reason in a message
+
+
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> None:
+    """Write tensors and metadata; the file is either whole or as it was.
+
+    Args:
+        path: File to write.
+        tensors: Name -> contiguous tensor on the CPU.
+        metadata: Lines to keep with them.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    write_atomic(path, save(dict(tensors), dict(metadata)))
 
 
 def read_tensors(
@@ -26,13 +48,16 @@ def read_tensors(
         FusionError: The file is missing, torn or foreign; of class ``error``.
     """
     if not Path(path).is_file():
-        raise error(f"{path}: no such file; {advice}")
+        state = "is no regular file" if os.path.lexists(path) else "no such file"
+        raise error(f"{path}: {state}; {advice}")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as reason:
-        raise error(f"{path}: torn or not safetensors ({reason}); {advice}") from None
+    # Of a header that was tampered with, torch and Python raise what they meet first.
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as reason:
+        text = " ".join(str(reason).split())[:_SHOWN]
+        raise error(f"{path}: torn or not safetensors ({text}); {advice}") from None
     for key, value in expected.items():
         if metadata.get(key) != value:
             raise error(f"{path}: {key} {metadata.get(key)!r}, expected {value!r}; {advice}")

@@ -13,6 +13,7 @@ from fusion_core.errors import FusionError
 _MAX_BYTES: Final = 1_000_000
 _MAX_DEPTH: Final = 20
 _MAX_VALUES: Final = 100_000
+_SHOWN: Final = 300  # characters of a reason in a message
 
 
 def read_mapping(path: Path, error: type[FusionError]) -> dict[str, Any]:
@@ -26,6 +27,8 @@ def read_mapping(path: Path, error: type[FusionError]) -> dict[str, Any]:
         error: Raised, with one line that names the file, when it cannot be read or is no mapping.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise error(f"{path}: is a device or a named pipe; give a YAML file")
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
@@ -38,9 +41,11 @@ def read_mapping(path: Path, error: type[FusionError]) -> dict[str, Any]:
         raise error(f"{path}: cannot be read ({reason.strerror})") from None
     except RecursionError:
         raise error(f"{path}: nested more than {_MAX_DEPTH} levels deep; flatten it") from None
-    # Numbers and dates that do not exist are values for the parser, and errors for Python.
-    except (yaml.YAMLError, ValueError) as reason:
-        raise error(f"{path}: not valid YAML ({' '.join(str(reason).split())})") from None
+    # Numbers and dates that do not exist, and tags on values that they do not fit, are values for
+    # the parser, and errors of any kind for the code that builds them.
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as reason:
+        text = " ".join(str(reason).split())[:_SHOWN]
+        raise error(f"{path}: not valid YAML ({text})") from None
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -80,7 +85,9 @@ def _children(node: Node) -> list[Node]:
         return list(node.value)
     assert isinstance(node, MappingNode)
     keys = [key.value for key, _ in node.value if isinstance(key, ScalarNode)]
-    twice = next((key for number, key in enumerate(keys) if key in keys[:number]), None)
-    if twice is not None:
-        raise ValueError(f"key {twice!r} is given twice")
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            raise ValueError(f"key {key!r} is given twice")
+        seen.add(key)
     return [part for entry in node.value for part in entry]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +25,7 @@ from fusion_core.types import CameraModel, Detection, Frame, FusedFrame
 _Message: TypeAlias = Any
 
 _NS = 1_000_000_000
+_STORE_EVERY_S = 1.0
 _IMAGE = "sensor_msgs/msg/Image"
 _CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 _DETECTIONS = "vision_msgs/msg/Detection2DArray"
@@ -63,6 +65,7 @@ class BagRecorder(Closable):
             self._store.register(get_types_from_msg(definition, name))
         self._types: dict[str, Any] = dict(self._store.types)
         self._topics: dict[str, Connection] = {}
+        self._stored_at = time.monotonic()
         if path.exists():
             raise SinkError(
                 f"{path}: exists already, bags are not overwritten; choose a new folder"
@@ -126,6 +129,17 @@ class BagRecorder(Closable):
         log_ns = header.stamp.sec * _NS + header.stamp.nanosec
         raw = self._store.serialize_cdr(message, kind)
         self._guarded(lambda: writer.write(self._topics[topic], log_ns, raw))
+        if time.monotonic() - self._stored_at >= _STORE_EVERY_S:
+            self._guarded(self._store_pending)
+            self._stored_at = time.monotonic()
+
+    def _store_pending(self) -> None:
+        """Write what waits in memory, so that a process that is killed loses a second at most."""
+        # The writer's interface has no such step; its MCAP storage does.
+        storage: Any = self._writer.storage if self._writer is not None else None
+        if storage is not None and storage.chunk.bio.tell():
+            storage.close_chunk()
+            storage.bio.flush()
 
     def _write_image(
         self,

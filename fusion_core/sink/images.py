@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 
 from fusion_core.errors import SinkError
+from fusion_core.runtime.files import write_atomic
 from fusion_core.sink.base import Sink, SinkKind, make_folder
 from fusion_core.types import FusedFrame
 
@@ -42,8 +43,9 @@ class ImageFolderSink(Sink):
         _, data = cv2.imencode(".png", cv2.cvtColor(fused.image, cv2.COLOR_RGB2BGR), _PNG)
         try:
             # What a link of this name leads to is not ours to write.
-            target.unlink(missing_ok=True)
-            target.write_bytes(data.tobytes())
+            if target.is_symlink():
+                target.unlink()
+            write_atomic(target, data.tobytes())
         except OSError as error:
             raise SinkError(
                 f"{target}: cannot be written ({error.strerror}); the files before it are whole: "

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fusion_core.errors import SinkError
+from fusion_core.runtime.files import flush_folder, resolve_file
 from fusion_core.sink.base import Sink, SinkKind, make_folder
 from fusion_core.types import Drop, FusedFrame, ScenePrior
 
@@ -17,7 +20,8 @@ class JsonlSink(Sink):
     """Write detections, prior, registration, latencies, health and drops, one line per frame.
 
     ``dropped`` lists the frames dropped since the line before; ``dropped_unlisted`` counts those
-    that the bounded list had no room for. Each line is on disk before the next one is begun.
+    that the bounded list had no room for. Each line is handed to the system before the next one is
+    begun, and flushed to the disk at the end; the file never ends in half a line.
 
     Args:
         path: File to write; an old one is replaced.
@@ -28,23 +32,35 @@ class JsonlSink(Sink):
 
     def __init__(self, path: Path) -> None:
         self.path: Path = path
+        self._size = 0
         make_folder(path.parent)
         try:
-            self._file = path.open("w", encoding="utf-8", buffering=1)
+            resolve_file(path)
+            self._file = path.open("wb", buffering=0)
         except OSError as error:
             raise self._failed(error) from None
 
     def write(self, fused: FusedFrame) -> None:
         """Add one line."""
+        line = (json.dumps(to_record(fused), allow_nan=False) + "\n").encode()
         try:
-            self._file.write(json.dumps(to_record(fused), allow_nan=False) + "\n")
+            written = 0
+            while written < len(line):
+                written += self._file.write(line[written:])
         except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(self._size)
             raise self._failed(error) from None
+        self._size += len(line)
 
     def close(self) -> None:
-        """Close the file."""
+        """Flush and close the file."""
+        if self._file.closed:
+            return
         try:
-            self._file.close()
+            with self._file:
+                os.fsync(self._file.fileno())
+            flush_folder(self.path.parent)
         except OSError as error:
             raise self._failed(error) from None
 

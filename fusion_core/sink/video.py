@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from errno import EINVAL
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,13 +25,18 @@ _TICKS = 90_000
 _FIRST_PERIOD = _TICKS // 30
 _LONGEST_GAP = 3600 * _TICKS
 _CODEC = {"preset": "veryfast", "crf": "18"}
+# What a killed process has written must be playable: no pictures kept back by the encoder, a
+# cluster twice a second, every packet handed to the system at once.
+_PROMPT_CODEC = _CODEC | {"tune": "zerolatency"}
+_PROMPT_FILE = {"cluster_time_limit": "500", "flush_packets": "1"}
 
 
 class VideoSink(Sink):
     """Write H.264 in MP4 or Matroska, with the frames' own timing.
 
     The first frame sets the size; later ones of another size are letterboxed into it. MP4 gets
-    its index with ``close``; Matroska can be played up to the end even when that never comes.
+    its index with ``close``; Matroska can be played up to the last half second even when that
+    never comes.
 
     Args:
         path: ``.mp4`` or ``.mkv`` file; an old one is replaced.
@@ -43,11 +49,14 @@ class VideoSink(Sink):
     def __init__(self, path: Path, *, overlay: bool = False) -> None:
         self.path: Path = path
         make_folder(path.parent)
-        options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
+        self._prompt = path.suffix != ".mp4"
+        options = _PROMPT_FILE if self._prompt else {"movflags": "+faststart"}
         try:
             # PyAV creates the file with the first frame; find out now whether it can be.
+            _require_regular(path)
             path.open("ab").close()
-            self._container = av.open(str(path), "w", options=options)
+            # FFmpeg takes an absolute path for a file whatever the name looks like.
+            self._container = av.open(str(path.absolute()), "w", options=options)
         except (FFmpegError, OSError) as error:
             raise self._failed(error) from None
         self._overlay = overlay
@@ -106,7 +115,8 @@ class VideoSink(Sink):
         self._container.close()
 
     def _add_stream(self, height: int, width: int) -> av.VideoStream:
-        stream = self._container.add_stream("libx264", options=_CODEC)
+        codec = _PROMPT_CODEC if self._prompt else _CODEC
+        stream = self._container.add_stream("libx264", options=codec)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS)
@@ -121,6 +131,12 @@ class VideoSink(Sink):
             f"{self.path}: cannot be written ({reason}); what was written before is kept: make "
             "room or choose another place"
         )
+
+
+def _require_regular(path: Path) -> None:
+    """Raise an OSError for a pipe or device, which could be waited for without end."""
+    if path.exists() and not path.is_file():
+        raise OSError(EINVAL, "it exists and is no file")
 
 
 class PresentationClock:

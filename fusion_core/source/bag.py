@@ -1,68 +1,55 @@
-"""ROS 1 and ROS 2 bags, read in order of capture without a ROS installation."""
+"""ROS 1 and ROS 2 bags, read in order of recording without a ROS installation."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
-from rosbags.highlevel import AnyReader
-from rosbags.typesys import Stores, get_typestore
 
 from fusion_core.errors import EncodingError, SourceError
 from fusion_core.runtime.drop_log import DropLog
-from fusion_core.source.topics import (
-    CAMERA_INFO,
-    COMPRESSED,
-    camera_info_topic,
-    choose_topics,
+from fusion_core.source.bag_reader import (
+    REPAIR,
+    BagMessage,
+    BagReader,
+    open_reader,
+    reason_of,
 )
+from fusion_core.source.topics import CAMERA_INFO, camera_info_topic, choose_topics
 from fusion_core.transport.camera_info import camera_from_info
-from fusion_core.transport.image_codec import (
-    KNOWN_ENCODINGS,
-    decode_compressed,
-    decode_image,
-    to_modality,
-)
+from fusion_core.transport.image_messages import ImageMessageDecoder, drop_cause, header_of
 from fusion_core.types import CameraModel, Frame, Modality
 
-# rosbags makes its message classes at run time, from their definitions.
-_Message: TypeAlias = Any
-
 _log = logging.getLogger(__name__)
-_NS = 1_000_000_000
-_REPAIR = "repair it with `ros2 bag reindex`, `mcap recover` or `rosbag reindex`"
 
 
 def open_bag(path: Path, visible_topic: str | None, thermal_topic: str | None) -> list[BagStream]:
     """Open both streams of a bag.
 
     Args:
-        path: ROS 1 ``.bag``, rosbag2 folder, or a storage file of one.
+        path: ROS 1 ``.bag``, rosbag2 folder, or a storage file of one. An unfinished MCAP file is
+            read as far as it goes, with a warning.
         visible_topic: Topic of the visible images, found by type and name when None.
         thermal_topic: The same for the thermal images.
 
     Raises:
         SourceError: The bag is torn or lacks the topics.
     """
-    path = _storage(path)
-    reader = _open_reader(path)
+    reader = open_reader(path)
     try:
-        counts: Counter[str] = Counter()
-        types: dict[str, str] = {}
-        for connection in reader.connections:
-            counts[connection.topic] += connection.msgcount
-            types[connection.topic] = connection.msgtype
-        filled = {topic: kind for topic, kind in types.items() if counts[topic]}
+        filled = {topic: kind for topic, kind in reader.types.items() if reader.counts[topic]}
         try:
             topics = choose_topics(filled, visible_topic, thermal_topic)
         except SourceError as error:
-            raise SourceError(f"{path}: {error}") from None
+            raise SourceError(f"{path}: {error}{_passed_over(reader)}") from None
         cameras = {modality: _camera(reader, path, topic) for modality, topic in topics.items()}
+        counts = {topic: reader.counts[topic] for topic in topics.values()}
+        if not reader.finished:
+            _log.warning(
+                "%s: recording was cut off: read as far as it goes; %s to have its index",
+                path,
+                REPAIR,
+            )
     finally:
         reader.close()
     return [
@@ -74,8 +61,8 @@ def open_bag(path: Path, visible_topic: str | None, thermal_topic: str | None) -
 class BagStream:
     """One image topic of a bag; see ``RecordedStream``.
 
-    Stamps are those of the message headers; where a header has none, the time of recording.
-    A message that cannot be understood is left out and counted.
+    Stamps are those of ``CaptureStamps``, reception being the time of recording. A message that
+    is damaged or cannot be understood is left out and counted.
 
     Args:
         path: The bag.
@@ -94,8 +81,10 @@ class BagStream:
         self._topic = topic
         self._modality: Modality = modality
         self._camera = camera
+        self._decoder = ImageMessageDecoder(modality)
+        self._reason = ""
         # A reader of its own: two readings of one file would move each other's position.
-        self._reader: AnyReader | None = _open_reader(path)
+        self._reader: BagReader | None = open_reader(path)
 
     def frames(self) -> Iterator[Frame]:
         """Decode message by message.
@@ -104,32 +93,15 @@ class BagStream:
             SourceError: The bag is torn, or no message could be understood.
         """
         given = 0
-        reason = ""
-        for index, (message, kind, log_ns) in enumerate(self._messages()):
-            header = message.header
-            stamp_ns = header.stamp.sec * _NS + header.stamp.nanosec or log_ns
-            try:
-                image, encoding = _decode(message, kind, self._modality)
-            except EncodingError as error:
-                cause = _cause(message, kind)
-                if cause not in self.drop_log.by_cause():
-                    _log.warning("%s: %s: left out: %s", self._path, self._topic, error)
-                self.drop_log.record_drop(self._modality, cause, stamp_ns)
-                reason = reason or str(error)
-                continue
+        for index, message in enumerate(self._messages()):
+            for frame in self._decoded(message, index):
+                given += 1
+                yield frame
+        for frame in self._last_frames():
             given += 1
-            yield Frame(
-                stamp_ns,
-                self._modality,
-                # Messages lie in read-only memory; frames are handed to code that expects its own.
-                np.require(image, requirements=["C", "W"]),
-                encoding,
-                header.frame_id,
-                index,
-                self._camera,
-            )
-        if reason and not given:
-            raise SourceError(f"{self._path}: {self._topic}: no frame is usable: {reason}")
+            yield frame
+        if self._reason and not given:
+            raise SourceError(f"{self._path}: {self._topic}: no frame is usable: {self._reason}")
 
     def close(self) -> None:
         """Close the bag."""
@@ -137,84 +109,72 @@ class BagStream:
             self._reader.close()
             self._reader = None
 
-    def _messages(self) -> Iterator[tuple[_Message, str, int]]:
-        """Yield messages, their type and time of recording in nanoseconds."""
+    def _decoded(self, message: BagMessage, index: int) -> list[Frame]:
+        """Return the frames that a message completes; a damaged one is counted."""
+        content, kind = message.content, message.type_name
+        if content is None:
+            self._leave_out("corrupt", message.log_ns, f"a damaged message ({message.problem})")
+            return []
+        try:
+            return self._decoder.decode(
+                content, kind, message.log_ns, sequence=index, camera=self._camera
+            )
+        except EncodingError as error:
+            stamp_ns = header_of(content, kind)[0] or message.log_ns
+            self._leave_out(drop_cause(error), stamp_ns, str(error))
+        except Exception as error:  # noqa: BLE001 - a message of odd content is one message lost
+            self._leave_out("corrupt", message.log_ns, f"a damaged message ({reason_of(error)})")
+        return []
+
+    def _last_frames(self) -> list[Frame]:
+        """Return the frames of a video that come after its last packet."""
+        try:
+            return self._decoder.flush()
+        except EncodingError as error:
+            self._leave_out("corrupt", None, str(error))
+            return []
+
+    def _leave_out(self, cause: str, stamp_ns: int | None, reason: str) -> None:
+        """Count a message; the first of each cause is logged."""
+        if cause not in self.drop_log.by_cause():
+            _log.warning("%s: %s: left out: %s", self._path, self._topic, reason)
+        self.drop_log.record_drop(self._modality, cause, stamp_ns)
+        self._reason = self._reason or reason
+
+    def _messages(self) -> Iterator[BagMessage]:
         count = 0
         reader = self._reader
         if reader is None:
             return
         try:
-            connections = [c for c in reader.connections if c.topic == self._topic]
-            for connection, log_ns, raw in reader.messages(connections):
-                yield reader.deserialize(raw, connection.msgtype), connection.msgtype, log_ns
+            for message in reader.messages(self._topic):
+                yield message
                 count += 1
         except Exception as error:
             # Storage plugins and decompressors each raise their own kinds.
             raise SourceError(
-                f"{self._path}: {self._topic}: torn at frame {count} ({_reason(error)}); the "
-                f"frames before were used: {_REPAIR}"
+                f"{self._path}: {self._topic}: torn at frame {count} ({reason_of(error)}); the "
+                f"frames before were used: {REPAIR}"
             ) from error
 
 
-def _decode(message: _Message, kind: str, modality: Modality) -> tuple[NDArray[Any], str]:
-    if kind == COMPRESSED:
-        return decode_compressed(message.format, message.data, modality)
-    image, encoding = decode_image(
-        message.height,
-        message.width,
-        message.encoding,
-        message.step,
-        message.is_bigendian,
-        message.data,
-    )
-    return to_modality(image, encoding, modality)
+def _passed_over(reader: BagReader) -> str:
+    """Return what to add to an error where channels of other serialisations were passed over."""
+    if not reader.foreign:
+        return ""
+    names = ", ".join(f"{topic} ({encoding})" for topic, encoding in sorted(reader.foreign.items()))
+    return f"; channels that are no ROS messages were passed over: {names}"
 
 
-def _cause(message: _Message, kind: str) -> str:
-    unknown = kind != COMPRESSED and message.encoding not in KNOWN_ENCODINGS
-    return "unknown_encoding" if unknown else "corrupt"
-
-
-def _storage(path: Path) -> Path:
-    """Return what to open: a folder that lost its metadata still holds its one storage file."""
-    if not path.is_dir() or (path / "metadata.yaml").exists():
-        return path
-    files = sorted(p for p in path.iterdir() if p.suffix in {".mcap", ".db3", ".bag"})
-    if len(files) == 1:
-        return files[0]
-    raise SourceError(
-        f"{path}: not a bag, it has no metadata.yaml; give a rosbag2 folder, a .bag or an .mcap, "
-        "or run `ros2 bag reindex`"
-    )
-
-
-def _open_reader(path: Path) -> AnyReader:
-    reader = None
-    try:
-        # Old rosbag2 files hold no message definitions; those used here are the same everywhere.
-        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
-        reader.open()
-    except Exception as error:
-        raise SourceError(
-            f"{path}: cannot be opened as a bag ({_reason(error)}); if recording was cut off, "
-            f"{_REPAIR}"
-        ) from error
-    return reader
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-
-
-def _camera(reader: AnyReader, path: Path, image_topic: str) -> CameraModel | None:
+def _camera(reader: BagReader, path: Path, image_topic: str) -> CameraModel | None:
     """Return the intrinsics that go with an image topic, None when absent or not calibrated."""
     topic = camera_info_topic(image_topic)
-    connections = [c for c in reader.connections if c.topic == topic and c.msgtype == CAMERA_INFO]
-    if not connections:
+    if reader.types.get(topic) != CAMERA_INFO:
         return None
     try:
-        for connection, _, raw in reader.messages(connections):
-            return camera_from_info(reader.deserialize(raw, connection.msgtype))
+        for message in reader.messages(topic):
+            if message.content is not None:
+                return camera_from_info(message.content)
     except Exception as error:
-        raise SourceError(f"{path}: {topic}: cannot be read ({_reason(error)})") from error
+        raise SourceError(f"{path}: {topic}: cannot be read ({reason_of(error)})") from error
     return None

@@ -20,7 +20,8 @@ class Source(Protocol):
             sources wait for the reader and lose nothing.
         total: Visible frames expected, None when unknown.
         drop_log: What was lost before it became a ``Frame``: ``unknown_encoding``, ``corrupt``,
-            ``queue_full``, ``lost_on_wire``, ``unread`` (it waited when the source was closed).
+            ``queue_full``, ``lost_on_wire``, ``no_partner`` (an image that the other folder lacks),
+            ``unread`` (it waited when the source was closed).
     """
 
     live: bool

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,8 @@ from fusion_core.plugins import SOURCES, load_plugin, load_plugins, plugin_names
 from fusion_core.source.base import FrameReader, RecordedStream, Source, SourceKind
 from fusion_core.types import Modality
 
+_log = logging.getLogger(__name__)
+_START_TOLERANCE_S: Final = 0.1
 _CAMERA = re.compile(r"/dev/video[0-9]+")
 _BAG_SUFFIXES: Final = frozenset({".bag", ".mcap", ".db3"})
 _BAGS = "a ROS 1 .bag, a rosbag2 folder or an .mcap file"
@@ -26,6 +28,7 @@ def open_source(
     thermal: str | Path | None = None,
     visible_topic: str | None = None,
     thermal_topic: str | None = None,
+    packed_counts: bool = False,
 ) -> Source:
     """Open one input that holds both streams, or one input per stream.
 
@@ -34,10 +37,13 @@ def open_source(
 
     Args:
         path: A bag (ROS 1 ``.bag``, rosbag2 folder, ``.mcap``), or an address of both streams.
-        visible: A video file, a folder of images, ``/dev/videoN``, or an address.
+        visible: A video file, a folder of images or a pattern of their names such as
+            ``DIR/*_W.JPG``, ``/dev/videoN``, or an address.
         thermal: The same for the thermal stream.
         visible_topic: Topic of the visible images in a bag; found by type and name when None.
         thermal_topic: The same for the thermal images.
+        packed_counts: The two bytes per pixel of a thermal video or camera in YUYV are one 16-bit
+            count (setting ``thermal.yuyv_counts``).
 
     Returns:
         A source; use it as a context manager.
@@ -65,7 +71,12 @@ def open_source(
             f"{' and '.join(inputs.values())}: one input is live and one recorded, their stamps "
             "share no clock; give two of a kind"
         )
-    return _open_live(inputs) if live else _open_recorded(inputs)
+    if live and len(set(inputs.values())) < len(inputs):
+        raise UsageError(
+            f"{visible} is given for both streams: it would be fused with itself; give the other "
+            "camera's address"
+        )
+    return _open_live(inputs, packed_counts) if live else _open_recorded(inputs, packed_counts)
 
 
 def _kind(spec: str) -> SourceKind | None:
@@ -112,78 +123,118 @@ def _open_kind(kind: SourceKind, spec: str) -> Source:
     return RecordedSource([kind.open_recorded(spec, _BOTH)])
 
 
-def _open_recorded(inputs: dict[Modality, str]) -> Source:
+def _open_recorded(inputs: dict[Modality, str], packed_counts: bool) -> Source:
     from fusion_core.source.recorded import RecordedSource
 
     specs = list(inputs.values())
     kind = _kind(specs[0])
     if len(set(specs)) < len(specs) and kind is not None and kind.holds_both:
         return _open_kind(kind, specs[0])
-    stamps = _image_stamps(specs)
+    images = _open_images(inputs)
     with ExitStack() as stack:
         streams: list[RecordedStream] = []
         for modality, spec in inputs.items():
-            streams.append(_open_stream(modality, spec, stamps))
+            stream = images.get(modality) or _open_stream(modality, spec, packed_counts)
+            streams.append(stream)
             stack.callback(streams[-1].close)
+        _compare_videos(streams)
         stack.pop_all()
     return RecordedSource(streams)
 
 
-def _image_stamps(specs: list[str]) -> dict[Path, int]:
-    """Return the capture times of the images in all folders among the inputs."""
-    paths = [Path(spec).expanduser() for spec in specs if _kind(spec) is None]
-    folders = [path for path in paths if path.is_dir()]
-    if not folders:
+def _open_images(inputs: dict[Modality, str]) -> dict[Modality, RecordedStream]:
+    """Return the streams of all inputs that are images; their times depend on each other."""
+    from fusion_core.source.image_files import is_image_input
+
+    specs = {
+        modality: spec
+        for modality, spec in inputs.items()
+        if _kind(spec) is None and is_image_input(spec)
+    }
+    if not specs:
         return {}
-    from fusion_core.source.images import folder_stamps
+    from fusion_core.source.images import ImageStream, time_images
 
     # The times of a video begin at zero.
-    return folder_stamps(*folders, relative=len(folders) < len(specs))
+    timed = time_images(list(specs.values()), relative=len(specs) < len(inputs))
+    return {
+        modality: ImageStream(images, modality)
+        for modality, images in zip(specs, timed, strict=True)
+    }
 
 
-def _open_stream(modality: Modality, spec: str, stamps: Mapping[Path, int]) -> RecordedStream:
+def _compare_videos(streams: list[RecordedStream]) -> None:
+    """Say where two videos do not begin together.
+
+    Raises:
+        UsageError: Both are the same file.
+    """
+    from fusion_core.source.video import VideoStream
+
+    videos = [stream for stream in streams if isinstance(stream, VideoStream)]
+    if len(videos) < 2:
+        return
+    visible, thermal = videos
+    if visible.path.samefile(thermal.path):
+        raise UsageError(
+            f"{visible.path} is given for both streams: it would be fused with itself; give the "
+            "other camera's video"
+        )
+    late_s = (thermal.start_ns - visible.start_ns) / 1e9
+    if abs(late_s) > _START_TOLERANCE_S:
+        _log.warning(
+            "%s begins at %.2f s and %s at %.2f s: pictures are paired by these times; if both "
+            "began together set sync.thermal_offset_ms to %.0f",
+            visible.path,
+            visible.start_ns / 1e9,
+            thermal.path,
+            thermal.start_ns / 1e9,
+            -late_s * 1e3,
+        )
+
+
+def _open_stream(modality: Modality, spec: str, packed_counts: bool) -> RecordedStream:
     kind = _kind(spec)
     if kind is not None:
         return kind.open_recorded(spec, (modality,))
     path = _existing(spec)
-    if path.is_dir():
-        from fusion_core.source.images import ImageStream
-
-        return ImageStream(path, modality, stamps)
     if path.suffix in _BAG_SUFFIXES:
         raise UsageError(f"{spec} is a bag: give it as the bag, not as the {modality} input")
     from fusion_core.source.video import VideoStream
 
-    return VideoStream(path, modality)
+    return VideoStream(path, modality, packed_counts=packed_counts)
 
 
-def _open_live(inputs: dict[Modality, str]) -> Source:
+def _open_live(inputs: dict[Modality, str], packed_counts: bool) -> Source:
     from fusion_core.source.live import LiveSource
 
     with ExitStack() as stack:
         readers: list[FrameReader] = []
         for modality, spec in inputs.items():
-            readers.append(_open_reader(modality, spec))
+            readers.append(_open_reader(modality, spec, packed_counts))
             stack.callback(readers[-1].close)
         stack.pop_all()
     return LiveSource(readers)
 
 
-def _open_reader(modality: Modality, spec: str) -> FrameReader:
+def _open_reader(modality: Modality, spec: str, packed_counts: bool) -> FrameReader:
     kind = _kind(spec)
     if kind is not None:
         return kind.open_live(spec, (modality,))
     from fusion_core.source.camera import CameraReader
 
-    return CameraReader(str(_existing(spec)), modality)
+    return CameraReader(str(_existing(spec)), modality, packed_counts=packed_counts)
 
 
 def _kinds() -> str:
     """Return what an input may be, with an example of every address."""
-    examples = [kind.example for kind in load_plugins(SOURCES, SourceKind).values()]
+    kinds = load_plugins(SOURCES, SourceKind).values()
+    examples = list(dict.fromkeys(kind.example for kind in kinds))
     return " or ".join(
         [
-            ", ".join(["a video file", "a folder of images", "/dev/videoN", *examples[:-1]]),
+            ", ".join(
+                ["a video file", "a folder of images or a pattern", "/dev/videoN", *examples[:-1]]
+            ),
             *examples[-1:],
         ]
     )
@@ -193,11 +244,17 @@ def _existing(spec: str) -> Path:
     """Return the path.
 
     Raises:
-        UsageError: It does not exist; the message lists what an input may be.
+        UsageError: It does not exist, or is neither file nor folder; the message lists what an
+            input may be.
     """
     if "://" in spec:
         raise UsageError(f"{spec}: unknown kind of address; expected {_kinds()}")
     path = Path(spec).expanduser()
     if not path.exists():
         raise UsageError(f"{spec}: does not exist; expected {_kinds()}; or for a bag, {_BAGS}")
+    if not (path.is_file() or path.is_dir() or _CAMERA.fullmatch(spec)):
+        raise UsageError(
+            f"{spec}: is a pipe, socket or device that cannot be read as a file; write the stream "
+            f"to a file first, or give {_kinds()}"
+        )
     return path

@@ -3,78 +3,177 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from fusion_core.errors import EncodingError, SourceError
+from fusion_core.errors import EncodingError, SourceError, UsageError
 from fusion_core.runtime.drop_log import DropLog
+from fusion_core.source.image_files import ImageItem, list_images, list_items
+from fusion_core.source.image_pairing import Place, places_by_name
+from fusion_core.source.image_reader import ImageReader, holds_both_streams
 from fusion_core.source.name_stamps import parse_stamps, resembles_stamp
-from fusion_core.transport.image_codec import decode_compressed
 from fusion_core.types import Frame, Modality
 
 _log = logging.getLogger(__name__)
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm"})
-_NS = 1_000_000_000
-_RATE_HZ = 30
+_NS: Final = 1_000_000_000
+_RATE_HZ: Final = 30
 
 
-def natural_key(name: str) -> list[int | str]:
-    """Return a sort key under which ``frame_10`` comes after ``frame_9``."""
-    parts = re.split(r"([0-9]+)", name.lower())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+@dataclass(frozen=True, slots=True)
+class TimedImage:
+    """A picture of an image input.
 
-
-def list_images(folder: Path) -> list[Path]:
-    """Return the images of a folder in natural order of their names.
-
-    Raises:
-        SourceError: There are none.
+    Attributes:
+        item: Where it is.
+        stamp_ns: Capture time in nanoseconds.
+        shared: Its file gives both streams.
+        alone: It is left out, because the other input lacks its partner.
     """
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES]
-    if not paths:
-        raise SourceError(
-            f"{folder}: holds no images; expected files that end in {', '.join(sorted(_SUFFIXES))}"
-        )
-    return sorted(paths, key=lambda path: natural_key(path.name))
+
+    item: ImageItem
+    stamp_ns: int
+    shared: bool
+    alone: bool = False
 
 
-def folder_stamps(*folders: Path, relative: bool = False) -> dict[Path, int]:
-    """Return when the images of the folders of one recording were taken.
+def time_images(specs: Sequence[str | Path], *, relative: bool = False) -> list[list[TimedImage]]:
+    """Return when the images of the inputs of one recording were taken.
 
-    Where the names of every folder hold times, these count (see ``parse_stamps``). Otherwise images
-    are 1/30 s apart in natural order of their names. Folders that share names share one order:
-    where one folder lacks a file, counting in each alone would pair all later ones wrongly.
+    Where the names of every input hold times, these count (see ``parse_stamps``). Otherwise images
+    are 1/30 s apart in natural order of their names, and two inputs are paired by their names (see
+    ``places_by_name``): counting in each alone would pair all images after a missing one
+    wrongly. Pages of one file are 1/30 s apart.
 
     Args:
-        folders: One or two folders.
+        specs: One or two inputs, see ``list_images``.
         relative: Count times from the first image, to go with an input that begins at zero.
 
     Returns:
-        Path of the image -> nanoseconds.
+        The images of each input, in order of time.
 
     Raises:
-        SourceError: A folder holds no images.
+        SourceError: An input holds no images, or the images cannot be paired.
+        UsageError: Both inputs are the same images, and these do not hold both streams.
     """
-    listed = [list_images(folder) for folder in folders]
-    parsed = [parse_stamps([path.stem for path in paths]) for paths in listed]
+    listed = [list_images(spec) for spec in specs]
+    shared = _share_files(listed)
+    items = [list_items(paths) for paths in listed]
+    parsed = [_parse_names([path.stem for path in paths]) for paths in listed]
     known = [stamps for stamps in parsed if stamps is not None]
     if len(known) == len(listed):
         start = min(min(stamps) for stamps in known) if relative else 0
-        return {
-            path: stamp - start
+        stamp_of = [
+            {path: stamp - start for path, stamp in zip(paths, stamps, strict=True)}
             for paths, stamps in zip(listed, known, strict=True)
-            for path, stamp in zip(paths, stamps, strict=True)
-        }
-    _warn_of_unused_stamps(listed)
-    stems = [{path.stem for path in paths} for paths in listed]
-    if not set.intersection(*stems) or len(stems) == 1:
-        positions = {path: index for paths in listed for index, path in enumerate(paths)}
+        ]
+        timed = [
+            [TimedImage(item, stamps[item.path] + _interval(item.page), shared) for item in group]
+            for group, stamps in zip(items, stamp_of, strict=True)
+        ]
     else:
-        union = sorted(set.union(*stems), key=natural_key)
-        index_of = {stem: index for index, stem in enumerate(union)}
-        positions = {path: index_of[path.stem] for paths in listed for path in paths}
-    return {path: round(index * _NS / _RATE_HZ) for path, index in positions.items()}
+        _warn_of_unused_stamps(listed)
+        names = [[item.name for item in group] for group in items]
+        if len(names) == 2:
+            places = list(places_by_name(*names))
+        else:
+            places = [[Place(index) for index in range(len(names[0]))]]
+        timed = [
+            [
+                TimedImage(item, _interval(place.index), shared, place.alone)
+                for item, place in zip(group, order, strict=True)
+            ]
+            for group, order in zip(items, places, strict=True)
+        ]
+    return [sorted(group, key=lambda image: image.stamp_ns) for group in timed]
+
+
+class ImageStream:
+    """A folder of images as one camera stream; see ``RecordedStream``.
+
+    Args:
+        images: What to read, as ``time_images`` returns it.
+        modality: What the images show.
+    """
+
+    def __init__(self, images: Sequence[TimedImage], modality: Modality) -> None:
+        self.drop_log = DropLog()
+        self._modality: Modality = modality
+        self._images = [image for image in images if not image.alone]
+        self._alone = [image for image in images if image.alone]
+        self.total = len(self._images) if modality == "visible" else None
+
+    def frames(self) -> Iterator[Frame]:
+        """Read image by image; one that cannot be read is left out.
+
+        Raises:
+            SourceError: At the end, when no image could be read.
+        """
+        for image in self._alone:
+            self.drop_log.record_drop(self._modality, "no_partner", image.stamp_ns)
+        items = [image.item for image in self._images]
+        reader = ImageReader(
+            self._modality, items, shared=any(image.shared for image in self._images)
+        )
+        reason, failed = "", 0
+        for index, image in enumerate(self._images):
+            path, stamp_ns = image.item.path, image.stamp_ns
+            try:
+                read = reader.read(image.item)
+            except (EncodingError, OSError) as error:
+                _log.warning("%s: left out: %s", path, error)
+                self.drop_log.record_drop(self._modality, "corrupt", stamp_ns)
+                reason, failed = reason or f"{path}: {error}", failed + 1
+                continue
+            yield Frame(
+                stamp_ns,
+                self._modality,
+                read.image,
+                read.encoding,
+                "",
+                index,
+                name=image.item.name,
+                unit=read.unit,
+                from_visible=read.from_visible,
+            )
+        if failed == len(self._images):
+            raise SourceError(f"{reason}; none of {failed} {self._modality} images can be read")
+
+    def close(self) -> None:
+        """Nothing stays open between images."""
+
+
+def _interval(count: int) -> int:
+    return round(count * _NS / _RATE_HZ)
+
+
+def _parse_names(stems: list[str]) -> list[int] | None:
+    """Return the times in names, also where all end in the same word after the time."""
+    stamps = parse_stamps(stems)
+    if stamps is not None:
+        return stamps
+    shortened = [stem.rstrip("".join({c for c in stem if not c.isdecimal()})) for stem in stems]
+    endings = {stem[len(short) :] for stem, short in zip(stems, shortened, strict=True)}
+    return parse_stamps(shortened) if len(endings) == 1 else None
+
+
+def _share_files(listed: list[list[Path]]) -> bool:
+    """Return whether two inputs share files.
+
+    Raises:
+        UsageError: They do, and a shared file does not hold both streams.
+    """
+    if len(listed) < 2:
+        return False
+    first, second = ({path.resolve() for path in paths} for paths in listed)
+    shared = sorted(first & second)
+    if shared and not holds_both_streams(shared[0]):
+        raise UsageError(
+            f"{shared[0]} is in the visible and in the thermal input; give each stream its own "
+            "folder, or its own pattern such as 'DIR/*_W.JPG' and 'DIR/*_T.JPG'"
+        )
+    return bool(shared)
 
 
 def _warn_of_unused_stamps(listed: list[list[Path]]) -> None:
@@ -93,51 +192,3 @@ def _warn_of_unused_stamps(listed: list[list[Path]]) -> None:
         other,
         _RATE_HZ,
     )
-
-
-class ImageStream:
-    """A folder of images as one camera stream; see ``RecordedStream``.
-
-    Args:
-        folder: Folder of 8-bit, 16-bit or float images.
-        modality: What the images show.
-        stamps: Path of the image -> capture time in nanoseconds; ``folder_stamps`` of this folder
-            when None.
-
-    Raises:
-        SourceError: The folder holds no images.
-    """
-
-    def __init__(
-        self, folder: Path, modality: Modality, stamps: Mapping[Path, int] | None = None
-    ) -> None:
-        self.drop_log = DropLog()
-        self._modality: Modality = modality
-        self._stamps = folder_stamps(folder) if stamps is None else stamps
-        self._paths = sorted(list_images(folder), key=lambda path: self._stamps[path])
-        self.total = len(self._paths) if modality == "visible" else None
-
-    def frames(self) -> Iterator[Frame]:
-        """Read image by image; a torn one is left out.
-
-        Raises:
-            SourceError: At the end, when images were torn.
-        """
-        torn, count = "", 0
-        for index, path in enumerate(self._paths):
-            stamp_ns = self._stamps[path]
-            try:
-                data = path.read_bytes()
-                image, encoding = decode_compressed(path.suffix[1:], data, self._modality)
-            except (EncodingError, OSError) as error:
-                _log.warning("%s: left out: %s", path, error)
-                self.drop_log.record_drop(self._modality, "corrupt", stamp_ns)
-                count += 1
-                torn = torn or f"{path}: frame {index} cannot be read ({error})"
-                continue
-            yield Frame(stamp_ns, self._modality, image, encoding, "", index, name=path.stem)
-        if torn:
-            raise SourceError(f"{torn}; {count} such left out of {len(self._paths)}: replace them")
-
-    def close(self) -> None:
-        """Nothing stays open between images."""

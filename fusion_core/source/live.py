@@ -128,13 +128,20 @@ class LiveSource(Closable):
                     self._queue_frame(queue, frame)
         except FusionError as error:
             self._fail(error)
-        except Exception as error:  # noqa: BLE001 - carried to the thread that iterates
-            self._fail(SourceError(f"{reader.name}: stopped ({type(error).__name__}: {error})"))
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates
+            self._fail(_stopped(reader, error))
         finally:
+            self._end_reader(reader)
+
+    def _end_reader(self, reader: FrameReader) -> None:
+        """Release an input and count it as ended, whatever happens."""
+        try:
             reader.close()
-            with self._changed:
-                self._running -= 1
-                self._changed.notify_all()
+        except Exception as error:  # noqa: BLE001 - its frames were given; only said
+            _log.warning("%s: was not closed (%s: %s)", reader.name, type(error).__name__, error)
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
 
     def _queue_frame(self, queue: deque[Frame], frame: Frame) -> None:
         """Hand a frame to the thread that iterates; a full queue drops its oldest."""
@@ -159,3 +166,9 @@ class LiveSource(Closable):
             others = self._running > 1
         if others:
             _log.warning("%s; the other stream goes on", error)
+
+
+def _stopped(reader: FrameReader, error: BaseException) -> SourceError:
+    return SourceError(
+        f"{reader.name}: stopped ({type(error).__name__}: {error}); check the input and start again"
+    )

@@ -6,16 +6,17 @@ import re
 from collections.abc import Mapping
 
 from fusion_core.errors import SourceError
+from fusion_core.transport.image_messages import IMAGE_TYPES
 from fusion_core.types import Modality
 
-IMAGE = "sensor_msgs/msg/Image"
-COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
 _THERMAL = re.compile(r"thermal|infra|lwir|(?<![a-z])ir(?![a-z])")
 _VISIBLE = re.compile(r"rgb|colou?r|visible|(?<![a-z])vis?(?![a-z])")
 # Makers of thermal cameras, some of whom build visible ones too: weaker than the words above.
 _MAKER = re.compile(r"boson|lepton|seek|optris|flir")
+_TRANSPORTS = ("/compressed", "/compressedDepth", "/ffmpeg", "/foxglove", "/theora", "/zstd")
+_THEORA = "theora_image_transport/msg/Packet"
 _OTHER = re.compile(r"depth|disparity|mask|label|fused|fusion|debug")
 
 
@@ -32,11 +33,13 @@ def choose_topics(
     Raises:
         SourceError: A topic is missing, is no image, or several would do.
     """
-    images = {
-        topic: kind
-        for topic, kind in topics.items()
-        if kind in {IMAGE, COMPRESSED} and not topic.endswith("/compressedDepth")
-    }
+    images = {topic: kind for topic, kind in topics.items() if kind in IMAGE_TYPES}
+    theora = {topic for topic, kind in topics.items() if kind == _THEORA}
+    if theora and len(images) < 2:
+        raise SourceError(
+            f"{', '.join(sorted(theora))}: theora is not read; record the raw, compressed or "
+            "ffmpeg topic"
+        )
     chosen_thermal = _given(thermal, "thermal", topics, images) if thermal else None
     chosen_visible = _given(visible, "visible", topics, images) if visible else None
     if chosen_thermal is None:
@@ -59,8 +62,14 @@ def choose_topics(
 
 def camera_info_topic(image_topic: str) -> str:
     """Return the topic of the ``CameraInfo`` that goes with an image topic."""
-    base = image_topic.removesuffix("/compressed").rpartition("/")[0]
+    base = _untransported(image_topic).rpartition("/")[0]
     return f"{base}/camera_info"
+
+
+def _untransported(topic: str) -> str:
+    """Return the topic of the raw images that an image transport's topic belongs to."""
+    suffix = next((name for name in _TRANSPORTS if topic.endswith(name)), "")
+    return topic.removesuffix(suffix)
 
 
 def _given(
@@ -69,6 +78,11 @@ def _given(
     topic = name if name in topics else f"/{name.lstrip('/')}"
     if topic not in topics:
         raise SourceError(f"{modality} topic {name!r} is not in the bag; {_listed(images)}")
+    if topics[topic] == _THEORA:
+        raise SourceError(
+            f"{modality} topic {name!r}: theora is not read; record the raw, compressed or ffmpeg "
+            f"topic; {_listed(images)}"
+        )
     if topic not in images:
         raise SourceError(
             f"{modality} topic {name!r} holds {topics[topic]}, not images; {_listed(images)}"
@@ -77,12 +91,14 @@ def _given(
 
 
 def _only(candidates: list[str], modality: Modality, images: Mapping[str, str]) -> str:
-    """Return the one candidate; a compressed copy of a raw topic does not count."""
-    distinct = [
-        topic
-        for topic in candidates
-        if not (topic.endswith("/compressed") and topic.removesuffix("/compressed") in candidates)
-    ]
+    """Return the one candidate; copies of it by other transports do not count.
+
+    The raw topic goes before copies, and among these the order of ``_TRANSPORTS`` counts.
+    """
+    groups: dict[str, list[str]] = {}
+    for topic in candidates:
+        groups.setdefault(_untransported(topic), []).append(topic)
+    distinct = [min(group, key=_rank) for group in groups.values()]
     if len(distinct) == 1:
         return distinct[0]
     problem = (
@@ -91,6 +107,11 @@ def _only(candidates: list[str], modality: Modality, images: Mapping[str, str]) 
         else f"no topic is named like a {modality} stream"
     )
     raise SourceError(f"{problem}; choose one with --{modality}-topic; {_listed(images)}")
+
+
+def _rank(topic: str) -> int:
+    found = [index for index, name in enumerate(_TRANSPORTS) if topic.endswith(name)]
+    return found[0] if found else -1
 
 
 def _listed(images: Mapping[str, str]) -> str:

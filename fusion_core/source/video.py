@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import av
-import numpy as np
 from av.error import FFmpegError
-from numpy.typing import NDArray
 
 from fusion_core.errors import SourceError
 from fusion_core.runtime.drop_log import DropLog
-from fusion_core.transport.image_codec import is_gray
+from fusion_core.source.containers import open_file
+from fusion_core.source.decoding import decode_pictures, nanoseconds
+from fusion_core.source.picture_pixels import choose_converter
 from fusion_core.types import Frame, Modality
 
+_log = logging.getLogger(__name__)
 _NS = 1_000_000_000
 _PROBE_FRAMES = 8
 _END_TOLERANCE_FRAMES = 3
@@ -26,135 +27,155 @@ _END_TOLERANCE_FRAMES = 3
 class VideoStream:
     """One video file as one camera stream; see ``RecordedStream``.
 
-    Stamps are the frames' presentation times. A thermal video that shows gray is given as
-    ``mono8`` luma, a 16-bit gray one as ``mono16``, a colour-mapped one as ``rgb8``.
+    Stamps are the frames' presentation times. Pictures are turned as the file says. A thermal
+    video that shows gray is given as ``mono8`` luma, one of more than 8 bits as ``mono16``, a
+    colour-mapped one as ``rgb8``. A damaged picture is left out and recorded as ``corrupt``.
 
     Args:
         path: Video file.
         modality: What the video shows.
+        packed_counts: The two bytes per pixel of a YUYV thermal video are one 16-bit count.
+
+    Attributes:
+        path: The file.
+        start_ns: Presentation time at which the video begins.
 
     Raises:
         SourceError: The file is no video, or its head is torn.
     """
 
-    def __init__(self, path: Path, modality: Modality) -> None:
+    def __init__(self, path: Path, modality: Modality, *, packed_counts: bool = False) -> None:
+        self.path = path
         self.drop_log = DropLog()
-        self._path = path
         self._modality: Modality = modality
-        try:
-            self._container = av.open(str(path))
-        except FFmpegError as error:
-            raise SourceError(
-                f"{path}: cannot be opened as a video ({error.strerror}); it is cut off or of an "
-                "unknown kind: copy it again, or convert it with ffmpeg"
-            ) from None
-        if not self._container.streams.video:
-            self._container.close()
-            raise SourceError(f"{path}: holds no video stream; give a video file")
-        self._video = self._container.streams.video[0]
+        self._packed_counts = packed_counts
+        self._closed = False
+        self._container, self._video = open_file(path, strict=True)
         rate = self._video.average_rate or self._video.guessed_rate or Fraction(30)
         self._period = 1 / Fraction(rate)
+        self._start = (self._video.start_time or 0) * (self._video.time_base or Fraction(1))
+        self.start_ns = round(self._start * _NS)
         self._duration = self._expected_duration()
         self.total = self._expected_frames() if modality == "visible" else None
+        self._given = self._left_out = 0
+        self._damaged: list[tuple[str, int | None]] = []  # not yet followed by a good picture
+        self._end = Fraction(0)
 
     def frames(self) -> Iterator[Frame]:
         """Decode frame by frame.
 
         Raises:
-            SourceError: The file is torn; every good frame has been given before.
+            SourceError: Nothing can be decoded up to the end that the file promises; every good
+                frame has been given before.
         """
-        decoded = self._decode()
-        first: list[av.VideoFrame] = []
-        broken: SourceError | None = None
-        try:
-            # A tear this early must not cost the frames before it: extend keeps them.
-            first.extend(islice(decoded, _PROBE_FRAMES))
-        except SourceError as error:
-            broken = error
-        layout = self._layout(first)
         codec = self._video.codec_context.codec
         predicted = codec.lossy and not codec.intra_only
-        for index, picture in enumerate(chain(first, decoded)):
-            image, encoding = self._convert(picture, layout)
+        decoded = self._decode()
+        first = list(islice(decoded, _PROBE_FRAMES))
+        if len(self._damaged) > len(first):
+            # Some encoders break the rules in every picture: decode as players do.
+            decoded = self._decode_leniently()
+            first = list(islice(decoded, _PROBE_FRAMES))
+        if not first:
+            raise self._torn("no picture can be decoded")
+        convert = choose_converter(first, self._modality, packed_counts=self._packed_counts)
+        for picture in chain(first, decoded):
+            self._record_damage_before(picture)
+            position = self._given + self._left_out
+            stamp_ns = self._stamp(picture, position)
+            image, encoding = convert(picture)
+            self._given += 1
+            self._end = self._shown_until(picture, position + 1)
             yield Frame(
-                self._stamp(picture, index),
-                self._modality,
-                image,
-                encoding,
-                sequence=index,
-                predicted=predicted,
+                stamp_ns, self._modality, image, encoding, sequence=position, predicted=predicted
             )
-        if broken is not None:
-            raise broken
+        if not self._closed:
+            self._check_end()
+        self._record_damage_before(None)
 
     def close(self) -> None:
         """Close the file."""
+        self._closed = True
         self._container.close()
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """Yield whole pictures, then raise if the file holds fewer than its head promises."""
-        index = 0
-        end = Fraction(0)
+        """Yield whole pictures; keep what is damaged until a good picture follows."""
         try:
-            for picture in self._container.decode(self._video):
-                if picture.is_corrupt:
-                    raise self._torn(index, "the picture is damaged")
-                yield picture
-                index += 1
-                end = self._end(picture, index)
-        except FFmpegError as error:
-            raise self._torn(index, str(error.strerror)) from None
-        if not index:
-            raise self._torn(index, "no picture can be decoded")
-        if end + _END_TOLERANCE_FRAMES * self._period < self._duration:
-            raise self._torn(
-                index, f"it ends after {float(end):.2f} s of {float(self._duration):.2f} s"
+            yield from decode_pictures(
+                self._container,
+                self._video,
+                lambda reason, stamp_ns: self._damaged.append((reason, stamp_ns)),
+                lambda: self._closed,
             )
+        except FFmpegError as error:
+            self._damaged.append((str(error.strerror), None))
 
-    def _torn(self, index: int, reason: str) -> SourceError:
+    def _decode_leniently(self) -> Iterator[av.VideoFrame]:
+        """Start again, with the decoder patching up what it can."""
+        self._container.close()
+        self._container, self._video = open_file(self.path, strict=False)
+        self._damaged.clear()
+        return self._decode()
+
+    def _record_damage_before(self, picture: av.VideoFrame | None) -> None:
+        """Record what is damaged and shown before a picture, None: everything; log the first."""
+        shown_ns = None if picture is None else nanoseconds(picture)
+        waiting: list[tuple[str, int | None]] = []
+        for reason, stamp_ns in self._damaged:
+            if stamp_ns is not None and shown_ns is not None and stamp_ns > shown_ns:
+                waiting.append((reason, stamp_ns))
+                continue
+            if not self._left_out:
+                _log.warning(
+                    "%s: frame %d is damaged (%s) and left out, as every further one will be; "
+                    "those up to the next key frame may show traces: copy the file again, or "
+                    "repair it with ffmpeg",
+                    self.path,
+                    self._given,
+                    reason,
+                )
+            self._left_out += 1
+            self.drop_log.record_drop(self._modality, "corrupt", stamp_ns)
+        self._damaged = waiting
+
+    def _check_end(self) -> None:
+        """Raise where the file ends before its time."""
+        reason = self._damaged[-1][0] if self._damaged else ""
+        if self._end + _END_TOLERANCE_FRAMES * self._period < self._duration:
+            end, whole = float(self._end), float(self._duration)
+            raise self._torn(reason or f"it ends after {end:.2f} s of {whole:.2f} s")
+        if reason and not self._duration:
+            raise self._torn(reason)
+
+    def _torn(self, reason: str) -> SourceError:
+        position = self._given + self._left_out
         return SourceError(
-            f"{self._path}: torn at frame {index} ({reason}); the frames before were used: copy "
+            f"{self.path}: torn at frame {position} ({reason}); the frames before were used: copy "
             "the file again, or repair it with ffmpeg"
         )
 
-    def _layout(self, first: list[av.VideoFrame]) -> str:
-        """Choose the pixel format to decode to."""
-        if self._modality == "visible":
-            return "rgb24"
-        native = self._video.format
-        if native is not None and native.name.startswith("gray"):
-            return native.name if native.components[0].bits > 8 else "gray"
-        return "gray" if all(is_gray(p.to_ndarray(format="rgb24")) for p in first) else "rgb24"
+    def _stamp(self, picture: av.VideoFrame, position: int) -> int:
+        shown_ns = nanoseconds(picture)
+        return round(position * self._period * _NS) if shown_ns is None else shown_ns
 
-    def _convert(self, picture: av.VideoFrame, layout: str) -> tuple[NDArray[Any], str]:
-        image = picture.to_ndarray(format=layout)
-        if layout == "rgb24":
-            return image, "rgb8"
-        if layout == "gray":
-            return image, "mono8"
-        return image.astype(np.uint16, copy=False), "mono16"
-
-    def _stamp(self, picture: av.VideoFrame, index: int) -> int:
-        if picture.pts is None or picture.time_base is None:
-            return round(index * self._period * _NS)
-        return round(picture.pts * picture.time_base * _NS)
-
-    def _end(self, picture: av.VideoFrame, count: int) -> Fraction:
+    def _shown_until(self, picture: av.VideoFrame, count: int) -> Fraction:
         """Return when a picture stops being shown, in seconds from the stream's start."""
         if picture.pts is None or picture.time_base is None:
             return count * self._period
-        start = self._video.start_time or 0
         shown = max(picture.duration * picture.time_base, self._period)
-        return (picture.pts - start) * picture.time_base + shown
+        return picture.pts * picture.time_base - self._start + shown
 
     def _expected_duration(self) -> Fraction:
         """Return the length the head promises in seconds, 0 when it promises none."""
         if self._video.duration is not None and self._video.time_base is not None:
             return self._video.duration * self._video.time_base
         # Without a length of its own, the file's is the video's only if nothing else is in it.
-        if self._container.duration is not None and len(self._container.streams) == 1:
-            return Fraction(self._container.duration, av.time_base)
-        return Fraction(0)
+        if self._container.duration is None or len(self._container.streams) > 1:
+            return Fraction(0)
+        duration = Fraction(self._container.duration, av.time_base)
+        # Matroska counts from zero, not from where the stream begins.
+        late = self._start if "matroska" in self._container.format.name else Fraction(0)
+        return max(Fraction(0), duration - max(late, Fraction(0)))
 
     def _expected_frames(self) -> int | None:
         return self._video.frames or round(self._duration / self._period) or None

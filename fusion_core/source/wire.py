@@ -9,6 +9,7 @@ import numpy as np
 from fusion_core.errors import EncodingError
 from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.base import SourceKind
+from fusion_core.transport.bit_depth import BitDepth
 from fusion_core.transport.image_codec import to_modality
 from fusion_core.transport.pubsub import Subscriber
 from fusion_core.transport.wire import WireImage
@@ -35,6 +36,7 @@ class WireReader:
         self.name = url
         self.drop_log = DropLog()
         self._modality: Modality = modality
+        self._depth = BitDepth()
         self._subscriber = Subscriber(url)
         self._last = -1
         self._warned = False
@@ -67,7 +69,7 @@ class WireReader:
                 f"the stream carries {other} images, it was given as the {self._modality} one: "
                 "swap the two addresses"
             )
-        image, encoding = to_modality(message.image, message.encoding, self._modality)
+        image, encoding = to_modality(message.image, message.encoding, self._modality, self._depth)
         return Frame(
             message.stamp_ns,
             self._modality,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from fusion_core.runtime.settings import Settings
+
+MOST_OFFSET_MS: Final = 1e13
+"""Largest offset of a stream: from a clock that starts at boot to one that counts from 1970, with
+a wide margin."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,18 @@ class SyncConfig(Settings):
     ] = 25.0
     visible_offset_ms: Annotated[
         float,
-        Field(ge=-5000, le=5000, description="Added to visible stamps, in milliseconds."),
+        Field(
+            ge=-MOST_OFFSET_MS,
+            le=MOST_OFFSET_MS,
+            description="Added to visible stamps, in milliseconds.",
+        ),
     ] = 0.0
     thermal_offset_ms: Annotated[
-        float,
-        Field(ge=-5000, le=5000, description="Added to thermal stamps, in milliseconds."),
+        Annotated[float, Field(ge=-MOST_OFFSET_MS, le=MOST_OFFSET_MS)] | Literal["auto"],
+        Field(
+            description="Added to thermal stamps, in milliseconds; auto: measured once at the start"
+            " where the clocks differ."
+        ),
     ] = 0.0
     max_age_ms: Annotated[
         float,

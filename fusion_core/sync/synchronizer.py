@@ -27,10 +27,21 @@ CAUSES: Final = (
 )
 _BACKWARD_NS: Final = 1_000_000_000
 _FORWARD_NS: Final = 10_000_000_000
+# Stamps so far behind the other stream's output are delayed, or of another clock: observed until
+# that is clear.
+_OTHER_CLOCK_NS: Final = 1_000_000_000
+_OBSERVED_NS: Final = 500_000_000
+# Cameras stamped on arrival lag by less; a larger offset corrects a clock and delays nothing.
+_LARGEST_LAG_NS: Final = 5_000_000_000
 
 
 def _ns(milliseconds: float) -> int:
     return round(milliseconds * 1e6)
+
+
+def thermal_offset_ns(config: SyncConfig) -> int:
+    """Return what is added to thermal stamps, in nanoseconds; zero before ``auto`` is measured."""
+    return 0 if config.thermal_offset_ms == "auto" else _ns(config.thermal_offset_ms)
 
 
 class Synchronizer:
@@ -63,7 +74,10 @@ class Synchronizer:
     * ``closed``: was pending at ``reset`` or ``close``, or came after ``close``.
 
     Stamps that jump forward by more than 10 s past both streams finish what is pending by policy
-    and start afresh. The first pair after either jump carries the health ``time_jump``.
+    and start afresh. Where the stream that leads the output changes to one whose stamps are older
+    by more than 10 s, or by more than 1 s and stay so, the clocks differ, and the output starts
+    afresh with the other clock. The first pair after each of these jumps carries the health
+    ``time_jump``.
 
     Not thread-safe: one thread pushes.
 
@@ -91,20 +105,30 @@ class Synchronizer:
         }
         self._streams: dict[Modality, FrameBuffer] = {
             "visible": FrameBuffer("visible", _ns(config.visible_offset_ms)),
-            "thermal": FrameBuffer("thermal", _ns(config.thermal_offset_ms)),
+            "thermal": FrameBuffer("thermal", thermal_offset_ns(config)),
         }
         self._master = self._streams[config.master]
         self._partner = self._streams["thermal" if config.master == "visible" else "visible"]
-        # Stamps taken on arrival are corrected downwards: such a stream arrives that much later.
-        lag = self._master.offset_ns - self._partner.offset_ns
-        self._wait = _ns(config.wait_ms) + max(0, lag)
-        self._silence = self._max_age + _ns(config.wait_ms) + max(0, -lag)
+        self._wait_ms = config.wait_ms
+        self._set_lag()
         self._read: dict[str, int] = {"visible": 0, "thermal": 0}
         self._used: dict[str, int] = {"visible": 0, "thermal": 0}
         self._output: int | None = None  # stamp of the last pair
+        self._leader: FrameBuffer | None = None  # stream that gave it
+        self._behind: dict[Modality, Frame] = {}  # first frame of a stream behind the output
         self._mark: int | None = None  # partner's newest stamp at the master's last arrival
         self._jumped = False
         self._closed = False
+
+    @property
+    def offsets_ns(self) -> dict[Modality, int]:
+        """What is added to the stamps of each stream, in nanoseconds."""
+        return {stream.modality: stream.offset_ns for stream in self._streams.values()}
+
+    def set_thermal_offset(self, offset_ns: int) -> None:
+        """Set what is added to thermal stamps from the next frame on; before the first one."""
+        self._streams["thermal"].offset_ns = offset_ns
+        self._set_lag()
 
     @property
     def read(self) -> Mapping[str, int]:
@@ -125,11 +149,11 @@ class Synchronizer:
         """Take a frame of either stream; return the pairs that it completes, in stamp order."""
         stream = self._streams[frame.modality]
         stamp = frame.stamp_ns + stream.offset_ns
+        if self._closed:
+            self.drop_closed(frame)
+            return []
         self._read[frame.modality] += 1
         pairs: list[FramePair] = []
-        if self._closed:
-            self._drop("closed", Stamped(stamp, frame))
-            return []
         if stream.newest is not None and stamp < stream.newest - _BACKWARD_NS:
             self._restart("time_jump")
         elif stream.newest is not None and stamp <= stream.newest:
@@ -140,6 +164,8 @@ class Synchronizer:
         elif (latest := self._latest()) is not None and stamp > latest + _FORWARD_NS:
             pairs = self.flush()
             self._restart("time_jump")
+        if stream is self._master:
+            self._leave_other_clock(stream, Stamped(stamp, frame))
         late = self._output is not None and stamp <= self._output
         stream.accept(Stamped(stamp, frame, late))
         if stream is self._master:
@@ -149,6 +175,12 @@ class Synchronizer:
         if len(stream.waiting) > self._capacity:
             self._drop("overrun", stream.waiting.popleft())
         return pairs + self._settle(final=False) + self._drive()
+
+    def drop_closed(self, frame: Frame) -> None:
+        """Count a frame that is not to be paired any more as read and dropped, cause ``closed``."""
+        self._read[frame.modality] += 1
+        offset = self._streams[frame.modality].offset_ns
+        self._drop("closed", Stamped(frame.stamp_ns + offset, frame))
 
     def flush(self) -> list[FramePair]:
         """Finish at the end of the input: decide what is pending; nothing stays pending."""
@@ -167,6 +199,41 @@ class Synchronizer:
         """Drop what is pending and every later frame as ``closed``."""
         self.reset()
         self._closed = True
+
+    def _set_lag(self) -> None:
+        # Stamps taken on arrival are corrected downwards: such a stream arrives that much later.
+        lag = self._master.offset_ns - self._partner.offset_ns
+        if abs(lag) > _LARGEST_LAG_NS:
+            lag = 0
+        wait = _ns(self._wait_ms)
+        self._wait = wait + max(0, lag)
+        self._silence = self._max_age + wait + max(0, -lag)
+
+    def _leave_other_clock(self, stream: FrameBuffer, item: Stamped) -> None:
+        """Start the output afresh when ``stream`` takes over from one whose clock is ahead.
+
+        Otherwise it would give nothing until its stamps have reached the other clock.
+        """
+        behind = 0
+        if self._output is not None and self._leader is not stream:
+            behind = self._output - item.stamp_ns
+        if behind <= _OTHER_CLOCK_NS:
+            self._behind.pop(stream.modality, None)
+        elif behind > _FORWARD_NS or self._keeps_real_time(item):
+            self._behind.pop(stream.modality, None)
+            self._output, self._jumped = None, True
+
+    def _keeps_real_time(self, item: Stamped) -> bool:
+        """Return whether a stream that is behind advances as fast as its frames are received.
+
+        One that was delayed catches up; one with another clock does not.
+        """
+        frame = item.frame
+        first = self._behind.setdefault(frame.modality, frame)
+        if frame.received_ns is None or first.received_ns is None:
+            return False
+        elapsed = frame.received_ns - first.received_ns
+        return elapsed >= _OBSERVED_NS and frame.stamp_ns - first.stamp_ns < 3 * elapsed
 
     def _settle(self, *, final: bool) -> list[FramePair]:
         """Decide pending master frames, oldest first, until one is worth waiting for."""
@@ -230,7 +297,8 @@ class Synchronizer:
         if choice is not None:
             return self._pair(master, self._master, choice, missing=False)
         recent = partner.latest_until(stamp)
-        if recent is not None:
+        # A partner that drove the output from a clock ahead of this one is not recent.
+        if recent is not None and recent.stamp_ns <= stamp:
             self._discard(partner.forget_before(recent.stamp_ns))
             if stamp - recent.stamp_ns <= self._max_age:
                 return self._pair(master, self._master, recent, missing=False)
@@ -254,6 +322,7 @@ class Synchronizer:
         """Make a pair of every waiting partner frame that is newer than the output."""
         pairs = []
         for item in self._partner.clear():
+            self._leave_other_clock(self._partner, item)
             if self._output is not None and item.stamp_ns <= self._output:
                 self._discard([item])
                 continue
@@ -284,7 +353,7 @@ class Synchronizer:
         stream.used = lead
         self._used[stream.modality] += 1
         self.paired += 1
-        self._output = lead.stamp_ns
+        self._output, self._leader = lead.stamp_ns, stream
         health: tuple[str, ...] = ("time_jump",) if self._jumped else ()
         if missing:
             health += (f"{opposite.modality}_{'held' if other is not None else 'missing'}",)
@@ -323,4 +392,5 @@ class Synchronizer:
         for stream in self._streams.values():
             self._drop(cause, *stream.restart())
         self._output = self._mark = None
+        self._behind.clear()
         self._jumped = True

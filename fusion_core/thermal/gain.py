@@ -77,10 +77,10 @@ class GainControl:
             self._bend(_roll_off(sample, low, high), weights[1])
         if counts.dtype == np.uint16:
             # Far fewer counts occur than there are pixels.
-            coldest, hottest = counts.min(), counts.max()
-            occurring = np.arange(coldest, int(hottest) + 1)
+            coldest, hottest = int(counts.min()), int(counts.max())
+            occurring = np.arange(coldest, hottest + 1)
             table = self._through_curve(_roll_off(occurring, low, high))
-            return np.asarray(np.take(table, counts - coldest), np.float32)
+            return np.asarray(np.take(table, counts - np.uint16(coldest)), np.float32)
         return self._through_curve(_roll_off(counts, low, high))
 
     def _weights(self, stamp_ns: int) -> tuple[float, float]:

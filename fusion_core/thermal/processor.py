@@ -8,12 +8,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion_core.thermal.crop import crop_frame
 from fusion_core.thermal.decode import read_counts
 from fusion_core.thermal.gain import GainControl
 from fusion_core.thermal.pixels import DeadPixels, Destriper, fill_unknown
 from fusion_core.thermal.settings import ThermalConfig
 from fusion_core.thermal.shutter import ShutterDetector
-from fusion_core.types import FloatImage, Frame, ThermalImage
+from fusion_core.types import FloatImage, Frame, ThermalImage, Unit
 
 _LOG = logging.getLogger(__name__)
 _ZERO_CELSIUS_K: Final = 273.15
@@ -29,12 +30,12 @@ _LEAST_SHARE: Final = 2e-3  # of the value itself, for float images of unknown u
 class ThermalProcessor:
     """Turns the frames of one thermal stream into ``ThermalImage``.
 
-    Stages of every frame: closed-shutter detection, dead pixels, temperature, column stripes, gain
-    control. Pixels of float images that are NaN or infinite affect no other pixel: their luminance
-    is 0, that of positive infinity 1, and their temperature NaN. A frame given twice in a row, as
-    when a slower stream is reused, gives the same result again and counts once. A new resolution or
-    encoding starts afresh. Without gain control 8-bit counts are divided by 255, 16-bit ones by
-    65535, and float ones are clipped to [0, 1].
+    Stages of every frame: crop, closed-shutter detection, dead pixels, temperature, column stripes,
+    polarity, gain control. Pixels of float images that are NaN or infinite affect no other pixel:
+    their luminance is 0, that of positive infinity 1, and their temperature NaN. A frame given
+    twice in a row, as when a slower stream is reused, gives the same result again and counts once.
+    A new resolution or encoding starts afresh. Without gain control 8-bit counts are divided by
+    255, 16-bit ones by 65535, and float ones are clipped to [0, 1].
 
     Not thread-safe: one stream, one thread. Frames are kept for comparison with the next one and
     must not be written to afterwards.
@@ -53,6 +54,7 @@ class ThermalProcessor:
         self._stripes = Destriper()
         self._shutter = ShutterDetector(config.freeze_frames)
         self._layout: tuple[str, tuple[int, ...]] | None = None
+        self._unit: Unit = "counts"
         self._last: tuple[Frame, ThermalImage] | None = None
         self._warned = False
         self._stretching = False
@@ -69,7 +71,7 @@ class ThermalProcessor:
         frame = self._last[0]
         if frame.image.dtype != np.uint8:
             return
-        low, high = np.percentile(frame.image[::8, ::8], (1, 99))
+        low, high = np.percentile(crop_frame(frame, self._config.crop).image[::8, ::8], (1, 99))
         if high - low < _FULL * _HALF_RANGE:
             self._gain.start(0.0, float(_FULL), frame.stamp_ns)
             self._stretching = True
@@ -78,14 +80,16 @@ class ThermalProcessor:
         """Return luminance in [0, 1] and, for radiometric cameras, degrees Celsius.
 
         Raises:
-            EncodingError: The encoding is unknown, or the array does not have its layout.
+            EncodingError: The encoding is unknown, the array does not have its layout, or the
+                setting ``crop`` lies outside of it.
         """
         if self._last is not None and self._last[0] is frame:
             return self._last[1]
-        counts = read_counts(frame)
+        counts = read_counts(crop_frame(frame, self._config.crop))
         layout = (frame.encoding, counts.image.shape)
-        if layout != self._layout:
+        if layout != self._layout or frame.unit != self._unit:
             self._restart(layout)
+            self._unit = frame.unit
         health: tuple[str, ...] = ()
         if counts.colour_mapped:
             health += ("thermal_colour_mapped",)
@@ -103,8 +107,10 @@ class ThermalProcessor:
         if unknown is not None:
             image = np.where(unknown, counts.image, image)
             temperature = None if temperature is None else np.where(unknown, _NAN, temperature)
+        if self._config.polarity == "black_hot":
+            image = _inverted(image, counts.image.dtype)
         luminance = self._luminance(image, counts.image.dtype, frame.stamp_ns, hold=frozen)
-        result = ThermalImage(luminance, temperature, health)
+        result = ThermalImage(luminance, temperature, health, frame.from_visible)
         self._last = (frame, result)
         return result
 
@@ -117,6 +123,8 @@ class ThermalProcessor:
 
     def _temperature(self, image: NDArray[Any]) -> FloatImage | None:
         """Return degrees Celsius, None when the camera is not radiometric."""
+        if self._unit == "celsius":
+            return image.astype(np.float32)
         config = self._config
         if config.unit == "none":
             return None
@@ -141,6 +149,8 @@ class ThermalProcessor:
 
     def _least_span(self, image: NDArray[Any], depth: np.dtype[Any]) -> float:
         """Return the smallest range of counts that is worth being spread over [0, 1]."""
+        if self._unit == "celsius":
+            return _LEAST_SPAN_K
         if self._config.unit != "none":
             return _LEAST_SPAN_K / self._config.scale
         if depth.kind == "u":
@@ -157,3 +167,10 @@ class ThermalProcessor:
                 "thermal stream is colour-mapped: its luma is used, which does not grow with "
                 "temperature in every palette; let the camera send mono16 or mono8"
             )
+
+
+def _inverted(image: NDArray[Any], depth: np.dtype[Any]) -> NDArray[Any]:
+    """Return counts that grow with heat of counts that fall with it."""
+    full = np.iinfo(depth).max if depth.kind == "u" else 1
+    inverted: NDArray[Any] = image.dtype.type(full) - image
+    return inverted

@@ -9,12 +9,32 @@ from pydantic import Field
 
 from fusion_core.runtime.on_off import OnOff
 from fusion_core.runtime.settings import Settings
+from fusion_core.thermal.crop import CROP_PATTERN
 
 
 @dataclass(frozen=True)
 class ThermalConfig(Settings):
     """From raw thermal counts to comparable luminance."""
 
+    crop: Annotated[
+        str,
+        Field(
+            pattern=CROP_PATTERN,
+            description="Part of the picture that is the thermal image: upper or lower half of a "
+            "stacked one, or x,y,w,h in pixels; empty: all of it.",
+        ),
+    ] = ""
+    yuyv_counts: Annotated[
+        bool,
+        Field(
+            description="The two bytes per pixel of a thermal YUYV video or camera are one 16-bit "
+            "count, as in the lower half of stacked pictures."
+        ),
+    ] = False
+    polarity: Annotated[
+        Literal["white_hot", "black_hot"],
+        Field(description="How the camera shows heat; black_hot: warm is dark, and is inverted."),
+    ] = "white_hot"
     agc: Annotated[
         Literal["auto", "percentile", "plateau", "off"],
         OnOff,

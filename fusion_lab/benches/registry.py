@@ -37,6 +37,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "ros": BenchEntry(
         "ros.bench", "RosBench", "latency and delivery from cameras to fused image over DDS"
     ),
+    "soak": BenchEntry(
+        "soak.bench", "SoakBench", "memory, gaps and counters of a live run with faulty cameras"
+    ),
     "detector": BenchEntry(
         "detector.bench", "DetectorBench", "what a detector finds with both cameras and with one"
     ),

@@ -119,7 +119,7 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
         raise SourceError(f"{folder}: no such folder; expected a folder of images")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in _IMAGE_SUFFIXES:
+        if path.suffix.lower() not in _IMAGE_SUFFIXES or path.name.startswith("."):
             continue
         if path.stem in found:
             raise SourceError(

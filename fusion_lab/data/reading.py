@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fusion_core.detection.labels import labelled_stems
 from fusion_core.errors import EncodingError, SourceError
 from fusion_core.source import open_source
+from fusion_core.transport.picture import decode_picture
 from fusion_core.types import Modality, UInt8Image
 from fusion_lab.data.example import Example
 from fusion_lab.data.labels import load_labels
@@ -123,9 +124,12 @@ def _read_luma(path: Path) -> UInt8Image:
 
 
 def _decode(path: Path, flags: int) -> NDArray[Any]:
-    image = cv2.imread(str(path), flags | cv2.IMREAD_ANYDEPTH)
-    if image is None:
-        raise SourceError(f"{path}: cannot be decoded as an image; replace or remove the file")
+    try:
+        image = decode_picture(path.read_bytes(), flags=flags | cv2.IMREAD_ANYDEPTH)
+    except (EncodingError, OSError) as error:
+        raise SourceError(
+            f"{path}: cannot be decoded as an image ({error}); replace or remove the file"
+        ) from error
     return _eight_bit(path, image)
 
 
@@ -203,7 +207,8 @@ def _frames(
     """Iterate over numbers and images of the chosen frames of a video, or of every tenth."""
     last = max(chosen, default=-1) if chosen is not None else -1
     number = -1
-    with open_source(**{modality: str(path)}) as source:
+    visible, thermal = (path, None) if modality == "visible" else (None, path)
+    with open_source(visible=visible, thermal=thermal) as source:
         for frame in source.frames():
             number = frame.sequence
             if (number % _EVERY == 0) if chosen is None else (number in chosen):

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fusion_core.errors import WeightsError
-from fusion_core.runtime.files import atomic_path
-from fusion_core.runtime.tensors import below, read_tensors
+from fusion_core.runtime.tensors import below, read_tensors, write_tensors
 
 FORMAT = "fusion-training-1"
 _ADVICE = "start a new run without --resume"
@@ -43,8 +41,7 @@ def save_state(
         tensors |= {f"optimiser.{index}.{key}": value for key, value in entries.items()}
     tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     metadata = {"format": FORMAT, "scalars": json.dumps(scalars, sort_keys=True)}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    write_tensors(path, tensors, metadata)
 
 
 def load_state(

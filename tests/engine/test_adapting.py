@@ -205,6 +205,25 @@ def test_sun_in_the_picture_gets_no_ring_and_no_hole_and_people_stand_out_before
     assert body > luma[44:68, 112:118].mean() + 25
 
 
+@pytest.mark.parametrize("planes", [None, 3])
+@pytest.mark.parametrize("told", [None, prior(over_exposure=0.0)])
+def test_glare_is_seen_in_the_picture_before_any_prior_tells_it(planes, told):
+    """The gain rises by a quarter per frame, and falls again."""
+    shape = (16, 16) if planes is None else (16, 16, planes)
+    clear, glaring = np.full(shape, 120, np.uint8), np.full(shape, 120, np.uint8)
+    glaring[:2, :8] = 255  # 6.25 %
+    few = np.full(shape, 120, np.uint8)
+    few[0, :5] = 255  # 1.95 %
+    cold = np.zeros((16, 16), np.float32)
+    correction, gains = InputCorrection(), []
+    for picture in [clear, few, *[glaring] * 6, *[clear] * 2]:
+        _, seen = correction.correct(cold, picture, told)
+        gains.append(correction.gains["glare"])
+    assert gains == pytest.approx([0, 0, 0.25, 0.5, 0.75, 1, 1, 1, 0.75, 0.5])
+    assert np.array_equal(seen, clear)
+    assert InputCorrection().correct(cold, few, told)[1] is few
+
+
 def test_a_network_that_uses_the_prior_gets_its_noise_and_stripes_uncorrected():
     """Only glare is beyond it: what is clipped is lost."""
     correction = InputCorrection(glare_only=True)

@@ -1,13 +1,17 @@
 """Camera streams: rates, jitter, loss, gaps, changes of resolution, invalid messages."""
 
+import importlib.util
 import time
 
 import cv2
 import numpy as np
 import pytest
-from robot import image_message, number, picture, repeat_until, wait_for
+from fusion_node.image_subscriptions import message_class
+from robot import START_NS, image_message, number, picture, repeat_until, wait_for
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
+
+from fusion_core.errors import UsageError
 
 
 def play(node, events):
@@ -169,12 +173,18 @@ def test_invalid_messages_are_dropped_and_counted(start):
         # One at a time: an input keeps only the newest message.
         node.wait_diagnostics(
             "synchronisation",
-            lambda _l, _m, values, n=rejected: number(values, "dropped unknown_encoding") == n,
+            lambda _l, _m, values, n=rejected: (
+                n
+                == sum(
+                    number(values, f"dropped {cause}") for cause in ("unknown_encoding", "corrupt")
+                )
+            ),
         )
         if message is not None:
             node.camera("rgb/image_raw").publish(message)
     node.fuse_pair(images, 300, 3)
-    assert node.counters()["dropped unknown_encoding"] == 3
+    counters = node.counters()
+    assert (counters["dropped unknown_encoding"], counters["dropped corrupt"]) == (2, 1)
     assert "bayer_of_tomorrow" in node.log
 
 
@@ -216,3 +226,64 @@ def test_compressed_input(start):
         "synchronisation", lambda _l, _m, values: number(values, "fused") > 0
     )
     assert number(values, "dropped unknown_encoding") == 0
+
+
+def play_pairs(node, thermal_stamp, count=30):
+    """Send pairs at some 10 Hz, their thermal stamps by a function of the visible ones."""
+    node.camera("thermal/image_raw"), node.camera("rgb/image_raw")
+    for index in range(count):
+        now = node.at(index * 100)
+        thermal = image_message(picture((160, 128), index, 1), "mono8", thermal_stamp(now), "ir")
+        node.camera("thermal/image_raw").publish(thermal)
+        node.send_visible(index * 100, picture((160, 128), index))
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("thermal_stamp", "words"),
+    [(lambda _: 0, "are not set"), (lambda _: 7_000_000_000, "do not change")],
+)
+def test_unset_and_constant_stamps_fall_back_to_reception(start, thermal_stamp, words):
+    node = start()
+    node.connect()
+    play_pairs(node, thermal_stamp)
+    level, message, _ = node.wait_diagnostics("input", lambda _l, message, _v: words in message)
+    assert level == 1
+    assert "time of reception" in message
+    assert node.counters().get("thermal dropped duplicate", 0) <= 2
+
+
+@pytest.mark.parametrize("clock_s", [37, -37])
+def test_a_clock_that_is_apart_is_named_and_does_not_silence_the_node(start, clock_s):
+    node = start()
+    images = node.connect()
+    play_pairs(node, lambda stamp: stamp + clock_s * 1_000_000_000)
+    _, message, values = node.wait_diagnostics(
+        "synchronisation", lambda _l, message, _v: "the clocks differ by" in message
+    )
+    assert "37.0 s" in message
+    assert "sync.thermal_offset_ms" in message
+    assert int(values["visible_only"]) > 15
+    assert len(images.messages) > 15
+    assert node.log.count("the clocks differ by") == 1
+
+
+def test_a_clock_that_is_apart_is_corrected_by_auto(start):
+    node = start(**{"sync.thermal_offset_ms": "auto"})
+    node.listen(Image, "image")
+    node._start_ns = START_NS
+    play_pairs(node, lambda stamp: stamp + 37_000_000_000, 40)
+    _, message, values = node.wait_diagnostics(
+        "synchronisation", lambda _l, _m, values: int(values["fused"]) > 20
+    )
+    assert "clocks differ" not in message
+    assert int(values["visible_only"]) <= 2
+    assert float(values["clocks thermal_offset_ms"]) == pytest.approx(-37_000, abs=100)
+
+
+def test_a_transport_whose_messages_are_missing_is_refused_by_name():
+    with pytest.raises(UsageError, match=r"'theora': use one of raw, compressed"):
+        message_class("theora")
+    if importlib.util.find_spec("ffmpeg_image_transport_msgs") is None:
+        with pytest.raises(UsageError, match=r"ros-.*-ffmpeg-image-transport-msgs"):
+            message_class("ffmpeg")

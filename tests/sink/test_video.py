@@ -1,4 +1,5 @@
 import logging
+import os
 import resource
 from fractions import Fraction
 from itertools import pairwise
@@ -130,6 +131,37 @@ def test_frames_are_playable_before_matroska_is_closed(tmp_path, make_fused):
     copy.write_bytes(path.read_bytes())
     sink.close()
     assert len(decode(copy)[0]) > 100
+
+
+def test_killed_matroska_of_small_still_pictures_lacks_less_than_a_second(tmp_path, make_fused):
+    path = tmp_path / "fused.mkv"
+    sink = open_sink(str(path))
+    copy = tmp_path / "killed.mkv"
+    for number in range(200):
+        sink.write(make_fused(number, image=smooth(24, 32)))
+        if number in {40, 99, 170}:
+            copy.write_bytes(path.read_bytes())
+            assert len(decode(copy)[0]) >= number - 30
+    sink.close()
+    assert len(decode(path)[0]) == 200
+
+
+def test_name_like_a_protocol_is_a_file(tmp_path, make_fused, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("concat:a|b.mkv", "pipe:1.mp4", "tee:[f=mp4]x.mp4"):
+        with open_sink(name) as sink:
+            sink.write(make_fused())
+        assert len(decode(tmp_path / name)[0]) == 1
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_named_pipe_is_refused_at_once(tmp_path):
+    path = tmp_path / "fused.mkv"
+    os.mkfifo(path)
+    with pytest.raises(
+        SinkError, match=r"fused\.mkv: cannot be written \(it exists and is no file"
+    ):
+        open_sink(str(path))
 
 
 def test_change_of_size_is_letterboxed_and_said_once(tmp_path, make_fused, caplog):

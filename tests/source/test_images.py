@@ -3,7 +3,7 @@ import pytest
 
 from fusion_core.errors import SourceError
 from fusion_core.source import open_source
-from fusion_core.source.images import natural_key
+from fusion_core.source.image_files import natural_key
 
 
 def test_names_sort_as_people_count(make_folder, pictures):
@@ -34,6 +34,15 @@ def test_convention_long_digits_are_nanoseconds(make_folder, pictures):
         assert [frame.stamp_ns for frame in source.frames()] == stamps
 
 
+@pytest.mark.parametrize("ending", ["_rgb", "-visible", "_T", " W"])
+def test_times_before_the_stream_of_a_name(make_folder, pictures, ending):
+    names = [f"1560000083.90{ending}", f"1560000084.15{ending}"]
+    folder = make_folder("vi", dict(zip(names, pictures(2), strict=True)))
+    with open_source(visible=folder) as source:
+        stamps = [frame.stamp_ns for frame in source.frames()]
+    assert stamps == [1_560_000_083_900_000_000, 1_560_000_084_150_000_000]
+
+
 def test_raw_thermal_keeps_16_bits(make_folder):
     counts = np.random.default_rng(0).integers(0, 65536, (12, 16)).astype(np.uint16)
     for suffix in (".png", ".tiff"):
@@ -57,24 +66,26 @@ def test_folders_pair_by_name_where_one_lacks_a_file(make_folder, pictures):
             assert stamps["visible", name] == stamps["thermal", name]
 
 
-def test_folders_with_other_names_pair_by_position(make_folder, pictures):
-    visible = make_folder("vi", dict(zip(["rgb_8", "rgb_9"], pictures(2), strict=True)))
-    thermal = make_folder("ir", dict(zip(["ir_0", "ir_1"], pictures(2), strict=True)))
-    with open_source(visible=visible, thermal=thermal) as source:
-        stamps = [frame.stamp_ns for frame in source.frames()]
-    assert stamps == [0, 0, 33333333, 33333333]
-
-
-def test_torn_image_costs_itself_only_and_is_reported(make_folder, pictures):
+def test_torn_image_costs_itself_only(make_folder, pictures, caplog):
     folder = make_folder("vi", {f"{n}": image for n, image in enumerate(pictures(5))})
     torn = folder / "2.png"
     torn.write_bytes(torn.read_bytes()[:500])
-    source = open_source(visible=folder)
-    names = []
-    with pytest.raises(SourceError, match=r"2\.png: frame 2 cannot be read.*1 such.*of 5"):
-        names.extend(frame.name for frame in source.frames())
+    with open_source(visible=folder) as source:
+        assert [frame.name for frame in source.frames()] == ["0", "1", "3", "4"]
     assert source.drop_log.by_cause() == {"corrupt": 1}
     assert source.read == {"visible": 4}
+    assert "2.png: left out" in caplog.text
+
+
+def test_folder_in_which_no_image_can_be_read_is_an_error(make_folder, pictures):
+    folder = make_folder("vi", {f"{n}": image for n, image in enumerate(pictures(2))})
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[:500])
+    with (
+        open_source(visible=folder) as source,
+        pytest.raises(SourceError, match=r"0\.png.*none of 2 visible images"),
+    ):
+        list(source.frames())
 
 
 def test_empty_folder_names_what_it_expected(tmp_path):

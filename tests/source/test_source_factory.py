@@ -16,7 +16,7 @@ SCENE = "synthetic://street?seed=3&seconds=0.1&rgb_hz=20&thermal_hz=20"
         (None, {"visible": "a.mp4", "visible_topic": "/rgb"}, "without a bag"),
         (None, {"visible": "nowhere.mp4"}, r"nowhere\.mp4: does not exist"),
         ("nowhere.bag", {}, r"nowhere\.bag: does not exist"),
-        (None, {"visible": "rtsp://host/x"}, "rtsp.*unknown kind"),
+        (None, {"visible": "ftp://host/x"}, "ftp.*unknown kind"),
         (None, {"visible": "/dev/video9999"}, "/dev/video9999: does not exist"),
         (None, {"visible": "zmq://host"}, "not a stream address"),
         (None, {"visible": "zmq://h:1/x", "thermal": "ir.mp4"}, "one input is live"),

@@ -1,13 +1,8 @@
 import pytest
 
 from fusion_core.errors import SourceError
-from fusion_core.source.topics import (
-    CAMERA_INFO,
-    COMPRESSED,
-    IMAGE,
-    camera_info_topic,
-    choose_topics,
-)
+from fusion_core.source.topics import CAMERA_INFO, camera_info_topic, choose_topics
+from fusion_core.transport.image_messages import COMPRESSED, IMAGE
 
 
 @pytest.mark.parametrize(

@@ -346,3 +346,27 @@ def test_8_bit_stream_that_fills_the_range_is_never_stretched():
         shown = processor.process(Frame(seconds * 10**9, "thermal", image, "mono8")).luminance
         assert np.array_equal(shown, image * np.float32(1 / 255))
         processor.stretch()
+
+
+@pytest.mark.parametrize("agc", ["auto", "percentile", "plateau", "off"])
+@pytest.mark.parametrize("destripe", [False, True])
+@pytest.mark.parametrize(
+    ("encoding", "dtype", "extremes"),
+    [
+        ("mono16", np.uint16, (0, 65535)),
+        ("mono16", np.uint16, (65535,)),
+        ("mono8", np.uint8, (0, 255)),
+        ("32FC1", np.float32, (-3e38, 3e38, np.inf, np.nan)),
+    ],
+)
+def test_single_pixels_at_the_ends_of_the_range(agc, destripe, encoding, dtype, extremes):
+    image = np.full((48, 64), 100, dtype)
+    image[::2] += dtype(50)
+    for place, value in enumerate(extremes):
+        image[5 + 9 * place, 7] = value
+    processor = ThermalProcessor(ThermalConfig(agc=agc, destripe=destripe, unit="kelvin"))
+    for number in range(6):
+        image = np.roll(image, 1, axis=1)
+        luminance = processor.process(frame(image, encoding, number * PERIOD)).luminance
+        assert np.isfinite(luminance).all()
+        assert 0 <= luminance.min() <= luminance.max() <= 1

@@ -87,11 +87,13 @@ def test_matching_layout_is_a_view_of_the_message():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((2, 2, "bayer_grbg8", 2, 0, bytes(4)), "bayer_grbg8.*known: rgb8"),
+        ((2, 2, "weird8", 2, 0, bytes(4)), "weird8.*known: rgb8"),
         ((2, 2, "rgb8", 6, 0, bytes(11)), "11 bytes.*12"),
         ((2, 2, "mono16", 3, 0, bytes(8)), "step 3"),
         ((0, 2, "mono8", 2, 0, b""), "0"),
-        ((1, 3, "yuv422", 6, 0, bytes(6)), "even width"),
+        ((1, 3, "yuv422", 6, 0, bytes(6)), "multiples of 1 and 2"),
+        ((2, 2, "nv12", 2, 0, bytes(5)), "5 bytes.*6"),
+        ((3, 2, "bayer_rggb8", 2, 0, bytes(6)), "multiples of 2 and 2"),
     ],
 )
 def test_layout_that_does_not_add_up_is_refused(arguments, words):
@@ -197,3 +199,92 @@ def test_colour_mapped_thermal_stays_colour(palette):
     image, encoding = to_modality(mapped, "rgb8", "thermal")
     assert encoding == "rgb8"
     assert image is mapped
+
+
+COLOUR = (200, 120, 40)
+
+
+def mosaic(pattern, scale, dtype, size=(8, 12)):
+    """Return what a sensor with this pattern sees of one colour, by ROS's names of patterns."""
+    picture = np.empty(size, dtype)
+    for index, letter in enumerate(pattern):
+        picture[index // 2 :: 2, index % 2 :: 2] = COLOUR["rgb".index(letter)] * scale
+    return picture
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize("big", [False, True])
+def test_every_bayer_pattern_shows_the_true_colour(pattern, big):
+    raw = mosaic(pattern, 1, np.uint8)
+    image, encoding = decode_image(8, 12, f"bayer_{pattern}8", 12, big, raw.tobytes())
+    assert encoding == "rgb8"
+    np.testing.assert_array_equal(image, np.full((8, 12, 3), COLOUR))
+    raw = mosaic(pattern, 257, np.uint16).astype(">u2" if big else "<u2")
+    image, encoding = decode_image(8, 12, f"bayer_{pattern}16", 24, big, raw.tobytes())
+    assert encoding == "rgb16"
+    np.testing.assert_array_equal(image, np.full((8, 12, 3), COLOUR) * 257)
+
+
+# Y, U and V of that colour by BT.601 in video range, computed by hand from the standard.
+YUV = (132, 81, 169)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "order"),
+    [
+        ("yuv422", "uyvy"),
+        ("uyvy", "uyvy"),
+        ("yuv422_yuy2", "yuyv"),
+        ("yuyv", "yuyv"),
+        ("yuy2", "yuyv"),
+        ("yvyu", "yvyu"),
+    ],
+)
+def test_packed_yuv_shows_the_true_colour(encoding, order):
+    pair = bytes(YUV["yuv".index(letter)] for letter in order)
+    image, name = decode_image(2, 4, encoding, 8, 0, pair * 4)
+    assert name == "rgb8"
+    assert np.abs(image.astype(int) - COLOUR).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("encoding", "chroma"),
+    [
+        ("nv12", bytes(YUV[1:]) * 4),
+        ("nv21", bytes(YUV[:0:-1]) * 4),
+        ("i420", bytes([YUV[1]] * 4 + [YUV[2]] * 4)),
+        ("yv12", bytes([YUV[2]] * 4 + [YUV[1]] * 4)),
+    ],
+)
+def test_planar_yuv_shows_the_true_colour(encoding, chroma):
+    image, name = decode_image(4, 4, encoding, 4, 0, bytes([YUV[0]] * 16) + chroma)
+    assert (name, image.shape) == ("rgb8", (4, 4, 3))
+    assert np.abs(image.astype(int) - COLOUR).max() <= 3
+
+
+@pytest.mark.parametrize(("encoding", "order"), [("rgb16", (0, 1, 2)), ("bgr16", (2, 1, 0))])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_sixteen_bit_colour_is_rgb(encoding, order, alpha):
+    pixel = [COLOUR[channel] * 256 + 5 for channel in order] + [7] * alpha
+    name = encoding.replace("16", "a16") if alpha else encoding
+    raw = np.tile(np.array(pixel, "<u2"), 6).tobytes()
+    image, normal = decode_image(2, 3, name, 6 * len(pixel), 0, raw)
+    assert normal == "rgb16"
+    np.testing.assert_array_equal(image[0, 0], [value * 256 + 5 for value in COLOUR])
+
+
+def test_four_anonymous_channels_are_bgra():
+    image, normal = decode_image(1, 1, "8UC4", 4, 0, bytes([40, 120, 200, 9]))
+    assert (normal, tuple(image[0, 0])) == ("rgb8", COLOUR)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "dtype"),
+    [("8SC1", "i1"), ("16SC1", "i2"), ("32SC1", "i4"), ("16FC1", "f2"), ("64FC1", "f8")],
+)
+@pytest.mark.parametrize("big", [False, True])
+def test_signed_and_other_float_counts_become_floats(encoding, dtype, big):
+    values = np.array([[-100, 0, 5], [7, 100, 3]]).astype((">" if big else "<") + dtype)
+    image, normal = decode_image(2, 3, encoding, values.strides[0], big, values.tobytes())
+    assert (normal, image.dtype) == ("32FC1", np.float32)
+    np.testing.assert_array_equal(image, values)

@@ -84,8 +84,7 @@ def smoke_curve(
 
 def video_curve(folder: Path, provider: PriorProvider) -> tuple[SmokeCurve, list[UInt8Image]]:
     """Return the curve of the visible stream of a folder with ``vi.mp4`` and ``ir.mp4``."""
-    files = {"visible": str(folder / "vi.mp4"), "thermal": str(folder / "ir.mp4")}
-    with open_source(**files) as source:
+    with open_source(visible=folder / "vi.mp4", thermal=folder / "ir.mp4") as source:
         return smoke_curve(source.frames(), provider)
 
 

@@ -89,8 +89,7 @@ def measure_videos(folders: Sequence[Path]) -> tuple[StreamErrors, ...]:
     found = []
     for folder in folders:
         for shift, shift_at in SHIFTS.items():
-            files = {"visible": str(folder / "vi.mp4"), "thermal": str(folder / "ir.mp4")}
-            with open_source(**files) as source:
+            with open_source(visible=folder / "vi.mp4", thermal=folder / "ir.mp4") as source:
                 found.append(measure_stream(folder.name, shift, synchronised(source), shift_at))
     return tuple(found)
 

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import array
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -47,10 +48,10 @@ def stamp_from_ns(stamp_ns: int) -> Time:
     return Time(sec=seconds, nanosec=nanoseconds)
 
 
-def frame_from_message(
-    message: Image | CompressedImage, modality: Modality, camera: CameraModel | None
-) -> Frame:
-    """Return the frame of one camera message; its pixels may share the message's memory.
+def frame_from_message(message: Image | CompressedImage, modality: Modality) -> Frame:
+    """Return the frame of one image message with its header's stamp.
+
+    Its pixels may share the message's memory.
 
     Raises:
         EncodingError: The encoding is unknown, or the data do not fit the size.
@@ -67,15 +68,20 @@ def frame_from_message(
             message.data,
         )
         image, encoding = to_modality(image, encoding, modality)
-    fits = camera is not None and (camera.height, camera.width) == image.shape[:2]
     return Frame(
         stamp_ns=stamp_to_ns(message.header.stamp),
         modality=modality,
         image=image,
         encoding=encoding,
         frame_id=message.header.frame_id,
-        camera=camera if fits else None,
     )
+
+
+def fitting_frame(frame: Frame, camera: CameraModel | None) -> Frame:
+    """Return the frame with its camera, where the camera is known and of the frame's size."""
+    if camera is None or (camera.height, camera.width) != frame.image.shape[:2]:
+        return frame
+    return replace(frame, camera=camera)
 
 
 def mask_from_message(message: Image) -> NDArray[np.uint8]:

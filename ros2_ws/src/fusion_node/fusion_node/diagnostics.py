@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,9 @@ from fusion_core.pipeline import PipelineStatus
 
 # Degradations that are at least this probable are named.
 _LIKELY = 0.5
-_STREAM_CONDITIONS = ("visible_", "thermal_", "time_")
+_STREAM_CONDITIONS = ("visible_", "thermal_", "time_", "clocks_")
+# A message that is sent twice repeats a stamp; a stream of which so many do has a fault.
+_REPEATED_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class NodeStatus:
         received: Messages since the node was activated, per stream.
         mismatches: Topic -> line on an incompatible quality of service seen there.
         camera_info: Stream -> state of its intrinsics.
+        stamp_problems: What is wrong with the stamps of the cameras' headers, one line each.
     """
 
     state: str
@@ -55,6 +58,7 @@ class NodeStatus:
     received: Mapping[str, int]
     mismatches: Mapping[str, str]
     camera_info: Mapping[str, str]
+    stamp_problems: Sequence[str] = ()
 
 
 def statuses(
@@ -190,8 +194,20 @@ def _input(node: NodeStatus, pipeline: PipelineStatus) -> DiagnosticStatus:
             (f"{name} dropped {cause}", count)
             for cause, count in sorted(pipeline.drops_by_stream.get(name, {}).items())
         ]
-    message = f"no {' and no '.join(silent)} messages" if silent else "both streams arrive"
-    return _status("input", message, values, _warn_if(silent))
+    problems = [f"no {' and no '.join(silent)} messages"] if silent else []
+    problems += [*node.stamp_problems, *_repeated_stamps(pipeline)]
+    message = "; ".join(problems) or "both streams arrive"
+    return _status("input", message, values, _warn_if(problems))
+
+
+def _repeated_stamps(pipeline: PipelineStatus) -> list[str]:
+    """Return a line for each stream of which many frames repeat the stamp before them."""
+    lines = []
+    for name, drops in pipeline.drops_by_stream.items():
+        count, read = drops.get("duplicate", 0), pipeline.read.get(name, 0)
+        if read and count > _REPEATED_SHARE * read:
+            lines.append(f"{count} of {read} {name} frames repeat the stamp before them")
+    return lines
 
 
 def _synchronisation(pipeline: PipelineStatus) -> DiagnosticStatus:
@@ -199,11 +215,15 @@ def _synchronisation(pipeline: PipelineStatus) -> DiagnosticStatus:
     values: list[tuple[str, object]] = [
         ("pairs", pipeline.pairs),
         ("fused", pipeline.fused),
+        *pipeline.one_sided.items(),
         ("fused Hz", pipeline.rates_hz.get("fused", 0.0)),
+        *((f"clocks {key}", value) for key, value in pipeline.clocks.items() if value is not None),
     ]
     values += [(f"dropped {cause}", count) for cause, count in sorted(pipeline.drops.items())]
     values += [(f"skew {rank} ms", value) for rank, value in pipeline.skew_ms.items()]
     message = ", ".join(conditions) or "pairing"
+    if pipeline.clocks["problem"]:
+        message = f"{message}: {pipeline.clocks['problem']}"
     return _status("synchronisation", message, values, _warn_if(conditions))
 
 
@@ -223,9 +243,11 @@ def _model(pipeline: PipelineStatus) -> DiagnosticStatus:
         ("model", pipeline.model),
         ("device", pipeline.device),
         ("last error", pipeline.last_error),
+        ("failures", pipeline.fusion_failures),
         *((f"mask {key}", entry) for key, entry in pipeline.mask.items()),
     ]
-    failing, refused = "failed" in pipeline.health, "mask_rejected" in pipeline.health
+    failing = bool({"failed", "fusion_failed", "fusion_timeout"} & set(pipeline.health))
+    refused = "mask_rejected" in pipeline.health
     message = f"{pipeline.model} on {pipeline.device}"
     if refused:
         message = f"the mask is not used: {pipeline.mask['problem']}"
@@ -241,7 +263,7 @@ def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:
     values = [(key, entry) for key, entry in detector.items() if not isinstance(entry, Mapping)]
     for kind in ("detections", "objects"):
         values += [(f"{label} {kind}", count) for label, count in detector[kind].items()]
-    failing = "detector_failed" in pipeline.health
+    failing = bool({"detector_failed", "detector_timeout"} & set(pipeline.health))
     message = f"{detector['output_format']} on {detector['provider']}"
     return _status(
         "detector", detector["last_error"] if failing else message, values, _warn_if(failing)
@@ -251,6 +273,8 @@ def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:
 def _memory(pipeline: PipelineStatus) -> DiagnosticStatus:
     fresh = "memory_fresh" in pipeline.health
     message = "snapshot was unusable: started with a fresh bank" if fresh else "in use"
+    if "memory_unsaved" in pipeline.health:
+        message += "; memory.file is no snapshot and is left alone, the bank is not saved"
     # The per-slot statistics are for reports; here they would be hundreds of numbers.
     values = [entry for entry in pipeline.memory.items() if not isinstance(entry[1], tuple)]
     return _status("memory", message, values, _warn_if(fresh))

@@ -18,21 +18,39 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from importlib import import_module
+from typing import Any, Final, Protocol
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, Image
 
-from fusion_core.errors import EncodingError
+from fusion_core.errors import ConfigError, EncodingError
 from fusion_core.transport.camera_info import camera_from_info
+from fusion_core.transport.image_messages import (
+    COMPRESSED,
+    IMAGE,
+    ImageMessageDecoder,
+    drop_cause,
+)
+from fusion_core.transport.message_definitions import COMPRESSED_VIDEO, FFMPEG_PACKET
 from fusion_core.types import CameraModel, Frame, Modality, UInt8Image
-from fusion_node.conversions import frame_from_message, mask_from_message
+from fusion_node.conversions import fitting_frame, mask_from_message
 from fusion_node.qos_mismatch import MismatchHandler, subscription_events
 from fusion_node.topic_names import camera_topics
 
+# Of a video every packet counts: those after a lost one cannot be decoded.
+_VIDEO_DEPTH: Final = 60
+TRANSPORTS: Final[Mapping[str, str]] = {
+    "raw": IMAGE,
+    "compressed": COMPRESSED,
+    "compressedDepth": COMPRESSED,
+    "ffmpeg": FFMPEG_PACKET,
+    "foxglove": COMPRESSED_VIDEO,
+}
+"""Image transport -> type of its messages, which come on ``<topic>/<transport>``."""
 _TOPICS: Mapping[Modality, str] = {"visible": "rgb", "thermal": "thermal"}
 # Each reason is logged once; a stream of ever new reasons must not fill log and memory.
 _MOST_WARNINGS = 50
@@ -60,11 +78,14 @@ class ImageSubscriptions:
 
     Args:
         node: The node that subscribes.
-        transport: ``raw`` or ``compressed``.
+        transport: One of ``TRANSPORTS``.
         receiver: Gets the frames and masks.
         needed: Called before each image is decoded; an image for which it returns False is left
             out.
         on_mismatch: Called with topic and explanation on an incompatible quality of service.
+
+    Raises:
+        ConfigError: The messages of the transport are not installed.
     """
 
     def __init__(
@@ -85,7 +106,9 @@ class ImageSubscriptions:
         self._warned: set[str] = set()
         self.received: Counter[str] = Counter(dict.fromkeys(_TOPICS, 0))
         self._subscriptions: list[Subscription] = []
-        kind = Image if transport == "raw" else CompressedImage
+        self._decoders = {modality: ImageMessageDecoder(modality) for modality in _TOPICS}
+        self._kind = TRANSPORTS[transport]
+        kind = message_class(transport)
         for modality, base in _TOPICS.items():
             topics = camera_topics(node, base, transport)
             self._subscribe_stream(CameraInfo, topics.info, self._on_info, modality)
@@ -100,6 +123,11 @@ class ImageSubscriptions:
     def camera_states(self) -> dict[str, str]:
         """Return what is known of each camera's intrinsics, as one line each."""
         return {modality: self._camera_state(modality) for modality in _TOPICS}
+
+    def stamp_problems(self) -> list[str]:
+        """Return what is wrong with the stamps of the streams' headers, one line each."""
+        problems = (decoder.stamps.problem for decoder in self._decoders.values())
+        return [problem for problem in problems if problem]
 
     def destroy(self) -> None:
         """End the subscriptions."""
@@ -117,13 +145,15 @@ class ImageSubscriptions:
         self._subscribe(kind, topic, lambda message: callback(modality, message))
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        video = self._kind in {FFMPEG_PACKET, COMPRESSED_VIDEO}
+        depth = _VIDEO_DEPTH if video and kind not in {Image, CameraInfo} else 1
         self._subscriptions.append(
             self._node.create_subscription(
                 kind,
                 topic,
                 callback,
                 # Only the newest image matters; a best-effort reader matches every driver.
-                QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
+                QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT),
                 event_callbacks=subscription_events(topic, self._on_mismatch),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
@@ -134,19 +164,23 @@ class ImageSubscriptions:
             self._cameras[modality] = camera_from_info(info)
         self._infos[modality] = info
 
-    def _on_image(self, modality: Modality, message: Image | CompressedImage) -> None:
+    def _on_image(self, modality: Modality, message: Any) -> None:  # noqa: ANN401 - of the transport
         self.received[modality] += 1
+        decoder = self._decoders[modality]
         if not self._needed():
+            decoder.reset()
             return
+        received_ns = self._node.get_clock().now().nanoseconds
         try:
-            frame = frame_from_message(message, modality, self._cameras.get(modality))
+            frames = decoder.decode(message, self._kind, received_ns)
         except EncodingError as error:
-            self._count_invalid(modality, "unknown_encoding", str(error))
+            self._count_invalid(modality, drop_cause(error), str(error))
         except Exception as error:  # noqa: BLE001 - no message may end the node
-            self._count_invalid(modality, "bad_message", f"{type(error).__name__}: {error}")
+            self._count_invalid(modality, "corrupt", f"{type(error).__name__}: {error}")
         else:
-            self._sizes[modality] = (frame.image.shape[1], frame.image.shape[0])
-            self._receiver.submit(frame)
+            for frame in frames:
+                self._sizes[modality] = (frame.image.shape[1], frame.image.shape[0])
+                self._receiver.submit(fitting_frame(frame, self._cameras.get(modality)))
 
     def _on_mask(self, message: Image) -> None:
         try:
@@ -172,3 +206,22 @@ class ImageSubscriptions:
         if size is not None and size != (info.width, info.height):
             return f"camera info for {stated} does not fit {modality} images of {size[0]}x{size[1]}"
         return stated if self._cameras[modality] else f"{stated}, not calibrated"
+
+
+def message_class(transport: object) -> type:
+    """Return the class of a transport's messages.
+
+    Raises:
+        ConfigError: It is unknown, or its messages are not installed.
+    """
+    if not isinstance(transport, str) or transport not in TRANSPORTS:
+        raise ConfigError(f"image_transport = {transport!r}: use one of {', '.join(TRANSPORTS)}")
+    package, _, name = TRANSPORTS[transport].split("/")
+    try:
+        found: type = getattr(import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError):
+        raise ConfigError(
+            f"image_transport = {transport!r}: the messages of {package} are not installed: "
+            f"sudo apt-get install ros-$ROS_DISTRO-{package.replace('_', '-')}"
+        ) from None
+    return found

@@ -31,7 +31,7 @@ from fusion_core.pipeline import Pipeline
 from fusion_core.transport.result_header import result_header
 from fusion_core.types import FusedFrame
 from fusion_node.diagnostics import NodeStatus, statuses
-from fusion_node.image_subscriptions import ImageSubscriptions
+from fusion_node.image_subscriptions import TRANSPORTS, ImageSubscriptions, message_class
 from fusion_node.lifecycle import RefusingLifecycleNode
 from fusion_node.memory_file import name_memory_file
 from fusion_node.parameters import CoreParameters, declare
@@ -40,7 +40,6 @@ from fusion_node.result_publishers import ResultPublishers
 from fusion_node.settings import Setting
 
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-_TRANSPORTS = ("raw", "compressed")
 _OWN = (
     Setting(
         "autostart",
@@ -53,9 +52,9 @@ _OWN = (
         "image_transport",
         "raw",
         ParameterDescriptor(
-            description="How camera images arrive; compressed: on <topic>/compressed."
+            description="How camera images arrive; all but raw: on <topic>/<transport>."
             " Takes effect when the node is activated.",
-            additional_constraints="one of: " + ", ".join(_TRANSPORTS),
+            additional_constraints="one of: " + ", ".join(TRANSPORTS),
         ),
     ),
     Setting(
@@ -110,7 +109,7 @@ class FusionNode(RefusingLifecycleNode):
         """Load the model and the memory bank, warm up, and announce the outputs."""
         self._core.declare_options()
         try:
-            _check_transport(self.get_parameter("image_transport").value)
+            message_class(self.get_parameter("image_transport").value)
             config = name_memory_file(self._core.config(), self.get_fully_qualified_name())
             pipeline = Pipeline(config, reset_invalid_memory=True)
             pipeline.warm_up()
@@ -283,6 +282,9 @@ class FusionNode(RefusingLifecycleNode):
             camera_info=self._image_subscriptions.camera_states()
             if self._image_subscriptions
             else {},
+            stamp_problems=self._image_subscriptions.stamp_problems()
+            if self._image_subscriptions
+            else [],
         )
         pipeline = self._pipeline.status() if self._pipeline else None
         name = self.get_fully_qualified_name()
@@ -298,7 +300,7 @@ class FusionNode(RefusingLifecycleNode):
             reason = "frame_id is read when the node is configured: deactivate and clean up first"
         if "image_transport" in values:
             try:
-                _check_transport(values["image_transport"])
+                message_class(values["image_transport"])
             except ConfigError as error:
                 reason = str(error)
             if self._image_subscriptions is not None:
@@ -309,8 +311,3 @@ class FusionNode(RefusingLifecycleNode):
         if self._pipeline is None:
             return "unconfigured"
         return "inactive" if self._image_subscriptions is None else "active"
-
-
-def _check_transport(value: object) -> None:
-    if value not in _TRANSPORTS:
-        raise ConfigError(f"image_transport = {value!r}: use {' or '.join(_TRANSPORTS)}")

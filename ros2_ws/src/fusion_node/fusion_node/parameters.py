@@ -212,7 +212,8 @@ def _check(config: Config, name: str) -> None:
 
 
 def _accepted(setting: Setting, value: object) -> bool:
-    if type(value) is not type(setting.default):
+    # A parameter of dynamic type is a number or a word; the configuration checks it alone.
+    if type(value) is not type(setting.default) and not setting.descriptor.dynamic_typing:
         return False
     try:
         Config.from_dict(_nest({setting.name: value}))

@@ -158,8 +158,8 @@ class Recorder(Node):
 
     def _fused(self, stamp_ns: int, arrived: _StampedMessages) -> FusedFrame:
         """Rebuild the result; the debug image shows the pair that it was made of."""
-        image = frame_from_message(arrived.messages["image"], "visible", None)
-        picture = frame_from_message(arrived.messages["debug_image"], "visible", None).image
+        image = frame_from_message(arrived.messages["image"], "visible")
+        picture = frame_from_message(arrived.messages["debug_image"], "visible").image
         height, width = image.image.shape[:2]
         if picture.shape != (height, 3 * width, 3):
             raise EncodingError(

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -76,6 +77,11 @@ def _setting(name: str, default: Value, hint: object) -> Setting:
     kind, *metadata = typing.get_args(hint)
     info = next(entry for entry in metadata if isinstance(entry, FieldInfo))
     descriptor = ParameterDescriptor(description=f"{info.description} {_WHEN}")
+    if typing.get_origin(kind) in {types.UnionType, typing.Union}:
+        number, words = typing.get_args(kind)
+        info = next(e for e in typing.get_args(number)[1:] if isinstance(e, FieldInfo))
+        descriptor.dynamic_typing = True
+        descriptor.additional_constraints = f"a number, or {', '.join(typing.get_args(words))}"
     if typing.get_origin(kind) is Literal:
         descriptor.additional_constraints = "one of: " + ", ".join(typing.get_args(kind))
     _set_range(descriptor, default, _bound(info, "ge", "gt"), _bound(info, "le", "lt"))

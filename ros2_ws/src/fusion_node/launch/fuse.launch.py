@@ -75,15 +75,22 @@ ARGUMENTS = [
     ),
     argument("master", "", "Stream that sets the rate.", "", "visible", "thermal"),
     argument("max_skew_ms", "", "Largest skew of a pair. Empty: as in the parameter file."),
-    argument("thermal_offset_ms", "", "Added to thermal stamps. Empty: as in the parameter file."),
+    argument(
+        "thermal_offset_ms",
+        "",
+        "Added to thermal stamps, or auto. Empty: as in the parameter file.",
+    ),
     argument("frame_id", "", "Frame of the outputs. Empty: that of the colour images."),
     argument(
         "image_transport",
         "",
-        "How images arrive, compressed: on <topic>/compressed. Empty: as in the parameter file.",
+        "How images arrive, all but raw: on <topic>/<transport>. Empty: as in the parameter file.",
         "",
         "raw",
         "compressed",
+        "compressedDepth",
+        "ffmpeg",
+        "foxglove",
     ),
     argument("model", "", "Fusion model. Empty: as in the parameter file."),
     argument("prior", "", "Provider of scene priors. Empty: as in the parameter file."),
@@ -143,7 +150,8 @@ def node(context: LaunchContext) -> list[Action]:
         if value(name)
     }
     given |= {
-        parameter: ParameterValue(value(name), value_type=float)
+        # An offset may be the word auto.
+        parameter: ParameterValue(value(name), value_type=str if value(name) == "auto" else float)
         for name, parameter in NUMBERS.items()
         if value(name)
     }

@@ -1,4 +1,4 @@
-"""What an interactive user sees: completion of names, and hints that can be followed."""
+"""What a new user meets: completion of names, and hints that can be followed."""
 
 import ast
 import subprocess
