@@ -114,7 +114,11 @@ class Eye:
         x, y = np.meshgrid(np.arange(camera.width * s), np.arange(camera.height * s))
         pixels = np.stack(((x + 0.5) / s - 0.5, (y + 0.5) / s - 0.5), axis=-1).reshape(-1, 1, 2)
         stop = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 50, 1e-10)
-        rays = cv2.undistortPoints(pixels, camera.k, np.array(camera.d), criteria=stop)
+        if hasattr(cv2, "undistortPointsIter"):  # OpenCV 4
+            unit = np.eye(3)
+            rays = cv2.undistortPointsIter(pixels, camera.k, np.array(camera.d), unit, unit, stop)
+        else:
+            rays = cv2.undistortPoints(pixels, camera.k, np.array(camera.d), criteria=stop)
         self.rays = rays.reshape(*x.shape, 2).astype(np.float32)
 
     def see(self, board, pose):
