@@ -65,7 +65,7 @@ VIDEOS = ["--visible", "clip.mkv", "--thermal", "thermal.mkv"]
         (["--visible", "link.mkv", *VIDEOS[2:], "--out", "clip.mkv"], ["clip.mkv", "is the input"]),
         ([*FOLDERS, "--out", "vi/"], ["vi", "is the input"]),
         ([*FOLDERS, "--out", "link_vi/"], ["link_vi", "is the input"]),
-        (["--visible", "vi/*.png", *FOLDERS[2:], "--out", "vi/"], ["vi", "is the input"]),
+        (["--visible", "vi/*.png", *FOLDERS[2:], "--out", "vi/"], ["vi", "holds the input"]),
         ([*FOLDERS, "--out", "ir/fused/"], ["fused", "lies in the input"]),
         ([*FOLDERS, "--out", "ir/fused.mp4"], ["fused.mp4", "lies in the input"]),
         (["--bag", "drive", "--out", "drive/fused.mp4"], ["lies in the input drive"]),

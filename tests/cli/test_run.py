@@ -146,7 +146,7 @@ def test_sizes_that_differ_without_a_rig(videos, tmp_path, capsys):
     assert code == 1
     assert "96x64" in line
     assert "64x48" in line
-    assert "--calibration" in line
+    assert "set 'calibration'" in line
 
 
 def test_no_output_and_no_input_are_bad_usage(videos, tmp_path, capsys):

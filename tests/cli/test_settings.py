@@ -33,6 +33,8 @@ def another_value(name):
         "sync.on_missing_visible": "skip",
         "thermal.agc": "off",
         "thermal.unit": "kelvin",
+        "thermal.crop": "upper",
+        "thermal.polarity": "black_hot",
         "registration.refine": "on",
         "registration.on_low_confidence": "soften",
         "memory.mode": "frozen",
