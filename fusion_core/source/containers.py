@@ -12,6 +12,7 @@ from av.stream import Disposition
 
 from fusion_core.errors import SourceError
 
+_NETWORK_PYAV = 18
 _NETWORK_OPTIONS: Final = {
     # No file protocols: an address must not make a playlist on the far side read local files.
     "protocol_whitelist": (
@@ -60,9 +61,16 @@ def open_address(url: str, name: str, timeout_s: float) -> tuple[InputContainer,
         timeout_s: Longest wait for the connection, and for data later.
 
     Raises:
-        SourceError: This build cannot speak the protocol, or there is no video to decode.
+        SourceError: This PyAV is too old or cannot speak the protocol, or there is no video to
+            decode.
         FFmpegError: The address cannot be reached now.
     """
+    # Older ones end the whole process when a connection fails.
+    if int(av.__version__.partition(".")[0]) < _NETWORK_PYAV:
+        raise SourceError(
+            f"{name}: network streams need PyAV {_NETWORK_PYAV} or newer, found {av.__version__}; "
+            f"run: pip install 'av>={_NETWORK_PYAV}', with Python 3.11 or newer"
+        )
     try:
         container = av.open(
             url, options=_NETWORK_OPTIONS, timeout=timeout_s, metadata_errors="replace"
