@@ -18,7 +18,7 @@ from fusion_core.types import FloatImage
 _COARSE_CHECK: Final = PyramidLevel(4, 6, 8, ())
 _FINE_CHECK: Final = PyramidLevel(2, 6, 12, ())
 _NEAR, _FAR = 1.5, 2.9  # in reduced pixels
-# Logistic regressions on alignments of known error; see docs/registration.md
+# Logistic regressions on alignments of known error; see docs/experiments/registration.md
 _OFFSET, _SHARE_GAIN, _PEAK_GAIN = -5.96, 7.24, 0.864
 _FINE_OFFSET, _FINE_SHARE_GAIN, _DEVIATION_GAIN = -0.71, 9.34, -5.29
 _FEWEST_BLOCKS = 24

@@ -40,7 +40,7 @@ setup(
         (f"share/{NAME}/launch", files("launch")),
         (f"share/{NAME}/config", files("config")),
     ],
-    # fusion-core is installed beside it with pip; see docs/ros.md.
+    # fusion-core is installed beside it with pip; see docs/guide/ros.md.
     install_requires=["setuptools"],
     extras_require={"test": ["pytest"]},
     zip_safe=True,
