@@ -18,8 +18,8 @@ _LARGEST = 8192
 class Export:
     """Write a fusion network as ONNX for TensorRT, OpenVINO or ONNX Runtime.
 
-    The file holds the network in float32 for pictures of one size; docs/guide/export.md names what goes
-    in and comes out.
+    The file holds the network in float32 for pictures of one size; docs/guide/export.md names what
+    goes in and comes out.
     """
 
     model: Annotated[str, tyro.conf.arg(metavar="NAME")]
