@@ -224,7 +224,7 @@ def test_absent_weights_are_named_with_where_and_how(name, tmp_path):
 
 def test_an_absent_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(MissingExtraError, match=r"fusion-core\[vlm\]"):
+    with pytest.raises(MissingExtraError, match=r"\.\[vlm\]"):
         _ = FrozenModel(FOUNDATIONS["sam"]).model
 
 

@@ -111,7 +111,7 @@ class TestMissing:
     @pytest.mark.parametrize("name", ["clip", "blip2"])
     def test_an_absent_package_names_the_extra(self, name, monkeypatch):
         monkeypatch.setitem(sys.modules, "transformers", None)
-        with pytest.raises(MissingExtraError, match=r"fusion-core\[vlm\]"):
+        with pytest.raises(MissingExtraError, match=r"\.\[vlm\]"):
             open_provider(name, PriorsConfig(), "cpu")
 
     def test_weights_of_another_kind_of_model_are_refused(self, folders):
