@@ -240,7 +240,7 @@ def test_an_identity_rig_is_bit_exact():
 def test_without_a_rig_different_sizes_ask_for_a_calibration():
     with pytest.raises(CalibrationError) as error:
         Registrar(None).align(0, visible_frame(64, 48), thermal_image(32, 24))
-    for word in ("64x48", "32x24", "--calibration RIG.yaml"):
+    for word in ("64x48", "32x24", "set 'calibration'"):
         assert word in str(error.value)
 
 

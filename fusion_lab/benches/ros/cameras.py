@@ -90,7 +90,9 @@ class RosCameras:
 @contextmanager
 def ros_cameras() -> Iterator[RosCameras]:
     """Start ROS, the cameras and the receiver's thread; end all of them."""
-    rclpy.init()
+    own = not rclpy.ok()
+    if own:
+        rclpy.init()
     cameras, executor = RosCameras(), SingleThreadedExecutor()
     executor.add_node(cameras.node)
     thread = Thread(target=_spin, args=(executor,), daemon=True)
@@ -101,7 +103,8 @@ def ros_cameras() -> Iterator[RosCameras]:
         executor.shutdown()
         thread.join()
         cameras.node.destroy_node()
-        rclpy.try_shutdown()
+        if own:
+            rclpy.try_shutdown()
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:
