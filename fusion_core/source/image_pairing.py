@@ -28,7 +28,7 @@ _KeyMaker = Callable[[Sequence[str]], "list[str] | None"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PairingSlot:
     """Where an image stands in the common order of two folders.
 
     Attributes:
@@ -40,7 +40,9 @@ class Place:
     alone: bool = False
 
 
-def places_by_name(first: Sequence[str], second: Sequence[str]) -> tuple[list[Place], list[Place]]:
+def places_by_name(
+    first: Sequence[str], second: Sequence[str]
+) -> tuple[list[PairingSlot], list[PairingSlot]]:
     """Return the place of every image in the common order of two folders.
 
     Images of equal names share a place, or those whose names are equal without the words that name
@@ -82,12 +84,15 @@ def places_by_name(first: Sequence[str], second: Sequence[str]) -> tuple[list[Pl
         )
     order = {key: index for index, key in enumerate(sorted(set(best[0]) | set(best[1])))}
     places = [
-        [Place(order[key], alone=not slower and key not in common) for key in keys] for keys in best
+        [PairingSlot(order[key], alone=not slower and key not in common) for key in keys]
+        for keys in best
     ]
     return places[0], places[1]
 
 
-def _by_position(first: Sequence[str], second: Sequence[str]) -> tuple[list[Place], list[Place]]:
+def _by_position(
+    first: Sequence[str], second: Sequence[str]
+) -> tuple[list[PairingSlot], list[PairingSlot]]:
     if len(first) != len(second):
         raise SourceError(
             f"the names of {len(first)} visible and {len(second)} thermal images share no part or "
@@ -101,7 +106,7 @@ def _by_position(first: Sequence[str], second: Sequence[str]) -> tuple[list[Plac
             first[0],
             second[0],
         )
-    places = [Place(index) for index in range(len(first))]
+    places = [PairingSlot(index) for index in range(len(first))]
     return places, places
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from fusion_core.errors import EncodingError, SourceError, UsageError
 from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.image_files import ImageItem, list_images, list_items
-from fusion_core.source.image_pairing import Place, places_by_name
+from fusion_core.source.image_pairing import PairingSlot, places_by_name
 from fusion_core.source.image_reader import ImageReader, holds_both_streams
 from fusion_core.source.name_stamps import parse_stamps, resembles_stamp
 from fusion_core.types import Frame, Modality
@@ -78,7 +78,7 @@ def time_images(specs: Sequence[str | Path], *, relative: bool = False) -> list[
         if len(names) == 2:
             places = list(places_by_name(*names))
         else:
-            places = [[Place(index) for index in range(len(names[0]))]]
+            places = [[PairingSlot(index) for index in range(len(names[0]))]]
         timed = [
             [
                 TimedImage(item, _interval(place.index), shared, place.alone)

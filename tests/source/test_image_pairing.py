@@ -7,10 +7,10 @@ import pytest
 from fusion_core.cli.main import main
 from fusion_core.errors import SourceError, UsageError
 from fusion_core.source import open_source
-from fusion_core.source.image_pairing import Place, places_by_name
+from fusion_core.source.image_pairing import PairingSlot, places_by_name
 from fusion_core.sync import SyncConfig, Synchronizer
 
-PLACES = [Place(index) for index in range(4)]
+PLACES = [PairingSlot(index) for index in range(4)]
 
 
 @pytest.mark.parametrize(
