@@ -207,7 +207,7 @@ def _check_paths(options: Run, config: Config) -> None:
     files = [path for path in (config.model, config.detector) if Path(path).is_file()]
     settings = [config.calibration, config.mask.file, config.priors.weights, *files]
     named = [path for path in (*streams, *settings) if path and "://" not in path]
-    inputs = [_place(str(path)) for name in named for path in matching_paths(name)]
+    inputs = [path for name in named for path in matching_paths(name)]
     if options.config:
         inputs.append(options.config)
     outputs = [path for name in options.out if (path := output_path(name))]
@@ -216,9 +216,3 @@ def _check_paths(options: Run, config: Config) -> None:
     if config.memory.file:
         outputs.append(Path(config.memory.file))
     refuse_overlap(inputs, outputs)
-
-
-def _place(path: str) -> Path:
-    """Return an input's file or folder; of a pattern such as ``DIR/*_T.png`` the folder."""
-    place = Path(path)
-    return place.parent if set(place.name) & set("*?[") and not place.exists() else place
