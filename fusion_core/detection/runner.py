@@ -29,7 +29,7 @@ _KEEP_S = 1.0  # how long an object may stay unseen and keep its identity
 class DetectionRunner(Closable):
     """Find and follow objects in each frame; a failure costs the frame its detections only.
 
-    So does a detector that hangs: the frame goes on without it when its time is over, and later
+    So does a detector that times out: the frame goes on without it when its time is over, and later
     ones do at once until the detector gives an answer.
 
     Args:
@@ -95,7 +95,7 @@ class DetectionRunner(Closable):
         }
 
     def close(self) -> None:
-        """End the detector's thread; one that hangs is left to itself."""
+        """End the detector's thread; one that timed out is left to itself."""
         self._caller.close()
 
     def _find(

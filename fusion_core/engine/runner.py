@@ -1,4 +1,4 @@
-"""The network as a stage of the pipeline: one that fails or hangs costs its own picture only."""
+"""The network as a stage of the pipeline; one that fails or times out costs its own frame only."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class FusionRunner(Closable):
         return fused, ()
 
     def close(self) -> None:
-        """End the network's thread; one that hangs is left to itself."""
+        """End the network's thread; one that timed out is left to itself."""
         self._caller.close()
 
     def _count_failure(self, message: str) -> None:

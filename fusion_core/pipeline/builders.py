@@ -107,7 +107,8 @@ def open_detection(config: Config, device: torch.device) -> DetectionRunner | No
     """Return the detector and what follows it, None without one.
 
     Raises:
-        DetectorError: The detector's file is missing, broken or of an unknown form, or it hangs.
+        DetectorError: The detector's file is missing, broken or of an unknown output format, or
+            the detector times out.
     """
     if config.detector == "none":
         return None
