@@ -88,6 +88,9 @@ class StopSignal:
             self._interruptible = False
 
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
-        first, self.requested = not self.requested, True
-        if first and self._interruptible:
+        self.requested = True
+        # Python takes its own handlers back while it ends, but leaves ignored signals ignored.
+        for number in self._previous:
+            signal.signal(number, signal.SIG_IGN)
+        if self._interruptible:
             raise KeyboardInterrupt

@@ -142,16 +142,19 @@ def test_a_foreign_debug_image_does_not_end_the_recorder(tmp_path):
         )
         publishers["debug_image"].publish(debug(stamp))
         publishers["detections"].publish(detections)
+        return stamp
 
     def image(shape, encoding="bgr8"):
         return lambda stamp: image_message(np.full(shape, 9, np.uint8), encoding, stamp, "rgb")
 
-    def recorded():
-        return len(out.read_text().splitlines()) if out.exists() else 0
+    def newest():
+        whole, _, _ = out.read_text().rpartition("\n") if out.exists() else ("", "", "")
+        lines = whole.splitlines()
+        return json.loads(lines[-1])["stamp_ns"] if lines else 0
 
     try:
         right = image((12, 48, 3))
-        repeat_until(lambda: publish(right, Detection2DArray()), recorded, "a recorded result")
+        repeat_until(lambda: publish(right, Detection2DArray()), newest, "a recorded result")
         for wrong in (
             image((12, 48), "mono8"),
             image((12, 51, 3)),
@@ -161,10 +164,10 @@ def test_a_foreign_debug_image_does_not_end_the_recorder(tmp_path):
             image((1, 1), "32FC1"),
         ):
             publish(wrong, Detection2DArray())
-        publish(right, Detection2DArray(detections=[Detection2D()]))  # a box without a class
-        count = recorded()
+        # A box without a class.
+        last = publish(right, Detection2DArray(detections=[Detection2D()]))
         repeat_until(
-            lambda: publish(right, Detection2DArray()), lambda: recorded() > count, "more results"
+            lambda: publish(right, Detection2DArray()), lambda: newest() > last, "more results"
         )
         recorder.send_signal(signal.SIGINT)
         assert recorder.wait(60) == 0, log.read_text()

@@ -76,9 +76,10 @@ def test_a_signal_while_modules_are_imported_is_one_line(tmp_path, number):
         process = start(tmp_path, "run", *SCENE, *WITHOUT, "--out", "a.jsonl")
         wait_for(lambda: "libtorch" in maps(process) or has_main(process), process)  # noqa: B023
         time.sleep(delay_s)
-        process.send_signal(number)
-        time.sleep(0.05)
-        process.send_signal(number)
+        end = time.monotonic() + 100
+        while process.poll() is None and time.monotonic() < end:
+            process.send_signal(number)
+            time.sleep(0.01)
         _, err = process.communicate(timeout=100)
         lines = [line for line in err.splitlines() if "fusing" not in line and line.strip()]
         assert process.returncode == 1, err

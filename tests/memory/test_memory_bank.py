@@ -350,7 +350,7 @@ def test_saves_and_statistics_from_other_threads_see_whole_states(tmp_path):
                 if seen.accepted != sum(seen.updates) or seen.queries != sum(seen.uses)
             )
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     for _ in range(500):
         bank.update(torch.rand(2, 4), torch.rand(2))

@@ -148,7 +148,7 @@ def test_a_pair_never_displaces_one_that_was_made_after_it():
         intake.submit_frame(frame("thermal", stamp_ns))
 
     intake.submit_frame(frame("visible", SECOND))
-    first = threading.Thread(target=submit, args=(SECOND,))
+    first = threading.Thread(target=submit, args=(SECOND,), daemon=True)
     first.start()
     assert first_is_there.wait(10)
 
@@ -157,7 +157,7 @@ def test_a_pair_never_displaces_one_that_was_made_after_it():
         submit(2 * SECOND)
         second_is_through.set()
 
-    second = threading.Thread(target=second_pair)
+    second = threading.Thread(target=second_pair, daemon=True)
     second.start()
     first.join(10)
     second.join(10)
@@ -178,8 +178,8 @@ def test_pairs_of_cameras_in_threads_of_their_own_come_by_stamp():
         for number in range(1000):
             intake.submit_frame(frame(modality, SECOND + number * 10 * MS))
 
-    taker = threading.Thread(target=take_all)
-    feeders = [threading.Thread(target=feed, args=(name,)) for name in ("visible", "thermal")]
+    taker = threading.Thread(target=take_all, daemon=True)
+    feeders = [threading.Thread(target=feed, args=(name,), daemon=True) for name in ("visible", "thermal")]
     for thread in (taker, *feeders):
         thread.start()
     for thread in feeders:

@@ -169,7 +169,7 @@ def test_frames_that_come_while_the_pipeline_closes_are_counted():
             if frame.sequence == 20:
                 going.set()
 
-    feeder = threading.Thread(target=feed)
+    feeder = threading.Thread(target=feed, daemon=True)
     feeder.start()
     going.wait(10)
     pipeline.close()

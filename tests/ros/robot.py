@@ -113,7 +113,8 @@ class Robot:
         self._turn = threading.Lock()
         self._ended = threading.Event()
         self.errors = []
-        self._thread = threading.Thread(target=self._spin)
+        # Python waits for other threads before it runs what `atexit` holds, the robot's end.
+        self._thread = threading.Thread(target=self._spin, daemon=True)
         self._names = itertools.count()
 
     def start(self):

@@ -54,7 +54,7 @@ def test_no_drop_is_lost_between_threads():
         for stamp in range(500):
             log.record_drop("visible", "busy", stamp)
 
-    threads = [threading.Thread(target=record) for _ in range(4)]
+    threads = [threading.Thread(target=record, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):

@@ -22,7 +22,7 @@ def test_last_value_is_handed_over_before_the_end_and_later_ones_are_refused():
 def test_close_frees_a_waiting_taker():
     slot = LatestSlot()
     taken = []
-    receiver = threading.Thread(target=lambda: taken.append(slot.take_latest()))
+    receiver = threading.Thread(target=lambda: taken.append(slot.take_latest()), daemon=True)
     receiver.start()
     slot.close()
     receiver.join(10)
@@ -37,7 +37,7 @@ def test_no_value_is_lost_or_doubled_between_two_threads():
         while (value := slot.take_latest()) is not None:
             taken.append(value)
 
-    receiver = threading.Thread(target=take_all)
+    receiver = threading.Thread(target=take_all, daemon=True)
     receiver.start()
     displaced = [slot.publish_latest(value) for value in range(1, 2001)]
     slot.close()
