@@ -179,7 +179,9 @@ def test_pairs_of_cameras_in_threads_of_their_own_come_by_stamp():
             intake.submit_frame(frame(modality, SECOND + number * 10 * MS))
 
     taker = threading.Thread(target=take_all, daemon=True)
-    feeders = [threading.Thread(target=feed, args=(name,), daemon=True) for name in ("visible", "thermal")]
+    feeders = [
+        threading.Thread(target=feed, args=(name,), daemon=True) for name in ("visible", "thermal")
+    ]
     for thread in (taker, *feeders):
         thread.start()
     for thread in feeders:
