@@ -24,6 +24,7 @@ from fusion_core.priors.settings import PriorsConfig
 from fusion_core.registration.settings import RegistrationConfig
 from fusion_core.runtime.settings import Settings, settings_from
 from fusion_core.runtime.yaml_file import read_mapping
+from fusion_core.scene_memory.settings import SceneMemoryConfig
 from fusion_core.sync.settings import SyncConfig
 from fusion_core.thermal.settings import ThermalConfig
 
@@ -99,6 +100,7 @@ class Config(Settings):
     thermal: ThermalConfig = field(default_factory=ThermalConfig)
     registration: RegistrationConfig = field(default_factory=RegistrationConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
+    scene_memory: SceneMemoryConfig = field(default_factory=SceneMemoryConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     adapt: AdaptConfig = field(default_factory=AdaptConfig)

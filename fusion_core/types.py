@@ -262,6 +262,21 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled:
+    """What of a picture is shown from memory, as the cameras do not see it now.
+
+    Attributes:
+        weight: ``HxW`` uint8, 0: as seen now, 255: from memory.
+        share: Mean of the weight, in [0, 1].
+        age_s: Mean age of what is shown from memory, in seconds.
+    """
+
+    weight: UInt8Image
+    share: float
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class FusedFrame:
     """One result.
 
@@ -270,7 +285,7 @@ class FusedFrame:
         stamp_ns: Capture time in nanoseconds.
         image: ``HxWx3`` uint8 RGB on the visible camera's grid.
         pair: The pair it was made of.
-        aligned: The aligned pair the network saw.
+        aligned: The aligned pair, as the cameras saw it.
         detections: Objects found, empty without a detector.
         prior: The scene prior in force, None without a provider.
         timings: Stage -> milliseconds.
@@ -281,6 +296,7 @@ class FusedFrame:
         quality: No-reference quality score of the fused image in [0, 1], None when no model ran.
         memory_slot: Slot of the memory bank this frame updated, None when none was.
         model: With model ``auto`` the network that the prior picked, else empty.
+        recalled: What the picture shows from memory, None where it shows the present alone.
     """
 
     frame: int
@@ -298,6 +314,7 @@ class FusedFrame:
     quality: float | None = None
     memory_slot: int | None = None
     model: str = ""
+    recalled: Recalled | None = None
 
     @property
     def skew_ns(self) -> int | None:

@@ -65,6 +65,7 @@ def summarise(
         "calibration": status.calibration,
         "registration": dict(status.registration),
         "memory": dict(status.memory),
+        "scene_memory": dict(status.scene_memory),
         "mask": dict(status.mask),
         "outputs": outputs,
         "error": error,

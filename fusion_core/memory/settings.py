@@ -19,7 +19,11 @@ class MemoryConfig(Settings):
         Field(description="online: good frames update the bank; frozen: as trained."),
     ] = "online"
     file: Annotated[
-        str, Field(description="Snapshot to restore at start and save to; empty: none.")
+        str,
+        Field(
+            description="Snapshot to restore at start and save to, the places of the scene memory"
+            " beside it as FILE.places; empty: none."
+        ),
     ] = ""
     save_every_s: Annotated[
         float, Field(ge=0, le=86400, description="Period of snapshots in seconds; 0: at end only.")

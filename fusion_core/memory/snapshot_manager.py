@@ -9,10 +9,9 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from fusion_core.errors import MemoryBankError
-from fusion_core.memory.bank import MemoryBank
 from fusion_core.memory.snapshot import is_own_file
 from fusion_core.memory.snapshot_lock import SnapshotLock
 
@@ -20,16 +19,28 @@ _log = logging.getLogger(__name__)
 _FOREIGN: Final = "is no snapshot of a bank and is left alone; set memory.file to another file"
 
 
+class Kept(Protocol):
+    """A memory that can be kept: the bank of a network, or the places of the scene memory."""
+
+    revision: int
+
+    def load_snapshot(self, path: str | Path) -> None:
+        """Read a file of its own; raise ``MemoryBankError`` for any other."""
+
+    def save_snapshot(self, path: str | Path) -> None:
+        """Write the file; it is either whole or as it was."""
+
+
 class SnapshotManager:
-    """Load a bank's snapshot at the start, save it periodically and at the end.
+    """Load a memory's snapshot at the start, save it periodically and at the end.
 
     Args:
-        bank: The bank to keep; None for a network without one, and then nothing is kept.
+        bank: The memory to keep; None for a network without one, and then nothing is kept.
         path: Snapshot file, or None to keep nothing.
         period_s: Seconds between snapshots; 0 saves at the end only.
     """
 
-    def __init__(self, bank: MemoryBank | None, path: Path | None, period_s: float) -> None:
+    def __init__(self, bank: Kept | None, path: Path | None, period_s: float) -> None:
         self._bank = bank
         self._path = path if bank else None
         self._period_s = period_s

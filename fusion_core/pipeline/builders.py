@@ -21,6 +21,7 @@ from fusion_core.models.options import OptionField, options_fields, read_options
 from fusion_core.priors import PriorScheduler, open_provider
 from fusion_core.registration import Rig
 from fusion_core.runtime.timed_call import START_TIMEOUT_S, CallTimeoutError, TimedCaller
+from fusion_core.scene_memory import SceneMemory, SceneMemoryConfig
 from fusion_core.sync import SyncConfig
 
 
@@ -184,6 +185,18 @@ def open_priors(
     return PriorScheduler(provider, config.priors)
 
 
-def open_snapshots(config: MemoryConfig, bank: MemoryBank | None) -> SnapshotManager:
-    """Return what keeps the memory bank across restarts."""
-    return SnapshotManager(bank, Path(config.file) if config.file else None, config.save_every_s)
+def open_scene_memory(config: SceneMemoryConfig) -> SceneMemory | None:
+    """Return the scene memory, None where it is switched off."""
+    return SceneMemory(config) if config.mode == "on" else None
+
+
+def open_snapshots(
+    config: MemoryConfig, bank: MemoryBank | None, scenes: SceneMemory | None
+) -> tuple[SnapshotManager, SnapshotManager]:
+    """Return what keeps the memory bank and the scene memory across restarts."""
+    path = Path(config.file) if config.file else None
+    beside = Path(f"{config.file}.places") if config.file else None
+    return (
+        SnapshotManager(bank, path, config.save_every_s),
+        SnapshotManager(scenes, beside, config.save_every_s),
+    )

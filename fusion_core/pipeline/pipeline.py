@@ -18,6 +18,7 @@ from fusion_core.pipeline.builders import (
     open_engine,
     open_masks,
     open_priors,
+    open_scene_memory,
     open_snapshots,
     with_offset,
 )
@@ -35,12 +36,14 @@ from fusion_core.source.recorded import RecordedSource
 from fusion_core.thermal import ThermalProcessor
 from fusion_core.types import (
     AlignedPair,
+    Box,
     Detection,
     FloatImage,
     Frame,
     FramePair,
     FusedFrame,
     Modality,
+    Recalled,
     ScenePrior,
     ThermalImage,
     UInt8Image,
@@ -82,8 +85,10 @@ class Pipeline(Closable):
         self._device = pick_device(config.device)
         model, bank, self._engine = open_engine(config, self._device)
         self._fusion = FusionRunner(self._engine)
-        self._snapshots = open_snapshots(config.memory, bank)
-        self._start_health = self._snapshots.load(reset_invalid=reset_invalid_memory)
+        self._scene_memory = open_scene_memory(config.scene_memory)
+        self._snapshots = open_snapshots(config.memory, bank, self._scene_memory)
+        restored = (kept.load(reset_invalid=reset_invalid_memory) for kept in self._snapshots)
+        self._start_health = unique(sum(restored, ()))
         rig = Rig.load(config.calibration) if config.calibration else None
         self._registrar = Registrar(rig, config.registration)
         self._detection = open_detection(config, self._device)
@@ -93,6 +98,7 @@ class Pipeline(Closable):
         self._priors = open_priors(config, self._device, self._engine)
         self._intake = FrameIntake(with_offset(config.sync, rig))
         self._statistics = PipelineStatistics(self._start_health)
+        self._objects: tuple[Box, ...] = ()
         self._live = False
         self._state: _State = "idle"
         self._runner = StreamRunner(self.step, self._intake, self._statistics)
@@ -125,8 +131,10 @@ class Pipeline(Closable):
             with timer("mask"):
                 mask, conditions = self._mask(aligned, pair)
                 health += conditions
+            with timer("recall"):
+                completed, recalled = self._recall(aligned, frozen)
             with timer("fusion"):
-                result, conditions = self._fusion.run(aligned, prior, mask, timeout_s)
+                result, conditions = self._fusion.run(completed, prior, mask, timeout_s)
             health += conditions
             detections: tuple[Detection, ...] = ()
             if self._detection is not None:
@@ -137,15 +145,17 @@ class Pipeline(Closable):
                 health += conditions
                 if self._masks is not None:
                     self._masks.set_detections(detections, pair.stamp_ns)
+                self._objects = tuple(found.box for found in detections)
         health = unique(health + prior_health)
         timer.timings["network"] = result.network_ms
-        self._snapshots.tick()
+        for kept in self._snapshots:
+            kept.tick()
         self._statistics.record_result(timer.timings, pair, health)
         recent, unlisted = self._intake.drop_log.take_recent()
         return FusedFrame(
             frame=self._statistics.fused - 1,
             stamp_ns=pair.stamp_ns,
-            image=result.image,
+            image=self._tinted(result.image, recalled),
             pair=pair,
             aligned=aligned,
             detections=detections,
@@ -158,6 +168,7 @@ class Pipeline(Closable):
             quality=result.quality,
             memory_slot=result.memory_slot,
             model=result.model,
+            recalled=recalled,
         )
 
     def stream(self, source: Source) -> Generator[FusedFrame, None, None]:
@@ -253,6 +264,7 @@ class Pipeline(Closable):
             calibration=self.config.calibration,
             registration=self._registrar.report(),
             memory=asdict(bank.stats()) if (bank := self._engine.bank) else {},
+            scene_memory=asdict(self._scene_memory.status()) if self._scene_memory else {},
             detector=self._detection.status() if self._detection else {},
             prior=self._priors.status() if self._priors else {},
             mask=self._masks.status() if self._masks else {},
@@ -267,12 +279,18 @@ class Pipeline(Closable):
         Raises:
             MemoryBankError: No file is configured, or it cannot be written.
         """
-        return self._snapshots.save()
+        bank, scenes = self._snapshots
+        if self._scene_memory is not None and self.config.memory.file:
+            path = scenes.save()
+            return bank.save() if self._engine.bank else path
+        return bank.save()
 
     def reset_memory(self) -> None:
-        """Return the memory bank, where the model has one, to its trained state."""
+        """Return the memory bank, where the model has one, to its trained state; forget places."""
         if self._engine.bank:
             self._engine.bank.reset()
+        if self._scene_memory is not None:
+            self._scene_memory.reset()
 
     def refresh_prior(self) -> None:
         """Let the provider assess the next pair; returns at once.
@@ -298,7 +316,8 @@ class Pipeline(Closable):
         if self._priors is not None:
             self._priors.close()
         self._registrar.close()
-        self._snapshots.close()
+        for kept in self._snapshots:
+            kept.close()
 
     def _require_open(self) -> None:
         if self._state == "closed":
@@ -343,6 +362,15 @@ class Pipeline(Closable):
         if self._masks is None:
             return None, ()
         return self._masks.mask_for(aligned, pair.visible, live=self._live)
+
+    def _recall(self, aligned: AlignedPair, frozen: bool) -> tuple[AlignedPair, Recalled | None]:
+        """Return the pair with what hides in its visible image now, and what was recalled."""
+        if self._scene_memory is None or frozen:
+            return aligned, None
+        return self._scene_memory.recall(aligned, self._objects)
+
+    def _tinted(self, image: UInt8Image, recalled: Recalled | None) -> UInt8Image:
+        return self._scene_memory.tint(image, recalled) if self._scene_memory else image
 
     def _results(self, source: Source) -> Generator[FusedFrame, None, None]:
         if not source.live:

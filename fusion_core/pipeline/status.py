@@ -36,6 +36,7 @@ class PipelineStatus:
         registration: Refinement of the calibration, empty where it is off: ``confidence``,
             ``residual_px``, ``correction_px``, ``measured``, ``accepted``.
         memory: Statistics of the memory bank; empty for a model without one.
+        scene_memory: Places remembered and what is recalled of them; empty where it is off.
         detector: What the detector is, and its counters; empty without one.
         prior: State of the provider of scene priors and its newest prior; empty without one.
         mask: Where masks come from and how many; empty for a model that takes none.
@@ -60,6 +61,7 @@ class PipelineStatus:
     calibration: str
     registration: Mapping[str, Any]
     memory: Mapping[str, Any]
+    scene_memory: Mapping[str, Any]
     detector: Mapping[str, Any]
     prior: Mapping[str, Any]
     mask: Mapping[str, Any]

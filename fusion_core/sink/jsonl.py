@@ -13,7 +13,7 @@ from typing import Any
 from fusion_core.errors import SinkError
 from fusion_core.runtime.files import flush_folder, resolve_file
 from fusion_core.sink.base import Sink, SinkKind, make_folder
-from fusion_core.types import Drop, FusedFrame, ScenePrior
+from fusion_core.types import Drop, FusedFrame, Recalled, ScenePrior
 
 
 class JsonlSink(Sink):
@@ -91,6 +91,7 @@ def to_record(fused: FusedFrame) -> dict[str, Any]:
             "confidence": _number(fused.aligned.confidence),
             "residual_px": _number(fused.aligned.residual_px),
         },
+        "recalled": _recalled(fused.recalled),
         "latency_ms": _numbers(fused.timings),
         "health": list(fused.health),
         "dropped": [_drop(drop) for drop in fused.recent_drops],
@@ -110,6 +111,12 @@ def _prior(prior: ScenePrior | None, stamp_ns: int) -> dict[str, Any] | None:
         "visible": _numbers(prior.visible),
         "thermal": _numbers(prior.thermal),
     }
+
+
+def _recalled(recalled: Recalled | None) -> dict[str, Any] | None:
+    if recalled is None:
+        return None
+    return {"share": _number(recalled.share), "age_s": _number(recalled.age_s)}
 
 
 def _drop(drop: Drop) -> dict[str, Any]:

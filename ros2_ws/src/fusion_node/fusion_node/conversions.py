@@ -146,6 +146,22 @@ def jpeg_message(image: UInt8Image, header: Header) -> CompressedImage:
     )
 
 
+def recalled_message(fused: FusedFrame, header: Header) -> Image:
+    """Return what of the fused image is shown from memory as mono8; 0: as the cameras see it."""
+    height, width = fused.image.shape[:2]
+    weight = (
+        np.zeros((height, width), np.uint8) if fused.recalled is None else fused.recalled.weight
+    )
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding="mono8",
+        step=width,
+        data=array.array("B", weight.tobytes()),
+    )
+
+
 def debug_picture(fused: FusedFrame) -> UInt8Image:
     """Return visible, aligned thermal and fused image side by side, boxes on the fused one.
 

@@ -74,6 +74,7 @@ def statuses(
             _model(pipeline),
             _detector(pipeline),
             _memory(pipeline),
+            _scene_memory(pipeline),
             _prior(pipeline),
             _calibration(node, pipeline),
             _registration(pipeline),
@@ -278,6 +279,19 @@ def _memory(pipeline: PipelineStatus) -> DiagnosticStatus:
     # The per-slot statistics are for reports; here they would be hundreds of numbers.
     values = [entry for entry in pipeline.memory.items() if not isinstance(entry[1], tuple)]
     return _status("memory", message, values, _warn_if(fresh))
+
+
+def _scene_memory(pipeline: PipelineStatus) -> DiagnosticStatus:
+    state = pipeline.scene_memory
+    if not state:
+        return _status("scene memory", "off", [], DiagnosticStatus.OK)
+    message = "nothing is hidden"
+    if state["place"] is None:
+        message = "at no remembered place"
+    elif state["share"]:
+        age_s, share = state["age_s"], 100 * state["share"]
+        message = f"{share:.0f} % of the picture is shown as it was {age_s:.0f} s ago"
+    return _status("scene memory", message, list(state.items()), DiagnosticStatus.OK)
 
 
 def _prior(pipeline: PipelineStatus) -> DiagnosticStatus:

@@ -33,6 +33,7 @@ from fusion_node.conversions import (
     debug_picture,
     header_message,
     jpeg_message,
+    recalled_message,
 )
 from fusion_node.qos_mismatch import MismatchHandler, publisher_events
 from fusion_node.vision_messages import (
@@ -68,6 +69,7 @@ class ResultPublishers:
         self._compressed = self._publisher(CompressedImage, "~/image/compressed", _IMAGES)
         self._info = self._publisher(CameraInfo, "~/camera_info", _IMAGES)
         self._debug = self._publisher(Image, "~/debug_image", _IMAGES)
+        self._recalled = self._publisher(Image, "~/recalled", _IMAGES)
         self._detections: Publisher | None = None
         self._degradation: Publisher | None = None
         self._boxes: Publisher | None = None
@@ -106,6 +108,8 @@ class ResultPublishers:
             self._image.publish(self._image_message.fill(fused.image, header))
         if result.camera is not None and _has_subscribers(self._info):
             self._info.publish(camera_info_message(result.camera, header))
+        if _has_subscribers(self._recalled):
+            self._recalled.publish(recalled_message(fused, header))
         if self._detections is not None and _has_subscribers(self._detections):
             self._detections.publish(detections_message(fused.detections, header))
         if self._boxes is not None and _has_subscribers(self._boxes):
@@ -135,7 +139,8 @@ class ResultPublishers:
 
     def _all(self) -> list[Publisher]:
         vision = [self._detections, self._degradation, self._boxes]
-        publishers = [self._image, self._compressed, self._info, self._debug, *vision]
+        images = [self._image, self._compressed, self._debug, self._recalled]
+        publishers = [*images, self._info, *vision]
         return [publisher for publisher in publishers if publisher is not None]
 
 

@@ -1,0 +1,94 @@
+"""Fine detail of an image, and how much of a remembered image's detail the present one shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from fusion_core.types import FloatImage
+
+# Scales are in pixels of the reduced images, about 320 wide. Detail lies between the two sigmas:
+# coarser structure is that of the smoke itself, finer structure is noise and compression.
+_FINE, _COARSE = 0.7, 2.5
+_WINDOW: Final = 21
+_FILL_WINDOW: Final = 61
+# Energy of noise and compression in grey levels squared, and energy at which the detail of a
+# window counts half when its surroundings vote.
+_NOISE: Final = 1.0
+_SURE: Final = 8.0
+# The mean of a darker picture explains this much loss of contrast at most: what is darker than a
+# quarter is hidden, not dimmed.
+_DARKEST: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """A reduced image's luma, its detail and what follows from both.
+
+    Attributes:
+        luma: ``hxw`` float32 in grey levels of 0 to 255.
+        high: Detail, the difference of two Gaussians, in grey levels.
+        mean: Luma averaged over a window.
+        energy: Squared detail averaged over a window.
+    """
+
+    luma: FloatImage
+    high: FloatImage
+    mean: FloatImage
+    energy: FloatImage
+
+    @property
+    def contrast(self) -> FloatImage:
+        """Energy relative to the mean luma: dimming leaves it as it is, a veil lowers it."""
+        ratio: FloatImage = self.energy / (self.mean**2 + 100.0)
+        return ratio
+
+
+def detail_of(luma: FloatImage) -> Detail:
+    """Return the detail of a reduced luma image, ``hxw`` float32 in [0, 255]."""
+    high = detail_layer(luma)
+    return Detail(luma, high, average(luma), average(high * high))
+
+
+def detail_layer(image: FloatImage) -> FloatImage:
+    """Return the difference of two Gaussians, in the units of the image."""
+    fine = cv2.GaussianBlur(image, (0, 0), _FINE)
+    result: FloatImage = fine - cv2.GaussianBlur(image, (0, 0), _COARSE)
+    return result
+
+
+def average(image: FloatImage, window: int = _WINDOW) -> FloatImage:
+    """Return the mean over a square window around each pixel, the border mirrored."""
+    mean: FloatImage = cv2.blur(image, (window, window), borderType=cv2.BORDER_REFLECT)
+    return mean
+
+
+def transmission(now: Detail, before: Detail) -> FloatImage:
+    """Return the share of the remembered contrast that still reaches the camera, in [0, 1].
+
+    A veil of transmission t in front of a scene J gives t J + (1 - t) A with a smooth airlight A
+    (Koschmieder's law), so t is the slope of the present detail over the remembered one. What is
+    merely darker by the factor g has the slope g as well; dividing by the ratio of the mean lumas
+    leaves t. Windows without remembered detail take the value of their surroundings.
+    """
+    slope = (average(now.high * before.high) + _NOISE) / (before.energy + _NOISE)
+    dimmed = np.clip(now.mean / np.maximum(before.mean, 1.0), _DARKEST, 1.0)
+    share = np.clip(slope / dimmed, 0.0, 1.0)
+    sure = before.energy / (before.energy + _SURE)
+    around = average(share * sure, _FILL_WINDOW) / np.maximum(average(sure, _FILL_WINDOW), 1e-3)
+    result: FloatImage = share * sure + around * (1 - sure)
+    return result
+
+
+def unexplained(now: Detail, before: Detail) -> FloatImage:
+    """Return the present detail that a veil over the remembered scene does not explain.
+
+    Root mean square over a small window, in grey levels: high where something new is seen.
+    """
+    slope = np.clip(average(now.high * before.high) / (before.energy + _NOISE), 0.0, 1.5)
+    rest = now.high - slope * before.high
+    result: FloatImage = np.sqrt(average(rest * rest, 5))
+    return result

@@ -1,0 +1,249 @@
+"""What was seen of a place comes back where smoke, darkness or glare hide it now."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from fusion_core.scene_memory.matching import Shift, shifted
+from fusion_core.scene_memory.place import Place, blend, reduced
+from fusion_core.scene_memory.settings import SceneMemoryConfig
+from fusion_core.types import AlignedPair, Box, FloatImage, Recalled, UInt8Image
+
+_NS: Final = 1_000_000_000
+# Reduced images with a shorter side than this have too few parts to compare.
+_SMALLEST: Final = 60
+# A new place is remembered once the camera has stood still for so many frames.
+_STANDING: Final = 10
+_OTHERS_EVERY: Final = 3
+# While nothing is hidden, every so many frames are looked at; as many are learned from.
+_EVERY: Final = 3
+# Share of the picture that a veil hides at least; it counts in full from twice as much.
+_LEAST_SHARE: Final = 0.01
+_MARGIN_SHARE: Final = 0.25
+_TINT: Final = (255, 160, 0)
+_TINT_SHARE: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class SceneMemoryStatus:
+    """State of a scene memory.
+
+    Attributes:
+        places: Places remembered.
+        place: Number of the place the camera sees, None at none of them.
+        share: Share of the newest picture that was recalled, in [0, 1].
+        age_s: Mean age of what was recalled in seconds, None where nothing was.
+        recalled: Pictures of which something was recalled, so far.
+    """
+
+    places: int
+    place: int | None
+    share: float
+    age_s: float | None
+    recalled: int
+
+
+class SceneMemory:
+    """Remembers places and completes the visible image of a pair by what hides there now.
+
+    A place is the view of a camera that stands, or returns to where it stood: it is recognised by
+    its thermal image, which smoke, darkness and glare leave as it is, and followed when it moves by
+    some pixels. A pixel is recalled only where the detail that was seen there has vanished from
+    the visible image, the thermal image is as it was, the visible image shows nothing of its own,
+    and no object was detected. What is recalled is given with a weight, and fades with its age.
+
+    Args:
+        config: Its settings.
+    """
+
+    def __init__(self, config: SceneMemoryConfig) -> None:
+        self._config = config
+        self._places: list[Place] = []
+        self._restored_at: dict[int, float] = {}
+        self._here: Place | None = None
+        self._standing = 0
+        self._waiting: Place | None = None
+        self._frames = 0
+        self._recalled_frames = 0
+        self._newest: Recalled | None = None
+        self._hiding = True
+        self.revision = 0
+        self._lock = threading.Lock()
+
+    def recall(
+        self, aligned: AlignedPair, objects: Sequence[Box] = ()
+    ) -> tuple[AlignedPair, Recalled | None]:
+        """Return the pair with its visible image completed, and what was recalled.
+
+        Args:
+            aligned: The pair; one that lacks an image, or is very small, is returned as it is.
+            objects: Boxes of the newest detections, where nothing is recalled.
+        """
+        self._newest = None
+        if aligned.visible is None or aligned.thermal is None:
+            return aligned, None
+        thermal = reduced(aligned.thermal)
+        if min(thermal.shape) < _SMALLEST:
+            return aligned, None
+        self._frames += 1
+        if not self._hiding and self._frames % _EVERY:
+            return aligned, None
+        with self._lock:
+            weight, view, age_ns = self._look(aligned.visible, thermal, aligned.stamp_ns)
+        if weight is None or view is None or age_ns is None:
+            return aligned, None
+        weight = _without(weight, objects, aligned.visible.shape)
+        veil = float(weight.mean())
+        self._hiding = veil > _LEAST_SHARE
+        weight *= np.clip(veil / _LEAST_SHARE - 1, 0.0, 1.0)
+        if not self._hiding:
+            return aligned, None
+        self._recalled_frames += 1
+        age_s = float((age_ns * weight).sum() / weight.sum()) / _NS
+        levels = (255 * weight + 0.5).astype(np.uint8)
+        full = cv2.resize(levels, aligned.visible.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        self._newest = Recalled(full, float(weight.mean()), age_s)
+        mixed = blend(aligned.visible, view, weight)
+        return replace(aligned, visible=mixed), self._newest
+
+    def tint(self, image: UInt8Image, recalled: Recalled | None) -> UInt8Image:
+        """Return a fused picture with what is recalled coloured, where the settings ask for it."""
+        if recalled is None or not self._config.tint:
+            return image
+        colour = np.full_like(image, _TINT)
+        return blend(image, colour, _TINT_SHARE / 255 * recalled.weight.astype(np.float32))
+
+    def status(self) -> SceneMemoryStatus:
+        """Return its state; callable from any thread."""
+        with self._lock:
+            here = next((i for i, p in enumerate(self._places) if p is self._here), None)
+            newest = self._newest
+            return SceneMemoryStatus(
+                places=len(self._places),
+                place=here,
+                share=newest.share if newest else 0.0,
+                age_s=newest.age_s if newest else None,
+                recalled=self._recalled_frames,
+            )
+
+    def reset(self) -> None:
+        """Forget every place."""
+        with self._lock:
+            self._places.clear()
+            self._restored_at.clear()
+            self._here = self._waiting = None
+            self._standing = 0
+            self.revision += 1
+
+    def load_snapshot(self, path: str | Path) -> None:
+        """Replace the places by those of a file.
+
+        Raises:
+            MemoryBankError: The file is missing, torn or foreign.
+        """
+        from fusion_core.scene_memory.snapshot import read_places
+
+        saved_at, places = read_places(path)
+        with self._lock:
+            self._places = places[: self._config.places]
+            self._restored_at = {id(place): saved_at for place in self._places}
+            self._here = None
+
+    def save_snapshot(self, path: str | Path) -> None:
+        """Write all places to a file; it is either whole or as it was.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        from fusion_core.scene_memory.snapshot import pack_places, write_places
+
+        with self._lock:
+            packed = pack_places(self._places)
+        write_places(path, packed)
+
+    def _look(
+        self, visible: UInt8Image, thermal: FloatImage, stamp_ns: int
+    ) -> tuple[FloatImage | None, UInt8Image | None, Any]:
+        """Return weight, remembered view and age on the present grid; all None at no place."""
+        place, shift = self._find(thermal)
+        if place is None or shift is None:
+            self._arrive(visible, thermal, stamp_ns)
+            return None, None, None
+        self._here, self._waiting, self._standing = place, None, 0
+        saved_at = self._restored_at.pop(id(place), None)
+        if saved_at is not None:
+            place.rebase(stamp_ns, int(max(0.0, time.time() - saved_at) * _NS))
+        x, y = shift
+        scale = visible.shape[1] / thermal.shape[1]
+        moved = bool(x or y)
+        if moved:
+            visible = shifted(visible, -x * scale, -y * scale)
+            thermal = shifted(thermal, -x, -y)
+        max_age_ns = self._config.max_age_s * _NS
+        weight = place.update(visible, thermal, stamp_ns, max_age_ns)
+        if not moved and self._frames % _EVERY == 0:
+            place.learn(visible, thermal)
+        self.revision += 1
+        age_ns = stamp_ns - place.seen_ns
+        if not moved:
+            return weight, place.visible, age_ns
+        inside = shifted(np.ones_like(weight), x, y, border=0.0)
+        return (
+            shifted(weight, x, y) * (inside == 1),
+            shifted(place.visible, x * scale, y * scale),
+            age_ns,
+        )
+
+    def _find(self, thermal: FloatImage) -> tuple[Place | None, Shift | None]:
+        """Return the place that the thermal image shows and how far the view has moved."""
+        if self._here is not None:
+            shift = self._here.shift_to(thermal)
+            if shift is not None:
+                return self._here, shift
+        if self._here is None and self._frames % _OTHERS_EVERY:
+            return None, None
+        self._here = None
+        for place in self._places:
+            shift = place.shift_to(thermal)
+            if shift is not None:
+                return place, shift
+        return None, None
+
+    def _arrive(self, visible: UInt8Image, thermal: FloatImage, stamp_ns: int) -> None:
+        """Remember a new place once the camera stands, or the first one at once."""
+        still = self._waiting is not None and self._waiting.shift_to(thermal) == (0.0, 0.0)
+        self._standing = self._standing + 1 if still else 0
+        if self._places and self._standing < _STANDING:
+            if not still:
+                self._waiting = Place.first_view(visible, thermal, stamp_ns)
+            return
+        if len(self._places) >= self._config.places:
+            self._places.remove(min(self._places, key=lambda place: place.last_ns))
+        self._here = Place.first_view(visible, thermal, stamp_ns)
+        self._places.append(self._here)
+        self._waiting, self._standing = None, 0
+        self.revision += 1
+
+
+def _without(weight: FloatImage, objects: Sequence[Box], shape: tuple[int, ...]) -> FloatImage:
+    """Return the weights with nothing in and closely around the boxes of objects."""
+    if not objects:
+        return weight
+    scale_x, scale_y = weight.shape[1] / shape[1], weight.shape[0] / shape[0]
+    result = weight.copy()
+    for x, y, width, height in objects:
+        left, right = x - _MARGIN_SHARE * width, x + (1 + _MARGIN_SHARE) * width
+        top, bottom = y - _MARGIN_SHARE * height, y + (1 + _MARGIN_SHARE) * height
+        rows = slice(max(0, int(top * scale_y)), max(0, int(np.ceil(bottom * scale_y))))
+        columns = slice(max(0, int(left * scale_x)), max(0, int(np.ceil(right * scale_x))))
+        result[rows, columns] = 0
+    blurred: FloatImage = np.minimum(result, cv2.GaussianBlur(result, (0, 0), 2.0))
+    return blurred

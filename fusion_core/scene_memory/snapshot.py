@@ -1,0 +1,73 @@
+"""The places of a scene memory on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from fusion_core.errors import MemoryBankError
+from fusion_core.runtime.tensors import read_tensors, write_tensors
+from fusion_core.scene_memory.place import Place, reduced
+
+FORMAT: Final = "fusion-memory-places"
+VERSION: Final = "1"
+_ADVICE: Final = "without the file no place is remembered"
+
+
+def pack_places(places: Sequence[Place]) -> dict[str, Tensor]:
+    """Return copies of all that is kept of the places."""
+    packed: dict[str, Tensor] = {}
+    for number, place in enumerate(places):
+        packed |= {
+            f"{number}.visible": torch.from_numpy(place.visible.copy()),
+            f"{number}.thermal": torch.from_numpy(place.thermal.copy()),
+            f"{number}.age_ns": torch.from_numpy(place.last_ns - place.seen_ns),
+        }
+    return packed
+
+
+def write_places(path: str | Path, packed: dict[str, Tensor]) -> None:
+    """Write places with the time of day.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    metadata = {"format": FORMAT, "version": VERSION, "saved_at": f"{time.time():.3f}"}
+    write_tensors(path, packed, metadata)
+
+
+def read_places(path: str | Path) -> tuple[float, list[Place]]:
+    """Return the time of day of a file in seconds, and its places as of stamp 0.
+
+    Raises:
+        MemoryBankError: The file is missing, torn, foreign or holds what no place can be.
+    """
+    expected = {"format": FORMAT, "version": VERSION}
+    metadata, tensors = read_tensors(path, expected, MemoryBankError, _ADVICE)
+    names = {name.rpartition(".")[0] for name in tensors}
+    try:
+        saved_at = float(metadata["saved_at"])
+        places = [_place(number, tensors) for number in sorted(names, key=int)]
+    except (KeyError, ValueError) as error:
+        raise MemoryBankError(f"{path}: holds no whole places ({error}); {_ADVICE}") from None
+    return saved_at, places
+
+
+def _place(name: str, tensors: dict[str, Tensor]) -> Place:
+    visible, thermal, age_ns = (
+        tensors[f"{name}.{part}"] for part in ("visible", "thermal", "age_ns")
+    )
+    kinds = visible.dtype, thermal.dtype, age_ns.dtype
+    if kinds != (torch.uint8, torch.float32, torch.int64) or visible.shape[2:] != (3,):
+        raise ValueError(f"place {name} has tensors of {kinds}")
+    pixels = visible.numpy()
+    if not thermal.shape == age_ns.shape == reduced(pixels[..., 0]).shape:
+        raise ValueError(f"place {name} has images of different sizes")
+    if not thermal.isfinite().all() or age_ns.min() < 0:
+        raise ValueError(f"place {name} has values that are not finite or ages below 0")
+    return Place(pixels, thermal.numpy(), -age_ns.numpy(), 0)
