@@ -72,6 +72,7 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
                 "thermal": {"clean": 1.0},
             },
             "registration": {"confidence": 0.5, "residual_px": 1.25},
+            "recalled": None,
             "latency_ms": {"fusion": 12.345679},
             "health": ["thermal_held"],
             "dropped": [
