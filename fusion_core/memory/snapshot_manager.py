@@ -22,7 +22,9 @@ _FOREIGN: Final = "is no snapshot of a bank and is left alone; set memory.file t
 class Kept(Protocol):
     """A memory that can be kept: the bank of a network, or the places of the scene memory."""
 
-    revision: int
+    @property
+    def revision(self) -> int:
+        """A number that grows with every change."""
 
     def load_snapshot(self, path: str | Path) -> None:
         """Read a file of its own; raise ``MemoryBankError`` for any other."""

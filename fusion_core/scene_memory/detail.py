@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from fusion_core.types import FloatImage
 
@@ -53,17 +54,24 @@ def detail_of(luma: FloatImage) -> Detail:
     return Detail(luma, high, average(luma), average(high * high))
 
 
-def detail_layer(image: FloatImage) -> FloatImage:
+def detail_layer(image: NDArray[Any]) -> FloatImage:
     """Return the difference of two Gaussians, in the units of the image."""
-    fine = cv2.GaussianBlur(image, (0, 0), _FINE)
-    result: FloatImage = fine - cv2.GaussianBlur(image, (0, 0), _COARSE)
-    return result
+    return blurred(image, _FINE) - blurred(image, _COARSE)
 
 
-def average(image: FloatImage, window: int = _WINDOW) -> FloatImage:
+def blurred(image: NDArray[Any], sigma: float) -> FloatImage:
+    """Return an image under a Gaussian of this many pixels."""
+    return as_float(cv2.GaussianBlur(image, (0, 0), sigma))
+
+
+def as_float(image: NDArray[Any]) -> FloatImage:
+    """Return an image as float32; one that is float32 is not copied."""
+    return image.astype(np.float32, copy=False)
+
+
+def average(image: NDArray[Any], window: int = _WINDOW) -> FloatImage:
     """Return the mean over a square window around each pixel, the border mirrored."""
-    mean: FloatImage = cv2.blur(image, (window, window), borderType=cv2.BORDER_REFLECT)
-    return mean
+    return as_float(cv2.blur(image, (window, window), borderType=cv2.BORDER_REFLECT))
 
 
 def transmission(now: Detail, before: Detail) -> FloatImage:

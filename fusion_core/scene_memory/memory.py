@@ -110,7 +110,7 @@ class SceneMemory:
         age_s = float((age_ns * weight).sum() / weight.sum()) / _NS
         levels = (255 * weight + 0.5).astype(np.uint8)
         full = cv2.resize(levels, aligned.visible.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        self._newest = Recalled(full, float(weight.mean()), age_s)
+        self._newest = Recalled(full.astype(np.uint8, copy=False), float(weight.mean()), age_s)
         mixed = blend(aligned.visible, view, weight)
         return replace(aligned, visible=mixed), self._newest
 

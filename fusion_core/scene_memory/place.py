@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.scene_memory.detail import Detail, average, detail_of, transmission, unexplained
+from fusion_core.scene_memory.detail import (
+    Detail,
+    as_float,
+    average,
+    blurred,
+    detail_of,
+    transmission,
+    unexplained,
+)
 from fusion_core.scene_memory.matching import Shift, ThermalMatcher, detail_lost, thermal_change
 from fusion_core.types import FloatImage, Mask, UInt8Image
 
@@ -37,7 +45,7 @@ _GAP: Final = 61
 _SMALLEST: Final = 0.005
 
 
-def reduced(image: NDArray[np.generic]) -> FloatImage:
+def reduced(image: NDArray[Any]) -> FloatImage:
     """Return an image as float32 at the scale of the statistics, about 320 pixels wide."""
     scale = max(1, round(image.shape[1] / REDUCED_WIDTH))
     size = image.shape[1] // scale, image.shape[0] // scale
@@ -117,7 +125,7 @@ class Place:
         age = (stamp_ns - self.seen_ns).astype(np.float32)
         weight *= np.clip(1 - age * np.float32(1 / max_age_ns), 0.0, 1.0)
         weight[_contradicted(weight, own) | detail_lost(self.thermal, thermal)] = 0
-        weight = cv2.GaussianBlur(weight, (0, 0), 1.5)
+        weight = blurred(weight, 1.5)
         # It comes in slowly and goes at once.
         self._weight = np.minimum(weight, self._weight + _RISE)
         return self._weight
@@ -131,7 +139,7 @@ class Place:
         """
         now = detail_of(reduced_luma(visible))
         change = thermal_change(self.thermal, thermal)
-        steady = np.abs(cv2.GaussianBlur(now.luma - self._steady, (0, 0), 1.0)) < _STEADY_LUMA
+        steady = np.abs(blurred(now.luma - self._steady, 1.0)) < _STEADY_LUMA
         self._steady += 0.3 * (now.luma - self._steady)
         self._settled = np.where(steady, self._settled + 1, 0)
         contrast = now.contrast
@@ -142,7 +150,7 @@ class Place:
         better = chosen & (contrast > 2 * self._contrast)
         rate = np.where(better, 1.0, np.where(chosen, _RATE, 0.0)).astype(np.float32)
         # Without steps: those of the mask would be taken for detail of the scene.
-        rate = cv2.GaussianBlur(rate, (0, 0), 3.0)
+        rate = blurred(rate, 3.0)
         self.visible = blend(self.visible, visible, rate)
         # In small steps, as a running median: who walks by leaves no trace.
         step = np.clip(thermal - self.thermal, -_THERMAL_STEP, _THERMAL_STEP)
@@ -159,11 +167,11 @@ def _contradicted(weight: FloatImage, own: Mask) -> Mask:
     A veil ends softly. A region that would be recalled and whose outline is mostly an edge the
     memory does not know is an object in front of it, however flat its inside is.
     """
-    near = cv2.dilate(own.astype(np.uint8), np.ones((9, 9), np.uint8))
-    hidden = (weight > 0.3).astype(np.uint8) & (1 - near)
+    near = cv2.dilate(own.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    hidden = ((weight > 0.3) & ~near).astype(np.uint8)
     count, labels, figures, _ = cv2.connectedComponentsWithStats(hidden)
     small = figures[:, cv2.CC_STAT_AREA] < _SMALLEST * weight.size
-    result: Mask = near.astype(bool) | small[labels]
+    result: Mask = near | small[labels]
     for label in range(1, count):
         if small[label]:
             continue
@@ -175,10 +183,9 @@ def _contradicted(weight: FloatImage, own: Mask) -> Mask:
     return result
 
 
-def reduced_luma(image: NDArray[np.generic]) -> FloatImage:
+def reduced_luma(image: NDArray[Any]) -> FloatImage:
     """Return the luma of an RGB image in grey levels, reduced."""
-    result: FloatImage = cv2.cvtColor(reduced(image), cv2.COLOR_RGB2GRAY)
-    return result
+    return as_float(cv2.cvtColor(reduced(image), cv2.COLOR_RGB2GRAY))
 
 
 def clear_view(detail: Detail) -> FloatImage:
@@ -193,8 +200,7 @@ def blend(first: UInt8Image, second: UInt8Image, weight: FloatImage) -> UInt8Ima
     """Return the first picture with the second at a weight in [0, 1], which may be reduced."""
     size = first.shape[1], first.shape[0]
     full = cv2.resize(weight, size, interpolation=cv2.INTER_LINEAR)
-    result: UInt8Image = cv2.blendLinear(first, second, 1 - full, full)
-    return result
+    return cv2.blendLinear(first, second, 1 - full, full).astype(np.uint8, copy=False)
 
 
 def ramp(value: FloatImage, zero: float, one: float) -> FloatImage:
