@@ -12,6 +12,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
+from fusion_core.scene_memory.detail import blurred
 from fusion_core.scene_memory.matching import Shift, shifted
 from fusion_core.scene_memory.place import Place, blend, reduced
 from fusion_core.scene_memory.settings import SceneMemoryConfig
@@ -27,7 +28,10 @@ _OTHERS_EVERY: Final = 3
 _EVERY: Final = 3
 # Share of the picture that a veil hides at least; it counts in full from twice as much.
 _LEAST_SHARE: Final = 0.01
-_MARGIN_SHARE: Final = 0.25
+# An object reaches so many box widths from the centre of its box; beyond, what is recalled rises
+# over some reduced pixels.
+_REACH: Final = 0.6
+_SOFT: Final = 6.0
 _TINT: Final = (255, 160, 0)
 _TINT_SHARE: Final = 0.3
 
@@ -234,16 +238,13 @@ class SceneMemory:
 
 
 def _without(weight: FloatImage, objects: Sequence[Box], shape: tuple[int, ...]) -> FloatImage:
-    """Return the weights with nothing in and closely around the boxes of objects."""
+    """Return the weights with nothing on objects, by the ellipses about their boxes."""
     if not objects:
         return weight
     scale_x, scale_y = weight.shape[1] / shape[1], weight.shape[0] / shape[0]
-    result = weight.copy()
+    free = np.ones_like(weight)
     for x, y, width, height in objects:
-        left, right = x - _MARGIN_SHARE * width, x + (1 + _MARGIN_SHARE) * width
-        top, bottom = y - _MARGIN_SHARE * height, y + (1 + _MARGIN_SHARE) * height
-        rows = slice(max(0, int(top * scale_y)), max(0, int(np.ceil(bottom * scale_y))))
-        columns = slice(max(0, int(left * scale_x)), max(0, int(np.ceil(right * scale_x))))
-        result[rows, columns] = 0
-    blurred: FloatImage = np.minimum(result, cv2.GaussianBlur(result, (0, 0), 2.0))
-    return blurred
+        centre = round((x + width / 2) * scale_x), round((y + height / 2) * scale_y)
+        axes = round(_REACH * width * scale_x), round(_REACH * height * scale_y)
+        cv2.ellipse(free, centre, axes, 0, 0, 360, 0.0, -1)
+    return weight * np.minimum(free, blurred(free, _SOFT))
