@@ -42,6 +42,10 @@ class WeightsError(FusionError):
     """A weight file is missing, torn, foreign or does not fit the model."""
 
 
+class TrainingError(FusionError):
+    """A training run cannot go on."""
+
+
 class NetworkError(FusionError):
     """A fusion network gives a picture that cannot be used."""
 

@@ -12,6 +12,7 @@ from fusion_core.errors import UsageError
 
 if TYPE_CHECKING:
     from fusion_lab.training import Place
+    from fusion_lab.training.parallel import Team
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Train:
 
     The recipe names the trainer and holds all settings. OUT receives weights.safetensors (averaged
     weights, loadable at any time), log.jsonl, recipe.json, sheets/ with pictures of held-out
-    scenes, and the checkpoint; a detector is written as ONNX at the end.
+    scenes, and the checkpoint; a detector is written as ONNX at the end. On several GPUs or CPUs:
+    torchrun --nproc-per-node N --no-python fusion train ...
     """
 
     model: Annotated[str, tyro.conf.arg(metavar="NAME")]
@@ -63,39 +65,48 @@ class Train:
         from tqdm import tqdm
 
         from fusion_lab.training import TrainingRequest, start_training
+        from fusion_lab.training.parallel import joined
 
         if self.threads < 0:
             raise UsageError(f"--threads {self.threads}: must be at least 0")
         if self.threads:
             torch.set_num_threads(self.threads)
-        request = TrainingRequest(
-            model=self.model,
-            data=self.data,
-            place=self._place(),
-            recipe=self.recipe,
-            steps=self.steps,
-            resume=self.resume,
-            init=self.init,
-            ablation=self.ablation,
-            prior=self.prior,
-            kind=self.kind,
-        )
-        training = start_training(request)
-        with tqdm(total=training.steps, initial=training.step, unit="step", desc=self.model) as bar:
-            training.run(bar.update)
-        print(f"{training.finish()}: {training.step} steps, {training.seconds:.0f} s")
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        with joined(device) as (team, own_device):
+            request = TrainingRequest(
+                model=self.model,
+                data=self.data,
+                place=self._place(own_device, team),
+                recipe=self.recipe,
+                steps=self.steps,
+                resume=self.resume,
+                init=self.init,
+                ablation=self.ablation,
+                prior=self.prior,
+                kind=self.kind,
+            )
+            training = start_training(request)
+            with tqdm(
+                total=training.steps,
+                initial=training.step,
+                unit="step",
+                desc=self.model,
+                disable=not team.leads,
+            ) as bar:
+                training.run(bar.update)
+            if team.leads:
+                print(f"{training.finish()}: {training.step} steps, {training.seconds:.0f} s")
         return 0
 
-    def _place(self) -> Place:
+    def _place(self, device: str, team: Team) -> Place:
         import torch
 
         from fusion_core.engine import fast_precision
         from fusion_lab.training import Place
 
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         precision = (
             fast_precision(device) if self.precision == "auto" else getattr(torch, self.precision)
         )
-        return Place(self.out, self.seed, device, precision, self.compile)
+        return Place(self.out, self.seed, device, precision, self.compile, team=team)

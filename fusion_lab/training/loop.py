@@ -9,6 +9,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from fusion_core.errors import UsageError
 from fusion_lab.training.checkpoint import load_state, save_state
+from fusion_lab.training.parallel import ALONE, Team, share_batch
 from fusion_lab.training.runlog import RunLog
 
 _LOG_EVERY = 50
@@ -37,6 +39,7 @@ class Place:
         precision: Type that the network computes in; losses and weights are float32.
         compile: Let torch compile the network: about twice as fast, needs a C++ compiler.
         hold_out: Share of the pairs, in whole scenes, kept for validation.
+        team: The processes of the run; the first one alone writes into ``out``.
     """
 
     out: Path
@@ -45,6 +48,7 @@ class Place:
     precision: torch.dtype = torch.float32
     compile: bool = False
     hold_out: float = 0.04
+    team: Team = ALONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,7 @@ class Schedule:
 
     Attributes:
         steps: Optimiser steps.
+        batch: Pictures per step, of all processes together.
         learning_rate: Peak of the rate, reached after ``warmup`` steps.
         warmup: Steps of linear warm-up.
         weight_decay: Decoupled weight decay of convolutions and linear maps.
@@ -65,6 +70,7 @@ class Schedule:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     steps: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=1)] = 8
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     warmup: Annotated[int, Field(ge=0)] = 200
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -83,6 +89,8 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
 
     Every random choice is a function of (seed, step), and the checkpoint holds everything else, so
     that on a CPU a run that was killed and resumed ends with the same bits as one that was not.
+    In several processes each computes a part of every batch, see ``parallel``; the losses are those
+    of one process but for rounding, and a run may be resumed by another number of processes.
     Subclasses bring data and losses; they set their fields before they call this constructor.
 
     Args:
@@ -101,6 +109,7 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
         self.step, self.seconds = 0, 0.0
         moved: NetworkT = model.to(device=place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model = moved.train()
+        self.joint = place.team.share(recipe.batch)
         self.optimiser = self._optimiser()
         checkpoint = place.out / _CHECKPOINT
         if not resume:
@@ -116,22 +125,19 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
             self._resumed = load_state(checkpoint, self._networks(), self.optimiser)
             self._check(checkpoint, self._resumed)
             self.step, self.seconds = self._resumed["step"], self._resumed["seconds"]
+        for network in self._networks().values():
+            place.team.align(network.state_dict().values())
+        share_batch(self.model, self.joint)
 
     def run(self, on_step: Callable[[], object] = lambda: None) -> None:
         """Train to the end of the recipe; call ``on_step`` after every step."""
-        (self.place.out / "recipe.json").write_text(json.dumps(self._describe(), indent=2) + "\n")
-        with RunLog(self.place.out, self.step) as log:
+        with self._log() as log:
             while self.step < self.recipe.steps:
                 started = time.monotonic()
                 terms = self._advance()
                 self.seconds += time.monotonic() - started
-                if self.step % _LOG_EVERY == 0:
-                    log.add(self._entry(terms))
-                last = self.step == self.recipe.steps
-                if last or self.step % self.recipe.save_every == 0:
-                    self.save()
-                if last or self.step % self.recipe.validate_every == 0:
-                    self._log_validation(log)
+                if log is not None:
+                    self._record(log, terms)
                 on_step()
 
     @property
@@ -151,7 +157,10 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
 
     @abstractmethod
     def _losses(self) -> dict[str, Tensor]:
-        """Return the weighted terms of this step's batch and their sum as ``total``."""
+        """Return the weighted terms of this step's batch and their sum as ``total``.
+
+        The terms are of the whole batch: ``self.joint`` gathers what the processes made of it.
+        """
 
     def _optimiser(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(self.model.parameters(), weight_decay=self.recipe.weight_decay)
@@ -214,6 +223,7 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
         terms = self._losses()
         self.optimiser.zero_grad(set_to_none=True)
         terms["total"].backward()  # type: ignore[no-untyped-call]
+        self.place.team.mean_gradients(self.model.parameters())
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.optimiser.step()
         update_average(
@@ -222,6 +232,24 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
         self._learned()
         self.step += 1
         return {**terms, "gradient_norm": norm}
+
+    def _log(self) -> AbstractContextManager[RunLog | None]:
+        """Open the log of the run; only one process has it."""
+        if not self.place.team.leads:
+            return nullcontext()
+        recipe = json.dumps(self._describe(), indent=2)
+        (self.place.out / "recipe.json").write_text(recipe + "\n")
+        return RunLog(self.place.out, self.step)
+
+    def _record(self, log: RunLog, terms: Mapping[str, Tensor]) -> None:
+        """Log, save and validate where it is time to."""
+        if self.step % _LOG_EVERY == 0:
+            log.add(self._entry(terms))
+        last = self.step == self.recipe.steps
+        if last or self.step % self.recipe.save_every == 0:
+            self.save()
+        if last or self.step % self.recipe.validate_every == 0:
+            self._log_validation(log)
 
     def _entry(self, terms: Mapping[str, Tensor]) -> dict[str, Any]:
         return {

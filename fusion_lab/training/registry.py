@@ -78,10 +78,12 @@ class TrainerPlugin:
     Attributes:
         options: Fields of ``TrainingRequest`` that it takes, of ``OPTIONS``.
         start: Reads recipe and data of a request, and returns the run.
+        parallel: Whether it trains in the several processes of ``Place.team``.
     """
 
     options: frozenset[str]
     start: Callable[[TrainingRequest], TrainingRun]
+    parallel: bool = False
 
 
 OPTIONS: Final = ("resume", "init", "ablation", "prior", "kind", "compile")
@@ -104,4 +106,10 @@ def start_training(request: TrainingRequest) -> TrainingRun:
             raise UsageError(
                 f"--{option} {value}: not for {request.model} (trainer {name}); leave it out"
             )
+    team = request.place.team
+    if team.size > 1 and not plugin.parallel:
+        raise UsageError(
+            f"{team.size} processes: trainer {name} of {request.model} trains in one; "
+            "start it without torchrun"
+        )
     return plugin.start(request)

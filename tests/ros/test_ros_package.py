@@ -38,7 +38,7 @@ def test_the_package_copied_alone_installs_everything(tmp_path):
     assert (place / "share/ament_index/resource_index/packages/fusion_node").is_file()
     # `ros2 run` and launch files start what lies here.
     programs = {path.name for path in (place / "lib" / "fusion_node").iterdir()}
-    assert programs == {"fusion_node", "camera_publisher", "recorder"}
+    assert programs == {"fusion_node", "camera_publisher", "recorder", "health_check"}
 
 
 def test_the_launch_folder_of_the_repository_is_that_of_the_package():

@@ -13,6 +13,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from fusion_node.health_check import problem_of
 from robot import image_message, picture, repeat_until, wait_for
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
@@ -212,3 +214,31 @@ def test_bad_usage_ends_a_tool_with_one_line(spawn, tmp_path, module, parameters
     assert process.returncode == 2, log
     assert words in log
     assert "Traceback" not in log
+
+
+def test_health_check_succeeds_beside_a_node_that_works(start, spawn):
+    node = start()
+    checks = (spawn("health_check", node.namespace) for _ in range(15))  # while the node starts
+    assert any(check.wait(timeout=120) == 0 for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("levels", "problem"),
+    [
+        ({"node": 0, "model": 1, "input": 2}, ""),  # cameras that are missing: no fault of its own
+        ({"node": 2}, "fusion: node: no weights"),
+        ({"node": 0, "model": 2}, "fusion: model: no weights"),
+        ({"input": 0}, "no report of a fusion node on /diagnostics within 8 s"),
+    ],
+)
+def test_health_check_judges_node_and_model(levels, problem):
+    statuses = [
+        DiagnosticStatus(
+            level=bytes([level]),
+            name=f"fusion: {concern}",
+            hardware_id="fusion",
+            message="no weights",
+        )
+        for concern, level in levels.items()
+    ]
+    assert problem_of([DiagnosticArray(status=statuses)]) == problem

@@ -125,7 +125,7 @@ class TestScores:
 class TestTraining:
     def test_samples_depend_on_seed_and_number_only(self, folder):
         bases = load_bases([folder])
-        first, second = (make_samples(bases, "thermal", count, 5) for count in (3, 5))
+        first, second = (make_samples(bases, "thermal", range(count), 5) for count in (3, 5))
         assert torch.equal(first.statistics, second.statistics[:3])
         assert torch.equal(first.labels, second.labels[:3])
         assert first.labels.shape == (3, len(THERMAL_KINDS))
@@ -137,7 +137,7 @@ class TestTraining:
 
     def test_losses_fall(self, folder):
         losses = []
-        samples = make_samples(load_bases([folder]), "visible", 24, 0)
+        samples = make_samples(load_bases([folder]), "visible", range(24), 0)
         fit("visible", samples, PriorRecipe(steps=30, batch=8, crops=1), 0, losses.append)
         assert len(losses) == 30
         assert np.mean(losses[-6:]) < 0.9 * losses[0]

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from fusion_core.models import create_model
-from fusion_core.models.m2pn import M2PN
-from fusion_lab.training.shared_init import share_initial_tensors
+from fusion_lab.training.shared_init import build_variant, share_initial_tensors
 
 
 class Net(nn.Module):
@@ -50,11 +49,37 @@ def test_tensors_of_another_shape_stay_the_variants_own():
 
 
 @pytest.mark.parametrize("part", ["context_nodes", "graph", "memory", "prompts"])
-def test_every_ablation_of_the_constructor_can_begin_as_the_full_network(part):
-    full = create_model("m2pn-edge", 3)
-    torch.manual_seed(3)
-    variant = M2PN("m2pn-edge", dataclasses.replace(full.config, **{part: False}))
-    found = share_initial_tensors(variant, full)
-    given = full.state_dict()
-    assert len(found.shared) > len(found.own)
-    assert all(torch.equal(variant.state_dict()[name], given[name]) for name in found.shared)
+def test_every_ablation_of_the_constructor_begins_as_the_full_network(part):
+    full, variant = create_model("m2pn-edge", 3), build_variant("m2pn-edge", 3, {part: False})
+    given, found = full.state_dict(), variant.state_dict()
+    shared = [name for name in found if name in given and given[name].shape == found[name].shape]
+    assert len(shared) > len(found) / 2
+    assert all(torch.equal(found[name], given[name]) for name in shared)
+    assert variant.config == dataclasses.replace(full.config, **{part: False})
+
+
+def test_without_a_change_a_variant_is_the_network():
+    full, same = create_model("ctrlfuse", 4), build_variant("ctrlfuse", 4, {})
+    assert all(
+        torch.equal(tensor, same.state_dict()[name]) for name, tensor in full.state_dict().items()
+    )
+
+
+def test_what_a_variant_begins_otherwise_stays_its_own():
+    """Prototypes that start at random have the shape of orthonormal ones, and not their values."""
+    full = create_model("mdaif", 2)
+    variant = build_variant("mdaif", 2, {"orthonormal": False}, own=("rows",))
+    differing = {
+        name
+        for name, tensor in full.state_dict().items()
+        if not torch.equal(tensor, variant.state_dict()[name])
+    }
+    assert differing == {f"prototypes.{scale}.rows" for scale in range(4)}
+
+
+def test_fields_that_the_full_network_changes_as_well_are_no_part_of_the_comparison():
+    wide = build_variant("mdaif", 2, {}, given={"prior": 7})
+    variant = build_variant("mdaif", 2, {"experts": 1}, given={"prior": 7})
+    name = "scene.embed.0.weight"
+    assert wide.state_dict()[name].shape[1] == 7
+    assert torch.equal(wide.state_dict()[name], variant.state_dict()[name])

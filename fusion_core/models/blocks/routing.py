@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+
+from fusion_core.models.blocks.joint import BatchMixer
 
 _NOISE_FLOOR = 0.1
 # Share of the running statistics that one training step renews.
@@ -27,7 +29,7 @@ class Routing(NamedTuple):
     balance: Tensor
 
 
-class NoisyTopK(nn.Module):
+class NoisyTopK(BatchMixer):
     """Choose ``k`` of ``E`` experts by noisy logits (Shazeer et al. 2017, eq. 3-5 and 8-11).
 
     In training ``h = l + n (softplus(s) + 0.1)`` with ``n ~ N(0, 1)``, else ``h = l``; the gates
@@ -58,12 +60,14 @@ class NoisyTopK(nn.Module):
         """Return gates of logits and noise spreads, both ``BxE`` or ``BxExHxW``, float32."""
         logits = self._standardised(logits)
         scale = F.softplus(spread) + _NOISE_FLOOR
-        noisy = logits + torch.randn_like(logits) * scale if self.training else logits
+        noisy = logits
+        if self.training:
+            noisy = logits + self.joint.draw(torch.randn_like, logits) * scale
         values, chosen = noisy.topk(self.k, dim=1)
         gates = torch.zeros_like(noisy).scatter(1, chosen, values.softmax(dim=1))
         axes = [axis for axis in range(gates.ndim) if axis != 1]
-        importance = gates.sum(axes)
-        load = self._load(logits, noisy, scale).sum(axes)
+        importance = self.joint.gather(gates).sum(axes)
+        load = self.joint.gather(self._load(logits, noisy, scale)).sum(axes)
         return Routing(gates, squared_variation(importance) + squared_variation(load))
 
     @torch.no_grad()
@@ -81,7 +85,7 @@ class NoisyTopK(nn.Module):
         axes = [axis for axis in range(logits.ndim) if axis != 1]
         logits = logits - logits.mean(1, keepdim=True)
         if self.training:
-            seen = logits.detach()
+            seen = self.joint.gather(logits.detach())
             self.mean.lerp_(seen.mean(axes), _RENEWED)
             around = (seen - _per_expert(self.mean, seen)).square().mean(axes)
             self.variance.lerp_(around, _RENEWED)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion_core.models.blocks.attention import CrossAttention
+from fusion_core.models.blocks.joint import BatchMixer
 
 _HIDDEN = 512
 _HEADS = 8
@@ -27,7 +28,7 @@ class SceneTokens(NamedTuple):
     whole: Tensor
 
 
-class PromptedScene(nn.Module):
+class PromptedScene(BatchMixer):
     """Degradation and scene prior extraction (MdaIF, DSPE).
 
     ``LayerNorm(MLP(tokens))``, one layer of self-attention, then two banks of learned queries read
@@ -59,7 +60,8 @@ class PromptedScene(nn.Module):
         if tokens is not None:
             seen = self.embed(tokens)
             if self.training and self.dropout:
-                hidden = torch.rand(batch, 1, 1, device=tokens.device) < self.dropout
+                pictures = torch.empty(batch, 1, 1, device=tokens.device)
+                hidden = self.joint.draw(torch.rand_like, pictures) < self.dropout
                 seen = torch.where(hidden, self.null.to(seen.dtype), seen)
             embedded = seen
         normed = self.norm(embedded)

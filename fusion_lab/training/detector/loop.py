@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fusion_core.models.blocks.joint import WHOLE
 from fusion_lab.training.detector.crops import Sampling, make_detection_batch
 from fusion_lab.training.detector.export import export_onnx
 from fusion_lab.training.detector.loss import pair_loss
 from fusion_lab.training.detector.network import PairNano
 from fusion_lab.training.detector.pool import DetectionPool
 from fusion_lab.training.detector.pretrained import draw_back, load_yolox
+from fusion_lab.training.gathering import gather_parts
 from fusion_lab.training.loop import Place, Schedule, Trainer
 from fusion_lab.training.recipe import read_recipe
 
@@ -123,8 +125,17 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
             self.pool, recipe.sampling, count=recipe.batch, seed=place.seed, step=self.step
         ).to(place.device)
         with self._autocast():
-            features = self.features(batch.images)
+            features = self.features(self.joint.own(batch.images))
+        features = self._gathered(features)
         return pair_loss(self.model.predict(features), batch.objects, batch.people)
+
+    def _gathered(self, features: list[Tensor]) -> list[Tensor]:
+        """Return the features of all rows of the batch: all of both cameras, all of thermal."""
+        if self.joint is WHOLE:
+            return features
+        views = [view for scale in features for view in scale.chunk(2)]
+        found = gather_parts(self.joint, views)
+        return [torch.cat(pair) for pair in zip(found[::2], found[1::2], strict=True)]
 
     def _optimiser(self) -> torch.optim.Optimizer:
         recipe, visible = self.recipe, self.model.visible

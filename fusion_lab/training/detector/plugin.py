@@ -15,8 +15,9 @@ def _start(request: TrainingRequest) -> DetectorTrainer:
             "leave it out to start from random weights"
         )
     recipe = load_detector_recipe(request.model, **request.overrides())
-    pool = load_pool(request.data, request.place.out / "rendered", recipe.rendered_seeds)
-    return DetectorTrainer(recipe, pool, request.place, resume=request.resume)
+    place = request.place
+    pool = load_pool(request.data, place.out / "rendered", recipe.rendered_seeds, place.team)
+    return DetectorTrainer(recipe, pool, place, resume=request.resume)
 
 
-PLUGIN = TrainerPlugin(frozenset({"resume", "init", "compile"}), _start)
+PLUGIN = TrainerPlugin(frozenset({"resume", "init", "compile"}), _start, parallel=True)

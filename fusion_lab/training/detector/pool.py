@@ -11,6 +11,7 @@ import numpy as np
 
 from fusion_lab.data import Example, Needs, read_examples
 from fusion_lab.training.detector.rendered import render
+from fusion_lab.training.parallel import ALONE, Team
 
 _LABELLED: Final = Needs(labels=True)
 
@@ -28,7 +29,9 @@ class DetectionPool:
         return pairs[int(rng.integers(len(pairs)))]
 
 
-def load_pool(folders: Sequence[Path], rendered: Path, seeds: int) -> DetectionPool:
+def load_pool(
+    folders: Sequence[Path], rendered: Path, seeds: int, team: Team = ALONE
+) -> DetectionPool:
     """Load recorded pairs, and render streets of ``seeds`` seeds into a folder unless there.
 
     Raises:
@@ -37,5 +40,5 @@ def load_pool(folders: Sequence[Path], rendered: Path, seeds: int) -> DetectionP
     recorded = read_examples(folders, needs=_LABELLED)
     if not seeds:
         return DetectionPool(recorded)
-    render(rendered, seeds)
+    team.leader_first(lambda: render(rendered, seeds))
     return DetectionPool(recorded, read_examples([rendered], needs=_LABELLED))

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch
 
 from fusion_core.errors import UsageError
-from fusion_core.models import LumaFuser, create_model
-from fusion_core.models.m2pn import M2PN
-from fusion_lab.training.shared_init import share_initial_tensors
+from fusion_core.models import LumaFuser
+from fusion_lab.training.shared_init import build_variant
 
 _NEVER = -1e9
 
@@ -68,14 +63,6 @@ def build_network(model: str, ablation: str, seed: int) -> LumaFuser:
     Raises:
         UsageError: No such model or ablation.
     """
-    full = create_model(model, seed)
-    changes: dict[str, Any] = dict(find_ablation(ablation).network)
-    if not changes:
-        assert full.luma_path is not None, "memory is trained on luma"
-        return full.luma_path
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        assert isinstance(full, M2PN), "ablations are of M2PN networks"
-        variant = M2PN(model, dataclasses.replace(full.config, **changes))
-    share_initial_tensors(variant, full)
-    return variant
+    network = build_variant(model, seed, find_ablation(ablation).network)
+    assert network.luma_path is not None, "memory is trained on luma"
+    return network.luma_path

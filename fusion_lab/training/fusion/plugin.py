@@ -16,4 +16,4 @@ def _start(request: TrainingRequest) -> FusionTrainer:
     return FusionTrainer(recipe, examples, request.place, resume=request.resume)
 
 
-PLUGIN = TrainerPlugin(frozenset({"resume", "init", "ablation", "compile"}), _start)
+PLUGIN = TrainerPlugin(frozenset({"resume", "init", "ablation", "compile"}), _start, parallel=True)

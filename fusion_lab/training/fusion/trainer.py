@@ -19,6 +19,7 @@ from fusion_lab.training.fusion.ablation import build_network
 from fusion_lab.training.fusion.discriminator import Discriminator
 from fusion_lab.training.fusion.recipe import FusionRecipe
 from fusion_lab.training.fusion.validation import validate_fusion
+from fusion_lab.training.gathering import gather_luma, own_rows
 from fusion_lab.training.loop import Place
 from fusion_lab.training.objective import LossWeights, objective
 from fusion_lab.training.tasks import TaskRotation, by_task
@@ -74,8 +75,10 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
 
     def _losses(self) -> dict[str, Tensor]:
         task, batch = self._crops()
+        own = own_rows(self.joint, batch)
         with self._autocast():
-            output = self.fuse(batch.thermal, batch.visible, self.bank.slots, NO_CUES)
+            output = self.fuse(own.thermal, own.visible, self.bank.slots, NO_CUES)
+        output = gather_luma(self.joint, output)
         self._last = batch, output
         return objective(output, batch, self.recipe.loss_of(task))
 

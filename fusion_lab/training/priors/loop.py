@@ -13,9 +13,12 @@ from pydantic import ConfigDict
 from torch import Tensor
 from torch.nn import functional as F
 
+from fusion_core.models.blocks.joint import JointBatch
 from fusion_core.priors.checkpoint import save_prior
 from fusion_core.priors.network import PriorNet
 from fusion_core.types import Modality
+from fusion_lab.training.gathering import gather_parts
+from fusion_lab.training.parallel import ALONE, Team, share_batch
 from fusion_lab.training.priors.bases import Base, synthetic_bases
 from fusion_lab.training.priors.samples import Samples, make_samples
 
@@ -65,11 +68,15 @@ class PriorTraining:
         bases: Recorded pictures.
         out: Folder of the run; receives ``embedded.safetensors``.
         seed: Seed of weights and samples.
+        team: The processes of the run.
     """
 
-    def __init__(self, recipe: PriorRecipe, bases: Sequence[Base], out: Path, seed: int) -> None:
+    def __init__(
+        self, recipe: PriorRecipe, bases: Sequence[Base], out: Path, seed: int, team: Team = ALONE
+    ) -> None:
         self.step, self.seconds = 0, 0.0
         self._recipe, self._bases, self._out, self._seed = recipe, bases, out, seed
+        self._team = team
 
     @property
     def steps(self) -> int:
@@ -91,17 +98,26 @@ class PriorTraining:
 
         nets: dict[Modality, PriorNet] = {}
         for modality in _MODALITIES:
-            training = make_samples(kept, modality, recipe.samples, seed)
-            calibration = make_samples(held, modality, recipe.held_out, seed + 1)
-            nets[modality] = fit(modality, training, recipe, seed, count_step)
+            training = self._samples(kept, modality, recipe.samples, seed)
+            calibration = self._samples(held, modality, recipe.held_out, seed + 1)
+            nets[modality] = fit(modality, training, recipe, seed, count_step, team=self._team)
             calibrate(nets[modality], calibration)
         about = {"recipe": dataclasses.asdict(recipe), "seed": seed, "bases": len(kept)}
-        save_prior(nets["visible"], nets["thermal"], self.finish(), about)
+        if self._team.leads:
+            save_prior(nets["visible"], nets["thermal"], self.finish(), about)
         self.seconds = time.perf_counter() - start
 
     def finish(self) -> Path:
         """Return the file of the weights."""
         return self._out / "embedded.safetensors"
+
+    def _samples(self, bases: Sequence[Base], modality: Modality, count: int, seed: int) -> Samples:
+        """Make samples; each process makes a part of them, and gets all."""
+        joint = self._team.share(count)
+        numbers = joint.own(torch.arange(count)).tolist()
+        own = make_samples(bases, modality, numbers, seed)
+        parts = (getattr(own, field.name) for field in dataclasses.fields(own))
+        return Samples(*map(joint.gather, parts))
 
 
 def steps_of(recipe: PriorRecipe, modality: Modality) -> int:
@@ -122,8 +138,11 @@ def fit(
     recipe: PriorRecipe,
     seed: int,
     on_loss: Callable[[float], object] = lambda _: None,
+    *,
+    team: Team = ALONE,
 ) -> PriorNet:
     """Return a network trained on the samples; call ``on_loss`` with the loss of every step."""
+    joint = team.share(recipe.batch)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net: PriorNet = PriorNet(modality).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -134,10 +153,12 @@ def fit(
         )
         steps = steps_of(recipe, modality)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        share_batch(net, joint)
         for _ in range(steps):
-            loss = _loss(net, samples, recipe)
+            loss = _loss(net, samples, recipe, joint)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            team.mean_gradients(net.parameters())
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
             decay.step()
@@ -145,14 +166,16 @@ def fit(
     return net.eval()
 
 
-def _loss(net: PriorNet, samples: Samples, recipe: PriorRecipe) -> Tensor:
+def _loss(net: PriorNet, samples: Samples, recipe: PriorRecipe, joint: JointBatch) -> Tensor:
     """Return the loss of a random batch."""
     rows = torch.randint(len(samples.labels), (recipe.batch,))
     crops = torch.randperm(samples.crops.shape[1])[: recipe.crops]
-    thumbs = samples.thumbs[rows].float().div(255).contiguous(memory_format=torch.channels_last)
-    details = samples.crops[rows][:, crops].float() / 255
+    own = joint.own(rows)
+    thumbs = samples.thumbs[own].float().div(255).contiguous(memory_format=torch.channels_last)
+    details = samples.crops[own][:, crops].float() / 255
     with torch.autocast("cpu", torch.bfloat16):
-        logits, quality, _ = net(thumbs, details, samples.statistics[rows])
+        found, fine, _ = net(thumbs, details, samples.statistics[own])
+    logits, quality = gather_parts(joint, (found, fine))
     known = samples.known[rows]
     wrong = F.binary_cross_entropy_with_logits(
         logits.float(), samples.labels[rows], known, reduction="sum"

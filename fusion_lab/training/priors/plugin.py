@@ -12,7 +12,7 @@ def _start(request: TrainingRequest) -> PriorTraining:
     changes = {"steps": request.steps}
     recipe = read_recipe(PriorRecipe, request.model, changes, source=request.recipe)
     place = request.place
-    return PriorTraining(recipe, load_bases(request.data), place.out, place.seed)
+    return PriorTraining(recipe, load_bases(request.data), place.out, place.seed, place.team)
 
 
-PLUGIN = TrainerPlugin(frozenset(), _start)
+PLUGIN = TrainerPlugin(frozenset(), _start, parallel=True)

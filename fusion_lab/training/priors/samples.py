@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -41,18 +41,20 @@ class Samples:
 def make_samples(
     bases: Sequence[Base],
     modality: Modality,
-    count: int,
+    numbers: Iterable[int],
     seed: int,
     on_sample: Callable[[int], object] = lambda _: None,
 ) -> Samples:
     """Degrade random parts of the bases; sample ``i`` depends on nothing but ``seed`` and ``i``.
+
+    The samples made are those of the numbers given.
 
     Recorded and synthetic bases are drawn two to one, whatever their numbers.
     """
     drawn = [base for base in bases if not base.key.startswith("synthetic:")]
     rendered = [base for base in bases if base.key.startswith("synthetic:")]
     rows = []
-    for index in range(count):
+    for index in numbers:
         rng = np.random.default_rng((seed, index))
         group = rendered if rendered and (not drawn or rng.random() < 1 / 3) else drawn
         rows.append(_sample(group[int(rng.integers(len(group)))], modality, rng))

@@ -14,4 +14,4 @@ def _start(request: TrainingRequest) -> PromptTrainer:
     return PromptTrainer(recipe, examples, request.place, resume=request.resume)
 
 
-PLUGIN = TrainerPlugin(frozenset({"resume", "init", "ablation", "compile"}), _start)
+PLUGIN = TrainerPlugin(frozenset({"resume", "init", "ablation", "compile"}), _start, parallel=True)

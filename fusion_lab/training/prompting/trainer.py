@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from fusion_core.models import CtrlFuse, Cues, create_model
+from fusion_core.models import CtrlFuse, Cues
 from fusion_core.models.ctrlfuse import CtrlFuseOptions
 from fusion_core.models.segmenters import EmbeddedSegmenter
 from fusion_lab.data import Example, split_by_scene
 from fusion_lab.training.batches import PairBatch
 from fusion_lab.training.fuser_trainer import FuserTrainer
+from fusion_lab.training.gathering import gather_luma, own_rows
 from fusion_lab.training.loop import Place, cosine_rate
 from fusion_lab.training.prompting.batches import (
     PromptBatch,
@@ -25,7 +25,7 @@ from fusion_lab.training.prompting.batches import (
 from fusion_lab.training.prompting.corruption import boxed
 from fusion_lab.training.prompting.loss import full_size, prompt_objective, segmentation_loss
 from fusion_lab.training.prompting.recipe import PromptRecipe
-from fusion_lab.training.shared_init import share_initial_tensors
+from fusion_lab.training.shared_init import build_variant
 from fusion_lab.training.sheet import write_sheet
 
 _SHEET_ROWS = 8
@@ -76,9 +76,11 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
             step=self.step,
         )
         batch = _moved(batch, place.device)
-        thermal, visible = batch.pictures.thermal, batch.pictures.visible
+        own = own_rows(self.joint, batch)
+        thermal, visible = own.pictures.thermal, own.pictures.visible
         with self._autocast():
-            output = self.fuse(thermal, visible, self.model.bank, Cues(mask=batch.prompt))
+            output = self.fuse(thermal, visible, self.model.bank, Cues(mask=own.prompt))
+        output = gather_luma(self.joint, output)
         if not segmenter_only:
             return prompt_objective(output, batch, recipe.reference, recipe.prompt)
         assert output.logits is not None, "a network in training segments"
@@ -146,13 +148,8 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
 
 def _build(recipe: PromptRecipe, seed: int) -> CtrlFuse:
     """Return the untrained network."""
-    known = create_model(recipe.model).config
-    config = dataclasses.replace(known, **recipe.network)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = CtrlFuse(recipe.model, config)  # type: ignore[arg-type]
-    if recipe.network:
-        share_initial_tensors(network, create_model(recipe.model, seed))
+    network = build_variant(recipe.model, seed, recipe.network)
+    assert isinstance(network, CtrlFuse), "prompts are CtrlFuse's"
     return network
 
 

@@ -24,4 +24,6 @@ def _start(request: TrainingRequest) -> RestoringTrainer:
     return RestoringTrainer(recipe, examples, provider, request.place, resume=request.resume)
 
 
-PLUGIN = TrainerPlugin(frozenset({"resume", "init", "ablation", "prior", "kind"}), _start)
+PLUGIN = TrainerPlugin(
+    frozenset({"resume", "init", "ablation", "prior", "kind"}), _start, parallel=True
+)

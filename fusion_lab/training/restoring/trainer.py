@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion_core.models import Cues, create_model, save_weights
+from fusion_core.models import Cues, save_weights
 from fusion_core.models.blocks.routing import NoisyTopK
 from fusion_core.models.mdaif import MdaIF, Restored
 from fusion_core.priors import PriorProvider
 from fusion_lab.data import Example, split_by_scene
 from fusion_lab.training.fuser_trainer import FuserTrainer
+from fusion_lab.training.gathering import gather_parts, own_rows
 from fusion_lab.training.loop import Place
 from fusion_lab.training.restoring.objective import restoring_objective
 from fusion_lab.training.restoring.pool import (
@@ -28,7 +28,7 @@ from fusion_lab.training.restoring.pool import (
 from fusion_lab.training.restoring.recipe import RestoringRecipe
 from fusion_lab.training.restoring.restorer import Restorer
 from fusion_lab.training.restoring.validation import validate_restoring
-from fusion_lab.training.shared_init import share_initial_tensors
+from fusion_lab.training.shared_init import build_variant
 
 # Pictures that routers are calibrated on.
 _CALIBRATION = 48
@@ -71,8 +71,14 @@ class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
         # Noise of the gates and dropped priors, too, are a function of the step.
         torch.manual_seed((self.place.seed << 32) + self.step)
         with self._autocast():
-            made = restore(self.model, batch)
+            made = self._gathered(restore(self.model, own_rows(self.joint, batch)))
         return restoring_objective(made, batch, self.model.orthonormality(), self.recipe.loss)
+
+    def _gathered(self, made: Restored) -> Restored:
+        """Return what was made of all rows of the batch; the balance is of all already."""
+        *parts, balance = made
+        found = gather_parts(self.joint, parts)
+        return Restored._make([*found, balance])
 
     def _write(self, scalars: Mapping[str, Any]) -> None:
         """Write the averaged weights with routers calibrated to them, on whole pictures.
@@ -119,15 +125,12 @@ def calibrate_routers(model: MdaIF | Restorer, samples: Sequence[DegradedSample]
 
 def _build(recipe: RestoringRecipe, prior: int | None, seed: int) -> MdaIF | Restorer:
     """Return the untrained network, as wide as the prior's tokens."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if recipe.model == "restorer":
+    if recipe.model == "restorer":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
             return Restorer()
-        known = create_model(recipe.model).config
-        changes: dict[str, Any] = {"prior": prior} if prior else {}
-        config = dataclasses.replace(known, **changes, **recipe.network)
-        torch.manual_seed(seed)
-        network = MdaIF(recipe.model, config)  # type: ignore[arg-type]
-    if recipe.network:
-        share_initial_tensors(network, create_model(recipe.model, seed))
+    own = ("rows",) if "orthonormal" in recipe.network else ()
+    given = {"prior": prior} if prior else {}
+    network = build_variant(recipe.model, seed, recipe.network, given=given, own=own)
+    assert isinstance(network, MdaIF), "weather is restored by MdaIF"
     return network

@@ -49,6 +49,7 @@ setup(
             "fusion_node = fusion_node.main:main",
             "camera_publisher = fusion_node.camera_publisher:main",
             "recorder = fusion_node.recorder:main",
+            "health_check = fusion_node.health_check:main",
         ]
     },
 )
