@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from fusion_lab.fleet.batch import FleetResult, Workers
     from fusion_lab.fleet.unit import Unit
 
-_NotHere = tyro.conf.Suppress
-
 
 @dataclass(frozen=True)
 class Batch(Run):
@@ -52,11 +50,11 @@ class Batch(Run):
     where there are any."""
 
     # Each recording has inputs and outputs of its own.
-    out: _NotHere[tuple[str, ...]] = ()
-    visible: _NotHere[str | None] = None
-    thermal: _NotHere[str | None] = None
-    bag: _NotHere[str | None] = None
-    report: _NotHere[Path | None] = None
+    out: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
+    visible: Annotated[str | None, tyro.conf.Suppress] = None
+    thermal: Annotated[str | None, tyro.conf.Suppress] = None
+    bag: Annotated[str | None, tyro.conf.Suppress] = None
+    report: Annotated[Path | None, tyro.conf.Suppress] = None
 
     def run(self) -> int:
         """Fuse what is not done yet, sum up, and return the exit code."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -24,7 +24,7 @@ from fusion_lab.fleet.unit import Unit, UnitRecord
 class Workers(Protocol):
     """What does units: this machine or a cluster."""
 
-    def run(self, units: Sequence[Unit]) -> Iterator[UnitRecord]:
+    def run(self, units: Sequence[Unit]) -> Generator[UnitRecord, None, None]:
         """Yield the record of each unit as it ends."""
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ def run_fleet(plan: Plan, workers: Workers, out: str) -> FleetResult:
     return result
 
 
-def _progress(plan: Plan, workers: Workers) -> Iterator[UnitRecord]:
+def _progress(plan: Plan, workers: Workers) -> Generator[UnitRecord, None, None]:
     """Yield records as they come, under a bar with the time left."""
     before = len(plan.finished) + len(plan.unreadable)
     failed = len(plan.unreadable)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Final
 
@@ -35,7 +35,7 @@ class LocalWorkers(Closable):
         self._lock = threading.Lock()
         self._closed = False
 
-    def run(self, units: Sequence[Unit]) -> Iterator[UnitRecord]:
+    def run(self, units: Sequence[Unit]) -> Generator[UnitRecord, None, None]:
         """Yield the record of each unit as it ends."""
         for future in as_completed([self._pool.submit(self._attempt, unit) for unit in units]):
             yield future.result()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Final
 
 from fusion_core.errors import FusionError, UsageError, missing_extra
@@ -49,7 +49,7 @@ class RayWorkers(Closable):
             self.close()
             raise
 
-    def run(self, units: Sequence[Unit]) -> Iterator[UnitRecord]:
+    def run(self, units: Sequence[Unit]) -> Generator[UnitRecord, None, None]:
         """Yield the record of each unit as it ends.
 
         Raises:

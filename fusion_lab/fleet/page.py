@@ -161,9 +161,10 @@ def _pictures(moment: Moment, out: str) -> dict[str, UInt8Image]:
     for caption, name in moment.pictures.items():
         data = system.cat_file(posixpath.join(path, moment.recording, name))
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if picture.ndim == 3:
+        if picture is not None and picture.ndim == 3:
             picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        found[caption] = np.asarray(picture, np.uint8)
+        if picture is not None:
+            found[caption] = np.asarray(picture, np.uint8)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fusion_core.config import Config
@@ -86,8 +86,7 @@ def check_kept(keep: Sequence[str]) -> None:
     """
     for name in keep:
         path = output_path(name)
-        inside = path is not None and not path.is_absolute() and ".." not in path.parts
-        if not inside or path == type(path)():
+        if path is None or path.is_absolute() or ".." in path.parts or not path.name:
             raise UsageError(
                 f"--keep {name}: give a file or folder named from the recording's own folder, such "
                 "as fused.mp4, fused.jsonl, fused/ or bag:fused"
@@ -106,8 +105,6 @@ def _config_of(recording: Recording, config: Any) -> dict[str, Any]:  # noqa: AN
 
 def _check_overlap(recordings: Sequence[Recording], out: str) -> None:
     """Refuse an output folder that is, or lies in, an input."""
-    from pathlib import Path
-
     system, path = file_system(out)
     inputs = {address for recording in recordings for address in recording.inputs}
     local = [Path(name) for name in inputs if not is_scene(name) and is_local(file_system(name)[0])]

@@ -162,15 +162,15 @@ def _options(unit: Unit, scratch: Path, results: Path) -> Run:
     path = scratch / "config.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     recording = unit.recording
-    own = (recording.visible_topic, recording.thermal_topic)
-    topics = [mine or common for mine, common in zip(own, unit.topics, strict=True)]
+    visible_topic = recording.visible_topic or unit.topics[0]
+    thermal_topic = recording.thermal_topic or unit.topics[1]
     return Run(
         out=tuple(_below(results, name) for name in unit.keep),
         bag=recording.bag or None,
         visible=recording.visible or None,
         thermal=recording.thermal or None,
-        visible_topic=(topics[0] or None) if recording.bag else None,
-        thermal_topic=(topics[1] or None) if recording.bag else None,
+        visible_topic=(visible_topic or None) if recording.bag else None,
+        thermal_topic=(thermal_topic or None) if recording.bag else None,
         overlay=unit.overlay,
         max_frames=unit.max_frames,
         config=path,
