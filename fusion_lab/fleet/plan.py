@@ -11,7 +11,7 @@ from typing import Any
 from fusion_core.config import Config
 from fusion_core.errors import FusionError, UsageError
 from fusion_core.runtime.overlap import refuse_overlap
-from fusion_core.sink.factory import output_path
+from fusion_core.sink.factory import output_kind, output_path
 from fusion_lab.fleet.places import file_system, is_local, is_scene, measure
 from fusion_lab.fleet.recordings import Recording, name_recordings
 from fusion_lab.fleet.results import present_records
@@ -82,9 +82,10 @@ def check_kept(keep: Sequence[str]) -> None:
     """Check that outputs of ``fusion run`` are files or folders named from a unit's folder.
 
     Raises:
-        UsageError: One is an address, or lies elsewhere.
+        UsageError: One is an address, lies elsewhere, or is of an unknown kind.
     """
     for name in keep:
+        output_kind(name)
         path = output_path(name)
         if path is None or path.is_absolute() or ".." in path.parts or not path.name:
             raise UsageError(

@@ -91,7 +91,7 @@ def _work(unit: Unit, begun: UnitRecord, folder: ResultFolder, scratch: Path) ->
         with steps("fuse"):
             _fuse(staged, scratch, results)
     except Exception as error:  # noqa: BLE001
-        reason = _reason(error)
+        reason = _reason(error).replace(f"{results}/", "")
     record = replace(
         begun,
         state="failed" if reason else "done",
