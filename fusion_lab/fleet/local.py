@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Final
 
 from fusion_core.runtime.closable import Closable
+from fusion_lab.fleet.scratch import remove_stale
 from fusion_lab.fleet.unit import Unit, UnitRecord
 
 _ATTEMPTS: Final = 2  # of a unit whose process is killed
@@ -47,6 +48,7 @@ class LocalWorkers(Closable):
             for process in self._running:
                 process.kill()
         self._pool.shutdown(cancel_futures=True)
+        remove_stale()
 
     def _attempt(self, unit: Unit) -> UnitRecord:
         """Do a unit; a process that is killed is begun anew, as often as is sensible."""

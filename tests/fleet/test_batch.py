@@ -93,6 +93,7 @@ def test_a_killed_process_is_begun_anew_and_an_end_leaves_nothing(tmp_path):
         listener.join(30)
         program.stderr.close()
     assert not is_alive(second.pid)
+    assert not list(tmp_path.glob("fusion-batch-*"))
     assert "stopped: 0 of 1 recordings are done" in said[0]
     assert present_records(str(out))["drive00"].state == "running"
     # Half done, it is done again from the start.
