@@ -80,9 +80,10 @@ def _verdict(records: Sequence[UnitRecord], planned: int, totals: FleetTotals) -
 def _headlines(
     done: Sequence[UnitRecord], planned: int, totals: FleetTotals
 ) -> Iterator[HeadlineFigure]:
-    seconds = sum(totals.last_ns[name] - start for name, start in totals.first_ns.items()) / 1e9
+    minutes = sum(totals.last_ns[name] - start for name, start in totals.first_ns.items()) / 60e9
+    capture = f"{figure(minutes / 60)} h" if minutes >= 60 else f"{figure(minutes)} min"
     yield HeadlineFigure("recordings done", f"{len(done)} of {planned}")
-    yield HeadlineFigure("hours of capture", figure(seconds / 3600))
+    yield HeadlineFigure("time of capture", capture)
     yield HeadlineFigure("pairs fused", figure(sum(totals.frames.values())))
     yield HeadlineFigure(
         "frames dropped", figure(sum(sum(record.figures["drops"].values()) for record in done))

@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from fusion_core.pages import Plot
 from fusion_core.pages.svg import COLOURS, label_axes, svg_plot
-from fusion_core.sink.report_series import bin_edges
+from fusion_core.sink.report_plots import draw_histogram
 from fusion_lab.fleet.totals import CHANCES, FleetTotals
 from fusion_lab.fleet.unit import UnitRecord
 
@@ -30,7 +28,8 @@ def _all(done: Sequence[UnitRecord], totals: FleetTotals) -> Iterator[tuple[str,
     if not done:
         return
     note = "How many pairs of all recordings took how long."
-    yield "latency", "Latency", note, lambda axes: _latency(axes, totals)
+    if totals.latency:
+        yield "latency", "Latency", note, lambda axes: draw_histogram(axes, totals.latency)
     note = "Median, and the line up to 99 of 100 pairs, one place per recording, fastest first."
     yield "spread", "Latency per recording", note, lambda axes: _spread(axes, done)
     note = "Pairs fused per second of work, how many recordings."
@@ -41,19 +40,6 @@ def _all(done: Sequence[UnitRecord], totals: FleetTotals) -> Iterator[tuple[str,
     if totals.chances:
         note = "Mean over all recordings that last so long; the six strongest degradations."
         yield "priors", "Scene priors over time", note, lambda axes: _priors(axes, totals)
-
-
-def _latency(axes: Any, totals: FleetTotals) -> None:  # noqa: ANN401
-    """Draw how often each latency occurred."""
-    present = np.flatnonzero(totals.latency)
-    if not len(present):
-        return
-    window = slice(max(int(present[0]) - 1, 0), int(present[-1]) + 2)
-    heights = totals.latency[window]
-    edges = np.asarray(bin_edges())[window.start : window.start + len(heights) + 1]
-    axes.stairs(heights, edges, color=COLOURS[0], fill=True, alpha=0.8)
-    axes.set_xscale("log")
-    label_axes(axes, "latency (ms)", "pairs")
 
 
 def _spread(axes: Any, done: Sequence[UnitRecord]) -> None:  # noqa: ANN401

@@ -30,7 +30,7 @@ class FleetTotals:
         frames: Frames per recording.
         first_ns: Stamp of the first frame of each recording.
         last_ns: Stamp of the last one.
-        latency: Frames per logarithmic bin of the total latency, see ``latency_edges``.
+        latency: Number of the bin of the total latency, see ``bin_edges`` -> frames.
         conditions: Recording -> condition -> frames for which it held.
         chances: Span since the recording's start -> sums of ``CHANCES``, and number of frames.
         qualities: Sum and number of the quality scores per recording.
@@ -39,9 +39,7 @@ class FleetTotals:
     frames: Counter[str] = field(default_factory=Counter)
     first_ns: dict[str, int] = field(default_factory=dict)
     last_ns: dict[str, int] = field(default_factory=dict)
-    latency: NDArray[np.int64] = field(
-        default_factory=lambda: np.zeros(len(bin_edges()) - 1, np.int64)
-    )
+    latency: Counter[int] = field(default_factory=Counter)
     conditions: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     chances: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     qualities: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -55,9 +53,10 @@ class FleetTotals:
         self.first_ns.setdefault(recording, int(stamps[0]))
         self.last_ns[recording] = int(stamps[-1])
         self.conditions[recording].update(rows["health"].combine_chunks().flatten().to_pylist())
-        totals = _floats(rows, "total_ms")
         edges = np.asarray(bin_edges())
-        self.latency += np.histogram(np.clip(totals, edges[0], edges[-1] * 0.999), edges)[0]
+        totals = np.clip(_floats(rows, "total_ms"), edges[0], edges[-2])
+        bins = np.searchsorted(edges, totals[np.isfinite(totals)], side="right") - 1
+        self.latency.update(bins.tolist())
         qualities = _floats(rows, "quality")
         known = qualities[np.isfinite(qualities)]
         total, count = self.qualities.get(recording, (0.0, 0))
@@ -66,10 +65,11 @@ class FleetTotals:
 
     def latency_percentile(self, share: float) -> float:
         """Return a percentile of the total latency in ms, to within 6 %; NaN without frames."""
-        total = int(self.latency.sum())
-        if not total:
+        if not self.latency:
             return float("nan")
-        place = int(np.searchsorted(np.cumsum(self.latency), share / 100 * total))
+        bins = sorted(self.latency)
+        counts = np.cumsum([self.latency[number] for number in bins])
+        place = bins[int(np.searchsorted(counts, share / 100 * counts[-1]))]
         low, high = bin_edges()[place], bin_edges()[place + 1]
         return float(np.sqrt(low * high))
 

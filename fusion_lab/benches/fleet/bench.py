@@ -40,6 +40,7 @@ class FleetFigures:
         here_s: Duration on this machine.
         cluster_s: Duration on the cluster.
         losses: What was killed in the cluster.
+        object_store: What Ray says of the use of its object store at work.
         equal: Recordings with the same pictures and tables from both.
         rows: Rows of the cluster's table of frames.
         doubled: Rows that are there more than once.
@@ -53,6 +54,7 @@ class FleetFigures:
     here_s: float
     cluster_s: float
     losses: tuple[Loss, ...]
+    object_store: str
     equal: int
     rows: int
     doubled: int
@@ -69,6 +71,7 @@ class FleetFigures:
             ("recordings equal to the run on this machine", f"{self.equal} of {self.recordings}"),
             ("rows of frames, of them twice", f"{self.rows}, {self.doubled}"),
             ("units begun", str(self.begun)),
+            ("object store at work", self.object_store),
             ("duration here, on the cluster (s)", f"{self.here_s:.1f}, {self.cluster_s:.1f}"),
         )
         return (
@@ -132,12 +135,18 @@ class FleetBench(BenchCommand):
             batch = _begin(table, there, "--cluster", cluster.address)
             stack.callback(batch.kill)
             losses = (cluster.lose_worker(str(there)), cluster.lose_node(str(there)))
+            store = cluster.object_store()
             _ended(batch)
             cluster_s = time.perf_counter() - start
-            return self._compared(here, there, losses, (here_s, cluster_s))
+            return self._compared(here, there, losses, store, (here_s, cluster_s))
 
     def _compared(
-        self, here: Path, there: Path, losses: tuple[Loss, ...], seconds: tuple[float, float]
+        self,
+        here: Path,
+        there: Path,
+        losses: tuple[Loss, ...],
+        store: str,
+        seconds: tuple[float, float],
     ) -> FleetFigures:
         rows = pq.read_table(there / "frames.parquet", columns=["recording", "frame"])
         distinct = rows.group_by(["recording", "frame"]).aggregate([]).num_rows
@@ -148,6 +157,7 @@ class FleetBench(BenchCommand):
             here_s=seconds[0],
             cluster_s=seconds[1],
             losses=losses,
+            object_store=store,
             equal=sum(_equal(here / name, there / name) for name in records[0]),
             rows=rows.num_rows,
             doubled=rows.num_rows - distinct,

@@ -75,6 +75,7 @@ class LocalCluster(Closable):
             raise FusionError("Ray's nodes do not start; try: ray start --head")
         told = json.loads(line)
         self.address: str = told["address"]
+        self._direct: str = told["direct"]
         self._raylets: list[int] = told["raylets"]
 
     def lose_worker(self, out: str) -> Loss:
@@ -96,6 +97,15 @@ class LocalCluster(Closable):
         record = self._at_work(out, raylet)
         kill({raylet, *descendants(raylet)})
         return Loss("node", record.name, record.pid)
+
+    def object_store(self) -> str:
+        """Return what Ray says of the use of its object store, in one line."""
+        tool = [sys.executable, "-m", "ray.scripts.scripts", "memory", "--stats-only"]
+        said = subprocess.run(  # noqa: S603
+            [*tool, "--address", self._direct], capture_output=True, text=True, check=False
+        )
+        lines = said.stdout.splitlines()
+        return next((line for line in lines if line.startswith("Plasma")), "not known")
 
     def close(self) -> None:
         """End all nodes; nothing of them is left."""

@@ -1,7 +1,8 @@
 """Several Ray nodes on this machine: ``python -m fusion_lab.benches.fleet.nodes COUNT FOLDER``.
 
-Prints one line of JSON, ``{"address": "ray://...", "raylets": [pid, ...]}``, and ends all nodes
-when standard input ends. The head node has no cores, so that all work is done by the others.
+Prints one line of JSON and ends all nodes when standard input ends: ``address`` for ``--cluster``,
+``direct`` for Ray's own tools, ``raylets`` with one process id per node. The head node has no
+cores, so that all work is done by the others.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def _serve(count: int, folder: str) -> None:
     cluster.wait_for_nodes(timeout=120)
     raylets = [each.all_processes["raylet"][0].process.pid for each in nodes]
     host = cluster.address.rpartition(":")[0]
-    sys.stdout.write(json.dumps({"address": f"ray://{host}:{port}", "raylets": raylets}) + "\n")
+    told = {"address": f"ray://{host}:{port}", "direct": cluster.address, "raylets": raylets}
+    sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
     sys.stdin.read()
 
