@@ -27,12 +27,21 @@ def open_sink(dst: str, *, overlay: bool = False) -> Sink:
         UsageError: The kind is unknown.
         SinkError: The output cannot be created, or the bag's folder exists.
     """
+    sink: Sink = _load(output_kind(dst)).open(dst, overlay)
+    return sink
+
+
+def output_kind(dst: str) -> str:
+    """Return the name of the entry point that opens an output.
+
+    Raises:
+        UsageError: The kind is unknown.
+    """
     name = _kind_name(dst)
     if name not in plugin_names(SINKS):
         hint = f"for the folder write {dst}/; " if dst and Path(dst).is_dir() else ""
         raise UsageError(f"output {dst!r} is of no known kind: {hint}expected {_kinds()}")
-    sink: Sink = _load(name).open(dst, overlay)
-    return sink
+    return name
 
 
 def output_path(dst: str) -> Path | None:

@@ -107,7 +107,16 @@ def _reverse_legend(axes: Any) -> None:  # noqa: ANN401
 
 def _histogram(axes: Any, timeline: Timeline) -> None:  # noqa: ANN401
     """Draw how often each latency occurred."""
-    counts = timeline.histograms[_overall_stage(timeline.histograms)]
+    draw_histogram(axes, timeline.histograms[_overall_stage(timeline.histograms)])
+
+
+def draw_histogram(axes: Any, counts: Mapping[int, int]) -> None:  # noqa: ANN401
+    """Draw how often each latency occurred.
+
+    Args:
+        axes: Of matplotlib.
+        counts: Number of the bin, see ``bin_edges`` -> pairs; at least one.
+    """
     edges = np.array(bin_edges())
     window = slice(max(min(counts) - 1, 0), max(counts) + 2)
     heights = [counts.get(index, 0) for index in range(len(edges) - 1)][window]

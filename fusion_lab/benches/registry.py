@@ -58,6 +58,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "switching": BenchEntry(
         "switching", "SwitchingBench", "when model `auto` changes networks, and what that shows"
     ),
+    "fleet": BenchEntry(
+        "fleet.bench", "FleetBench", "a fleet on a Ray cluster that loses a worker and a node"
+    ),
     "ablations": BenchEntry(
         "ablations", "AblationsBench", "networks that were trained with a part taken out"
     ),

@@ -1,0 +1,156 @@
+"""A Ray cluster on this machine whose workers and nodes can be killed at work."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from fusion_core.errors import FusionError
+from fusion_core.runtime.closable import Closable
+from fusion_lab.benches.fleet.processes import descendants, kill, kill_descendants
+from fusion_lab.fleet.results import present_records
+from fusion_lab.fleet.unit import UnitRecord
+
+_PAUSE_S: Final = 0.02
+_PATIENCE_S: Final = 120.0
+_END_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What was taken from the cluster.
+
+    Attributes:
+        what: ``worker`` or ``node``.
+        unit: The recording that it was at.
+        pid: The worker's process.
+    """
+
+    what: str
+    unit: str
+    pid: int
+
+
+class LocalCluster(Closable):
+    """Nodes of one core each, as processes of this machine.
+
+    Args:
+        nodes: How many, beside the head node, which does no work.
+
+    Attributes:
+        address: What ``--cluster`` takes.
+
+    Raises:
+        FusionError: The cluster does not start.
+    """
+
+    def __init__(self, nodes: int) -> None:
+        # Ray keeps sockets in it, whose paths may not be long.
+        self._folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "fusion_lab.benches.fleet.nodes", str(nodes), self._folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        while line and not line.startswith("{"):
+            line = self._process.stdout.readline()
+        if not line:
+            self.close()
+            raise FusionError("Ray's nodes do not start; try: ray start --head")
+        told = json.loads(line)
+        self.address: str = told["address"]
+        self._direct: str = told["direct"]
+        self._raylets: list[int] = told["raylets"]
+
+    def lose_worker(self, out: str) -> Loss:
+        """Kill a worker in the middle of a unit.
+
+        Args:
+            out: Folder of the fleet.
+
+        Raises:
+            FusionError: No unit is at work within some minutes.
+        """
+        record = self._at_work(out, self._raylets[0])
+        kill({record.pid})
+        return Loss("worker", record.name, record.pid)
+
+    def lose_node(self, out: str) -> Loss:
+        """Kill a node, with all its processes, while its worker is in the middle of a unit."""
+        raylet = self._raylets[1]
+        record = self._at_work(out, raylet)
+        kill({raylet, *descendants(raylet)})
+        return Loss("node", record.name, record.pid)
+
+    def object_store(self) -> str:
+        """Return what Ray says of the use of its object store, in one line."""
+        tool = [sys.executable, "-m", "ray.scripts.scripts", "memory", "--stats-only"]
+        said = subprocess.run(  # noqa: S603
+            [*tool, "--address", self._direct], capture_output=True, text=True, check=False
+        )
+        lines = said.stdout.splitlines()
+        return next((line for line in lines if line.startswith("Plasma")), "not known")
+
+    def close(self) -> None:
+        """End all nodes; nothing of them is left."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            kill_descendants(self._process.pid)
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _at_work(self, out: str, raylet: int) -> UnitRecord:
+        """Return a unit that a node has begun, its worker stopped before the end."""
+        return wait_for(lambda: _stopped(out, descendants(raylet)), "a unit at work")
+
+
+def wait_for(find: Callable[[], UnitRecord | None], what: str) -> UnitRecord:
+    """Return what is found at last.
+
+    Raises:
+        FusionError: Nothing is, within some minutes.
+    """
+    end = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < end:
+        found = find()
+        if found is not None:
+            return found
+        time.sleep(_PAUSE_S)
+    raise FusionError(f"waited {_PATIENCE_S:.0f} s for {what}")
+
+
+def _stopped(out: str, workers: set[int]) -> UnitRecord | None:
+    """Stop a worker that is at a unit, and return that unit if it is not at its end yet."""
+    for name, record in present_records(out).items():
+        if record.state != "running" or record.pid not in workers:
+            continue
+        with suppress(ProcessLookupError):
+            os.kill(record.pid, signal.SIGSTOP)
+            still = present_records(out)[name]
+            if (still.state, still.pid) == ("running", record.pid):
+                return still
+            os.kill(record.pid, signal.SIGCONT)
+    return None

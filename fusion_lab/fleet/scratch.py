@@ -1,0 +1,37 @@
+"""Folders for staged inputs and for results before they are published."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+_PREFIX: Final = "fusion-batch-"
+_LOCK: Final = ".lock"
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a folder on this machine that is removed at the end.
+
+    A folder of a process that was killed before it could do so is removed by the next one: the
+    system releases the lock in it with the process.
+    """
+    remove_stale()
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with (folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+
+
+def remove_stale() -> None:
+    """Remove the folders that no process holds any more."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with suppress(OSError), lock.open("r+") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
