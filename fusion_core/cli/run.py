@@ -24,8 +24,9 @@ class Run:
     SRC is a video file, a folder of images, /dev/videoN, zmq://host:port/topic,
     rtsp://host/stream (or udp, tcp, http, https, rtmp, srt) or synthetic://SCENE?seed=1. DST is
     *.mp4 or *.mkv, a folder ending in / (PNG per frame), *.jsonl (one line per frame), bag:DIR
-    (rosbag2) or zmq://host:port/topic. A summary is printed and written as run.json beside the
-    first DST; the run.json of a run with other outputs is kept, then this one is called run-2.json.
+    (rosbag2), zmq://host:port/topic, a viewer (rerun://host:port, foxglove://host:port) or a
+    recording for it (*.rrd, *.mcap). A summary is printed and written as run.json beside the first
+    DST; the run.json of a run with other outputs is kept, then this one is called run-2.json.
     """
 
     out: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="DST")] = ()

@@ -176,6 +176,11 @@ class RunSession:
             elapsed_s,
             sinks=self.latency,
             outputs=outputs,
+            not_shown={
+                name: dict(sink.dropped)
+                for name, sink in zip(self.options.out, self.sinks, strict=True)
+                if sink.dropped
+            },
             error=str(self.error or ""),
             warnings=self.warnings.messages,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ def summarise(
     *,
     sinks: LatencyMeter,
     outputs: list[str],
+    not_shown: Mapping[str, Mapping[str, int]],
     error: str,
     warnings: list[str],
 ) -> dict[str, Any]:
@@ -39,6 +41,7 @@ def summarise(
         elapsed_s: From the first frame asked for to the last one written, in seconds.
         sinks: Meter of what writing takes.
         outputs: Files, folders and addresses written to, as given.
+        not_shown: Results that did not reach a viewer, by output and cause.
         error: What ended the run, empty when nothing failed.
         warnings: What was warned of.
     """
@@ -68,6 +71,7 @@ def summarise(
         "scene_memory": dict(status.scene_memory),
         "mask": dict(status.mask),
         "outputs": outputs,
+        "not_shown": {name: dict(causes) for name, causes in not_shown.items()},
         "error": error,
         "warnings": list(warnings),
         "config": config.to_dict(),
@@ -140,6 +144,8 @@ def print_summary(summary: dict[str, Any], written: Path | None) -> None:
         print(f"found    {_found(found)}")
     if marked := summary["mask"]:
         print(f"mask     {marked['source']}, not empty in {marked['frames']} frames")
+    for name, causes in summary.get("not_shown", {}).items():
+        print(f"not shown {_counts(causes)} ({name})")
     for stage, ranks in summary["latency_ms"].items():
         values = "  ".join(f"{rank} {value:7.2f}" for rank, value in ranks.items())
         print(f"  {stage:<13s}{values}  ms")

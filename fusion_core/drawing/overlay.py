@@ -45,7 +45,7 @@ def draw_detections(image: UInt8Image, detections: Sequence[Detection]) -> UInt8
         x, y, box_width, box_height = detection.box
         # The last column and row that the box covers, not the first ones beside it.
         last = (round(x + box_width) - 1, round(y + box_height) - 1)
-        cv2.rectangle(canvas, (round(x), round(y)), last, _colour(detection.label), line)
+        cv2.rectangle(canvas, (round(x), round(y)), last, label_colour(detection.label), line)
     scale = max(0.35, 0.4 * width / _REFERENCE_PX)
     sizes, bases = zip(*(_text_size(caption(found), scale) for found in ordered), strict=True)
     corners = place_labels([found.box for found in ordered], sizes, (width, height))
@@ -55,7 +55,7 @@ def draw_detections(image: UInt8Image, detections: Sequence[Detection]) -> UInt8
     return canvas
 
 
-def _colour(label: str) -> tuple[int, int, int]:
+def label_colour(label: str) -> tuple[int, int, int]:
     """Return the colour of a label, the same in every picture and every run."""
     return _COLOURS[_FIXED.get(label, zlib.crc32(label.encode())) % len(_COLOURS)]
 
@@ -75,7 +75,7 @@ def _draw_label(
 ) -> None:
     """Write dark on the label's colour; ``area`` is x, y, width and height in pixels."""
     x, y, width, height = area
-    colour, last = _colour(detection.label), (x + width - 1, y + height - 1)
+    colour, last = label_colour(detection.label), (x + width - 1, y + height - 1)
     cv2.rectangle(canvas, (x, y), last, colour, cv2.FILLED)
     origin = (x, y + height - base)
     cv2.putText(canvas, caption(detection), origin, _FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)

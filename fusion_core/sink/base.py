@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BufferedWriter
 from pathlib import Path
+from types import MappingProxyType
 
 from fusion_core.errors import SinkError
 from fusion_core.runtime.closable import Closable
@@ -20,6 +22,16 @@ class Sink(Closable):
     """
 
     path: Path | None = None
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody takes what is written; a live program may save the work otherwise."""
+        return True
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Results that were written and did not arrive, by cause, where that can happen."""
+        return MappingProxyType({})
 
     @abstractmethod
     def write(self, fused: FusedFrame) -> None:
@@ -45,6 +57,28 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         raise SinkError(
             f"{folder}: cannot be created ({error.strerror}); choose another place"
+        ) from None
+
+
+def create_recording(path: Path) -> BufferedWriter:
+    """Create a file, and its folder where missing; recordings are not overwritten.
+
+    Returns:
+        The empty file, open for writing.
+
+    Raises:
+        SinkError: It exists, or cannot be created.
+    """
+    make_folder(path.parent)
+    try:
+        return path.open("xb")
+    except FileExistsError:
+        raise SinkError(
+            f"{path}: exists already, recordings are not overwritten; choose a new name"
+        ) from None
+    except OSError as error:
+        raise SinkError(
+            f"{path}: cannot be written ({error.strerror}); choose another place"
         ) from None
 
 

@@ -10,14 +10,15 @@ from fusion_core.sink.base import Sink, SinkKind
 
 
 def open_sink(dst: str, *, overlay: bool = False) -> Sink:
-    """Open one output; videos and JSON lines replace an old file, bags refuse to.
+    """Open one output; videos and JSON lines replace an old file, bags and recordings refuse to.
 
     An address ``NAME:...`` or a file ``*.NAME`` is opened by the entry point NAME of the group
     ``fusion.sinks``, a folder ending in ``/`` by the entry point ``folder``.
 
     Args:
-        dst: ``*.mp4``, ``*.mkv``, ``*.jsonl``, a folder ending in ``/``, ``bag:DIR`` or
-            ``zmq://host:port/topic``.
+        dst: ``*.mp4``, ``*.mkv``, ``*.jsonl``, ``*.rrd``, ``*.mcap``, a folder ending in ``/``,
+            ``bag:DIR``, ``zmq://host:port/topic``, ``rerun://host:port`` or
+            ``foxglove://host:port``.
         overlay: Whether videos show what the detector found.
 
     Returns:

@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -41,12 +41,13 @@ class NodeStatus:
         deviation: How the last result deviates from the colour camera's pixels, empty when it does
             not.
         enabled: Whether fusing is switched on.
-        has_subscribers: Whether any result topic has a subscriber.
+        has_subscribers: Whether any result topic has a subscriber, or a viewer shows results.
         received_hz: Messages per second since the last report, per stream.
         received: Messages since the node was activated, per stream.
         mismatches: Topic -> line on an incompatible quality of service seen there.
         camera_info: Stream -> state of its intrinsics.
         stamp_problems: What is wrong with the stamps of the cameras' headers, one line each.
+        not_shown: Results that did not reach the viewer, by cause.
     """
 
     state: str
@@ -59,6 +60,7 @@ class NodeStatus:
     mismatches: Mapping[str, str]
     camera_info: Mapping[str, str]
     stamp_problems: Sequence[str] = ()
+    not_shown: Mapping[str, int] = field(default_factory=dict)
 
 
 def statuses(
@@ -162,6 +164,7 @@ def _node(node: NodeStatus) -> DiagnosticStatus:
         ("state", node.state),
         ("enabled", node.enabled),
         ("subscribed", node.has_subscribers),
+        *(("not shown " + cause, count) for cause, count in node.not_shown.items()),
     ]
     if node.problem:
         return _status("node", node.problem, values, DiagnosticStatus.ERROR)

@@ -26,7 +26,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
-from fusion_core.errors import ConfigError, FusionError
+from fusion_core.errors import ConfigError, FusionError, UsageError
 from fusion_core.pipeline import Pipeline
 from fusion_core.transport.result_header import result_header
 from fusion_core.types import FusedFrame
@@ -38,6 +38,7 @@ from fusion_node.parameters import CoreParameters, declare
 from fusion_node.result_grid import ResultGrid
 from fusion_node.result_publishers import ResultPublishers
 from fusion_node.settings import Setting
+from fusion_node.viewer import NodeViewer, check_viewer
 
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 _OWN = (
@@ -65,6 +66,15 @@ _OWN = (
             " Takes effect when the node is configured."
         ),
     ),
+    Setting(
+        "viewer",
+        "",
+        ParameterDescriptor(
+            description="Where a viewer shows the results: foxglove://HOST:PORT serves Foxglove,"
+            " rerun://HOST:PORT sends to a running Rerun; empty: none."
+            " Takes effect when the node is configured."
+        ),
+    ),
 )
 
 
@@ -80,6 +90,7 @@ class FusionNode(RefusingLifecycleNode):
         self._pipeline: Pipeline | None = None
         self._result_publishers: ResultPublishers | None = None
         self._image_subscriptions: ImageSubscriptions | None = None
+        self._viewer = NodeViewer()
         self._enabled = True
         self._problem = ""
         self._grid = ResultGrid()
@@ -113,6 +124,7 @@ class FusionNode(RefusingLifecycleNode):
             config = name_memory_file(self._core.config(), self.get_fully_qualified_name())
             pipeline = Pipeline(config, reset_invalid_memory=True)
             pipeline.warm_up()
+            self._viewer = NodeViewer(str(self.get_parameter("viewer").value))
         except Exception as error:  # noqa: BLE001 - rclpy would drop it silently
             known = isinstance(error, FusionError)
             self._problem = str(error) if known else f"{type(error).__name__}: {error}"
@@ -181,18 +193,20 @@ class FusionNode(RefusingLifecycleNode):
                 pipeline.close()
             except FusionError as error:
                 self.get_logger().error(str(error))
+        self._viewer.close()
         publishers, self._result_publishers = self._result_publishers, None
         if publishers is not None:
             publishers.destroy()
         self._core.lock(False)
 
     def _results_needed(self) -> bool:
-        """Return whether results have subscribers; without any for detections, none are made."""
+        """Return whether results are wanted; where nobody wants detections, none are made."""
         publishers, pipeline = self._result_publishers, self._pipeline
         if publishers is None or pipeline is None or not self._enabled:
             return False
-        pipeline.enable_detection(publishers.detections_have_subscribers())
-        return publishers.have_subscribers()
+        watched = self._viewer.watched
+        pipeline.enable_detection(watched or publishers.detections_have_subscribers())
+        return watched or publishers.have_subscribers()
 
     def _on_fused(self, fused: FusedFrame) -> None:
         """Publish one result; runs in the pipeline's own thread."""
@@ -205,6 +219,7 @@ class FusionNode(RefusingLifecycleNode):
         self._deviation = deviation
         if deviation and self._grid.visible_size is not None:
             return
+        self._viewer.show(fused)
         try:
             publishers.publish(fused, result_header(fused, self._frame_id))
         except Exception:
@@ -274,8 +289,9 @@ class FusionNode(RefusingLifecycleNode):
             problem=self._problem,
             deviation=self._deviation,
             enabled=self._enabled,
-            has_subscribers=self._result_publishers is not None
-            and self._result_publishers.have_subscribers(),
+            has_subscribers=self._viewer.watched
+            or (self._result_publishers is not None and self._result_publishers.have_subscribers()),
+            not_shown=dict(self._viewer.not_shown),
             received_hz=rates,
             received=received,
             mismatches=dict(self._mismatches),
@@ -298,6 +314,13 @@ class FusionNode(RefusingLifecycleNode):
         reason = ""
         if "frame_id" in values and self._pipeline is not None:
             reason = "frame_id is read when the node is configured: deactivate and clean up first"
+        if "viewer" in values:
+            try:
+                check_viewer(values["viewer"])
+            except UsageError as error:
+                reason = str(error)
+            if self._pipeline is not None:
+                reason = "viewer is read when the node is configured: deactivate and clean up first"
         if "image_transport" in values:
             try:
                 message_class(values["image_transport"])

@@ -110,6 +110,12 @@ ARGUMENTS = [
     ),
     argument("calibration", "", "Rig file. Empty: as in the parameter file."),
     argument(
+        "viewer",
+        "",
+        "Viewer that shows the results: foxglove (serves it on port 8765), rerun (sends to one that"
+        " runs), or an address such as foxglove://0.0.0.0:8765. Empty: as in the parameter file.",
+    ),
+    argument(
         "memory_file",
         [
             EnvironmentVariable("ROS_HOME", default_value=[EnvironmentVariable("HOME"), "/.ros"]),
@@ -155,6 +161,10 @@ def node(context: LaunchContext) -> list[Action]:
         for name, parameter in NUMBERS.items()
         if value(name)
     }
+    if viewer := value("viewer"):
+        given["viewer"] = ParameterValue(
+            viewer if "://" in viewer else f"{viewer}://", value_type=str
+        )
     given |= {name: value(name) == "true" for name in FLAGS}
     remappings = [(default, value(name)) for name, default in TOPICS if value(name)]
     profile = value("rmw_profile")

@@ -1,0 +1,1 @@
+"""Results in the viewers that robot people have: Rerun and Foxglove, live and as recordings."""
