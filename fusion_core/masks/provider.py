@@ -55,8 +55,16 @@ class MaskProvider:
         """Whether detections can become a mask."""
         return self._config.source == "detector" and self._files is None
 
-    def set_mask(self, mask: UInt8Image) -> None:
-        """Take a mask, from any thread: ``HxW`` uint8, every value but zero marks."""
+    def set_mask(self, mask: UInt8Image | None) -> None:
+        """Take a mask, from any thread.
+
+        Args:
+            mask: ``HxW`` uint8, every value but zero marks; None withdraws the one in force.
+        """
+        if mask is None:
+            with self._lock:
+                self._given = None
+            return
         marked = (mask > 0).astype(np.float32)
         with self._lock:
             self._given = marked, time.monotonic()
