@@ -116,5 +116,9 @@ class Run:
             from fusion_core.pages import require_page_packages
 
             require_page_packages(f"--report {self.report}")
+        if self.view:
+            from fusion_core.view import require_view_packages
+
+            require_view_packages("--view")
         if self.max_frames is not None and self.max_frames < 1:
             raise UsageError(f"--max-frames {self.max_frames}: must be at least 1")

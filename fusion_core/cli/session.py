@@ -172,6 +172,8 @@ class RunSession:
             )
         elif problem := pairing_problem(status):
             _log.warning("%s", problem)
+        if self.page:
+            self.page.close()
         # The memory bank is saved with the pipeline's end.
         for output in (*self.sinks, self.pipeline):
             try:

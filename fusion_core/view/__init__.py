@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 _PACKAGES = ("starlette", "uvicorn", "websockets")
 
 
+def require_view_packages(purpose: str) -> None:
+    """Check that the packages that the page needs are installed.
+
+    Args:
+        purpose: What needs them, for the message.
+
+    Raises:
+        MissingExtraError: One or more are missing; all are named.
+    """
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise missing_extra(purpose, " and ".join(missing), "view")
+
+
 def open_page(config: ViewConfig, controls: Controls) -> PageServer:
     """Serve the page of a stream until it is closed.
 
@@ -26,9 +40,7 @@ def open_page(config: ViewConfig, controls: Controls) -> PageServer:
         MissingExtraError: The packages for it are not installed.
         ViewError: The address cannot be used.
     """
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise missing_extra("the operator's page", " and ".join(missing), "view")
+    require_view_packages("the operator's page")
     from fusion_core.view.server import PageServer
 
     return PageServer(config, controls)
