@@ -42,7 +42,8 @@ class Guard:
         self._loopback = is_loopback(host)
         self._names = {"localhost", host.lower()}
         if not self._loopback:
-            self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+            own = socket.gethostname().lower()
+            self._names |= {own, f"{own}.local"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -32,7 +32,8 @@ class Hub:
     """The newest result, the marks, the recording, and who looks.
 
     Except for :meth:`show` all methods are called from the event loop's thread. What may take its
-    time runs in two threads: one encodes pictures, one carries out what viewers ask for.
+    time runs in three threads: one encodes pictures, one carries out what viewers ask for, and one
+    keeps marks and state up to date meanwhile.
 
     Args:
         controls: What steers the stream.
@@ -56,6 +57,7 @@ class Hub:
         self._newest_at: float | None = None
         self._encoding = ThreadPoolExecutor(1, "view-encoder")
         self._working = ThreadPoolExecutor(1, "view-worker")
+        self._keeping = ThreadPoolExecutor(1, "view-keeper")
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def show(self, fused: FusedFrame) -> None:
@@ -76,7 +78,7 @@ class Hub:
             await asyncio.sleep(_MARKS_S)
             try:
                 if self.marks or self._marked:
-                    await self.work(self._submit_marks)
+                    await self._keep(self._submit_marks)
                 if self.viewers and time.monotonic() >= due:
                     due = time.monotonic() + _STATUS_S
                     await self.tell_status()
@@ -93,7 +95,7 @@ class Hub:
 
     async def tell_status(self) -> None:
         """Give every viewer the newest state."""
-        status = await self.work(self._status)
+        status = await self._keep(self._status)
         for viewer in tuple(self.viewers):
             viewer.tell_status(status)
 
@@ -128,8 +130,12 @@ class Hub:
         self._loop = None
         if self._marked:
             self.controls.submit_mask(None)
-        for pool in (self._encoding, self._working):
+        for pool in (self._encoding, self._working, self._keeping):
             pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _keep(self, act: Callable[[], _T]) -> _T:
+        """Run in the thread that nothing holds up for long, as the loading of a model would."""
+        return await asyncio.get_running_loop().run_in_executor(self._keeping, act)
 
     def _wake(self) -> None:
         for viewer in tuple(self.viewers):

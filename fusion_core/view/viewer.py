@@ -39,7 +39,7 @@ _IN_FLIGHT: Final = 2  # pictures on their way; the next waits until one of them
 _MOST_VIEWERS: Final = 8
 _MOST_PER_SECOND: Final = 200  # messages of one viewer
 _HELLO_S: Final = 10.0
-_FULL, _REFUSED, _AWAY = 1013, 1008, 1001  # of the WebSocket standard
+_FULL, _REFUSED, _AWAY, _FAILED = 1013, 1008, 1001, 1011  # of the WebSocket standard
 WRONG_TOKEN: Final = 4401
 """Close code of a viewer whose token is not the page's."""
 
@@ -114,7 +114,7 @@ class Viewer:
 
     async def _send(self) -> None:
         """Send what is new, one thing at a time: a slow browser holds up nobody else."""
-        with suppress(WebSocketDisconnect, RuntimeError):
+        try:
             while True:
                 await self._fresh.wait()
                 self._fresh.clear()
@@ -124,6 +124,11 @@ class Viewer:
                 if status is not None:
                     await self._socket.send_text(json.dumps(status))
                 await self._send_picture()
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # the browser has gone
+        except Exception:  # noqa: BLE001 - one viewer's trouble is its own
+            _log.exception("a viewer could not be served; its page connects again")
+            await self._socket.close(_FAILED)
 
     async def _send_picture(self) -> None:
         fused = self._hub.newest

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from live_stream import LiveStream
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+CHROMIUM = shutil.which("chromium")
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -259,5 +259,5 @@ $("unmark").onclick = () => { link.send({ kind: "unmark" }); $("stage").focus();
 $("record").onclick = () => link.send({ kind: "record", on: $("record").getAttribute("aria-pressed") !== "true" });
 $("describe").onsubmit = (event) => { event.preventDefault(); link.send({ kind: "text", text: $("text").value }); };
 document.addEventListener("visibilitychange", wish);
-addEventListener("resize", wish);
+addEventListener("resize", () => { stage.draw(); wish(); });
 apply();

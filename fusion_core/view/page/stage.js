@@ -28,7 +28,7 @@ export class Stage {
     return this.mode === "side" ? ["visible", "thermal", "fused"] : [...new Set([this.first, this.second])];
   }
 
-  get stacked() { return this.canvas.clientWidth < 640; }
+  get stacked() { return this.canvas.parentElement.clientWidth < 640; }
 
   get width() { // pixels of one picture on this screen
     const ratio = Math.min(devicePixelRatio || 1, 2);
@@ -47,8 +47,12 @@ export class Stage {
 
   draw() {
     const [columns, rows] = this.#header?.size ?? [4, 3];
-    const ratio = Math.min(devicePixelRatio || 1, 2), wide = this.canvas.parentElement.clientWidth * ratio;
-    const gap = 2 * ratio, side = this.mode === "side", stacked = side && this.stacked;
+    const ratio = Math.min(devicePixelRatio || 1, 2), gap = 2 * ratio;
+    const side = this.mode === "side", stacked = side && this.stacked, place = this.canvas.parentElement.clientWidth;
+    // All of the picture is in view, with the controls above it.
+    const room = Math.max(240, innerHeight - 180) * (side ? 3 : 1) * columns / rows;
+    const shown = stacked ? place : Math.min(place, room), wide = shown * ratio;
+    this.canvas.style.width = `${shown}px`;
     const each = side && !stacked ? (wide - 2 * gap) / 3 : wide, high = each * rows / columns;
     const size = [Math.round(wide), Math.round(stacked ? 3 * high + 2 * gap : high)];
     if (this.canvas.width !== size[0] || this.canvas.height !== size[1]) [this.canvas.width, this.canvas.height] = size;
@@ -74,8 +78,8 @@ export class Stage {
       g.fillStyle = "#fff"; g.fillRect(x - ratio, pane.y, 2 * ratio, pane.h);
     }
     this.#captions(pane, ratio);
-    for (const mark of this.marks) this.#outline(mark.area, pane, "#ff5ea8", 2.5 * ratio, [6 * ratio, 4 * ratio]);
     if (this.boxes) this.#objects(pane, ratio);
+    for (const mark of this.marks) this.#outline(mark.area, pane, "#ff5ea8", 2.5 * ratio, [6 * ratio, 4 * ratio], 4 * ratio);
     const drawn = this.#drag?.area ?? (this.#corner && area(this.#corner, this.#cursor));
     if (drawn) this.#outline(drawn, pane, "#ff5ea8", 2 * ratio, []);
     if (this.point) this.#cross(this.point, pane, ratio, "#fff");
@@ -131,10 +135,12 @@ export class Stage {
     g.fillStyle = "#000"; g.fillText(text, x + 4 * ratio, y + height * 0.73);
   }
 
-  #outline([left, top, width, height], pane, colour, line, dash) {
-    const g = this.context;
+  #outline([left, top, width, height], pane, colour, line, dash, beyond = 0) {
+    const g = this.context, edge = line / 2, inside = (value, low, size) => Math.min(low + size - edge, Math.max(low + edge, value));
+    const [x, right] = [left * pane.w - beyond, (left + width) * pane.w + beyond].map((value) => inside(pane.x + value, pane.x, pane.w));
+    const [y, bottom] = [top * pane.h - beyond, (top + height) * pane.h + beyond].map((value) => inside(pane.y + value, pane.y, pane.h));
     g.setLineDash(dash); g.lineWidth = line; g.strokeStyle = colour;
-    g.strokeRect(pane.x + left * pane.w, pane.y + top * pane.h, width * pane.w, height * pane.h); g.setLineDash([]);
+    g.strokeRect(x, y, right - x, bottom - y); g.setLineDash([]);
   }
 
   #cross([px, py], pane, ratio, colour) {
