@@ -27,6 +27,7 @@ from fusion_core.runtime.yaml_file import read_mapping
 from fusion_core.scene_memory.settings import SceneMemoryConfig
 from fusion_core.sync.settings import SyncConfig
 from fusion_core.thermal.settings import ThermalConfig
+from fusion_core.view.settings import ViewConfig
 
 _RIG_KEYS: Final = frozenset({"homography", "visible", "T_thermal_rgb"})
 RENAMED: Final[Mapping[str, str]] = {
@@ -105,6 +106,7 @@ class Config(Settings):
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
+    view: ViewConfig = field(default_factory=ViewConfig)
     options: Annotated[
         Mapping[str, str | int | float | bool],
         Field(description="Options of the model in force, by name; the model checks them."),

@@ -66,6 +66,10 @@ class SinkError(FusionError):
     """An output cannot be opened or written."""
 
 
+class ViewError(FusionError):
+    """The operator's page cannot be served."""
+
+
 class MissingExtraError(FusionError):
     """An optional package is needed; the message names the extra that installs it."""
 

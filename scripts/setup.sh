@@ -24,8 +24,9 @@ install_system() {
   command -v apt-get >/dev/null || return 1
   [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null || return 1
   say "installing $* with apt-get"
-  { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive \
-      apt-get install -y -qq --no-install-recommends "$@"; } >&2
+  local patience=(-o Acquire::http::Timeout=30 -o Acquire::Retries=1)
+  { as_root apt-get "${patience[@]}" update -qq && as_root env DEBIAN_FRONTEND=noninteractive \
+      apt-get "${patience[@]}" install -y -qq --no-install-recommends "$@"; } >&2
 }
 
 system_ros() {
@@ -102,6 +103,14 @@ build_vision_msgs() {
   ) >"$VENV/vision_msgs.log" 2>&1 || { tail -n 20 "$VENV/vision_msgs.log" >&2; fail "the build of vision_msgs failed"; }
 }
 
+# The operator's page is tested in a real browser; without one those tests are skipped. Ubuntu has
+# no such package outside of snap.
+install_browser() {
+  [ "$EXTRA" = dev ] && ! command -v chromium >/dev/null || return 0
+  install_system chromium ||
+    say "no Chromium, so no tests in a browser: sudo apt-get install chromium"
+}
+
 # current_stamp EXTRA: what the environment is made from; when it changes, the environment is
 # brought up to date.
 current_stamp() {
@@ -127,6 +136,7 @@ setup() {
     fi
     install_packages
     build_vision_msgs
+    install_browser
     current_stamp "$EXTRA" >"$VENV/stamp"
   fi
   # shellcheck disable=SC1091

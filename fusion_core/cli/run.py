@@ -51,6 +51,8 @@ class Run:
     mask: Annotated[str | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
     """What to emphasise, for models that take a mask: one 8-bit image for all frames, or a folder
     of them named as the visible frames or by frame number; values other than zero mark it."""
+    view: bool = False
+    """Serve a page on this machine that shows the stream and steers it; its address is printed."""
     overlay: bool = False
     """Draw the detected objects into videos."""
     calibration: Annotated[str | None, tyro.conf.arg(metavar="RIG.yaml")] = None
@@ -98,12 +100,15 @@ class Run:
             "device": self.device,
             "memory.file": self.memory,
             "mask.file": self.mask,
+            "view.serve": self.view or None,
         }
         return read_config(self.config, flags, self.settings)
 
     def _check(self) -> None:
-        if not self.out and self.report is None:
-            raise UsageError("nothing to write: give at least one --out DST or --report FILE.html")
+        if not (self.out or self.report or self.view):
+            raise UsageError(
+                "nothing to write: give at least one --out DST, --report FILE.html or --view"
+            )
         if self.bag and (self.visible or self.thermal):
             raise UsageError("--bag holds both streams: leave out --visible and --thermal")
         if not self.bag and not (self.visible and self.thermal):
@@ -112,5 +117,9 @@ class Run:
             from fusion_core.pages import require_page_packages
 
             require_page_packages(f"--report {self.report}")
+        if self.view:
+            from fusion_core.view import require_view_packages
+
+            require_view_packages("--view")
         if self.max_frames is not None and self.max_frames < 1:
             raise UsageError(f"--max-frames {self.max_frames}: must be at least 1")

@@ -26,9 +26,11 @@ from fusion_core.sink.report import HtmlReport
 from fusion_core.source import Source, open_source
 from fusion_core.source.image_files import matching_paths
 from fusion_core.types import FusedFrame
+from fusion_core.view import open_page
 
 if TYPE_CHECKING:
     from fusion_core.cli.run import Run
+    from fusion_core.view.server import PageServer
 
 _log = logging.getLogger(__name__)
 _MEMORY_SAMPLE_FRAMES = 30
@@ -44,6 +46,7 @@ class RunSession:
         pipeline: What fuses them.
         sinks: Where results go.
         report: The page that shows the run, None without one.
+    page: The page that shows the stream while it runs, None without one.
         stop: The signals that end the run early.
         error: The first failure; outputs are completed all the same.
         scored: Results that are a picture of the network.
@@ -56,6 +59,7 @@ class RunSession:
     pipeline: Pipeline
     sinks: list[Sink]
     report: HtmlReport | None
+    page: PageServer | None
     stop: StopSignal
     error: FusionError | None = None
     scored: int = 0
@@ -94,7 +98,11 @@ class RunSession:
                 stack.enter_context(open_sink(destination, overlay=options.overlay))
                 for destination in options.out
             ]
-        return cls(options, source, pipeline, sinks, report, stop, warnings=warnings)
+            page = None
+            if config.view.serve:
+                page = stack.enter_context(open_page(config.view, pipeline))
+                print(f"view     {page.url}", flush=True)
+        return cls(options, source, pipeline, sinks, report, page, stop, warnings=warnings)
 
     def fuse(self) -> int:
         """Fuse the source into the sinks, sum up, and return the exit code.
@@ -141,6 +149,8 @@ class RunSession:
         self.scored += fused.quality is not None
         for sink in self.sinks:
             sink.write(fused)
+        if self.page:
+            self.page.show(fused)
         if self.report:
             self.report.write(fused)
             if fused.frame % _MEMORY_SAMPLE_FRAMES == 0:
@@ -162,6 +172,8 @@ class RunSession:
             )
         elif problem := pairing_problem(status):
             _log.warning("%s", problem)
+        if self.page:
+            self.page.close()
         # The memory bank is saved with the pipeline's end.
         for output in (*self.sinks, self.pipeline):
             try:

@@ -86,12 +86,13 @@ def write_summary(summary: dict[str, Any]) -> Path:
     """Write ``run.json`` beside the first output, whole or not at all, and return its path.
 
     A ``run.json`` of an earlier run is replaced only when that run wrote the same outputs and this
-    one did not fail; otherwise this one is ``run-2.json``, by the same rule, and so on.
+    one did not fail; otherwise this one is ``run-2.json``, by the same rule, and so on. Without an
+    output it goes into the current folder.
 
     Raises:
         SinkError: It cannot be written.
     """
-    place = output_path(summary["outputs"][0])
+    place = output_path(summary["outputs"][0]) if summary["outputs"] else None
     first = (place.parent if place else Path()) / "run.json"
     numbered = (first.with_name(f"run-{number}.json") for number in itertools.count(2))
     target = next(path for path in itertools.chain([first], numbered) if _is_free(path, summary))

@@ -94,6 +94,12 @@ class DetectionRunner(Closable):
             "last_error": self._last_error,
         }
 
+    def set_threshold(self, score: float) -> None:
+        """Set the least score of a detection from the next frame on; 0: the model's own."""
+        self._threshold = score or self._detector.card.conf
+        if self._tracker:
+            self._tracker.threshold = self._threshold
+
     def close(self) -> None:
         """End the detector's thread; one that timed out is left to itself."""
         self._caller.close()

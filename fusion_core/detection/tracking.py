@@ -74,12 +74,13 @@ class ObjectTracker:
     An identity is given with the second sighting in a row and never again to another object.
 
     Args:
-        threshold: Score from which on a detection begins a track; others only prolong tracks.
+        threshold: Score from which on a detection begins a track; others only prolong tracks. It
+            may be changed between two pictures.
         keep_s: How long an object may stay unseen and keep its identity, in seconds.
     """
 
     def __init__(self, threshold: float, keep_s: float) -> None:
-        self._threshold = threshold
+        self.threshold = threshold
         self._keep_ns = round(keep_s * 1e9)
         self._tracks: list[_Track] = []
         self._stamp_ns: int | None = None
@@ -99,9 +100,9 @@ class ObjectTracker:
         self._stamp_ns = stamp_ns
         known = [track for track in self._tracks if stamp_ns - track.seen_ns <= self._keep_ns]
         where = {id(track): track.predict(stamp_ns) for track in known}
-        high = [found for found in detections if found.score >= self._threshold]
-        least = LOW_SCORE * self._threshold
-        low = [found for found in detections if least <= found.score < self._threshold]
+        high = [found for found in detections if found.score >= self.threshold]
+        least = LOW_SCORE * self.threshold
+        low = [found for found in detections if least <= found.score < self.threshold]
         confirmed = [track for track in known if track.id is not None]
         matches = _match(confirmed, high, where, _HIGH_SCORE_IOU)
         matched = {id(track) for track in matches.values()}
@@ -119,7 +120,7 @@ class ObjectTracker:
         return tuple(
             replace(found, track_id=matches[id(found)].id) if id(found) in matches else found
             for found in detections
-            if found.score >= self._threshold or id(found) in matches
+            if found.score >= self.threshold or id(found) in matches
         )
 
     def _extend(self, track: _Track, detection: Detection) -> None:

@@ -64,6 +64,10 @@ class FusionRunner(Closable):
             return EngineResult(pair.visible), (FAILED,)
         return fused, ()
 
+    def use(self, engine: Engine | SwitchingEngine) -> None:
+        """Run another network from the next pair on."""
+        self._engine = engine
+
     def close(self) -> None:
         """End the network's thread; one that timed out is left to itself."""
         self._caller.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 
 from fusion_core.engine.torch_engine import Engine, EngineResult
 from fusion_core.memory import MemoryBank
+from fusion_core.runtime.settings import Settings
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
 # What the restoring network is better at; haze and smoke are mistaken for each other.
@@ -87,6 +89,28 @@ class SwitchingEngine:
     def active(self) -> str:
         """Name of the network that runs, in a fade of the next one."""
         return self._degraded.name if self._switch.degraded else self._clean.name
+
+    @property
+    def uses_text(self) -> bool:
+        """Whether a text changes the result of one of the networks."""
+        return self._clean.uses_text or self._degraded.uses_text
+
+    @property
+    def option_kinds(self) -> dict[str, type[Settings]]:
+        """Names of the networks -> their blocks of options."""
+        return self._clean.option_kinds | self._degraded.option_kinds
+
+    def tune(
+        self, options: Mapping[str, Settings], temporal_smoothing: float, *, correct_inputs: bool
+    ) -> None:
+        """Change what may change between two pairs; see :meth:`Engine.tune`."""
+        for engine in (self._clean, self._degraded):
+            engine.tune(options, temporal_smoothing, correct_inputs=correct_inputs)
+
+    def describe(self, text: str) -> None:
+        """Set the text that describes the results; see :meth:`Engine.describe`."""
+        for engine in (self._clean, self._degraded):
+            engine.describe(text)
 
     def check_prior(self, name: str, width: int) -> None:
         """Refuse a provider that one of the networks cannot read; see `Engine.check_prior`."""

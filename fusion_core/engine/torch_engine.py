@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -19,6 +19,7 @@ from fusion_core.engine.temporal_smoothing import TemporalSmoother
 from fusion_core.errors import NetworkError, UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
 from fusion_core.models import Cues, Fuser, TextCue
+from fusion_core.runtime.settings import Settings
 from fusion_core.types import AlignedPair, FloatImage, Mask, ScenePrior, UInt8Image
 
 # Width of the soft seam, in pixels, where the thermal camera's view ends inside the picture.
@@ -93,11 +94,12 @@ class Engine:
         on_gpu = self._device.type == "cuda"
         self._precision = torch.float16 if on_gpu else fast_precision("cpu")
         self._generator = torch.Generator(self._device).manual_seed(0)
-        self._smoother = TemporalSmoother(temporal_smoothing) if temporal_smoothing else None
-        self._correction = InputCorrection(self.uses_prior) if correct_inputs else None
+        self._tuning: tuple[float, bool] | None = None
+        self._set_stages(temporal_smoothing, correct_inputs)
         self._fade = PriorFade(fade_frames)
         self._seam: tuple[Mask, FloatImage] | None = None
         self._text: tuple[str, TextCue] | None = None
+        self._described: TextCue | None = None
 
     @property
     def name(self) -> str:
@@ -113,6 +115,33 @@ class Engine:
     def uses_prior(self) -> bool:
         """Whether a prior changes the result."""
         return bool(self._model.features.uses_prior)
+
+    @property
+    def uses_text(self) -> bool:
+        """Whether a text changes the result."""
+        return bool(self._model.features.uses_text)
+
+    @property
+    def option_kinds(self) -> dict[str, type[Settings]]:
+        """Name of the network -> its block of options."""
+        return {self.name: self._model.Options}
+
+    def tune(
+        self, options: Mapping[str, Settings], temporal_smoothing: float, *, correct_inputs: bool
+    ) -> None:
+        """Change what may change between two pairs.
+
+        Args:
+            options: Options by name of the network, with those of this one.
+            temporal_smoothing: As in the class.
+            correct_inputs: As in the class.
+        """
+        self._model.configure(options[self.name])
+        self._set_stages(temporal_smoothing, correct_inputs)
+
+    def describe(self, text: str) -> None:
+        """Set the text that describes the results, for a network that takes one; empty: none."""
+        self._described = self._text_cue(text) if text and self.uses_text else None
 
     def check_prior(self, name: str, width: int) -> None:
         """Refuse a provider whose tokens, of this width, the network cannot read.
@@ -212,7 +241,22 @@ class Engine:
         if uses.uses_mask and mask is not None:
             prompt = torch.from_numpy(mask).to(self._device)[None, None]
         memory = None if self._bank is None else self._bank.slots
-        return Cues(tokens=tokens, mask=prompt, memory=memory, generator=self._generator)
+        return Cues(
+            tokens=tokens,
+            mask=prompt,
+            text=self._described,
+            memory=memory,
+            generator=self._generator,
+        )
+
+    def _set_stages(self, temporal_smoothing: float, correct_inputs: bool) -> None:
+        """Make what smooths and corrects; what has not changed keeps its state."""
+        tuning = temporal_smoothing, correct_inputs
+        if tuning == self._tuning:
+            return
+        self._tuning = tuning
+        self._smoother = TemporalSmoother(temporal_smoothing) if temporal_smoothing else None
+        self._correction = InputCorrection(self.uses_prior) if correct_inputs else None
 
     def _text_cue(self, text: str) -> TextCue:
         """Return an encoded text; the last one is kept, as it holds for many pictures."""

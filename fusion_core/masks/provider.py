@@ -55,8 +55,16 @@ class MaskProvider:
         """Whether detections can become a mask."""
         return self._config.source == "detector" and self._files is None
 
-    def set_mask(self, mask: UInt8Image) -> None:
-        """Take a mask, from any thread: ``HxW`` uint8, every value but zero marks."""
+    def set_mask(self, mask: UInt8Image | None) -> None:
+        """Take a mask, from any thread.
+
+        Args:
+            mask: ``HxW`` uint8, every value but zero marks; None withdraws the one in force.
+        """
+        if mask is None:
+            with self._lock:
+                self._given = None
+            return
         marked = (mask > 0).astype(np.float32)
         with self._lock:
             self._given = marked, time.monotonic()
@@ -84,7 +92,8 @@ class MaskProvider:
         Args:
             aligned: The pair that is fused.
             frame: Its visible frame as it came in; without one nothing is marked.
-            live: A mask that does not fit is reported and left out, not raised.
+            live: A mask that does not fit is reported and left out, not raised. So is one that
+                was set while the run goes on, in any run.
 
         Raises:
             MaskError: A mask from disk cannot be read or does not fit, and the run is not live.
@@ -100,7 +109,7 @@ class MaskProvider:
                     f"{width}x{height}: a mask lies on the visible image's grid"
                 )
         except MaskError as error:
-            if not live:
+            if not live and self._in_force() is None:
                 raise
             self.count_invalid_mask(str(error))
             return None, (REJECTED,)

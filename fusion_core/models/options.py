@@ -11,9 +11,9 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from fusion_core.errors import ConfigError
+from fusion_core.runtime.live_setting import Scalar
 from fusion_core.runtime.settings import Settings, setting_types, settings_from
 
-Scalar = str | int | float | bool
 OptionsT = TypeVar("OptionsT", bound=Settings)
 
 
@@ -45,7 +45,8 @@ def options_fields(kind: type[Settings]) -> tuple[OptionField, ...]:
     """Return the options of a model's block, in its order."""
     defaults = kind()
     return tuple(
-        _describe(name, getattr(defaults, name), hint) for name, hint in setting_types(kind).items()
+        describe_option(name, getattr(defaults, name), hint)
+        for name, hint in setting_types(kind).items()
     )
 
 
@@ -98,7 +99,8 @@ def _refuse_unknown(kinds: Mapping[str, type[Settings]], values: Mapping[str, Sc
             )
 
 
-def _describe(name: str, default: Scalar, hint: object) -> OptionField:
+def describe_option(name: str, default: Scalar, hint: object) -> OptionField:
+    """Return the description of one annotated field of a block of settings."""
     info = FieldInfo.from_annotation(hint)  # type: ignore[arg-type]
     low = high = None
     for limit in info.metadata:

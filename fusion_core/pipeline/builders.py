@@ -60,6 +60,19 @@ def open_engine(
     return model, bank, SwitchingEngine(clean, degraded)
 
 
+def tune_engine(config: Config, engine: Engine | SwitchingEngine) -> None:
+    """Set what may change on an engine that was made with another configuration of its model.
+
+    Raises:
+        ConfigError: The model has no such option, or its value has the wrong type or range.
+    """
+    engine.tune(
+        split_options(engine.option_kinds, config.options),
+        config.temporal_smoothing,
+        correct_inputs=config.adapt.correct_inputs,
+    )
+
+
 def _check_stream_use(model: Fuser) -> None:
     """Refuse a network that cannot fuse a visible and a thermal stream.
 

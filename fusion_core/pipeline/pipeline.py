@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import threading
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 
 from fusion_core.config import Config
-from fusion_core.engine import FusionRunner, pick_device
+from fusion_core.engine import Engine, FusionRunner, SwitchingEngine, pick_device
 from fusion_core.errors import UsageError
+from fusion_core.models import Fuser
 from fusion_core.pipeline.builders import (
     open_detection,
     open_engine,
@@ -20,15 +22,18 @@ from fusion_core.pipeline.builders import (
     open_priors,
     open_scene_memory,
     open_snapshots,
+    tune_engine,
     with_offset,
 )
 from fusion_core.pipeline.frozen_stream import FrozenStreamDetector
 from fusion_core.pipeline.intake import FrameIntake
+from fusion_core.pipeline.live_settings import changed, live_settings
 from fusion_core.pipeline.statistics import PipelineStatistics, unique
 from fusion_core.pipeline.status import PipelineStatus
 from fusion_core.pipeline.stream_runner import StreamRunner
 from fusion_core.registration import Registrar, Rig
 from fusion_core.runtime.closable import Closable
+from fusion_core.runtime.live_setting import LiveSetting, Scalar
 from fusion_core.runtime.meters import StageTimer
 from fusion_core.runtime.timed_call import LIVE_TIMEOUT_S, RECORDED_TIMEOUT_S
 from fusion_core.source import Source
@@ -53,6 +58,7 @@ _State = Literal["idle", "streaming", "started", "closed"]
 
 # Probability of low contrast from which the thermal gain control steps in.
 _FLAT = 0.8
+_USUAL_SIZE: Final = (480, 640)
 
 
 class Pipeline(Closable):
@@ -84,6 +90,10 @@ class Pipeline(Closable):
             torch.set_num_threads(config.threads)
         self._device = pick_device(config.device)
         model, bank, self._engine = open_engine(config, self._device)
+        # Networks that were in force stay loaded: the bank of the first is saved at the end.
+        self._networks = {config.model: (model, self._engine)}
+        self._changing, self._between_pairs = threading.Lock(), threading.Lock()
+        self._text = ""
         self._fusion = FusionRunner(self._engine)
         self._scene_memory = open_scene_memory(config.scene_memory)
         self._snapshots = open_snapshots(config.memory, bank, self._scene_memory)
@@ -114,7 +124,7 @@ class Pipeline(Closable):
         self._require_open()
         timer = StageTimer()
         timeout_s = LIVE_TIMEOUT_S if self._live else RECORDED_TIMEOUT_S
-        with timer("total"):
+        with self._between_pairs, timer("total"):
             with timer("thermal"):
                 thermal, health = self._thermal_image(pair)
             if thermal is None and pair.visible is None:
@@ -211,7 +221,7 @@ class Pipeline(Closable):
         """
         self._intake.count_invalid(modality, cause, stamp_ns)
 
-    def warm_up(self, height: int = 480, width: int = 640) -> None:
+    def warm_up(self, height: int = _USUAL_SIZE[0], width: int = _USUAL_SIZE[1]) -> None:
         """Run the network once, so that the first real frame is as quick as the next."""
         self._engine.warm_up(height, width)
 
@@ -221,14 +231,63 @@ class Pipeline(Closable):
             marks = self._masks is not None and self._masks.uses_detections
             self._detection.active = wanted or marks
 
-    def submit_mask(self, mask: UInt8Image) -> None:
+    def live_settings(self) -> tuple[LiveSetting, ...]:
+        """Return the settings that :meth:`change` takes, with the values in force."""
+        return live_settings(self.config)
+
+    def change(self, changes: Mapping[str, Scalar]) -> None:
+        """Change settings while the stream goes on, from the next pair on.
+
+        Callable from any thread. A model that was not in force before is loaded meanwhile, and
+        begins with its default options and its memory bank as trained. When anything is refused,
+        nothing changes.
+
+        Args:
+            changes: Full name of a setting -> value.
+
+        Raises:
+            FusionError: A setting cannot be changed now, or a value is wrong or of no use here.
+        """
+        self._require_open()
+        with self._changing:
+            config = changed(self.config, changes)
+            model, engine = self._network(config)
+            same_masks = config.mask == self.config.mask and config.model == self.config.model
+            masks = self._masks if same_masks else open_masks(config, model, self._detection)
+            with self._between_pairs:
+                tune_engine(config, engine)
+                if self._detection is not None:
+                    self._detection.set_threshold(config.detection.score_threshold)
+                self._networks[config.model] = model, engine
+                self._fusion.use(engine)
+                self._engine, self._masks, self.config = engine, masks, config
+
+    def submit_text(self, text: str) -> None:
+        """Describe the results that are wanted, until another text comes; callable from any thread.
+
+        Args:
+            text: For models that read one; empty: none.
+
+        Raises:
+            UsageError: The model reads no text.
+        """
+        with self._changing:
+            if text and not self._engine.uses_text:
+                raise UsageError(
+                    f"model {self._engine.name!r}: reads no text; choose another model"
+                )
+            self._engine.describe(text)
+            self._text = text
+
+    def submit_mask(self, mask: UInt8Image | None) -> None:
         """Take a mask that counts until a newer one or for `mask.hold_s`; callable from any thread.
 
         A model that takes no masks ignores it; one that does not fit the picture is reported in the
         health and left out.
 
         Args:
-            mask: ``HxW`` on the visible image's grid; every value but zero marks.
+            mask: ``HxW`` on the visible image's grid; every value but zero marks. None withdraws
+                the one in force.
         """
         if self._masks is not None:
             self._masks.set_mask(mask)
@@ -268,6 +327,7 @@ class Pipeline(Closable):
             detector=self._detection.status() if self._detection else {},
             prior=self._priors.status() if self._priors else {},
             mask=self._masks.status() if self._masks else {},
+            text=self._text if self._engine.uses_text else None,
             health=statistics.health,
             last_error=statistics.last_error or self._fusion.last_error,
             fusion_failures=self._fusion.failures,
@@ -332,6 +392,17 @@ class Pipeline(Closable):
                 "the pipeline already streams a source: read or close that iterator to its end "
                 "first, or make another pipeline"
             )
+
+    def _network(self, config: Config) -> tuple[Fuser, Engine | SwitchingEngine]:
+        """Return the network of a configuration, ready to run; one loaded before as it was left."""
+        if config.model in self._networks:
+            return self._networks[config.model]
+        model, _, engine = open_engine(config, self._device)
+        if self._priors is not None:
+            engine.check_prior(self._priors.provider.name, self._priors.provider.dim)
+        engine.warm_up(*_USUAL_SIZE)
+        engine.describe(self._text)
+        return model, engine
 
     def _thermal_image(self, pair: FramePair) -> tuple[ThermalImage | None, tuple[str, ...]]:
         """Return the pair's thermal image, None while its shutter is closed, and all health."""

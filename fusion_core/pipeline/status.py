@@ -40,6 +40,7 @@ class PipelineStatus:
         detector: What the detector is, and its counters; empty without one.
         prior: State of the provider of scene priors and its newest prior; empty without one.
         mask: Where masks come from and how many; empty for a model that takes none.
+        text: The text in force; None for a model that reads none.
         health: Conditions of the newest result.
         last_error: Newest error that did not end the stream, empty when there was none.
         fusion_failures: Results without the network's picture, as it failed or timed out.
@@ -65,6 +66,7 @@ class PipelineStatus:
     detector: Mapping[str, Any]
     prior: Mapping[str, Any]
     mask: Mapping[str, Any]
+    text: str | None
     health: tuple[str, ...]
     last_error: str
     fusion_failures: int

@@ -75,6 +75,11 @@ class PriorScheduler(Closable):
         self._worker = threading.Thread(target=self._work, name="prior", daemon=True)
         self._worker.start()
 
+    @property
+    def provider(self) -> PriorProvider:
+        """What assesses the pairs."""
+        return self._provider
+
     def update(self, pair: AlignedPair, *, wait: bool) -> ScenePrior | None:
         """Take the next pair and return the prior in force, None before the first.
 

@@ -38,6 +38,8 @@ OUT_OF_RANGE = {
     "thermal.yuyv_counts": ("maybe", 16, None),
     "detection.track": ("maybe", -1, None),
     "adapt.correct_inputs": ("maybe", 7, None),
+    "view.serve": ("maybe", 3, None),
+    "view.port": (-1, 65_536, 80.5, "http"),
     "options": (3, [1], {"gain": None}, {"gain": [1]}, {1: 2}),
     "detection.labels": ("person,,car", 3, [1], [""], None),
     "mask.labels": (",", True, ["a", None]),

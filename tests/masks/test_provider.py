@@ -74,6 +74,20 @@ def test_a_mask_of_another_size_is_reported_live_and_raised_offline(tmp_path):
         ask(MaskProvider(MaskConfig(file=str(tmp_path / "mask.png"))), live=False)
 
 
+def test_a_live_mask_that_does_not_fit_ends_no_recorded_run():
+    provider = MaskProvider(MaskConfig())
+    provider.set_mask(given(shape=(24, 32)))
+    assert ask(provider, live=False) == (None, ("mask_rejected",))
+
+
+def test_a_live_mask_is_withdrawn():
+    provider = MaskProvider(MaskConfig(hold_s=0, source="none"))
+    provider.set_mask(given())
+    assert ask(provider)[0] is not None
+    provider.set_mask(None)
+    assert ask(provider) == (None, ())
+
+
 def test_detections_mark_the_next_frame_for_half_a_second():
     provider = MaskProvider(MaskConfig(source="detector", labels="person, dog"))
     assert provider.uses_detections

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
@@ -30,15 +31,21 @@ from fusion_core.errors import ConfigError, FusionError, UsageError
 from fusion_core.pipeline import Pipeline
 from fusion_core.transport.result_header import result_header
 from fusion_core.types import FusedFrame
+from fusion_core.view import open_page
+from fusion_core.view.settings import ViewConfig
 from fusion_node.diagnostics import NodeStatus, statuses
 from fusion_node.image_subscriptions import TRANSPORTS, ImageSubscriptions, message_class
 from fusion_node.lifecycle import RefusingLifecycleNode
 from fusion_node.memory_file import name_memory_file
+from fusion_node.page_controls import PageControls
 from fusion_node.parameters import CoreParameters, declare
 from fusion_node.result_grid import ResultGrid
 from fusion_node.result_publishers import ResultPublishers
 from fusion_node.settings import Setting
 from fusion_node.viewer import NodeViewer, check_viewer
+
+if TYPE_CHECKING:
+    from fusion_core.view.server import PageServer
 
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 _OWN = (
@@ -88,6 +95,7 @@ class FusionNode(RefusingLifecycleNode):
         self._core = CoreParameters(self, [setting.name for setting in _OWN])
         self.add_on_set_parameters_callback(self._check_own)
         self._pipeline: Pipeline | None = None
+        self._page: PageServer | None = None
         self._result_publishers: ResultPublishers | None = None
         self._image_subscriptions: ImageSubscriptions | None = None
         self._viewer = NodeViewer()
@@ -131,10 +139,11 @@ class FusionNode(RefusingLifecycleNode):
             self.get_logger().error(f"cannot be configured: {self._problem}")
             return _FAILURE
         self._problem = ""
-        self._core.lock(True)
+        self._core.attach(pipeline.change)
         self._frame_id = str(self.get_parameter("frame_id").value)
         self._grid, self._deviation = ResultGrid(), ""
         self._pipeline = pipeline
+        self._page = self._open_page(config.view, pipeline)
         self._result_publishers = ResultPublishers(self, self._on_mismatch)
         pipeline.start(self._on_fused)
         status = pipeline.status()
@@ -187,6 +196,10 @@ class FusionNode(RefusingLifecycleNode):
 
     def _release(self) -> None:
         self._unsubscribe()
+        self._core.attach(None)
+        page, self._page = self._page, None
+        if page is not None:
+            page.close()
         pipeline, self._pipeline = self._pipeline, None
         if pipeline is not None:
             try:
@@ -197,22 +210,39 @@ class FusionNode(RefusingLifecycleNode):
         publishers, self._result_publishers = self._result_publishers, None
         if publishers is not None:
             publishers.destroy()
-        self._core.lock(False)
 
     def _results_needed(self) -> bool:
         """Return whether results are wanted; where nobody wants detections, none are made."""
         publishers, pipeline = self._result_publishers, self._pipeline
         if publishers is None or pipeline is None or not self._enabled:
             return False
-        watched = self._viewer.watched
+        watched = self._is_watched()
         pipeline.enable_detection(watched or publishers.detections_have_subscribers())
         return watched or publishers.have_subscribers()
+
+    def _is_watched(self) -> bool:
+        page = self._page is not None and self._page.watched
+        return page or self._viewer.watched
+
+    def _open_page(self, config: ViewConfig, pipeline: Pipeline) -> PageServer | None:
+        """Serve the operator's page, where it is wanted; the node works without it."""
+        if not config.serve:
+            return None
+        try:
+            page = open_page(config, PageControls(self, pipeline))
+        except FusionError as error:
+            self.get_logger().error(str(error))
+            return None
+        self.get_logger().info(f"operator's page: {page.url}")
+        return page
 
     def _on_fused(self, fused: FusedFrame) -> None:
         """Publish one result; runs in the pipeline's own thread."""
         publishers = self._result_publishers
         if self._image_subscriptions is None or publishers is None or not self._enabled:
             return
+        if self._page is not None:
+            self._page.show(fused)
         deviation = self._grid.deviation(fused)
         if deviation and not self._deviation:
             self.get_logger().warning(deviation)
@@ -289,7 +319,7 @@ class FusionNode(RefusingLifecycleNode):
             problem=self._problem,
             deviation=self._deviation,
             enabled=self._enabled,
-            has_subscribers=self._viewer.watched
+            has_subscribers=self._is_watched()
             or (self._result_publishers is not None and self._result_publishers.have_subscribers()),
             not_shown=dict(self._viewer.not_shown),
             received_hz=rates,

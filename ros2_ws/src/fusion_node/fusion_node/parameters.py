@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -73,7 +73,7 @@ class CoreParameters:
             others: Names of parameters that are not of the configuration, but known.
         """
         self._node = node
-        self._locked = False
+        self._change: Callable[[Mapping[str, Any]], None] | None = None
         self._settings = {setting.name: setting for setting in block_settings(Config())}
         started: dict[str, Any] = {
             name: entry.value for name, entry in node.get_parameters_by_prefix("").items()
@@ -95,6 +95,7 @@ class CoreParameters:
         node.add_on_set_parameters_callback(self._on_set)
         if hasattr(node, "add_pre_set_parameters_callback"):  # from ROS 2 Iron on
             node.add_pre_set_parameters_callback(self._as_declared)
+            node.add_post_set_parameters_callback(self._after_set)
 
     def declare_options(self) -> None:
         """Declare the options of the model in force as `options.NAME`, and no other model's.
@@ -122,9 +123,9 @@ class CoreParameters:
         """
         return Config.from_dict(_nest(self._values()), "parameters")
 
-    def lock(self, locked: bool) -> None:
-        """Refuse changes while a configured pipeline would not notice them."""
-        self._locked = locked
+    def attach(self, change: Callable[[Mapping[str, Any]], None] | None) -> None:
+        """Hand changes to a configured pipeline, which takes or refuses them; None: to none."""
+        self._change = change
 
     def _declare(self, setting: Setting, started: Any) -> None:  # noqa: ANN401 - as given
         """Declare one parameter with the value given at start, if the configuration accepts it."""
@@ -170,21 +171,25 @@ class CoreParameters:
             for entry in parameters
         ]
 
+    def _after_set(self, parameters: list[Parameter]) -> None:
+        """Declare the options of a model that came while the node runs."""
+        if self._change is not None and any(entry.name == "model" for entry in parameters):
+            self.declare_options()
+
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         known = self._settings.keys() | self._options.keys()
         changed = {entry.name: entry.value for entry in parameters if entry.name in known}
         if not changed:
             return SetParametersResult(successful=True)
-        if self._locked:
-            return SetParametersResult(
-                successful=False,
-                reason="takes effect when the node is configured: deactivate and clean up first",
-            )
         try:
+            if self._change is not None:
+                self._change(changed)
+                return SetParametersResult(successful=True)
             for name, value in changed.items():
                 _check(Config.from_dict(_nest({name: value}), "parameters"), name)
         except FusionError as error:
-            return SetParametersResult(successful=False, reason=str(error))
+            advice = "; to change it, deactivate and clean up first" if self._change else ""
+            return SetParametersResult(successful=False, reason=f"{error}{advice}")
         for name in changed:
             self._refused.pop(name, None)
         return SetParametersResult(successful=True)

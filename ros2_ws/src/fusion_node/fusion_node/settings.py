@@ -28,12 +28,14 @@ from pydantic.fields import FieldInfo
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
 from fusion_core.models.options import OptionField
+from fusion_core.pipeline.live_settings import LIVE_NAMES
 
 Value = bool | int | float | str
 OPTIONS = "options."
 """Begin of the names of a model's options."""
 
 _WHEN = "Takes effect when the node is configured."
+_LIVE = "May change while the node runs."
 _MOST_FLOAT = sys.float_info.max
 _LEAST_INT, _MOST_INT = -(2**63), 2**63 - 1
 
@@ -76,7 +78,8 @@ def _setting(name: str, default: Value, hint: object) -> Setting:
     """Return the setting of one annotated field."""
     kind, *metadata = typing.get_args(hint)
     info = next(entry for entry in metadata if isinstance(entry, FieldInfo))
-    descriptor = ParameterDescriptor(description=f"{info.description} {_WHEN}")
+    when = _LIVE if name in LIVE_NAMES else _WHEN
+    descriptor = ParameterDescriptor(description=f"{info.description} {when}")
     if typing.get_origin(kind) in {types.UnionType, typing.Union}:
         number, words = typing.get_args(kind)
         info = next(e for e in typing.get_args(number)[1:] if isinstance(e, FieldInfo))
@@ -90,7 +93,8 @@ def _setting(name: str, default: Value, hint: object) -> Setting:
 
 def option_setting(option: OptionField) -> Setting:
     """Return the setting of one option of a model."""
-    descriptor = ParameterDescriptor(description=f"{option.description} {_WHEN}")
+    when = _WHEN if isinstance(option.default, str) else _LIVE
+    descriptor = ParameterDescriptor(description=f"{option.description} {when}")
     _set_range(descriptor, option.default, option.low, option.high)
     return Setting(OPTIONS + option.name, option.default, descriptor)
 

@@ -124,6 +124,14 @@ ARGUMENTS = [
         "Where the memory bank is kept across restarts; {node}: the node's full name, so that each"
         " has its own. Empty: as in the parameter file.",
     ),
+    argument(
+        "view",
+        "",
+        "Serve the operator's page; its address is logged. Empty: as in the parameter file.",
+        "",
+        "true",
+        "false",
+    ),
     argument("params_file", str(SHARE / "config" / "params.yaml"), "Parameters of the node."),
     argument("use_sim_time", "false", "Follow /clock.", "true", "false"),
     argument("autostart", "true", "Configure and activate without a manager.", "true", "false"),
@@ -166,6 +174,8 @@ def node(context: LaunchContext) -> list[Action]:
             viewer if "://" in viewer else f"{viewer}://", value_type=str
         )
     given |= {name: value(name) == "true" for name in FLAGS}
+    if value("view"):
+        given["view.serve"] = value("view") == "true"
     remappings = [(default, value(name)) for name, default in TOPICS if value(name)]
     profile = value("rmw_profile")
     return [
