@@ -19,7 +19,6 @@ from fusion_core.pipeline.builders import (
     open_masks,
     open_priors,
     open_snapshots,
-    with_offset,
 )
 from fusion_core.pipeline.frozen_stream import FrozenStreamDetector
 from fusion_core.pipeline.intake import FrameIntake
@@ -91,7 +90,7 @@ class Pipeline(Closable):
         self._thermal = ThermalProcessor(config.thermal)
         self._masks = open_masks(config, model, self._detection)
         self._priors = open_priors(config, self._device, self._engine)
-        self._intake = FrameIntake(with_offset(config.sync, rig))
+        self._intake = FrameIntake(config.sync, rig.thermal_offset_ms if rig else 0.0)
         self._statistics = PipelineStatistics(self._start_health)
         self._live = False
         self._state: _State = "idle"
