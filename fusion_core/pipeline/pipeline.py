@@ -12,7 +12,7 @@ import torch
 
 from fusion_core.config import Config
 from fusion_core.engine import FusionRunner, pick_device
-from fusion_core.errors import UsageError
+from fusion_core.errors import CalibrationError, UsageError
 from fusion_core.pipeline.builders import (
     open_detection,
     open_engine,
@@ -25,7 +25,7 @@ from fusion_core.pipeline.intake import FrameIntake
 from fusion_core.pipeline.statistics import PipelineStatistics, unique
 from fusion_core.pipeline.status import PipelineStatus
 from fusion_core.pipeline.stream_runner import StreamRunner
-from fusion_core.registration import Registrar, Rig
+from fusion_core.registration import FrameRig, Registrar, Rig, transform_depth
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.meters import StageTimer
 from fusion_core.runtime.timed_call import LIVE_TIMEOUT_S, RECORDED_TIMEOUT_S
@@ -83,8 +83,10 @@ class Pipeline(Closable):
         self._fusion = FusionRunner(self._engine)
         self._snapshots = open_snapshots(config.memory, bank)
         self._start_health = self._snapshots.load(reset_invalid=reset_invalid_memory)
-        rig = Rig.load(config.calibration) if config.calibration else None
-        self._registrar = Registrar(rig, config.registration)
+        depth_m = transform_depth(config.calibration)
+        self._frame_rig = None if depth_m is None else FrameRig(depth_m)
+        rig = Rig.load(config.calibration) if config.calibration and depth_m is None else None
+        self._registrar = Registrar(rig, config.registration, rig_follows=depth_m is not None)
         self._detection = open_detection(config, self._device)
         self._frozen_visible = FrozenStreamDetector()
         self._thermal = ThermalProcessor(config.thermal)
@@ -110,6 +112,8 @@ class Pipeline(Closable):
         with timer("total"):
             with timer("thermal"):
                 thermal, health = self._thermal_image(pair)
+            if self._awaits_rig(pair):
+                thermal, health = None, (*health, "uncalibrated")
             if thermal is None and pair.visible is None:
                 return None
             frozen = self._frozen_visible.is_frozen(pair)
@@ -209,6 +213,15 @@ class Pipeline(Closable):
             marks = self._masks is not None and self._masks.uses_detections
             self._detection.active = wanted or marks
 
+    def add_transforms(self, message: object) -> None:
+        """Take transforms between frames, for the calibration ``tf``; callable from any thread.
+
+        Args:
+            message: A ``tf2_msgs/TFMessage`` of ``/tf_static``, of rclpy or of rosbags.
+        """
+        if self._frame_rig is not None:
+            self._frame_rig.transforms.add_message(message)
+
     def submit_mask(self, mask: UInt8Image) -> None:
         """Take a mask that counts until a newer one or for `mask.hold_s`; callable from any thread.
 
@@ -250,6 +263,7 @@ class Pipeline(Closable):
             model=self._engine.name,
             device=self._device.type,
             calibration=self.config.calibration,
+            calibration_problem=self._frame_rig.problem if self._frame_rig else "",
             registration=self._registrar.report(),
             memory=asdict(bank.stats()) if (bank := self._engine.bank) else {},
             detector=self._detection.status() if self._detection else {},
@@ -325,6 +339,23 @@ class Pipeline(Closable):
             return thermal, health
         return None, health
 
+    def _awaits_rig(self, pair: FramePair) -> bool:
+        """Return whether the rig is still to be made, and whether this pair does not allow it.
+
+        Raises:
+            CalibrationError: It is not possible, and nothing more will come.
+        """
+        if self._frame_rig is None or not self._frame_rig.problem:
+            return False
+        rig = self._frame_rig.find(pair)
+        if rig is not None:
+            self._registrar.set_rig(rig)
+            return False
+        two_sided = pair.visible is not None and pair.thermal is not None
+        if pair.visible is None or (two_sided and not self._live):
+            raise CalibrationError(self._frame_rig.problem)
+        return True
+
     def _prior(self, aligned: AlignedPair) -> tuple[ScenePrior | None, tuple[str, ...]]:
         """Return the prior in force and what is wrong with it."""
         if self._priors is None:
@@ -354,6 +385,9 @@ class Pipeline(Closable):
         self._state, self._live = "streaming", source.live
         if isinstance(source, RecordedSource):
             source.set_offsets(self._intake.offsets_ns)
+            if self._frame_rig is not None:
+                for message in source.transforms():
+                    self.add_transforms(message)
         source.drop_log.forward_to(self._intake.drop_log)
         try:
             with closing(self._results(source)) as results:

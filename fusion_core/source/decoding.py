@@ -61,7 +61,8 @@ def decode_pictures(
             on_damage(reason, nanoseconds(packet))
         for picture in pictures:
             for time in decoding.passed_over(picture):
-                on_damage("it refers to a damaged picture", round(time * stream.time_base * _NS))
+                lost_ns = None if stream.time_base is None else round(time * stream.time_base * _NS)
+                on_damage("it refers to a damaged picture", lost_ns)
             if picture.is_corrupt:
                 on_damage("the picture is damaged", nanoseconds(picture))
             else:

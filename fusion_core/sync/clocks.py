@@ -73,7 +73,8 @@ class ClockMonitor:
         if not self._medians:
             return ""
         without_rig = {**self._offsets, "thermal": self._offsets["thermal"] - self._rig_offset}
-        tried = ({"visible": 0, "thermal": 0}, self._offsets, without_rig)
+        as_stamped: Leads = {"visible": 0, "thermal": 0}
+        tried: tuple[Leads, ...] = (as_stamped, self._offsets, without_rig)
         if any(_agree(self._corrected(offsets)) for offsets in tried):
             return ""
         difference = self._medians["thermal"] - self._medians["visible"]

@@ -84,7 +84,7 @@ class Evaluate:
         streams = [path for name in named for path in matching_paths(name)]
         fused = [text.partition("=")[2] or text for text in self.fused]
         files = [name for name in (*self.model, self.detector) if Path(name).is_file()]
-        inputs = [*streams, *fused, *files]
+        inputs: list[str | Path] = [*streams, *fused, *files]
         check_outputs(self.data, inputs, [self.out, self.html])
 
     def _run_stream(self) -> int:
