@@ -95,7 +95,11 @@ class Config(Settings):
         str, Field(description="Object detector: default (the shipped one), none or FILE.onnx.")
     ] = "default"
     calibration: Annotated[
-        str, Field(description="Rig file; empty: the images are already registered.")
+        str,
+        Field(
+            description="Rig file; tf: camera infos and /tf_static, images agreeing at 10 m, or as"
+            " in tf:4.5 at another distance; empty: the images are already registered."
+        ),
     ] = ""
     sync: SyncConfig = field(default_factory=SyncConfig)
     thermal: ThermalConfig = field(default_factory=ThermalConfig)

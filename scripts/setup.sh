@@ -72,35 +72,45 @@ install_packages() {
     "${constraints[@]}" ${wheels[@]+"${wheels[@]}"} -e "$ROOT[$EXTRA]" >&2
 }
 
-# The node publishes vision_msgs; the package index has none, so scripts/vision_msgs is built.
-build_vision_msgs() {
-  say "3 of 3: messages of the detections"
+# The node needs messages that the package index lacks: those of scripts/vision_msgs and
+# scripts/tf2_msgs are built.
+MESSAGES=(vision_msgs tf2_msgs)
+
+build_messages() {
+  say "3 of 3: messages of the detections and of transforms"
   "$VENV/bin/python" -c 'import rclpy' 2>/dev/null || return 0
-  "$VENV/bin/python" -c 'import vision_msgs.msg' 2>/dev/null && return 0
-  if system_ros; then
-    install_system "ros-$ROS_DISTRO-vision-msgs" ||
-      say "no vision_msgs, so no detections: sudo apt-get install ros-$ROS_DISTRO-vision-msgs"
-    return 0
-  fi
-  local include numpy
+  local package
+  for package in "${MESSAGES[@]}"; do
+    "$VENV/bin/python" -c "import $package.msg" 2>/dev/null && continue
+    if system_ros; then
+      install_system "ros-$ROS_DISTRO-${package//_/-}" ||
+        say "no $package: sudo apt-get install ros-$ROS_DISTRO-${package//_/-}"
+    else
+      build_package "$package"
+    fi
+  done
+}
+
+build_package() {
+  local package=$1 include numpy
   include=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
   numpy=$("$VENV/bin/python" -c 'import numpy; print(numpy.get_include())')
   if ! command -v c++ >/dev/null || [ ! -e "$include/Python.h" ]; then
     install_system g++ python3-dev || {
-      say "no vision_msgs, so no detections: sudo apt-get install g++ python3-dev"
+      say "no $package: sudo apt-get install g++ python3-dev"
       return 0
     }
   fi
-  say "building the messages of scripts/vision_msgs"
+  say "building the messages of scripts/$package"
   # The wheels name the include paths of the machine they were built on.
   sed -i -E "s#INTERFACE_INCLUDE_DIRECTORIES \"[^\"]*\"#INTERFACE_INCLUDE_DIRECTORIES \"$include;$numpy\"#" \
     "$VENV"/share/*/cmake/*rosidl_generator_pyExport.cmake
   (
     export AMENT_PREFIX_PATH=$VENV CMAKE_PREFIX_PATH=$VENV PATH=$VENV/bin:$PATH
-    cmake -G Ninja -S "$ROOT/scripts/vision_msgs" -B "$VENV/build/vision_msgs" \
+    cmake -G Ninja -S "$ROOT/scripts/$package" -B "$VENV/build/$package" \
       -DPython3_EXECUTABLE="$VENV/bin/python" -DCMAKE_INSTALL_PREFIX="$VENV" -DBUILD_TESTING=OFF &&
-      ninja -C "$VENV/build/vision_msgs" install
-  ) >"$VENV/vision_msgs.log" 2>&1 || { tail -n 20 "$VENV/vision_msgs.log" >&2; fail "the build of vision_msgs failed"; }
+      ninja -C "$VENV/build/$package" install
+  ) >"$VENV/$package.log" 2>&1 || { tail -n 20 "$VENV/$package.log" >&2; fail "the build of $package failed"; }
 }
 
 # The operator's page is tested in a real browser; without one those tests are skipped. Ubuntu has
@@ -117,7 +127,7 @@ current_stamp() {
   {
     printf '%s\n' "$1" "$VENV" "$("$PYTHON" -c 'import sys; print(sys.version, sys.base_prefix)')"
     if system_ros; then printf '%s\n' "$ROS_DISTRO $AMENT_PREFIX_PATH"; fi
-    find "$ROOT/scripts/vision_msgs" -type f -print0 | sort -z | xargs -0 cat \
+    find "${MESSAGES[@]/#/$ROOT/scripts/}" -type f -print0 | sort -z | xargs -0 cat \
       "$ROOT/pyproject.toml" "$ROOT/constraints.txt" "$ROOT/scripts/ros-wheels.txt" "$ROOT/scripts/setup.sh"
   } | sha256sum
 }
@@ -135,7 +145,7 @@ setup() {
       "$PYTHON" -m venv "$VENV"
     fi
     install_packages
-    build_vision_msgs
+    build_messages
     install_browser
     current_stamp "$EXTRA" >"$VENV/stamp"
   fi

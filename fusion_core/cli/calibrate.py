@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fusion_core.registration import Rig
     from fusion_core.source import Source
 
-_LARGEST_OFFSET_MS = 5000.0
+_LARGEST_OFFSET_MS = 1e13  # as in a rig file
 _Argument = tyro.conf.arg
 
 

@@ -16,8 +16,9 @@ from fusion_core.cli.stop_signal import StopSignal
 from fusion_core.cli.summary import print_summary, summarise, write_summary
 from fusion_core.cli.warning_log import WarningLog
 from fusion_core.config import Config
-from fusion_core.errors import FusionError, SourceError
+from fusion_core.errors import FusionError, SourceError, UsageError
 from fusion_core.pipeline import Pipeline, pairing_problem
+from fusion_core.registration import transform_depth
 from fusion_core.runtime.meters import LatencyMeter
 from fusion_core.runtime.overlap import refuse_overlap
 from fusion_core.sink import Sink, open_sink
@@ -82,6 +83,7 @@ class RunSession:
             warnings = stack.enter_context(WarningLog())
             config = options.configuration()
             _check_paths(options, config)
+            _check_calibration(options, config)
             source = stack.enter_context(
                 open_source(
                     options.bag,
@@ -216,6 +218,16 @@ class RunSession:
             self.error = error
         elif str(error) != str(self.error):
             _log.error("%s", error)
+
+
+def _check_calibration(options: Run, config: Config) -> None:
+    """Refuse the calibration ``tf`` for inputs whose frames nobody knows."""
+    known = options.bag and "://" not in options.bag
+    if transform_depth(config.calibration) is not None and not known:
+        raise UsageError(
+            f"calibration {config.calibration}: only bags and the ROS node know frames and their "
+            "transforms; give --bag BAG, or a rig file"
+        )
 
 
 def _check_paths(options: Run, config: Config) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,10 +18,8 @@ from fusion_core.models import Fuser, find_models, load_model, model_options
 from fusion_core.models.cues import VISIBLE_INFRARED
 from fusion_core.models.options import OptionField, options_fields, read_options, split_options
 from fusion_core.priors import PriorScheduler, open_provider
-from fusion_core.registration import Rig
 from fusion_core.runtime.timed_call import START_TIMEOUT_S, CallTimeoutError, TimedCaller
 from fusion_core.scene_memory import SceneMemory, SceneMemoryConfig
-from fusion_core.sync import SyncConfig
 
 
 def open_engine(
@@ -172,13 +169,6 @@ def open_masks(
             )
         detection.class_names.select(config.mask.labels, "mask.labels")
     return provider
-
-
-def with_offset(sync: SyncConfig, rig: Rig | None) -> SyncConfig:
-    """Return the settings with the rig's time offset on top of their own; ``auto`` stays so."""
-    if rig is None or sync.thermal_offset_ms == "auto":
-        return sync
-    return replace(sync, thermal_offset_ms=sync.thermal_offset_ms + rig.thermal_offset_ms)
 
 
 def open_priors(

@@ -29,6 +29,7 @@ class FrameIntake:
 
     Args:
         config: Settings of the pairing.
+        rig_offset_ms: Added to thermal stamps on top of the settings', also where that is measured.
 
     Attributes:
         drop_log: Frames that are in no result. Of a pair that is not fused, the leading frame is
@@ -37,11 +38,15 @@ class FrameIntake:
         rates: Meters of the two streams.
     """
 
-    def __init__(self, config: SyncConfig) -> None:
+    def __init__(self, config: SyncConfig, rig_offset_ms: float = 0.0) -> None:
         self.drop_log = DropLog()
         self.rates: dict[str, RateMeter] = {"visible": RateMeter(), "thermal": RateMeter()}
         self._sync = Synchronizer(config, drop_log=self.drop_log)
-        self._clocks = StreamClocks(self._sync, auto=config.thermal_offset_ms == "auto")
+        rig_offset_ns = round(rig_offset_ms * 1e6)
+        self._sync.set_thermal_offset(self._sync.offsets_ns["thermal"] + rig_offset_ns)
+        self._clocks = StreamClocks(
+            self._sync, auto=config.thermal_offset_ms == "auto", rig_offset_ns=rig_offset_ns
+        )
         self._slot: LatestSlot[tuple[FramePair, float]] = LatestSlot()
         self._oversized: set[Modality] = set()
         self._lock = threading.Lock()

@@ -13,7 +13,7 @@ import torch
 
 from fusion_core.config import Config
 from fusion_core.engine import Engine, FusionRunner, SwitchingEngine, pick_device
-from fusion_core.errors import UsageError
+from fusion_core.errors import CalibrationError, UsageError
 from fusion_core.models import Fuser
 from fusion_core.pipeline.builders import (
     open_detection,
@@ -23,7 +23,6 @@ from fusion_core.pipeline.builders import (
     open_scene_memory,
     open_snapshots,
     tune_engine,
-    with_offset,
 )
 from fusion_core.pipeline.frozen_stream import FrozenStreamDetector
 from fusion_core.pipeline.intake import FrameIntake
@@ -31,7 +30,7 @@ from fusion_core.pipeline.live_settings import changed, live_settings
 from fusion_core.pipeline.statistics import PipelineStatistics, unique
 from fusion_core.pipeline.status import PipelineStatus
 from fusion_core.pipeline.stream_runner import StreamRunner
-from fusion_core.registration import Registrar, Rig
+from fusion_core.registration import FrameRig, Registrar, Rig, transform_depth
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.live_setting import LiveSetting, Scalar
 from fusion_core.runtime.meters import StageTimer
@@ -99,14 +98,16 @@ class Pipeline(Closable):
         self._snapshots = open_snapshots(config.memory, bank, self._scene_memory)
         restored = (kept.load(reset_invalid=reset_invalid_memory) for kept in self._snapshots)
         self._start_health = unique(sum(restored, ()))
-        rig = Rig.load(config.calibration) if config.calibration else None
-        self._registrar = Registrar(rig, config.registration)
+        depth_m = transform_depth(config.calibration)
+        self._frame_rig = None if depth_m is None else FrameRig(depth_m)
+        rig = Rig.load(config.calibration) if config.calibration and depth_m is None else None
+        self._registrar = Registrar(rig, config.registration, rig_follows=depth_m is not None)
         self._detection = open_detection(config, self._device)
         self._frozen_visible = FrozenStreamDetector()
         self._thermal = ThermalProcessor(config.thermal)
         self._masks = open_masks(config, model, self._detection)
         self._priors = open_priors(config, self._device, self._engine)
-        self._intake = FrameIntake(with_offset(config.sync, rig))
+        self._intake = FrameIntake(config.sync, rig.thermal_offset_ms if rig else 0.0)
         self._statistics = PipelineStatistics(self._start_health)
         self._objects: tuple[Box, ...] = ()
         self._live = False
@@ -127,6 +128,8 @@ class Pipeline(Closable):
         with self._between_pairs, timer("total"):
             with timer("thermal"):
                 thermal, health = self._thermal_image(pair)
+            if self._awaits_rig(pair):
+                thermal, health = None, (*health, "uncalibrated")
             if thermal is None and pair.visible is None:
                 return None
             frozen = self._frozen_visible.is_frozen(pair)
@@ -279,6 +282,15 @@ class Pipeline(Closable):
             self._engine.describe(text)
             self._text = text
 
+    def add_transforms(self, message: object) -> None:
+        """Take transforms between frames, for the calibration ``tf``; callable from any thread.
+
+        Args:
+            message: A ``tf2_msgs/TFMessage`` of ``/tf_static``, of rclpy or of rosbags.
+        """
+        if self._frame_rig is not None:
+            self._frame_rig.transforms.add_message(message)
+
     def submit_mask(self, mask: UInt8Image | None) -> None:
         """Take a mask that counts until a newer one or for `mask.hold_s`; callable from any thread.
 
@@ -321,6 +333,7 @@ class Pipeline(Closable):
             model=self._engine.name,
             device=self._device.type,
             calibration=self.config.calibration,
+            calibration_problem=self._frame_rig.problem if self._frame_rig else "",
             registration=self._registrar.report(),
             memory=asdict(bank.stats()) if (bank := self._engine.bank) else {},
             scene_memory=asdict(self._scene_memory.status()) if self._scene_memory else {},
@@ -416,6 +429,23 @@ class Pipeline(Closable):
             return thermal, health
         return None, health
 
+    def _awaits_rig(self, pair: FramePair) -> bool:
+        """Return whether the rig is still to be made, and whether this pair does not allow it.
+
+        Raises:
+            CalibrationError: It is not possible, and nothing more will come.
+        """
+        if self._frame_rig is None or not self._frame_rig.problem:
+            return False
+        rig = self._frame_rig.find(pair)
+        if rig is not None:
+            self._registrar.set_rig(rig)
+            return False
+        two_sided = pair.visible is not None and pair.thermal is not None
+        if pair.visible is None or (two_sided and not self._live):
+            raise CalibrationError(self._frame_rig.problem)
+        return True
+
     def _prior(self, aligned: AlignedPair) -> tuple[ScenePrior | None, tuple[str, ...]]:
         """Return the prior in force and what is wrong with it."""
         if self._priors is None:
@@ -454,6 +484,9 @@ class Pipeline(Closable):
         self._state, self._live = "streaming", source.live
         if isinstance(source, RecordedSource):
             source.set_offsets(self._intake.offsets_ns)
+            if self._frame_rig is not None:
+                for message in source.transforms():
+                    self.add_transforms(message)
         source.drop_log.forward_to(self._intake.drop_log)
         try:
             with closing(self._results(source)) as results:

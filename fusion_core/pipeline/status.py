@@ -33,6 +33,7 @@ class PipelineStatus:
         model: Name of the model; of model ``auto`` with the one that the prior picked.
         device: Where the network runs.
         calibration: Rig file, empty without one.
+        calibration_problem: What the calibration ``tf`` still lacks, empty when nothing.
         registration: Refinement of the calibration, empty where it is off: ``confidence``,
             ``residual_px``, ``correction_px``, ``measured``, ``accepted``.
         memory: Statistics of the memory bank; empty for a model without one.
@@ -60,6 +61,7 @@ class PipelineStatus:
     model: str
     device: str
     calibration: str
+    calibration_problem: str
     registration: Mapping[str, Any]
     memory: Mapping[str, Any]
     scene_memory: Mapping[str, Any]

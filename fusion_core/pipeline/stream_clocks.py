@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fusion_core.sync import ClockMonitor, Synchronizer
-from fusion_core.sync.clocks import LEAST_DIFFERENCE_NS, measure_difference
+from fusion_core.sync.clocks import measure_correction
 from fusion_core.types import Frame, FramePair, Modality
 
 _log = logging.getLogger(__name__)
 _ENOUGH: Final = 5  # frames of each stream from which an offset is measured
-_STEP_NS: Final = 100_000  # offsets are measured to .1 ms
 _MOST_HELD: Final = 64  # frames held until then: a few seconds of two streams
 
 
@@ -27,15 +26,17 @@ class StreamClocks:
 
     Args:
         synchronizer: What pairs.
-        auto: Measure the offset of the thermal stream.
+        auto: Measure the offset of the thermal stream, on top of the synchroniser's.
+        rig_offset_ns: The part of the synchroniser's offset that is the rig's.
     """
 
-    def __init__(self, synchronizer: Synchronizer, *, auto: bool) -> None:
+    def __init__(self, synchronizer: Synchronizer, *, auto: bool, rig_offset_ns: int = 0) -> None:
         self._sync = synchronizer
         self._auto = auto
+        self._rig_offset = rig_offset_ns
         self._measuring = auto
         self._missed = False  # one stream gave nothing while frames were held
-        self._monitor = ClockMonitor(synchronizer.offsets_ns)
+        self._monitor = ClockMonitor(synchronizer.offsets_ns, rig_offset_ns)
         self._held: list[Frame] = []
         self._first: dict[Modality, int] = {}  # first stamps, offsets included
         self._ended = False
@@ -55,9 +56,9 @@ class StreamClocks:
             self._first.clear()
         if not self._measuring:
             self._monitor.observe(frame)
-            if self._missed and self._monitor.difference_ns is not None:
+            if self._missed and self._monitor.correction_ns is not None:
                 self._missed = False
-                self._apply(_offset_for(self._monitor.difference_ns))
+                self._apply(self._monitor.correction_ns)
             offset = self._sync.offsets_ns[frame.modality]
             self._first.setdefault(frame.modality, frame.stamp_ns + offset)
             return self._marked(self._sync.push(frame))
@@ -113,19 +114,21 @@ class StreamClocks:
         """Measure the offset from the frames held, and pair them."""
         self._measuring = False
         held, self._held = self._held, []
-        difference = measure_difference(held)
-        self._missed = difference is None
-        if difference is None:
+        correction = measure_correction(held, self._sync.offsets_ns, self._rig_offset)
+        self._missed = correction is None
+        if correction is None:
             _log.warning("sync.thermal_offset_ms auto: waits for the stream that is missing")
         else:
-            self._apply(_offset_for(difference))
+            self._apply(correction)
         return [pair for frame in held for pair in self.push(frame)]
 
-    def _apply(self, offset: int) -> None:
+    def _apply(self, correction: int) -> None:
+        """Add what was measured to the offset of the rig."""
+        offset = self._sync.offsets_ns["thermal"] + correction
         self._sync.set_thermal_offset(offset)
         self._monitor.set_offset("thermal", offset)
         _log.log(
-            logging.WARNING if offset else logging.INFO,
+            logging.WARNING if correction else logging.INFO,
             "sync.thermal_offset_ms auto: %.1f ms are added to thermal stamps",
             offset / 1e6,
         )
@@ -135,13 +138,6 @@ class StreamClocks:
         if not self._monitor.problem:
             return pairs
         return [replace(pair, health=(*pair.health, "clocks_differ")) for pair in pairs]
-
-
-def _offset_for(difference_ns: int) -> int:
-    """Return what brings thermal stamps to the visible clock; none for what delivery explains."""
-    if abs(difference_ns) < LEAST_DIFFERENCE_NS:
-        return 0
-    return -round(difference_ns / _STEP_NS) * _STEP_NS
 
 
 def _seconds(nanoseconds: int | None) -> float | None:

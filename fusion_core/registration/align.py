@@ -35,19 +35,38 @@ class Registrar(Closable):
     masks of the results are shared between frames and must not be written to.
     """
 
-    def __init__(self, rig: Rig | None, config: RegistrationConfig | None = None) -> None:
-        """Start with a calibration, or without one for images that are already registered."""
+    def __init__(
+        self,
+        rig: Rig | None,
+        config: RegistrationConfig | None = None,
+        *,
+        rig_follows: bool = False,
+    ) -> None:
+        """Start with a calibration, or without one for images that are already registered.
+
+        Args:
+            rig: The calibration.
+            config: Settings of the refinement.
+            rig_follows: ``set_rig`` will be called.
+        """
+        self._config = config or RegistrationConfig()
+        self._take_rig(rig)
+        self._masks: dict[bool, Mask] = {}
+        mode = self._config.refine
+        refined = mode == "on" or (mode == "auto" and (rig is not None or rig_follows))
+        self._scheduler = RefinementScheduler(self._config) if refined else None
+
+    def set_rig(self, rig: Rig) -> None:
+        """Take a calibration that became known later; from the thread that aligns."""
+        self._take_rig(rig)
+
+    def _take_rig(self, rig: Rig | None) -> None:
         self._rig = rig
         self._calibrated = rig is not None
-        self._config = config or RegistrationConfig()
         self._visible_size: Size | None = rig.visible_size if rig else None
         self._grid = PixelGrid("", None) if rig else None
         self._base: CalibrationMap | None = None
         self._base_sizes: tuple[Size, Size] | None = None
-        self._masks: dict[bool, Mask] = {}
-        mode = self._config.refine
-        refined = mode == "on" or (mode == "auto" and rig is not None)
-        self._scheduler = RefinementScheduler(self._config) if refined else None
 
     @property
     def correction(self) -> Matrix:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fusion_core.errors import SinkError
 from fusion_core.pages import require_page_packages
-from fusion_core.runtime.files import atomic_path
+from fusion_core.runtime.files import atomic_path, resolve_file
 from fusion_core.sink.base import make_folder
 from fusion_core.sink.report_page import render_report
 from fusion_core.sink.report_plots import MemorySample, draw_plots
@@ -26,15 +26,19 @@ class HtmlReport:
 
     Raises:
         MissingExtraError: jinja2 or matplotlib is not installed.
-        SinkError: The folder cannot be created, or ``path`` is a folder.
+        SinkError: The folder cannot be created, or ``path`` is no file that can be replaced.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         require_page_packages(str(path))
-        if self.path.is_dir():
-            raise SinkError(f"{path}: is a folder; give a file name such as report.html")
         make_folder(self.path.parent)
+        try:
+            resolve_file(self.path)
+        except OSError as error:
+            raise SinkError(
+                f"{path}: cannot be written ({error.strerror}); give a name such as report.html"
+            ) from None
         self._timeline, self._selector = Timeline(), SampleSelector()
         self._memory: list[MemorySample] = []
         self._frames = 0

@@ -51,6 +51,7 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "thermal_colour_mapped": "the thermal stream is colour-mapped",
     "time_jump": "the clock of a stream jumped",
     "clocks_differ": "the clocks of the two streams differ",
+    "uncalibrated": "the thermal image was left out: camera infos or transform are missing",
     "registration_low": "the registration had low confidence",
     "registration_failed": "the registration was not measured",
     "prior_failed": "the prior provider failed",

@@ -24,19 +24,24 @@ _NS = 1_000_000_000
 _TICKS = 90_000
 _FIRST_PERIOD = _TICKS // 30
 _LONGEST_GAP = 3600 * _TICKS
-_CODEC = {"preset": "veryfast", "crf": "18"}
-# What a killed process has written must be playable: no pictures kept back by the encoder, a
-# cluster twice a second, every packet handed to the system at once.
+# Pictures in order: the fragments of MP4 cannot say that the first is shown later.
+_CODEC = {"preset": "veryfast", "crf": "18", "bf": "0"}
+# What a killed process has written must be playable: a cluster or fragment twice a second, every
+# packet handed to the system at once. MP4 becomes an ordinary file when it is closed.
+_PROMPT_FILE = {
+    ".mkv": {"cluster_time_limit": "500", "flush_packets": "1"},
+    ".mp4": {"movflags": "hybrid_fragmented", "frag_duration": "500000", "flush_packets": "1"},
+}
+# Matroska is for recording: no pictures are kept back by the encoder either.
 _PROMPT_CODEC = _CODEC | {"tune": "zerolatency"}
-_PROMPT_FILE = {"cluster_time_limit": "500", "flush_packets": "1"}
 
 
 class VideoSink(Sink):
     """Write H.264 in MP4 or Matroska, with the frames' own timing.
 
-    The first frame sets the size; later ones of another size are letterboxed into it. MP4 gets
-    its index with ``close``; Matroska can be played up to the last half second even when that
-    never comes.
+    The first frame sets the size; later ones of another size are letterboxed into it. When the
+    process is killed, Matroska can be played up to the last half second; MP4 lacks what the encoder
+    held back as well, up to about two seconds in all.
 
     Args:
         path: ``.mp4`` or ``.mkv`` file; an old one is replaced.
@@ -50,7 +55,7 @@ class VideoSink(Sink):
         self.path: Path = path
         make_folder(path.parent)
         self._prompt = path.suffix != ".mp4"
-        options = _PROMPT_FILE if self._prompt else {"movflags": "+faststart"}
+        options = _PROMPT_FILE[".mkv" if self._prompt else ".mp4"]
         try:
             # PyAV creates the file with the first frame; find out now whether it can be.
             _require_regular(path)

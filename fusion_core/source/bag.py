@@ -18,6 +18,7 @@ from fusion_core.source.bag_reader import (
 from fusion_core.source.topics import CAMERA_INFO, camera_info_topic, choose_topics
 from fusion_core.transport.camera_info import camera_from_info
 from fusion_core.transport.image_messages import ImageMessageDecoder, drop_cause, header_of
+from fusion_core.transport.transforms import TF_MESSAGES, TF_STATIC
 from fusion_core.types import CameraModel, Frame, Modality
 
 _log = logging.getLogger(__name__)
@@ -102,6 +103,19 @@ class BagStream:
             yield frame
         if self._reason and not given:
             raise SourceError(f"{self._path}: {self._topic}: no frame is usable: {self._reason}")
+
+    def transforms(self) -> Iterator[object]:
+        """Yield the messages of ``/tf_static``; those that are damaged are passed over."""
+        reader = open_reader(self._path)
+        try:
+            if reader.types.get(TF_STATIC) in TF_MESSAGES:
+                yield from filter(None, (entry.content for entry in reader.messages(TF_STATIC)))
+        except Exception as error:
+            raise SourceError(
+                f"{self._path}: {TF_STATIC}: cannot be read ({reason_of(error)})"
+            ) from error
+        finally:
+            reader.close()
 
     def close(self) -> None:
         """Close the bag."""

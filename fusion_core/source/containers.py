@@ -11,6 +11,7 @@ from av.error import FFmpegError, ProtocolNotFoundError
 from av.stream import Disposition
 
 from fusion_core.errors import SourceError
+from fusion_core.transport.strict_decoding import make_strict
 
 _NETWORK_PYAV = 18
 _NETWORK_OPTIONS: Final = {
@@ -21,8 +22,6 @@ _NETWORK_OPTIONS: Final = {
     "rtsp_flags": "prefer_tcp",
     "analyzeduration": "2000000",
 }
-# Without these a decoder shows a damaged picture as if it were whole.
-_STRICT: Final = {"err_detect": "crccheck+bitstream+buffer+explode"}
 
 
 def open_file(path: Path, *, strict: bool) -> tuple[InputContainer, av.VideoStream]:
@@ -52,13 +51,16 @@ def open_file(path: Path, *, strict: bool) -> tuple[InputContainer, av.VideoStre
     return container, _video_stream(container, str(path), strict=strict)
 
 
-def open_address(url: str, name: str, timeout_s: float) -> tuple[InputContainer, av.VideoStream]:
+def open_address(
+    url: str, name: str, timeout_s: float, *, strict: bool
+) -> tuple[InputContainer, av.VideoStream]:
     """Connect to a network stream and choose its first video stream.
 
     Args:
         url: Address that FFmpeg can open.
         name: The address for messages, without a password.
         timeout_s: Longest wait for the connection, and for data later.
+        strict: As for ``open_file``.
 
     Raises:
         SourceError: This PyAV is too old or cannot speak the protocol, or there is no video to
@@ -80,7 +82,7 @@ def open_address(url: str, name: str, timeout_s: float) -> tuple[InputContainer,
             f"{name}: the installed PyAV has no {url.partition(':')[0]}; let the camera send "
             "rtsp, or install a PyAV that was built with it"
         ) from None
-    return container, _video_stream(container, name, strict=False)
+    return container, _video_stream(container, name, strict=strict)
 
 
 def _video_stream(container: InputContainer, name: str, *, strict: bool) -> av.VideoStream:
@@ -101,5 +103,5 @@ def _video_stream(container: InputContainer, name: str, *, strict: bool) -> av.V
             f"{name}: its video codec is unknown; convert it with ffmpeg, for example to H.264"
         )
     if strict:
-        known[0].codec_context.options = dict(_STRICT)
+        make_strict(known[0].codec_context)
     return known[0]

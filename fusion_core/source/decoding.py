@@ -7,7 +7,9 @@ from typing import Final
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError, InvalidDataError
+from av.error import InvalidDataError
+
+from fusion_core.transport.strict_decoding import StrictDecoding
 
 _NS: Final = 1_000_000_000
 _MOST_FAILED_READS: Final = 100  # in a row: the file cannot be read any further
@@ -37,6 +39,7 @@ def decode_pictures(
     """
     failed_reads = 0
     started = False
+    decoding = StrictDecoding()
     packets = container.demux(stream)
     while not is_closed():
         try:
@@ -52,15 +55,14 @@ def decode_pictures(
             return
         failed_reads = 0
         started = started or packet.is_keyframe
-        try:
-            pictures = packet.decode()
-        except FFmpegError as error:
-            # The empty packet at the end only empties the decoder.
-            if started and packet.size:
-                on_damage(str(error.strerror), nanoseconds(packet))
-            continue
+        pictures, reason = decoding.decode(packet.decode, packet.pts)
+        # The empty packet at the end only empties the decoder.
+        if reason and started and packet.size:
+            on_damage(reason, nanoseconds(packet))
         for picture in pictures:
-            assert isinstance(picture, av.VideoFrame)
+            for time in decoding.passed_over(picture):
+                lost_ns = None if stream.time_base is None else round(time * stream.time_base * _NS)
+                on_damage("it refers to a damaged picture", lost_ns)
             if picture.is_corrupt:
                 on_damage("the picture is damaged", nanoseconds(picture))
             else:

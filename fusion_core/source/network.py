@@ -25,6 +25,7 @@ _NS = 1_000_000_000
 _TIMEOUT_S = 5.0
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 5.0
+_MOST_DAMAGED_FIRST = 8
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 
 
@@ -53,6 +54,8 @@ class NetworkReader:
         self._count = 0
         self._lost = False
         self._closed = False
+        self._strict = True
+        self._damaged_first: int | None = 0  # before the first whole picture, None after
 
     def read(self, timeout_s: float) -> Frame | None:
         """Wait for the next frame; connecting may take longer than the given time.
@@ -74,6 +77,10 @@ class NetworkReader:
             return None
         except (FFmpegError, OSError) as error:
             self._disconnect(str(getattr(error, "strerror", None) or error))
+            return None
+        if frame is None and self._nothing_whole():
+            self._strict, self._damaged_first = False, None
+            self._disconnect("every picture is damaged: decoding them as players do")
             return None
         if frame is None:
             self._require_endless()
@@ -101,7 +108,7 @@ class NetworkReader:
             )
 
     def _connect(self) -> None:
-        self._container, video = open_address(self._url, self.name, _TIMEOUT_S)
+        self._container, video = open_address(self._url, self.name, _TIMEOUT_S, strict=self._strict)
         self._frames = self._decode(self._container, video)
 
     def _disconnect(self, reason: str) -> None:
@@ -124,12 +131,15 @@ class NetworkReader:
         codec = video.codec_context.codec
         clock = ArrivalClock()
         convert = None
-        pictures = decode_pictures(container, video, self._record_damage, lambda: self._closed)
+        pictures = decode_pictures(
+            container, video, self._record_damage, lambda: self._closed or self._nothing_whole()
+        )
         for picture in pictures:
             arrival_ns = time.time_ns()
             if convert is None:
                 convert = choose_converter([picture], self._modality, packed_counts=False)
             image, encoding = convert(picture)
+            self._damaged_first = None
             self._count += 1
             yield Frame(
                 clock.stamp(arrival_ns, nanoseconds(picture)),
@@ -140,8 +150,14 @@ class NetworkReader:
                 predicted=codec.lossy and not codec.intra_only,
             )
 
+    def _nothing_whole(self) -> bool:
+        """Return whether all pictures since the start are damaged, as some encoders make them."""
+        return self._strict and (self._damaged_first or 0) >= _MOST_DAMAGED_FIRST
+
     def _record_damage(self, _reason: str, _stamp_ns: int | None) -> None:
         self.drop_log.record_drop(self._modality, "corrupt")
+        if self._damaged_first is not None:
+            self._damaged_first += 1
 
 
 class ArrivalClock:

@@ -52,6 +52,14 @@ class RecordedSource(Closable):
         """
         self._offsets = offsets_ns
 
+    def transforms(self) -> Iterator[object]:
+        """Yield the ``tf2_msgs/TFMessage`` of ``/tf_static`` that the recording holds."""
+        for stream in self._streams:
+            found = getattr(stream, "transforms", None)
+            if found is not None:
+                yield from found()
+                return
+
     def frames(self) -> Iterator[Frame]:
         """Iterate over all streams merged by stamp; call once.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import av
 import numpy as np
@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 
 from fusion_core.errors import EncodingError, UnknownEncodingError
 from fusion_core.transport.image_codec import to_modality
+from fusion_core.transport.strict_decoding import StrictDecoding, make_strict
 from fusion_core.types import Modality
 
+Picture: TypeAlias = tuple[int, NDArray[Any], str]
+# Packets without a whole picture at the start; predicted ones may only lack their key frame.
+_MOST_FAILED_SINGLE: Final = 8
+_MOST_FAILED_PREDICTED: Final = 64
 _CODECS: Final = (
     (re.compile(r"h\.?265|x265|hevc"), "hevc"),
     (re.compile(r"h\.?264|x264|avc"), "h264"),
@@ -38,8 +43,10 @@ def video_codec(name: str) -> str | None:
 class PacketDecoder:
     """Decodes the packets of one video stream.
 
-    Pictures may come some packets later than their packet, as codecs with reordering need. After a
-    damaged packet, pictures that refer to it are refused until the next whole one.
+    Pictures may come some packets later than their packet, as codecs with reordering need. The
+    picture of a damaged packet is left out, even where the decoder would patch it up; those up to
+    the next key frame may show traces. A stream that has no whole picture at all, as from cameras
+    that stop sending too early, is shown as players do.
 
     Args:
         codec: FFmpeg's name of the codec.
@@ -50,19 +57,14 @@ class PacketDecoder:
     """
 
     def __init__(self, codec: str, modality: Modality) -> None:
-        try:
-            context = cast("av.VideoCodecContext", av.CodecContext.create(codec, "r"))
-        except (FFmpegError, ValueError) as error:
-            raise UnknownEncodingError(
-                f"video codec {codec!r} cannot be decoded: {error}"
-            ) from None
-        # One packet in, one picture out: threads by frame would hold back one picture each.
-        context.thread_type = "SLICE"
-        self._context = context
         self._modality: Modality = modality
         self.codec = codec
+        self._context = self._open(strict=True)
+        self._decoding = StrictDecoding()
+        self._kept: list[Picture] = []  # came with a damaged packet, not returned yet
+        self._failed_first: int | None = 0  # before the first whole picture, None after
 
-    def decode(self, data: Any, position: int) -> list[tuple[int, NDArray[Any], str]]:  # noqa: ANN401 - any buffer
+    def decode(self, data: Any, position: int) -> list[Picture]:  # noqa: ANN401 - any buffer
         """Take one packet; return the pictures that it completes.
 
         Args:
@@ -73,22 +75,52 @@ class PacketDecoder:
             For each picture the position of its packet, the image and its encoding.
 
         Raises:
-            EncodingError: The packet is damaged, or refers to pictures that are missing.
+            EncodingError: The packet is damaged, or refers to pictures that are missing. Whole
+                pictures that it completes are returned with the next packet.
         """
         raw = bytes(data)
-        try:
-            packet = None
-            if raw:
-                packet = av.Packet(raw)
-                packet.pts = packet.dts = position
-            pictures = self._context.decode(packet)
-        except FFmpegError as error:
+        packet = None
+        if raw:
+            packet = av.Packet(raw)
+            packet.pts = packet.dts = position
+        pictures, reason = self._decoding.decode(lambda: self._context.decode(packet), position)
+        for picture in pictures:
+            if picture.is_corrupt:
+                reason = "a picture that it refers to is damaged or missing"
+                continue
+            time = position if picture.pts is None else int(picture.pts)
+            self._kept.append((time, *self._image(picture)))
+        if reason and raw:  # the end of the stream only empties the decoder
+            self._count_failure()
             raise EncodingError(
-                f"{self.codec} packet of {len(raw)} bytes cannot be decoded ({error.strerror})"
+                f"{self.codec} packet of {len(raw)} bytes cannot be decoded ({reason})"
+            )
+        kept, self._kept = self._kept, []
+        if kept:
+            self._failed_first = None
+        return kept
+
+    def _open(self, *, strict: bool) -> av.VideoCodecContext:
+        try:
+            context = cast("av.VideoCodecContext", av.CodecContext.create(self.codec, "r"))
+        except (FFmpegError, ValueError) as error:
+            raise UnknownEncodingError(
+                f"video codec {self.codec!r} cannot be decoded: {error}"
             ) from None
-        if any(picture.is_corrupt for picture in pictures):
-            raise EncodingError(f"{self.codec} picture refers to a damaged or missing one")
-        return [(position if p.pts is None else int(p.pts), *self._image(p)) for p in pictures]
+        # One packet in, one picture out: threads by frame would hold back one picture each.
+        context.thread_type = "SLICE"
+        if strict:
+            make_strict(context)
+        return context
+
+    def _count_failure(self) -> None:
+        """Decode leniently where nothing so far is whole."""
+        if self._failed_first is None:
+            return
+        self._failed_first += 1
+        limit = _MOST_FAILED_SINGLE if self._context.codec.intra_only else _MOST_FAILED_PREDICTED
+        if self._failed_first == limit:
+            self._context = self._open(strict=False)
 
     def _image(self, picture: av.VideoFrame) -> tuple[NDArray[Any], str]:
         """Return a picture as its stream has it inside."""

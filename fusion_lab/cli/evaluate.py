@@ -68,11 +68,24 @@ class Evaluate:
 
     def run(self) -> int:
         """Score, write, and print the tables."""
+        self._check_outputs()
         if self.visible or self.thermal:
             return self._run_stream()
         if not self.data:
             raise UsageError("nothing to score: give --data DIR, or --visible and --thermal SRC")
         return self._run_pairs()
+
+    def _check_outputs(self) -> None:
+        """Refuse to replace pictures, models or recordings with what is written."""
+        from fusion_core.source.image_files import matching_paths
+        from fusion_lab.cli.paths import check_outputs
+
+        named = [name for name in (self.visible, self.thermal) if name and "://" not in name]
+        streams = [path for name in named for path in matching_paths(name)]
+        fused = [text.partition("=")[2] or text for text in self.fused]
+        files = [name for name in (*self.model, self.detector) if Path(name).is_file()]
+        inputs: list[str | Path] = [*streams, *fused, *files]
+        check_outputs(self.data, inputs, [self.out, self.html])
 
     def _run_stream(self) -> int:
         from tqdm import tqdm

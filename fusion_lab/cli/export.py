@@ -40,8 +40,10 @@ class Export:
         if not self.out.parent.is_dir():
             raise UsageError(f"--out {self.out}: no folder {self.out.parent}; make it first")
         from fusion_core.models import load_model
+        from fusion_lab.cli.paths import check_outputs
         from fusion_lab.export import export_network
 
+        check_outputs([], [self.model], [self.out])
         width, height = (int(edge) for edge in match.groups())
         made = export_network(load_model(self.model), self.out, (height, width))
         for title, named in (("in", made.inputs), ("out", made.outputs)):

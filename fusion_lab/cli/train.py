@@ -67,6 +67,7 @@ class Train:
         from fusion_lab.training import TrainingRequest, start_training
         from fusion_lab.training.parallel import joined
 
+        self._check_outputs()
         if self.threads < 0:
             raise UsageError(f"--threads {self.threads}: must be at least 0")
         if self.threads:
@@ -99,6 +100,16 @@ class Train:
             if team.leads:
                 print(f"{training.finish()}: {training.step} steps, {training.seconds:.0f} s")
         return 0
+
+    def _check_outputs(self) -> None:
+        """Refuse to replace the data, or what the run starts from, with what it writes."""
+        from fusion_lab.cli.paths import check_outputs
+
+        start = None if self.resume else self.init
+        recipe = self.recipe if Path(self.recipe).is_file() else ""
+        names = ("weights.safetensors", "checkpoint.safetensors", "recipe.json", "log.jsonl")
+        outputs = [self.out, *(self.out / name for name in names)]
+        check_outputs(self.data, [start, recipe], outputs)
 
     def _place(self, device: str, team: Team) -> Place:
         import torch

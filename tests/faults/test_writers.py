@@ -18,6 +18,7 @@ from fusion_core.registration import Rig
 from fusion_core.runtime.files import atomic_path, write_atomic
 from fusion_core.runtime.tensors import write_tensors
 from fusion_core.sink import open_sink
+from fusion_core.sink.report import HtmlReport
 from fusion_core.types import AlignedPair, Frame, FramePair, FusedFrame
 
 SCENE = ["--bag", "synthetic://street?seed=1&registered=1&seconds=1&rgb_hz=10"]
@@ -250,13 +251,41 @@ def test_a_torn_snapshot_is_set_aside_under_a_free_name(tmp_path, damage):
     assert link.is_symlink()
 
 
-@pytest.mark.parametrize("make", [make_folder, make_pipe, make_circle])
-def test_no_writer_replaces_what_is_no_file(tmp_path, make):
-    path = tmp_path / "a.jsonl"
+def make_device(path):
+    path.symlink_to("/dev/null")
+
+
+def make_dangling(path):
+    path.symlink_to(path.with_name("nowhere") / "deeper")
+
+
+NO_FILES = [make_folder, make_pipe, make_circle, make_device]
+
+
+@pytest.mark.parametrize("make", NO_FILES, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.mp4", "a.mkv", "a.html", "bag:a.bag", "bag"])
+def test_no_writer_replaces_what_is_no_file(tmp_path, make, name):
+    path = tmp_path / name.partition(":")[2] if ":" in name else tmp_path / name
     make(path)
     before = listing(tmp_path)
-    with pytest.raises(SinkError), open_sink(str(path)):
-        pytest.fail("was opened")
+    if name == "a.html":
+        with pytest.raises(SinkError):
+            HtmlReport(path)
+    elif name != "bag":
+        with pytest.raises(SinkError), open_sink(name.replace(path.name, str(path))):
+            pytest.fail("was opened")
     with pytest.raises(OSError, match=r"directory|regular|links"), atomic_path(path):
         pytest.fail("was opened")
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["{}", "{}.mp4", "bag:{}", "{}/"])
+@pytest.mark.parametrize("make", [make_pipe, make_circle, make_device, make_dangling])
+def test_an_output_that_cannot_be_made_is_one_line(tmp_path, make, name):
+    path = tmp_path / ("a.mp4" if "mp4" in name else "a.jsonl")
+    make(path)
+    before = listing(tmp_path)
+    with pytest.raises(SinkError) as caught, open_sink(name.replace(".mp4", "").format(path)):
+        pytest.fail("was opened")
+    assert "\n" not in str(caught.value)
     assert listing(tmp_path) == before

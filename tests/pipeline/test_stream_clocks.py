@@ -1,8 +1,11 @@
 """The offset `auto`: measured once, with every frame accounted for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from fusion_core.pipeline.intake import FrameIntake
 from fusion_core.pipeline.stream_clocks import StreamClocks
 from fusion_core.sync import SyncConfig, Synchronizer
 from fusion_core.types import Frame
@@ -41,10 +44,40 @@ def test_the_offset_is_measured_and_every_frame_is_paired(clock_s):
     assert synchronizer.drop_log.by_cause() == {}
 
 
-def test_what_delivery_explains_is_no_offset():
+@pytest.mark.parametrize(("clock_s", "offset_ms"), [(-0.3, 0), (0.3, -300), (0.03, 0)])
+def test_what_delivery_explains_is_no_offset(clock_s, offset_ms):
+    """Thermal stamps in the future are of a clock that is ahead; older ones may be late."""
     stream, _ = clocks()
-    push(stream, frames(0.3, 0, 20))
-    assert stream.report()["thermal_offset_ms"] == 0
+    push(stream, frames(clock_s, 0, 20))
+    assert stream.report()["thermal_offset_ms"] == offset_ms
+
+
+@pytest.mark.parametrize(
+    ("clock_s", "rig_ms", "offset_ms"),
+    [
+        (0.0, 12.0, 12.0),
+        (37.0, 12.0, 12.0 - 37_000),
+        (-5.2, 12.0, 12.0 + 5_200),
+        (37.0, -37_000.0, -37_000.0),  # the rig was made with these clocks
+        (5.2, -37_000.0, -5_200.0),  # it was made with others
+        (0.0, 2_000.0, 0.0),
+    ],
+)
+def test_what_is_measured_comes_on_top_of_the_offset_of_the_rig(clock_s, rig_ms, offset_ms):
+    intake = FrameIntake(SyncConfig(thermal_offset_ms="auto"), rig_ms)
+    for frame in frames(clock_s, 0, 20):
+        intake.pair_frame(frame)
+    assert intake.clocks["thermal_offset_ms"] == pytest.approx(offset_ms, abs=0.2)
+    assert intake.clocks["problem"] == ""
+
+
+def test_clocks_of_known_scales_are_corrected_exactly():
+    """Whatever delivery takes: TAI is 37 s ahead of UTC."""
+    stream, _ = clocks()
+    for frame in frames(37.0, 0, 20):
+        received = frame.received_ns + (60_000_000 if frame.modality == "thermal" else 1_000_000)
+        stream.push(replace(frame, received_ns=received))
+    assert stream.report()["thermal_offset_ms"] == -37_000
 
 
 def test_a_stream_that_comes_late_is_measured_when_it_comes():

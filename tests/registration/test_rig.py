@@ -132,7 +132,7 @@ TRANSPOSED[3, 0] = 0.1
         (put("reference_depth_m", True), ["reference_depth_m", "True"]),
         (put("thermal", 7), ["thermal", "int"]),
         (put("thermal_offset_ms", "37 ms"), ["thermal_offset_ms", "'37 ms'"]),
-        (put("thermal_offset_ms", 37e6), ["thermal_offset_ms", "5000"]),
+        (put("thermal_offset_ms", 37e13), ["thermal_offset_ms", "10000000000000"]),
         (put("calibration", "by hand"), ["calibration", "str"]),
         (put("visible", "image_width", 70_000), ["visible.image_width", "65535", "70000"]),
         (put("visible", "image_width", "wide" * 99), ["visible.image_width", "..."]),

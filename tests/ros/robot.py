@@ -115,7 +115,7 @@ class Robot:
         self.errors = []
         # Python waits for other threads before it runs what `atexit` holds, the robot's end.
         self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._names = itertools.count()
+        self._nodes = 0
 
     def start(self):
         self._thread.start()
@@ -156,7 +156,13 @@ class Robot:
             destroy(entity)
 
     def start_node(self, log, parameters):
-        return NodeProcess(self, f"/robot{next(self._names)}", log, parameters)
+        namespace = self.next_namespace()
+        self._nodes += 1
+        return NodeProcess(self, namespace, log, parameters)
+
+    def next_namespace(self):
+        """Return the namespace of the node that is started next."""
+        return f"/robot{self._nodes}"
 
     def listen(self, kind, topic, qos=10):
         """Collect the messages of a topic."""
@@ -254,12 +260,12 @@ class NodeProcess:
             assert self._process.poll() is None, self.log
         return self._publishers[topic]
 
-    def connect(self):
+    def connect(self, qos=10):
         """Subscribe to the fused image, and send pairs until one has gone all the way.
 
         What these pairs leave behind is not seen by the listener, nor counted by `counters`.
         """
-        images = self.listen(Image, "image")
+        images = self.listen(Image, "image", qos)
         stamps = itertools.count(START_NS, 100 * MS)
 
         def send():

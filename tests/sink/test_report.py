@@ -369,7 +369,7 @@ def test_all_missing_packages_are_named_at_once(tmp_path, monkeypatch):
 
 
 def test_folder_as_target_is_refused(tmp_path):
-    with pytest.raises(SinkError, match="is a folder"):
+    with pytest.raises(SinkError, match="Is a directory"):
         HtmlReport(tmp_path)
 
 

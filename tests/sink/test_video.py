@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fusion_core.errors import SinkError
 from fusion_core.sink import open_sink
 from fusion_core.sink.video import PresentationClock, letterbox
+from fusion_core.source import open_source
 
 SECOND = 1_000_000_000
 TICKS = 90_000
@@ -70,12 +71,36 @@ def test_convention_video_keeps_rgb(tmp_path, make_fused):
         assert np.abs(image.astype(int) - colour).max() <= 4
 
 
-def test_mp4_has_its_index_in_front(tmp_path, make_fused):
+def mp4_boxes(path):
+    """Return the kinds of the boxes of a file's top level (ISO 14496-12, 4.2)."""
+    data, position, kinds = path.read_bytes(), 0, []
+    while position < len(data):
+        size = int.from_bytes(data[position : position + 4], "big")
+        kinds.append(data[position + 4 : position + 8].decode())
+        position += size
+    return kinds
+
+
+def test_finished_mp4_is_an_ordinary_file(tmp_path, make_fused):
     path = tmp_path / "fused.mp4"
     with open_sink(str(path)) as sink:
-        sink.write(make_fused())
-    data = path.read_bytes()
-    assert 0 < data.find(b"moov") < data.find(b"mdat")
+        for number in range(60):
+            sink.write(make_fused(number))
+    assert sorted(mp4_boxes(path)) == ["free", "ftyp", "mdat", "moov"]
+
+
+def test_killed_mp4_can_be_played_and_read(tmp_path, make_fused):
+    path, copy = tmp_path / "fused.mp4", tmp_path / "killed.mp4"
+    sink = open_sink(str(path))
+    for number in range(240):
+        sink.write(make_fused(number, image=smooth(24, 32)))
+    copy.write_bytes(path.read_bytes())
+    sink.close()
+    images, times, _ = decode(copy)
+    assert 240 - 75 <= len(images) < 240
+    assert times == [Fraction(number, 30) for number in range(len(images))]
+    with open_source(visible=copy) as source:
+        assert len(list(source.frames())) == len(images)
 
 
 def test_odd_size_is_padded_by_its_border(tmp_path, make_fused):

@@ -5,7 +5,7 @@ import numpy as np
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 IMAGE, COMPRESSED, INFO = (
     f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo")
@@ -60,13 +60,33 @@ class BagMaker:
         message = self.store.types[COMPRESSED](self.header(stamp_ns, ""), name, data.reshape(-1))
         self.write(topic, COMPRESSED, message, stamp_ns)
 
-    def info(self, topic, stamp_ns, k=K):
+    def info(self, topic, stamp_ns, k=K, size=(64, 48)):
         region = self.store.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
         arrays = [np.array(v) for v in (D, k, np.eye(3).reshape(-1), np.zeros(12))]
         message = self.store.types[INFO](
-            self.header(stamp_ns, ""), 48, 64, "plumb_bob", *arrays, 0, 0, region
+            self.header(stamp_ns, ""), *size[::-1], "plumb_bob", *arrays, 0, 0, region
         )
         self.write(topic, INFO, message, stamp_ns)
+
+    def transforms(self, entries, stamp_ns=START):
+        """Write transforms as parent, child, translation and quaternion (x, y, z, w)."""
+        kind = "tf2_msgs/msg/TFMessage"
+        if kind not in self.store.types:
+            definition = "geometry_msgs/TransformStamped[] transforms\n"
+            self.store.register(get_types_from_msg(definition, kind))
+        types = self.store.types
+        stamped = [
+            types["geometry_msgs/msg/TransformStamped"](
+                self.header(stamp_ns, parent),
+                child,
+                types["geometry_msgs/msg/Transform"](
+                    types["geometry_msgs/msg/Vector3"](*place),
+                    types["geometry_msgs/msg/Quaternion"](*turn),
+                ),
+            )
+            for parent, child, place, turn in entries
+        ]
+        self.write("/tf_static", kind, types[kind](stamped), stamp_ns)
 
     def close(self):
         self.writer.close()

@@ -9,8 +9,9 @@ import threading
 import time
 from contextlib import closing, suppress
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import cv2
 import numpy as np
 import pytest
 
@@ -92,6 +93,41 @@ def test_stream_over_tcp_is_read_and_again_after_it_was_gone(caplog):
     assert before <= stamps[0] <= stamps[-1] <= time.time_ns()
     assert "no connection" in caplog.text
     assert "connected again" in caplog.text
+
+
+class CutPictures(BaseHTTPRequestHandler):
+    """An MJPEG camera on the web that stops sending each picture before its end."""
+
+    def do_GET(self):
+        whole = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (48, 64, 3)))[1]
+        data = whole.tobytes()[: len(whole) * 9 // 10]
+        head = f"--x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=x")
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(head.encode() + data + b"\r\n")
+                time.sleep(0.01)
+
+    def log_message(self, *_args):
+        pass
+
+
+def test_a_camera_whose_pictures_are_all_damaged_is_shown_as_players_do(caplog):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), CutPictures)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        reader = NetworkReader(f"http://127.0.0.1:{server.server_port}/video", "visible")
+        frames = read_frames(reader, 5)
+        reader.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
+    assert reader.drop_log.by_cause() == {"corrupt": 8}
+    assert "every picture is damaged" in caplog.text
 
 
 def test_two_udp_streams_are_live_inputs():

@@ -160,12 +160,12 @@ def test_a_damaged_packet_costs_only_itself(tmp_path, caplog, name, codec, pixel
     with open_source(visible=path) as source:
         frames = list(source.frames())
     corrupt = source.drop_log.by_stream()["visible"]["corrupt"]
+    assert len(frames) + corrupt == 40
     if codec in {"libx264", "libx265"} and name.endswith("mkv"):
-        assert 1 <= corrupt <= 4
-        assert 36 <= len(frames) < 40
+        # H.265 says nothing of some damage; pictures out of order are lost with their neighbours.
+        assert (1 if codec == "libx265" else 2) <= corrupt <= 8
     else:
         assert corrupt == 2
-        assert len(frames) == 38
     # The time of every frame still is that of its place among all 40.
     shown = [frame.stamp_ns * 30 / 1e9 for frame in frames]
     np.testing.assert_allclose(shown, np.rint(shown), atol=0.02)

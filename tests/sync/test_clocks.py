@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fusion_core.sync import ClockMonitor, SyncConfig, Synchronizer
-from fusion_core.sync.clocks import measure_difference
+from fusion_core.sync.clocks import measure_correction
 from fusion_core.types import Frame
 
 SECOND = 1_000_000_000
@@ -41,6 +41,9 @@ def monitored(clock_s, offset_s=0.0, **options):
         (1.7, "differ by 1.7 s.*ahead.*to -1700 "),
         (-1.7, "differ by 1.7 s.*behind.*auto"),
         (-1_699_999_000.0, "differ by 1699999000.0 s"),
+        # Stamps of one stream in the future: below half a second, but no delivery does that.
+        (0.3, "differ by 0.30 s.*ahead.*to -300 "),
+        (0.08, "differ by 0.08 s.*ahead.*to -80 "),
     ],
 )
 def test_clocks_that_differ_are_named_once_with_what_to_set(caplog, clock_s, words):
@@ -53,7 +56,15 @@ def test_clocks_that_differ_are_named_once_with_what_to_set(caplog, clock_s, wor
 
 @pytest.mark.parametrize(
     ("clock_s", "options"),
-    [(0.0, {}), (0.0, {"delay_s": 0.4}), (37.0, {"offset_s": -37.0}), (0.0, {"offset_s": -1.5})],
+    [
+        (0.0, {}),
+        (0.0, {"delay_s": 0.4}),
+        (-0.3, {}),  # as if delivered late: cannot be told apart
+        (0.03, {}),
+        (0.3, {"offset_s": -0.3}),
+        (37.0, {"offset_s": -37.0}),
+        (0.0, {"offset_s": -1.5}),
+    ],
 )
 def test_delivery_and_what_the_offset_corrects_are_no_problem(caplog, clock_s, options):
     monitor = monitored(clock_s, **options)
@@ -79,11 +90,28 @@ def test_a_jump_of_both_streams_is_no_difference(caplog):
     assert not caplog.records
 
 
-def test_the_difference_is_measured_from_reception_or_from_the_first_stamps():
-    assert measure_difference(frames(5.0)) == pytest.approx(5 * SECOND, abs=SECOND // 100)
+def test_the_setting_that_is_named_leaves_the_rig_its_offset():
+    monitor = ClockMonitor({"visible": 0, "thermal": 12_000_000}, rig_offset_ns=12_000_000)
+    for frame in frames(37.0):
+        monitor.observe(frame)
+    assert "to -37000 or" in monitor.problem
+
+
+NONE = {"visible": 0, "thermal": 0}
+
+
+def test_the_correction_is_measured_from_reception_or_from_the_first_stamps():
+    assert measure_correction(frames(5.0), NONE) == pytest.approx(-5 * SECOND, abs=SECOND // 100)
+    assert measure_correction(frames(0.3), NONE) == pytest.approx(-0.3 * SECOND, abs=SECOND // 100)
+    assert measure_correction(frames(-0.3), NONE) == 0
     bare = [Frame(f.stamp_ns, f.modality, PIXEL, "mono8") for f in frames(5.0)]
-    assert measure_difference(bare) == 5 * SECOND
-    assert measure_difference([f for f in bare if f.modality == "visible"]) is None
+    assert measure_correction(bare, NONE) == -5 * SECOND
+    assert measure_correction([f for f in bare if f.modality == "visible"], NONE) is None
+
+
+def test_a_correction_comes_on_top_of_the_offsets_that_are_there():
+    offsets = {"visible": 2 * SECOND, "thermal": 3 * SECOND}
+    assert measure_correction(frames(5.0), offsets) == pytest.approx(-6 * SECOND, abs=SECOND // 100)
 
 
 @pytest.mark.parametrize("ahead", ["visible", "thermal"])

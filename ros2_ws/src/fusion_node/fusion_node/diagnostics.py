@@ -319,6 +319,7 @@ def _calibration(node: NodeStatus, pipeline: PipelineStatus) -> DiagnosticStatus
     values = [("rig", pipeline.calibration), *node.camera_info.items()]
     message = pipeline.calibration or "no rig file: images are taken as registered"
     wrong = [line for line in node.camera_info.values() if "does not fit" in line]
+    wrong += filter(None, [pipeline.calibration_problem])
     return _status("calibration", "; ".join(wrong) or message, values, _warn_if(wrong))
 
 

@@ -164,7 +164,7 @@ class ImageSubscriptions:
             self._cameras[modality] = camera_from_info(info)
         self._infos[modality] = info
 
-    def _on_image(self, modality: Modality, message: Any) -> None:  # noqa: ANN401 - of the transport
+    def _on_image(self, modality: Modality, message: Any) -> None:  # noqa: ANN401 - any transport
         self.received[modality] += 1
         decoder = self._decoders[modality]
         if not self._needed():

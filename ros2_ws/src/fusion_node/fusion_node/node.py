@@ -25,11 +25,14 @@ from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.subscription import Subscription
 from std_srvs.srv import SetBool, Trigger
 
 from fusion_core.errors import ConfigError, FusionError, UsageError
 from fusion_core.pipeline import Pipeline
+from fusion_core.registration import transform_depth
 from fusion_core.transport.result_header import result_header
+from fusion_core.transport.transforms import TF_STATIC
 from fusion_core.types import FusedFrame
 from fusion_core.view import open_page
 from fusion_core.view.settings import ViewConfig
@@ -42,6 +45,7 @@ from fusion_node.parameters import CoreParameters, declare
 from fusion_node.result_grid import ResultGrid
 from fusion_node.result_publishers import ResultPublishers
 from fusion_node.settings import Setting
+from fusion_node.static_transform import STATIC_TRANSFORMS, transform_message_class
 from fusion_node.viewer import NodeViewer, check_viewer
 
 if TYPE_CHECKING:
@@ -98,6 +102,7 @@ class FusionNode(RefusingLifecycleNode):
         self._page: PageServer | None = None
         self._result_publishers: ResultPublishers | None = None
         self._image_subscriptions: ImageSubscriptions | None = None
+        self._static_transforms: Subscription | None = None
         self._viewer = NodeViewer()
         self._enabled = True
         self._problem = ""
@@ -130,6 +135,8 @@ class FusionNode(RefusingLifecycleNode):
         try:
             message_class(self.get_parameter("image_transport").value)
             config = name_memory_file(self._core.config(), self.get_fully_qualified_name())
+            if transform_depth(config.calibration):
+                transform_message_class()
             pipeline = Pipeline(config, reset_invalid_memory=True)
             pipeline.warm_up()
             self._viewer = NodeViewer(str(self.get_parameter("viewer").value))
@@ -159,6 +166,7 @@ class FusionNode(RefusingLifecycleNode):
         self._image_subscriptions = ImageSubscriptions(
             self, transport, self._pipeline, self._results_needed, self._on_mismatch
         )
+        self._static_transforms = self._listen_to_transforms(self._pipeline)
         self.get_logger().info("subscribed to " + ", ".join(self._image_subscriptions.topics))
         return super().on_activate(state)
 
@@ -189,7 +197,18 @@ class FusionNode(RefusingLifecycleNode):
         self._release()
         super().destroy_node()
 
+    def _listen_to_transforms(self, pipeline: Pipeline) -> Subscription | None:
+        """Subscribe to `/tf_static` where the calibration comes from it."""
+        if not transform_depth(pipeline.config.calibration):
+            return None
+        return self.create_subscription(
+            transform_message_class(), TF_STATIC, pipeline.add_transforms, STATIC_TRANSFORMS
+        )
+
     def _unsubscribe(self) -> None:
+        transforms, self._static_transforms = self._static_transforms, None
+        if transforms is not None:
+            self.destroy_subscription(transforms)
         subscriptions, self._image_subscriptions = self._image_subscriptions, None
         if subscriptions is not None:
             subscriptions.destroy()

@@ -27,7 +27,7 @@ from fusion_core.config import RENAMED, Config
 from fusion_core.errors import ConfigError, FusionError
 from fusion_core.models.options import OptionField
 from fusion_core.pipeline.builders import option_fields
-from fusion_core.registration import Rig
+from fusion_core.registration import Rig, transform_depth
 from fusion_core.runtime.on_off import on_off_text
 from fusion_node.settings import (
     OPTIONS,
@@ -212,7 +212,7 @@ def _check(config: Config, name: str) -> None:
     """
     if name == "model":
         option_fields(config)
-    elif name == "calibration" and config.calibration:
+    elif name == "calibration" and config.calibration and not transform_depth(config.calibration):
         Rig.load(config.calibration)
 
 

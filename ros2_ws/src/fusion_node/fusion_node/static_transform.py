@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A rig's transform between the cameras, as tf2's static publisher takes it."""
+"""Fixed transforms between the cameras: from a rig to tf2's publisher, and those that come back."""
 
 from __future__ import annotations
 
@@ -20,9 +20,34 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from fusion_core.errors import CalibrationError
+from fusion_core.errors import CalibrationError, ConfigError
 from fusion_core.registration import Rig
+
+# As tf2_ros publishes them: once, kept for whoever comes later.
+STATIC_TRANSFORMS = QoSProfile(
+    depth=100,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+def transform_message_class() -> type:
+    """Return the class of the messages on `/tf_static`.
+
+    Raises:
+        ConfigError: tf2_msgs is not installed.
+    """
+    try:
+        from tf2_msgs.msg import TFMessage
+    except ImportError:
+        raise ConfigError(
+            "calibration = 'tf': the messages of tf2_msgs are not installed: "
+            "sudo apt-get install ros-$ROS_DISTRO-tf2-msgs, or give a rig file"
+        ) from None
+    kind: type = TFMessage
+    return kind
 
 
 def transform_arguments(rig_file: str | Path, rgb_frame: str, thermal_frame: str) -> list[str]:

@@ -108,7 +108,11 @@ ARGUMENTS = [
         "cpu",
         "cuda",
     ),
-    argument("calibration", "", "Rig file. Empty: as in the parameter file."),
+    argument(
+        "calibration",
+        "",
+        "Rig file, or tf: camera infos and /tf_static. Empty: as in the parameter file.",
+    ),
     argument(
         "viewer",
         "",
@@ -204,7 +208,8 @@ def transform(context: LaunchContext) -> list[Action]:
     def value(name: str) -> str:
         return str(LaunchConfiguration(name).perform(context))
 
-    if not (value("calibration") and value("thermal_frame")):
+    calibration = value("calibration")
+    if not (calibration and value("thermal_frame")) or calibration.partition(":")[0] == "tf":
         return []
     # Only now: without it a launch file needs no fusion-core.
     from fusion_node.static_transform import transform_arguments
