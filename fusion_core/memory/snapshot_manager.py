@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from fusion_core.errors import MemoryBankError
-from fusion_core.memory.bank import MemoryBank
+from fusion_core.memory.kept import KeptBank
 from fusion_core.memory.snapshot import is_own_file
 from fusion_core.memory.snapshot_lock import SnapshotLock
 
@@ -29,7 +29,7 @@ class SnapshotManager:
         period_s: Seconds between snapshots; 0 saves at the end only.
     """
 
-    def __init__(self, bank: MemoryBank | None, path: Path | None, period_s: float) -> None:
+    def __init__(self, bank: KeptBank | None, path: Path | None, period_s: float) -> None:
         self._bank = bank
         self._path = path if bank else None
         self._period_s = period_s
