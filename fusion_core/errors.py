@@ -42,6 +42,14 @@ class WeightsError(FusionError):
     """A weight file is missing, torn, foreign or does not fit the model."""
 
 
+class EngineError(FusionError):
+    """A server that runs the networks refuses a request or gives no result."""
+
+
+class EngineAwayError(EngineError):
+    """No server that runs the networks can be reached now."""
+
+
 class NetworkError(FusionError):
     """A fusion network gives a picture that cannot be used."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,7 @@ def summarise(
         "detector": config.detector,
         "detection": dict(status.detector),
         "device": status.device,
+        "engine": dict(status.engine),
         "calibration": status.calibration,
         "registration": dict(status.registration),
         "memory": dict(status.memory),
@@ -72,9 +73,17 @@ def summarise(
         "config": config.to_dict(),
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
+            **{name: _version(name) for name in _PACKAGES},
         },
     }
+
+
+def _version(package: str) -> str:
+    """Return a package's version, ``absent`` for one that this machine does without."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def write_summary(summary: dict[str, Any]) -> Path:
@@ -132,7 +141,12 @@ def print_summary(summary: dict[str, Any], written: Path | None) -> None:
         if drops:
             print(f"  {stream:<13s}{_counts(drops)}")
     print(f"model    {summary['model']} on {summary['device']}")
-    if failed := summary["fusion_failures"]:
+    if engine := summary["engine"]:
+        print(f"engine   {engine['endpoint']}, {engine['sessions']} session(s)")
+    away = summary["engine"].get("frames_away", 0)
+    if away:
+        print(f"away     on {away} frames, which show the plain mean of both cameras")
+    if failed := summary["fusion_failures"] - away:
         print(f"network  failed on {failed} frames, which show the visible picture alone")
     if found := summary["detection"]:
         print(f"detector {found['file']} ({found['output_format']}, {found['provider']})")

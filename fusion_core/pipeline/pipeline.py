@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from fusion_core.config import Config
-from fusion_core.engine import FusionRunner, pick_device
+from fusion_core.engine import FusionRunner
 from fusion_core.errors import UsageError
 from fusion_core.pipeline.builders import (
     open_detection,
-    open_engine,
     open_masks,
-    open_priors,
+    open_prior_provider,
     open_snapshots,
+    open_stream_engine,
     with_offset,
 )
 from fusion_core.pipeline.frozen_stream import FrozenStreamDetector
@@ -26,6 +24,7 @@ from fusion_core.pipeline.intake import FrameIntake
 from fusion_core.pipeline.statistics import PipelineStatistics, unique
 from fusion_core.pipeline.status import PipelineStatus
 from fusion_core.pipeline.stream_runner import StreamRunner
+from fusion_core.priors import PriorScheduler
 from fusion_core.registration import Registrar, Rig
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.meters import StageTimer
@@ -64,8 +63,11 @@ class Pipeline(Closable):
         config: What to do; the defaults when None.
         reset_invalid_memory: With an unusable memory snapshot, set the file aside, start with a
             fresh bank and report ``memory_fresh``, instead of raising.
+        server_required: A server that shall run the networks has to answer at the start; without
+            this the stream begins without it.
 
     Raises:
+        EngineError: The server does not answer, or refuses.
         UsageError: Unknown model or device, or a prior that the model cannot read.
         WeightsError: The model's or the provider's weights are missing or torn.
         MissingExtraError: The provider needs a package that is not installed.
@@ -75,22 +77,36 @@ class Pipeline(Closable):
         DetectorError: The detector's file is missing, broken or of an unknown form.
     """
 
-    def __init__(self, config: Config | None = None, *, reset_invalid_memory: bool = False) -> None:
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        reset_invalid_memory: bool = False,
+        server_required: bool = True,
+    ) -> None:
         self.config = config = config or Config()
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        self._device = pick_device(config.device)
-        model, bank, self._engine = open_engine(config, self._device)
-        self._fusion = FusionRunner(self._engine)
-        self._snapshots = open_snapshots(config.memory, bank)
+        with ExitStack() as opened:
+            self._open(config, opened, reset_invalid_memory, server_required)
+            opened.pop_all()
+
+    def _open(
+        self, config: Config, opened: ExitStack, reset_invalid_memory: bool, server_required: bool
+    ) -> None:
+        """Open all modules; what is open when one fails is closed by the stack."""
+        self._engine = open_stream_engine(config, server_required=server_required)
+        self._fusion = opened.enter_context(FusionRunner(self._engine))
+        self._bank = self._engine.bank
+        self._snapshots = open_snapshots(config.memory, self._bank)
         self._start_health = self._snapshots.load(reset_invalid=reset_invalid_memory)
         rig = Rig.load(config.calibration) if config.calibration else None
         self._registrar = Registrar(rig, config.registration)
-        self._detection = open_detection(config, self._device)
+        remote = bool(config.engine.endpoint)
+        self._detection = open_detection(config, config.device if remote else self._engine.device)
         self._frozen_visible = FrozenStreamDetector()
         self._thermal = ThermalProcessor(config.thermal)
-        self._masks = open_masks(config, model, self._detection)
-        self._priors = open_priors(config, self._device, self._engine)
+        self._masks = open_masks(config, self._engine, self._detection)
+        provider = open_prior_provider(config, self._engine)
+        self._priors = PriorScheduler(provider, config.priors) if provider else None
         self._intake = FrameIntake(with_offset(config.sync, rig))
         self._statistics = PipelineStatistics(self._start_health)
         self._live = False
@@ -126,7 +142,9 @@ class Pipeline(Closable):
                 mask, conditions = self._mask(aligned, pair)
                 health += conditions
             with timer("fusion"):
-                result, conditions = self._fusion.run(aligned, prior, mask, timeout_s)
+                result, conditions = self._fusion.run(
+                    aligned, prior, mask, timeout_s, live=self._live
+                )
             health += conditions
             detections: tuple[Detection, ...] = ()
             if self._detection is not None:
@@ -139,7 +157,7 @@ class Pipeline(Closable):
                     self._masks.set_detections(detections, pair.stamp_ns)
         health = unique(health + prior_health)
         timer.timings["network"] = result.network_ms
-        self._snapshots.tick()
+        self._keep_memory()
         self._statistics.record_result(timer.timings, pair, health)
         recent, unlisted = self._intake.drop_log.take_recent()
         return FusedFrame(
@@ -249,7 +267,8 @@ class Pipeline(Closable):
             latency_ms=statistics.latency.percentiles(),
             skew_ms=statistics.skew.percentiles().get("skew", {}),
             model=self._engine.name,
-            device=self._device.type,
+            device=self._engine.device,
+            engine=self._fusion.status(),
             calibration=self.config.calibration,
             registration=self._registrar.report(),
             memory=asdict(bank.stats()) if (bank := self._engine.bank) else {},
@@ -326,6 +345,15 @@ class Pipeline(Closable):
             return thermal, health
         return None, health
 
+    def _keep_memory(self) -> None:
+        """Save the memory bank when it is due; take up that of a server that has just come."""
+        bank = self._engine.bank
+        if bank is not self._bank:
+            self._snapshots.close()
+            self._bank, self._snapshots = bank, open_snapshots(self.config.memory, bank)
+            self._start_health = self._snapshots.load(reset_invalid=True)
+        self._snapshots.tick()
+
     def _prior(self, aligned: AlignedPair) -> tuple[ScenePrior | None, tuple[str, ...]]:
         """Return the prior in force and what is wrong with it."""
         if self._priors is None:
@@ -340,7 +368,7 @@ class Pipeline(Closable):
         self, aligned: AlignedPair, pair: FramePair
     ) -> tuple[FloatImage | None, tuple[str, ...]]:
         """Return what is marked, for a model that takes masks, and what is wrong with it."""
-        if self._masks is None:
+        if self._masks is None or not self._engine.uses_mask:
             return None, ()
         return self._masks.mask_for(aligned, pair.visible, live=self._live)
 

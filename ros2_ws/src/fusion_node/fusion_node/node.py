@@ -111,7 +111,7 @@ class FusionNode(RefusingLifecycleNode):
         try:
             message_class(self.get_parameter("image_transport").value)
             config = name_memory_file(self._core.config(), self.get_fully_qualified_name())
-            pipeline = Pipeline(config, reset_invalid_memory=True)
+            pipeline = Pipeline(config, reset_invalid_memory=True, server_required=False)
             pipeline.warm_up()
         except Exception as error:  # noqa: BLE001 - rclpy would drop it silently
             known = isinstance(error, FusionError)
