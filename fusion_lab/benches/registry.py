@@ -58,6 +58,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "switching": BenchEntry(
         "switching", "SwitchingBench", "when model `auto` changes networks, and what that shows"
     ),
+    "remote": BenchEntry(
+        "remote", "RemoteBench", "what running the networks on a server costs per frame"
+    ),
     "ablations": BenchEntry(
         "ablations", "AblationsBench", "networks that were trained with a part taken out"
     ),

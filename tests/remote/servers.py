@@ -15,6 +15,16 @@ from fusion_core.serving import Server
 from fusion_core.serving.networks import Networks
 
 LIMIT_S = 120
+BLOCK = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+sys.meta_path.insert(0, Absent())
+"""
 
 
 @contextmanager
@@ -61,3 +71,10 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.01)
+
+
+def path_without_torch(folder):
+    """Return a PYTHONPATH with which importing torch fails in a new process."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(BLOCK)
+    return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])

@@ -6,28 +6,15 @@ import subprocess
 import sys
 
 import pytest
+from servers import path_without_torch
 
-BLOCK = """
-import sys
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name="torch")
-
-sys.meta_path.insert(0, Absent())
-"""
 STREET = "synthetic://street?seed=1&registered=1"
 
 
 @pytest.fixture
 def torchless(tmp_path):
     """Environment of a Python in which importing torch fails."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(BLOCK)
-    paths = [str(folder), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    return {**os.environ, "PYTHONPATH": path_without_torch(tmp_path / "site")}
 
 
 def run(environment, *arguments):

@@ -38,6 +38,8 @@ TEXTS = {
     "prior": "prior",
     "detector": "detector",
     "device": "device",
+    "endpoint": "engine.endpoint",
+    "keys": "engine.keys",
     "calibration": "calibration",
     "memory_file": "memory.file",
     "image_transport": "image_transport",
@@ -108,6 +110,13 @@ ARGUMENTS = [
         "cpu",
         "cuda",
     ),
+    argument(
+        "endpoint",
+        "",
+        "Server that runs the networks: ipc://FILE or tcp://HOST:PORT of `fusion serve`. Empty: as"
+        " in the parameter file.",
+    ),
+    argument("keys", "", "Folder of the keys for that server. Empty: as in the parameter file."),
     argument("calibration", "", "Rig file. Empty: as in the parameter file."),
     argument(
         "memory_file",
