@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from fusion_core.detection.settings import DetectionConfig
-from fusion_core.engine.settings import AdaptConfig
+from fusion_core.engine.settings import AdaptConfig, EngineConfig
 from fusion_core.errors import ConfigError
 from fusion_core.masks.settings import MaskConfig
 from fusion_core.memory.settings import MemoryConfig
@@ -101,6 +101,7 @@ class Config(Settings):
             " in tf:4.5 at another distance; empty: the images are already registered."
         ),
     ] = ""
+    engine: EngineConfig = field(default_factory=EngineConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
     thermal: ThermalConfig = field(default_factory=ThermalConfig)
     registration: RegistrationConfig = field(default_factory=RegistrationConfig)

@@ -46,6 +46,14 @@ class TrainingError(FusionError):
     """A training run cannot go on."""
 
 
+class EngineError(FusionError):
+    """A server that runs the networks refuses a request or gives no result."""
+
+
+class EngineAwayError(EngineError):
+    """No server that runs the networks can be reached now."""
+
+
 class NetworkError(FusionError):
     """A fusion network gives a picture that cannot be used."""
 

@@ -6,7 +6,7 @@ import itertools
 import json
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,7 @@ def summarise(
         "detector": config.detector,
         "detection": dict(status.detector),
         "device": status.device,
+        "engine": dict(status.engine),
         "calibration": status.calibration,
         "registration": dict(status.registration),
         "memory": dict(status.memory),
@@ -77,9 +78,17 @@ def summarise(
         "config": config.to_dict(),
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
+            **{name: _version(name) for name in _PACKAGES},
         },
     }
+
+
+def _version(package: str) -> str:
+    """Return a package's version, ``absent`` for one that this machine does without."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def write_summary(summary: dict[str, Any]) -> Path:
@@ -137,12 +146,12 @@ def print_summary(summary: dict[str, Any], written: Path | None) -> None:
     for stream, drops in summary.get("drops_by_stream", {}).items():
         if drops:
             print(f"  {stream:<13s}{_counts(drops)}")
-    print(f"model    {summary['model']} on {summary['device']}")
-    if failed := summary["fusion_failures"]:
-        print(f"network  failed on {failed} frames, which show the visible picture alone")
+    _print_network(summary)
     if found := summary["detection"]:
         print(f"detector {found['file']} ({found['output_format']}, {found['provider']})")
         print(f"found    {_found(found)}")
+    if recalled := summary["scene_memory"].get("recalled"):
+        print(f"recalled parts of {recalled} pictures from the scene memory")
     if marked := summary["mask"]:
         print(f"mask     {marked['source']}, not empty in {marked['frames']} frames")
     for name, causes in summary.get("not_shown", {}).items():
@@ -154,6 +163,17 @@ def print_summary(summary: dict[str, Any], written: Path | None) -> None:
     present = [name for name, path in paths if path is None or path.exists()]
     present += [str(written)] if written else []
     print("written  " + ("\n         ".join(present) or "nothing"))
+
+
+def _print_network(summary: dict[str, Any]) -> None:
+    print(f"model    {summary['model']} on {summary['device']}")
+    if engine := summary["engine"]:
+        print(f"engine   {engine['endpoint']}, {engine['sessions']} session(s)")
+    away = summary["engine"].get("frames_away", 0)
+    if away:
+        print(f"away     on {away} frames, which show the plain mean of both cameras")
+    if failed := summary["fusion_failures"] - away:
+        print(f"network  failed on {failed} frames, which show the visible picture alone")
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from fusion_core.types import UInt8Image
 
@@ -36,3 +37,8 @@ def to_rgb(ycrcb: UInt8Image) -> UInt8Image:
         channels = [np.rint(luma + share * offset) for offset in offsets]
         image.reshape(-1, 3)[outside] = np.stack(channels, 1, dtype=np.uint8, casting="unsafe")
     return image
+
+
+def to_uint8(image: NDArray[np.floating[Any]]) -> UInt8Image:
+    """Quantise [0, 1] to 0..255, rounding."""
+    return np.asarray(np.clip(np.rint(image * 255), 0, 255), np.uint8)

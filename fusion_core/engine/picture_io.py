@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from fusion_core.engine.colour import to_rgb
+from fusion_core.engine.colour import to_rgb, to_uint8
 from fusion_core.engine.temporal_smoothing import TemporalSmoother
 from fusion_core.models import Cues, Fuser, LumaFuser
 from fusion_core.models.colour import luma_of
@@ -210,11 +208,6 @@ def to_tensor(picture: UInt8Image, device: torch.device) -> Tensor:
     pixels = torch.from_numpy(picture).to(device)
     planes = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
     return planes[None].float().mul_(1 / 255)
-
-
-def to_uint8(image: NDArray[np.floating[Any]]) -> UInt8Image:
-    """Quantise [0, 1] to 0..255, rounding."""
-    return np.asarray(np.clip(np.rint(image * 255), 0, 255), np.uint8)
 
 
 def _to_levels(image: FloatImage) -> UInt8Image:

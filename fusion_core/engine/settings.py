@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fusion_core.runtime.settings import Settings
+from fusion_core.transport.endpoints import ENDPOINT_PATTERN
 
 
 @dataclass(frozen=True)
@@ -27,3 +28,24 @@ class AdaptConfig(Settings):
     degraded: Annotated[str, Field(description="Model auto: the model for degraded scenes.")] = (
         "mdaif"
     )
+
+
+@dataclass(frozen=True)
+class EngineConfig(Settings):
+    """Where the networks run: in this process, or on a server."""
+
+    endpoint: Annotated[
+        str,
+        Field(
+            pattern=ENDPOINT_PATTERN,
+            description="Server that runs model and prior, as `fusion serve --bind` names it:"
+            " ipc://FILE or tcp://HOST:PORT; empty: this process.",
+        ),
+    ] = ""
+    keys: Annotated[
+        str,
+        Field(
+            description="Folder of this client's keys, made by `fusion serve --make-keys`; a server"
+            " that other machines can reach asks for them."
+        ),
+    ] = ""

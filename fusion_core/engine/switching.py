@@ -9,7 +9,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from fusion_core.engine.torch_engine import Engine, EngineResult
+from fusion_core.engine.result import EngineResult
+from fusion_core.engine.torch_engine import Engine
 from fusion_core.memory import MemoryBank
 from fusion_core.runtime.settings import Settings
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
@@ -111,6 +112,16 @@ class SwitchingEngine:
         """Set the text that describes the results; see :meth:`Engine.describe`."""
         for engine in (self._clean, self._degraded):
             engine.describe(text)
+
+    @property
+    def device(self) -> str:
+        """Where the networks run: ``cpu`` or ``cuda``."""
+        return self._clean.device
+
+    @property
+    def uses_mask(self) -> bool:
+        """Whether a mask changes the picture of clear scenes."""
+        return self._clean.uses_mask
 
     def check_prior(self, name: str, width: int) -> None:
         """Refuse a provider that one of the networks cannot read; see `Engine.check_prior`."""

@@ -11,10 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_core.engine.colour import to_uint8
 from fusion_core.engine.input_correction import InputCorrection
-from fusion_core.engine.picture_io import NetworkPicture, Smooth, picture_io, to_tensor, to_uint8
+from fusion_core.engine.picture_io import (
+    CameraPicture,
+    NetworkPicture,
+    Smooth,
+    picture_io,
+    to_tensor,
+)
+from fusion_core.engine.plain_fusion import single_picture
 from fusion_core.engine.precision import fast_precision
 from fusion_core.engine.prior_fade import PriorFade
+from fusion_core.engine.result import EngineResult
 from fusion_core.engine.temporal_smoothing import TemporalSmoother
 from fusion_core.errors import NetworkError, UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
@@ -26,24 +35,23 @@ from fusion_core.types import AlignedPair, FloatImage, Mask, ScenePrior, UInt8Im
 _SEAM_PX = 15
 
 
-@dataclass(frozen=True, slots=True)
-class EngineResult:
-    """What the network made of one pair.
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedPair:
+    """One pair as the network gets it.
 
     Attributes:
-        image: ``HxWx3`` uint8 RGB.
-        quality: No-reference quality score in [0, 1]; None when a missing side left nothing to
-            fuse.
-        memory_slot: Slot of the bank that this frame updated, or None.
-        network_ms: Time in the network alone, in milliseconds.
-        model: Name of the network where the scene picks one, else empty.
+        pair: The pair, of both sides.
+        camera: Its visible picture.
+        thermal: ``HxW`` float32 in [0, 1].
+        seen: What the network sees of the visible picture, ``HxW`` or ``HxWx3`` uint8.
+        cues: What else is known.
     """
 
-    image: UInt8Image
-    quality: float | None = None
-    memory_slot: int | None = None
-    network_ms: float = 0.0
-    model: str = ""
+    pair: AlignedPair
+    camera: CameraPicture
+    thermal: FloatImage
+    seen: UInt8Image
+    cues: Cues
 
 
 def pick_device(name: str) -> torch.device:
@@ -86,7 +94,7 @@ class Engine:
         correct_inputs: bool = False,
         fade_frames: int = 1,
     ) -> None:
-        self._model = model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._model: Fuser = model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._io = picture_io(model)
         self._bank = bank
         self._device = model.bank.device
@@ -102,6 +110,11 @@ class Engine:
         self._described: TextCue | None = None
 
     @property
+    def network(self) -> Fuser:
+        """The network."""
+        return self._model
+
+    @property
     def name(self) -> str:
         """Name of the network."""
         return str(self._model.name)
@@ -110,6 +123,16 @@ class Engine:
     def bank(self) -> MemoryBank | None:
         """The memory bank that the network reads and that good frames update."""
         return self._bank
+
+    @property
+    def device(self) -> str:
+        """Where the network runs: ``cpu`` or ``cuda``."""
+        return self._device.type
+
+    @property
+    def uses_mask(self) -> bool:
+        """Whether a mask changes the result."""
+        return bool(self._model.features.uses_mask)
 
     @property
     def uses_prior(self) -> bool:
@@ -170,24 +193,54 @@ class Engine:
         Raises:
             NetworkError: The network gives values that are not finite.
         """
-        if pair.visible is None:
-            return EngineResult(_grey_to_rgb(to_uint8(_present(pair.thermal))))
-        if pair.thermal is None:
-            return EngineResult(pair.visible)
+        if (single := single_picture(pair)) is not None:
+            return EngineResult(single)
+        prepared = self.prepare(pair, prior, mask)
+        made, network_ms = self._forward(prepared.thermal, prepared.seen, prepared.cues)
+        return self.finish(prepared, made, network_ms)
+
+    def prepare(
+        self, pair: AlignedPair, prior: ScenePrior | None, mask: FloatImage | None
+    ) -> PreparedPair:
+        """Return what the network gets of a pair of both sides; to be finished in order."""
+        assert pair.visible is not None, "both sides are there"
+        assert pair.thermal is not None, "both sides are there"
         camera = self._io.read(pair.visible)
         thermal, seen = pair.thermal, camera.seen
-        inside = bool(pair.valid.all())
-        if not inside:
+        if not pair.valid.all():
             # Outside the thermal view both inputs show the same, so no false edge enters.
             thermal = np.where(pair.valid, thermal, camera.luma.astype(np.float32) / 255)
         if self._correction is not None:
             thermal, seen = self._correction.correct(thermal, seen, prior)
         cues = self._io.cues(camera, self._cues(prior, mask), self._device)
-        made, quality, slot, network_ms = self._run(thermal, seen, cues)
+        return PreparedPair(pair, camera, thermal, seen, cues)
+
+    @torch.inference_mode()
+    def finish(
+        self, prepared: PreparedPair, made: NetworkPicture, network_ms: float
+    ) -> EngineResult:
+        """Return the picture of a pair, and let the memory bank learn of it.
+
+        Args:
+            prepared: Of :meth:`prepare`.
+            made: What the network made of it.
+            network_ms: Milliseconds in the network.
+
+        Raises:
+            NetworkError: It made values that are not finite.
+        """
+        pair = prepared.pair
+        self._require_finite(made.luma, made.image, made.chroma)
+        score = quality_score(made.luma)
+        slot = None
+        if self._bank is not None and made.memory_query is not None:
+            slot = self._bank.update(made.memory_query.float(), score)
         # A network that restores does so outside the thermal view, too.
-        weight = None if inside or self.uses_prior else self._seam_weight(pair.valid)
+        inside = self.uses_prior or bool(pair.valid.all())
+        weight = None if inside else self._seam_weight(pair.valid)
         smooth = Smooth(self._smoother, pair.stamp_ns) if self._smoother else None
-        return EngineResult(self._io.write(made, camera, weight, smooth), quality, slot, network_ms)
+        image = self._io.write(made, prepared.camera, weight, smooth)
+        return EngineResult(image, float(score[0]), slot, network_ms)
 
     @torch.inference_mode()
     def fuse_pictures(
@@ -264,12 +317,23 @@ class Engine:
             self._text = text, self._model.encode_text(text)
         return self._text[1]
 
+    @torch.inference_mode()
     def _forward(
         self, thermal: FloatImage, seen: UInt8Image, cues: Cues
     ) -> tuple[NetworkPicture, float]:
-        """Run the network; return what it made and its milliseconds."""
+        """Run the network on one pair; return what it made and its milliseconds."""
         hot = torch.from_numpy(thermal).to(self._device)[None, None]
-        visible = to_tensor(seen, self._device)
+        return self.forward(to_tensor(seen, self._device), hot, cues)
+
+    @torch.inference_mode()
+    def forward(self, visible: Tensor, hot: Tensor, cues: Cues) -> tuple[NetworkPicture, float]:
+        """Run the network; return what it made and its milliseconds.
+
+        Args:
+            visible: ``BxCxHxW`` of what it sees of the visible pictures, in [0, 1].
+            hot: ``Bx1xHxW`` in [0, 1].
+            cues: What else is known.
+        """
         start = time.perf_counter()
         with self._fast():
             made = self._io.fuse(visible, hot, cues)
@@ -281,19 +345,6 @@ class Engine:
         """Return the context in which the network runs in the fast precision."""
         half = self._precision != torch.float32
         return torch.autocast(self._device.type, self._precision, enabled=half)
-
-    @torch.inference_mode()
-    def _run(
-        self, thermal: FloatImage, seen: UInt8Image, cues: Cues
-    ) -> tuple[NetworkPicture, float, int | None, float]:
-        """Return the picture, its quality score, the slot that it updated, and milliseconds."""
-        made, network_ms = self._forward(thermal, seen, cues)
-        self._require_finite(made.luma, made.image, made.chroma)
-        score = quality_score(made.luma)
-        slot = None
-        if self._bank is not None and made.memory_query is not None:
-            slot = self._bank.update(made.memory_query.float(), score)
-        return made, float(score[0]), slot, network_ms
 
     def _require_finite(self, *planes: Tensor | None) -> None:
         """Raise before a picture with NaN or infinity enters the smoothing, the bank or an output.
@@ -313,12 +364,3 @@ class Engine:
             distance = cv2.distanceTransform(valid.astype(np.uint8), cv2.DIST_L2, 3)
             self._seam = (valid, np.minimum(distance / _SEAM_PX, 1).astype(np.float32))
         return self._seam[1]
-
-
-def _present(image: FloatImage | None) -> FloatImage:
-    assert image is not None, "a pair has at least one side"
-    return image
-
-
-def _grey_to_rgb(image: UInt8Image) -> UInt8Image:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8)

@@ -1,9 +1,17 @@
 """The memory bank of a fusion network, its snapshots, and the quality score that updates it."""
 
-from fusion_core.memory.bank import BankStats, MemoryBank, random_slots, retrieve
-from fusion_core.memory.quality import quality_score
+from typing import TYPE_CHECKING
+
 from fusion_core.memory.settings import MemoryConfig
 from fusion_core.memory.snapshot_manager import SnapshotManager
+from fusion_core.memory.statistics import BankStats
+from fusion_core.runtime.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from fusion_core.memory.bank import MemoryBank as MemoryBank
+    from fusion_core.memory.bank import random_slots as random_slots
+    from fusion_core.memory.bank import retrieve as retrieve
+    from fusion_core.memory.quality import quality_score as quality_score
 
 __all__ = [
     "BankStats",
@@ -14,3 +22,13 @@ __all__ = [
     "random_slots",
     "retrieve",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "MemoryBank": "bank",
+        "quality_score": "quality",
+        "random_slots": "bank",
+        "retrieve": "bank",
+    },
+)

@@ -6,7 +6,6 @@ import hashlib
 import math
 import threading
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,40 +14,10 @@ from torch.nn import functional as F
 
 from fusion_core.memory.settings import MemoryConfig
 from fusion_core.memory.snapshot import Snapshot, read_snapshot, write_snapshot
+from fusion_core.memory.statistics import HISTORY, KAPPA, BankStats, bank_stats, score_threshold
 
 TEMPERATURE = 0.1
-HISTORY = 1000
-WARM_UP = 200
 MOMENTUM = 0.1  # share of an accepted query in its slot's update
-KAPPA = 0.5  # a query is accepted above mean + KAPPA * std of the history's scores
-
-
-@dataclass(frozen=True, slots=True)
-class BankStats:
-    """What happened to a bank; a query is one frame's scene vector with its score.
-
-    Attributes:
-        queries: Queries seen since the trained state, accepted or not.
-        accepted: Queries that updated a slot.
-        rejected: Queries that did not.
-        threshold: Score that the next query must exceed; None while all are accepted.
-        diversity: One minus the mean cosine between two slots: 0 when all slots are alike.
-        uses: Per slot, queries that were nearest to it.
-        updates: Per slot, queries that were written to it.
-        last_used: Per slot, number of the last query (from 0) that was nearest to it or written
-            to it; -1 for none.
-        age: Per slot, queries since then, or since the trained state.
-    """
-
-    queries: int
-    accepted: int
-    rejected: int
-    threshold: float | None
-    diversity: float
-    uses: tuple[int, ...]
-    updates: tuple[int, ...]
-    last_used: tuple[int, ...]
-    age: tuple[int, ...]
 
 
 def retrieve(
@@ -61,13 +30,19 @@ def retrieve(
 
     Args:
         query: ``BxD`` scene vectors.
-        slots: ``NxD``.
+        slots: ``NxD``, or ``BxNxD`` of a bank for every vector.
         temperature: Divides the cosines; small is selective.
 
     Returns:
         What was read, ``BxD``, and the weights of the slots, ``BxN``; float32 outside autocast.
     """
     slots = slots.to(query.device, torch.float32)
+    if slots.ndim == 3:
+        pairs = [
+            retrieve(one[None], own, temperature) for one, own in zip(query, slots, strict=True)
+        ]
+        read, weights = zip(*pairs, strict=True)
+        return torch.cat(read), torch.cat(weights)
     attention = (_cosine(query, slots) / temperature).softmax(dim=1)
     return attention @ slots, attention
 
@@ -117,6 +92,17 @@ class MemoryBank:
         self.reset()
 
     @property
+    def model_name(self) -> str:
+        """Network whose scene vectors these are."""
+        return self._model_name
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number and width of the slots."""
+        count, width = self._initial.shape
+        return count, width
+
+    @property
     def slots(self) -> Tensor:
         """Current slots, ``NxD`` float32; a later update leaves this tensor as it is."""
         return self._slots
@@ -162,29 +148,18 @@ class MemoryBank:
 
     def stats(self) -> BankStats:
         """Return counters, threshold and diversity."""
-        with self._lock:
-            seen = self._accepted + self._rejected
-            return BankStats(
-                queries=seen,
-                accepted=self._accepted,
-                rejected=self._rejected,
-                threshold=self._threshold(),
-                diversity=_diversity(self._slots),
-                uses=tuple(self._uses),
-                updates=tuple(self._updates),
-                last_used=tuple(self._last_used),
-                age=tuple(seen - 1 - last for last in self._last_used),
-            )
+        return bank_stats(self.snapshot(), self._kappa)
 
-    def save_snapshot(self, path: str | Path) -> None:
-        """Write slots, statistics and history; the file is either whole or as it was.
+    @property
+    def origin(self) -> str:
+        """Fingerprint of the trained slots, which retrained weights do not share."""
+        return hashlib.sha256(self._initial.cpu().numpy().tobytes()).hexdigest()
 
-        Raises:
-            OSError: The file cannot be written.
-        """
+    def snapshot(self) -> Snapshot:
+        """Return slots, statistics and history as they are now."""
         with self._lock:
-            snapshot = Snapshot(
-                slots=self._slots.cpu(),
+            return Snapshot(
+                slots=self._slots.cpu().numpy(),
                 uses=tuple(self._uses),
                 updates=tuple(self._updates),
                 last_used=tuple(self._last_used),
@@ -192,7 +167,24 @@ class MemoryBank:
                 rejected=self._rejected,
                 history=tuple(self._history),
             )
-        write_snapshot(path, snapshot, self._model_name, self._origin())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over a state of a bank of this shape."""
+        with self._lock:
+            self._slots = torch.tensor(snapshot.slots, device=self._initial.device)
+            self._uses, self._updates = list(snapshot.uses), list(snapshot.updates)
+            self._last_used = list(snapshot.last_used)
+            self._accepted, self._rejected = snapshot.accepted, snapshot.rejected
+            self._history = deque(snapshot.history, maxlen=HISTORY)
+            self._revision += 1
+
+    def save_snapshot(self, path: str | Path) -> None:
+        """Write slots, statistics and history; the file is either whole or as it was.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        write_snapshot(path, self.snapshot(), self._model_name, self.origin)
 
     def load_snapshot(self, path: str | Path) -> None:
         """Take over a saved state; on an error the bank stays as it is.
@@ -201,14 +193,7 @@ class MemoryBank:
             MemoryBankError: The file is missing, torn, foreign, or of another network, or was
                 saved with other trained weights.
         """
-        snapshot = read_snapshot(path, self._model_name, self._origin(), self._initial.shape)
-        with self._lock:
-            self._slots = snapshot.slots.to(self._initial.device)
-            self._uses, self._updates = list(snapshot.uses), list(snapshot.updates)
-            self._last_used = list(snapshot.last_used)
-            self._accepted, self._rejected = snapshot.accepted, snapshot.rejected
-            self._history = deque(snapshot.history, maxlen=HISTORY)
-            self._revision += 1
+        self.restore(read_snapshot(path, self._model_name, self.origin, self.shape))
 
     def _submit_query(self, vector: Tensor, score: float) -> int | None:
         """Count one query, update a slot when it is good; return that slot."""
@@ -239,26 +224,8 @@ class MemoryBank:
         return slot
 
     def _threshold(self) -> float | None:
-        if self._accepted + self._rejected < WARM_UP:
-            return None
-        history = torch.tensor(tuple(self._history), dtype=torch.float64)
-        if not len(history):
-            return None
-        mean, std = history.mean(), history.std(correction=0)
-        return float(mean + self._kappa * std)
-
-    def _origin(self) -> str:
-        """Return a fingerprint of the trained slots, which retrained weights do not share."""
-        return hashlib.sha256(self._initial.cpu().numpy().tobytes()).hexdigest()
+        return score_threshold(self._accepted + self._rejected, self._history, self._kappa)
 
 
 def _cosine(query: Tensor, slots: Tensor) -> Tensor:
     return F.normalize(query.float(), dim=1) @ F.normalize(slots.float(), dim=1).T
-
-
-def _diversity(slots: Tensor) -> float:
-    count = slots.shape[0]
-    if count < 2:
-        return 0.0
-    cosines = _cosine(slots, slots)
-    return float(1 - (cosines.sum() - cosines.trace()) / (count * (count - 1)))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
 
-from fusion_core.errors import MemoryBankError
-from fusion_core.runtime.tensors import read_tensors, write_tensors
+from fusion_core.errors import FusionError, MemoryBankError
+from fusion_core.runtime.files import write_atomic
+from fusion_core.runtime.safetensors_file import read_safetensors
+from fusion_core.types import FloatImage
 
 FORMAT = "fusion-memory"
 VERSION = "1"
@@ -26,7 +30,7 @@ class Snapshot:
     """State of a memory bank; the attributes are those of ``BankStats``.
 
     Attributes:
-        slots: ``NxD`` float32 on the CPU.
+        slots: ``NxD`` float32.
         uses: Per slot.
         updates: Per slot.
         last_used: Per slot.
@@ -35,7 +39,7 @@ class Snapshot:
         history: Latest scores, oldest first.
     """
 
-    slots: Tensor
+    slots: FloatImage
     uses: tuple[int, ...]
     updates: tuple[int, ...]
     last_used: tuple[int, ...]
@@ -56,19 +60,23 @@ def write_snapshot(path: str | Path, snapshot: Snapshot, model: str, origin: str
     Raises:
         OSError: The file cannot be written.
     """
-    tensors = {
-        "slots": snapshot.slots.contiguous(),
-        "uses": torch.tensor(snapshot.uses),
-        "updates": torch.tensor(snapshot.updates),
-        "last_used": torch.tensor(snapshot.last_used),
-        "counts": torch.tensor((snapshot.accepted, snapshot.rejected)),
-        "history": torch.tensor(snapshot.history, dtype=torch.float64),
-    }
     metadata = {"format": FORMAT, "version": VERSION, "model": model, "origin": origin}
-    write_tensors(path, tensors, metadata)
+    write_atomic(path, save(snapshot_arrays(snapshot), metadata))
 
 
-def read_snapshot(path: str | Path, model: str, origin: str, shape: torch.Size) -> Snapshot:
+def snapshot_arrays(snapshot: Snapshot) -> dict[str, NDArray[Any]]:
+    """Return a snapshot as arrays by name, as they are kept and sent."""
+    return {
+        "slots": np.ascontiguousarray(snapshot.slots),
+        "uses": np.array(snapshot.uses, np.int64),
+        "updates": np.array(snapshot.updates, np.int64),
+        "last_used": np.array(snapshot.last_used, np.int64),
+        "counts": np.array((snapshot.accepted, snapshot.rejected), np.int64),
+        "history": np.array(snapshot.history, np.float64),
+    }
+
+
+def read_snapshot(path: str | Path, model: str, origin: str, shape: tuple[int, int]) -> Snapshot:
     """Read a snapshot and check that it fits.
 
     Args:
@@ -81,33 +89,50 @@ def read_snapshot(path: str | Path, model: str, origin: str, shape: torch.Size) 
         MemoryBankError: The file is missing, torn, foreign or does not fit.
     """
     expected = {"format": FORMAT, "version": VERSION, "model": model, "origin": origin}
-    _, tensors = read_tensors(path, expected, MemoryBankError, _ADVICE)
-    per_slot = (torch.Size([shape[0]]), torch.int64)
+    _, arrays = read_safetensors(path, "numpy", expected, MemoryBankError, _ADVICE)
+    return snapshot_from(arrays, shape, f"{path}", MemoryBankError)
+
+
+def snapshot_from(
+    arrays: Mapping[str, NDArray[Any]],
+    shape: tuple[int, int],
+    origin: str,
+    error: type[FusionError],
+) -> Snapshot:
+    """Return the snapshot that arrays of :func:`snapshot_arrays` hold.
+
+    Args:
+        arrays: The arrays by name.
+        shape: Shape that the slots must have.
+        origin: Where they came from, for the error message.
+        error: Class of the errors.
+
+    Raises:
+        FusionError: They do not fit together or hold impossible values; of class ``error``.
+    """
     kinds = {
-        "slots": (shape, torch.float32),
-        "uses": per_slot,
-        "updates": per_slot,
-        "last_used": per_slot,
-        "counts": (torch.Size([2]), torch.int64),
+        "slots": (shape, "float32"),
+        **dict.fromkeys(("uses", "updates", "last_used"), ((shape[0],), "int64")),
+        "counts": ((2,), "int64"),
     }
-    found = {key: (value.shape, value.dtype) for key, value in tensors.items()}
-    history, kind = found.pop("history", (torch.Size([]), None))
-    if found != kinds or len(history) != 1 or kind != torch.float64:
-        raise MemoryBankError(f"{path}: tensors {sorted(tensors)} do not fit {shape}; {_ADVICE}")
-    if not (tensors["slots"].isfinite().all() and tensors["history"].isfinite().all()):
-        raise MemoryBankError(f"{path}: holds values that are not finite; {_ADVICE}")
-    accepted, rejected = tensors["counts"].tolist()
+    found = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
+    history_shape, history_kind = found.pop("history", ((), ""))
+    if found != kinds or len(history_shape) != 1 or history_kind != "float64":
+        raise error(f"{origin}: tensors {sorted(arrays)} do not fit {shape}; {_ADVICE}")
+    if not (np.isfinite(arrays["slots"]).all() and np.isfinite(arrays["history"]).all()):
+        raise error(f"{origin}: holds values that are not finite; {_ADVICE}")
+    accepted, rejected = arrays["counts"].tolist()
     snapshot = Snapshot(
-        slots=tensors["slots"],
-        uses=tuple(tensors["uses"].tolist()),
-        updates=tuple(tensors["updates"].tolist()),
-        last_used=tuple(tensors["last_used"].tolist()),
+        slots=arrays["slots"],
+        uses=tuple(arrays["uses"].tolist()),
+        updates=tuple(arrays["updates"].tolist()),
+        last_used=tuple(arrays["last_used"].tolist()),
         accepted=accepted,
         rejected=rejected,
-        history=tuple(tensors["history"].tolist()),
+        history=tuple(arrays["history"].tolist()),
     )
     if not _counts_agree(snapshot):
-        raise MemoryBankError(f"{path}: its counters contradict each other; {_ADVICE}")
+        raise error(f"{origin}: its counters contradict each other; {_ADVICE}")
     return snapshot
 
 

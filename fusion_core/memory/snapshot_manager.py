@@ -9,28 +9,15 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from fusion_core.errors import MemoryBankError
+from fusion_core.memory.kept import Kept
 from fusion_core.memory.snapshot import is_own_file
 from fusion_core.memory.snapshot_lock import SnapshotLock
 
 _log = logging.getLogger(__name__)
 _FOREIGN: Final = "is no snapshot of a bank and is left alone; set memory.file to another file"
-
-
-class Kept(Protocol):
-    """A memory that can be kept: the bank of a network, or the places of the scene memory."""
-
-    @property
-    def revision(self) -> int:
-        """A number that grows with every change."""
-
-    def load_snapshot(self, path: str | Path) -> None:
-        """Read a file of its own; raise ``MemoryBankError`` for any other."""
-
-    def save_snapshot(self, path: str | Path) -> None:
-        """Write the file; it is either whole or as it was."""
 
 
 class SnapshotManager:

@@ -210,6 +210,6 @@ class M2PN(LumaFuser):
     def _recall(self, query: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
         """Return the prompts' query ``BxD`` and the slots' weights ``BxN``."""
         if not (self.config.prompts and self.config.memory):
-            return query, query.new_zeros(query.shape[0], slots.shape[0])
+            return query, query.new_zeros(query.shape[0], slots.shape[-2])
         recalled, attention = retrieve(query, slots)
         return self.recall(recalled.to(query.dtype)), attention

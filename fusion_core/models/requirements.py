@@ -96,10 +96,13 @@ def _check_shapes(name: str, features: Features, picture: Tensor, cues: Cues, di
             f"{name}: prompt edit mixes task {unknown[0]!r}, its tasks are "
             f"{', '.join(features.tasks)}"
         )
-    if cues.memory is not None and (cues.memory.ndim != 2 or cues.memory.shape[1] != dim):
-        raise UsageError(
-            f"{name}: memory slots {tuple(cues.memory.shape)}: expected (slots, {dim})"
-        )
+    if cues.memory is not None:
+        *banks, _, width = (1, *cues.memory.shape)
+        if banks not in ([1], [1, batch]) or width != dim:
+            raise UsageError(
+                f"{name}: memory slots {tuple(cues.memory.shape)}: expected (slots, {dim}), or "
+                f"({batch}, slots, {dim})"
+            )
 
 
 def _check_shape(name: str, cue: str, found: Tensor, expected: tuple[int, ...]) -> None:

@@ -2,30 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from fusion_core.config import Config
 from fusion_core.detection import DetectionRunner, Detector
-from fusion_core.engine import Engine, SwitchingEngine, open_bank
-from fusion_core.engine.switching import FADE_FRAMES
-from fusion_core.errors import DetectorError, UsageError
-from fusion_core.foundation import load_frozen
+from fusion_core.engine.remote import RemoteEngine, RemoteProvider
+from fusion_core.errors import DetectorError, MissingExtraError, UsageError
 from fusion_core.masks import MaskProvider
-from fusion_core.memory import MemoryBank, MemoryConfig, SnapshotManager
-from fusion_core.models import Fuser, find_models, load_model, model_options
-from fusion_core.models.cues import VISIBLE_INFRARED
+from fusion_core.memory import MemoryConfig, SnapshotManager
+from fusion_core.memory.kept import KeptBank
 from fusion_core.models.options import OptionField, options_fields, read_options, split_options
-from fusion_core.priors import PriorScheduler, open_provider
+from fusion_core.priors import PriorProvider, open_provider
 from fusion_core.runtime.timed_call import START_TIMEOUT_S, CallTimeoutError, TimedCaller
 from fusion_core.scene_memory import SceneMemory, SceneMemoryConfig
 
+if TYPE_CHECKING:
+    import torch
+
+    from fusion_core.engine import Engine, SwitchingEngine
+    from fusion_core.memory import MemoryBank
+    from fusion_core.models import Fuser
+
+    StreamEngine = Engine | SwitchingEngine | RemoteEngine
+
+# What of torch is needed is imported where a network runs in this process: with the networks on a
+# server the pipeline works in a Python without it.
+
+
+def open_stream_engine(config: Config, *, server_required: bool) -> StreamEngine:
+    """Return what runs the networks, in this process or on the server that is configured.
+
+    Args:
+        config: The configuration.
+        server_required: The server has to answer now; otherwise it may come later.
+
+    Raises:
+        UsageError: As :func:`open_engine`, or the server's address or the keys are of no use.
+        MissingExtraError: The networks are to run in this process, and it has no torch.
+        EngineAwayError: The server does not answer.
+        FusionError: It refuses the settings.
+    """
+    if not config.engine.endpoint:
+        return open_local_engine(config)
+    engine = RemoteEngine(config.engine, server_settings(config))
+    try:
+        engine.start(required=server_required)
+    except Exception:
+        engine.close()
+        raise
+    return engine
+
+
+def open_local_engine(config: Config) -> Engine | SwitchingEngine:
+    """Return what runs the networks in this process.
+
+    Raises:
+        UsageError: As :func:`open_engine`.
+        MissingExtraError: The process has no torch.
+    """
+    try:
+        from fusion_core.pipeline.device import prepare_device
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"networks need {error.name}, which this Python lacks: in your clone of the "
+            "project run `pip install -e .`, or let a `fusion serve` in another Python run "
+            "them and set engine.endpoint to its address"
+        ) from None
+    return open_engine(config, prepare_device(config))[2]
+
+
+def server_settings(config: Config) -> dict[str, object]:
+    """Return what a server needs to know of a configuration, nested by block."""
+    known = config.to_dict()
+    names = ("model", "prior", "temporal_smoothing", "adapt", "options")
+    return {name: known[name] for name in names} | {"memory": {"mode": config.memory.mode}}
+
+
+def load_model(name: str, device: torch.device) -> Fuser:
+    """Return a network with its weights; see ``fusion_core.models.load_model``."""
+    from fusion_core import models
+
+    return models.load_model(name, device)
+
 
 def open_engine(
-    config: Config, device: torch.device
+    config: Config,
+    device: torch.device,
+    load: Callable[[str, torch.device], Fuser] | None = None,
 ) -> tuple[Fuser, MemoryBank | None, Engine | SwitchingEngine]:
     """Return the network, or that of clear scenes, its bank, and what runs it.
+
+    Args:
+        config: The configuration.
+        device: Where the network runs.
+        load: Loads a network by its name; None for `load_model`.
 
     Raises:
         UsageError: Unknown model, one that the prior is to pick without a provider, or one that
@@ -35,9 +107,12 @@ def open_engine(
             than it was trained with.
         MissingExtraError: A frozen model needs a package that is not installed.
     """
+    from fusion_core.engine import SwitchingEngine, open_bank
+
+    load = load or load_model
     adapt = config.adapt
     if config.model != "auto":
-        model = load_model(config.model, device)
+        model = load(config.model, device)
         _check_stream_use(model)
         model.configure(read_options(model.Options, config.options, config.model))
         bank = open_bank(model, config.memory)
@@ -45,7 +120,7 @@ def open_engine(
     if config.prior == "none":
         raise UsageError("model 'auto' is picked by the prior: prior 'none' gives none; set one")
     names = adapt.clean, adapt.degraded
-    model, other = (load_model(name, device) for name in names)
+    model, other = (load(name, device) for name in names)
     kinds = {name: network.Options for name, network in zip(names, (model, other), strict=True)}
     options = split_options(kinds, config.options)
     for name, network in zip(names, (model, other), strict=True):
@@ -57,12 +132,16 @@ def open_engine(
     return model, bank, SwitchingEngine(clean, degraded)
 
 
-def tune_engine(config: Config, engine: Engine | SwitchingEngine) -> None:
+def tune_engine(config: Config, engine: StreamEngine) -> None:
     """Set what may change on an engine that was made with another configuration of its model.
+
+    On a server nothing may.
 
     Raises:
         ConfigError: The model has no such option, or its value has the wrong type or range.
     """
+    if isinstance(engine, RemoteEngine):
+        return
     engine.tune(
         split_options(engine.option_kinds, config.options),
         config.temporal_smoothing,
@@ -76,6 +155,9 @@ def _check_stream_use(model: Fuser) -> None:
     Raises:
         UsageError: It is made for other tasks, or needs a text or an edit for every picture.
     """
+    from fusion_core.models import find_models
+    from fusion_core.models.cues import VISIBLE_INFRARED
+
     features = model.features
     if VISIBLE_INFRARED not in features.tasks:
         known = ", ".join(find_models(lambda other: VISIBLE_INFRARED in other.tasks))
@@ -91,6 +173,10 @@ def _check_stream_use(model: Fuser) -> None:
 
 
 def _engine(config: Config, model: Fuser, bank: MemoryBank | None) -> Engine:
+    from fusion_core.engine import Engine
+    from fusion_core.engine.switching import FADE_FRAMES
+    from fusion_core.foundation import load_frozen
+
     load_frozen(model)
     return Engine(
         model,
@@ -104,18 +190,28 @@ def _engine(config: Config, model: Fuser, bank: MemoryBank | None) -> Engine:
 def option_fields(config: Config) -> tuple[OptionField, ...]:
     """Return the options of the model, or of both models of ``auto``; no network is built.
 
+    Those of a model on a server are known there only: here there are none.
+
     Raises:
         UsageError: Unknown model.
         WeightsError: A checkpoint is missing, torn or foreign.
     """
+    if config.engine.endpoint:
+        return ()
+    from fusion_core.models import model_options
+
     pair = config.adapt.clean, config.adapt.degraded
     names = pair if config.model == "auto" else (config.model,)
     fields = {field.name: field for name in names for field in options_fields(model_options(name))}
     return tuple(fields.values())
 
 
-def open_detection(config: Config, device: torch.device) -> DetectionRunner | None:
+def open_detection(config: Config, device: str) -> DetectionRunner | None:
     """Return the detector and what follows it, None without one.
+
+    Args:
+        config: The configuration.
+        device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
         DetectorError: The detector's file is missing, broken or of an unknown output format, or
@@ -129,7 +225,7 @@ def open_detection(config: Config, device: torch.device) -> DetectionRunner | No
             detector = caller.call(
                 lambda: Detector(
                     config.detector,
-                    device=device.type,
+                    device=device,
                     threads=config.threads,
                     output_format=config.detection.output_format,
                 ),
@@ -144,7 +240,7 @@ def open_detection(config: Config, device: torch.device) -> DetectionRunner | No
 
 
 def open_masks(
-    config: Config, model: Fuser, detection: DetectionRunner | None
+    config: Config, engine: StreamEngine, detection: DetectionRunner | None
 ) -> MaskProvider | None:
     """Return where masks come from, None for a model that takes none.
 
@@ -153,12 +249,11 @@ def open_masks(
             from classes that it does not have.
         MaskError: The file or folder of masks is missing or holds none.
     """
-    if not model.features.uses_mask:
+    if not engine.uses_mask:
         if config.mask.file:
-            known = ", ".join(find_models(lambda features: features.uses_mask))
             raise UsageError(
                 f"mask {config.mask.file!r}: model {config.model!r} takes no mask; "
-                f"models that do: {known}"
+                f"models that do: {_mask_models(engine)}"
             )
         return None
     provider = MaskProvider(config.mask)
@@ -171,10 +266,17 @@ def open_masks(
     return provider
 
 
-def open_priors(
-    config: Config, device: torch.device, engine: Engine | SwitchingEngine
-) -> PriorScheduler | None:
-    """Return what schedules the provider of scene priors, None without a provider.
+def _mask_models(engine: StreamEngine) -> str:
+    """Return the models of this machine that take a mask."""
+    if isinstance(engine, RemoteEngine):
+        return "as the server's `fusion models` says"
+    from fusion_core.models import find_models
+
+    return ", ".join(find_models(lambda features: features.uses_mask))
+
+
+def open_prior_provider(config: Config, engine: StreamEngine) -> PriorProvider | None:
+    """Return the provider of scene priors, None without one; it runs where the networks run.
 
     Raises:
         UsageError: The network cannot read this provider's tokens.
@@ -183,9 +285,11 @@ def open_priors(
     """
     if config.prior == "none":
         return None
-    provider = open_provider(config.prior, config.priors, device.type)
+    if isinstance(engine, RemoteEngine):
+        return RemoteProvider(config.engine, config.prior)
+    provider = open_provider(config.prior, config.priors, engine.device)
     engine.check_prior(provider.name, provider.dim)
-    return PriorScheduler(provider, config.priors)
+    return provider
 
 
 def open_scene_memory(config: SceneMemoryConfig) -> SceneMemory | None:
@@ -194,7 +298,7 @@ def open_scene_memory(config: SceneMemoryConfig) -> SceneMemory | None:
 
 
 def open_snapshots(
-    config: MemoryConfig, bank: MemoryBank | None, scenes: SceneMemory | None
+    config: MemoryConfig, bank: KeptBank | None, scenes: SceneMemory | None
 ) -> tuple[SnapshotManager, SnapshotManager]:
     """Return what keeps the memory bank and the scene memory across restarts."""
     path = Path(config.file) if config.file else None

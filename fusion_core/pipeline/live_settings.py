@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from fusion_core.config import Config
 from fusion_core.errors import ConfigError
-from fusion_core.models import find_models
-from fusion_core.models.cues import VISIBLE_INFRARED
-from fusion_core.models.features import Features
 from fusion_core.models.options import OptionField, describe_option
 from fusion_core.pipeline.builders import option_fields
 from fusion_core.runtime.live_setting import LiveSetting, Scalar
 from fusion_core.runtime.settings import setting_types
 
+if TYPE_CHECKING:
+    from fusion_core.models.features import Features
+
 _MODEL: Final = "model"
 _OPTIONS: Final = "options"
+# A network that runs on a server keeps the settings that it began with.
+_OF_NETWORK: Final = (_MODEL, "temporal_smoothing", "adapt.correct_inputs")
 LIVE_NAMES: Final = (
-    _MODEL,
-    "temporal_smoothing",
-    "adapt.correct_inputs",
+    *_OF_NETWORK,
     "mask.source",
     "detection.score_threshold",
 )
@@ -75,6 +75,8 @@ def changed(config: Config, changes: Mapping[str, Scalar]) -> Config:
 
 
 def _has_part(config: Config, name: str) -> bool:
+    if config.engine.endpoint and name in _OF_NETWORK:
+        return False
     return config.detector != "none" or not name.startswith("detection.")
 
 
@@ -96,9 +98,13 @@ def _described(
 
 def _models(config: Config) -> tuple[str, ...]:
     """Return the models that a stream can use, with the one in force."""
+    from fusion_core.models import find_models
+
     automatic = () if config.prior == "none" else ("auto",)
     return tuple(dict.fromkeys((config.model, *find_models(_fuses_streams), *automatic)))
 
 
 def _fuses_streams(features: Features) -> bool:
+    from fusion_core.models.cues import VISIBLE_INFRARED
+
     return VISIBLE_INFRARED in features.tasks and not features.needs & {"text", "edit"}

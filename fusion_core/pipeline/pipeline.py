@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final, Literal
-
-import torch
+from typing import TYPE_CHECKING, Final, Literal
 
 from fusion_core.config import Config
-from fusion_core.engine import Engine, FusionRunner, SwitchingEngine, pick_device
+from fusion_core.engine import FusionRunner
 from fusion_core.errors import CalibrationError, UsageError
-from fusion_core.models import Fuser
 from fusion_core.pipeline.builders import (
     open_detection,
-    open_engine,
+    open_local_engine,
     open_masks,
-    open_priors,
+    open_prior_provider,
     open_scene_memory,
     open_snapshots,
+    open_stream_engine,
     tune_engine,
 )
 from fusion_core.pipeline.frozen_stream import FrozenStreamDetector
@@ -30,6 +28,7 @@ from fusion_core.pipeline.live_settings import changed, live_settings
 from fusion_core.pipeline.statistics import PipelineStatistics, unique
 from fusion_core.pipeline.status import PipelineStatus
 from fusion_core.pipeline.stream_runner import StreamRunner
+from fusion_core.priors import PriorScheduler
 from fusion_core.registration import FrameRig, Registrar, Rig, transform_depth
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.live_setting import LiveSetting, Scalar
@@ -53,6 +52,9 @@ from fusion_core.types import (
     UInt8Image,
 )
 
+if TYPE_CHECKING:
+    from fusion_core.pipeline.builders import StreamEngine
+
 _State = Literal["idle", "streaming", "started", "closed"]
 
 # Probability of low contrast from which the thermal gain control steps in.
@@ -72,8 +74,11 @@ class Pipeline(Closable):
         config: What to do; the defaults when None.
         reset_invalid_memory: With an unusable memory snapshot, set the file aside, start with a
             fresh bank and report ``memory_fresh``, instead of raising.
+        server_required: A server that shall run the networks has to answer at the start; without
+            this the stream begins without it.
 
     Raises:
+        EngineError: The server does not answer, or refuses.
         UsageError: Unknown model or device, or a prior that the model cannot read.
         WeightsError: The model's or the provider's weights are missing or torn.
         MissingExtraError: The provider needs a package that is not installed.
@@ -83,30 +88,45 @@ class Pipeline(Closable):
         DetectorError: The detector's file is missing, broken or of an unknown form.
     """
 
-    def __init__(self, config: Config | None = None, *, reset_invalid_memory: bool = False) -> None:
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        reset_invalid_memory: bool = False,
+        server_required: bool = True,
+    ) -> None:
         self.config = config = config or Config()
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        self._device = pick_device(config.device)
-        model, bank, self._engine = open_engine(config, self._device)
+        with ExitStack() as opened:
+            self._open(config, opened, reset_invalid_memory, server_required)
+            opened.pop_all()
+
+    def _open(
+        self, config: Config, opened: ExitStack, reset_invalid_memory: bool, server_required: bool
+    ) -> None:
+        """Open all modules; what is open when one fails is closed by the stack."""
+        self._engine = open_stream_engine(config, server_required=server_required)
         # Networks that were in force stay loaded: the bank of the first is saved at the end.
-        self._networks = {config.model: (model, self._engine)}
+        self._networks = {config.model: self._engine}
+        self._first_model = config.model
         self._changing, self._between_pairs = threading.Lock(), threading.Lock()
         self._text = ""
-        self._fusion = FusionRunner(self._engine)
+        self._fusion = opened.enter_context(FusionRunner(self._engine))
+        self._bank = self._engine.bank
         self._scene_memory = open_scene_memory(config.scene_memory)
-        self._snapshots = open_snapshots(config.memory, bank, self._scene_memory)
+        self._snapshots = open_snapshots(config.memory, self._bank, self._scene_memory)
         restored = (kept.load(reset_invalid=reset_invalid_memory) for kept in self._snapshots)
         self._start_health = unique(sum(restored, ()))
         depth_m = transform_depth(config.calibration)
         self._frame_rig = None if depth_m is None else FrameRig(depth_m)
         rig = Rig.load(config.calibration) if config.calibration and depth_m is None else None
         self._registrar = Registrar(rig, config.registration, rig_follows=depth_m is not None)
-        self._detection = open_detection(config, self._device)
+        remote = bool(config.engine.endpoint)
+        self._detection = open_detection(config, config.device if remote else self._engine.device)
         self._frozen_visible = FrozenStreamDetector()
         self._thermal = ThermalProcessor(config.thermal)
-        self._masks = open_masks(config, model, self._detection)
-        self._priors = open_priors(config, self._device, self._engine)
+        self._masks = open_masks(config, self._engine, self._detection)
+        provider = open_prior_provider(config, self._engine)
+        self._priors = PriorScheduler(provider, config.priors) if provider else None
         self._intake = FrameIntake(config.sync, rig.thermal_offset_ms if rig else 0.0)
         self._statistics = PipelineStatistics(self._start_health)
         self._objects: tuple[Box, ...] = ()
@@ -147,7 +167,9 @@ class Pipeline(Closable):
             with timer("recall"):
                 completed, recalled = self._recall(aligned, frozen)
             with timer("fusion"):
-                result, conditions = self._fusion.run(completed, prior, mask, timeout_s)
+                result, conditions = self._fusion.run(
+                    completed, prior, mask, timeout_s, live=self._live
+                )
             health += conditions
             detections: tuple[Detection, ...] = ()
             if self._detection is not None:
@@ -161,8 +183,7 @@ class Pipeline(Closable):
                 self._objects = tuple(found.box for found in detections)
         health = unique(health + prior_health)
         timer.timings["network"] = result.network_ms
-        for kept in self._snapshots:
-            kept.tick()
+        self._keep_memory()
         self._statistics.record_result(timer.timings, pair, health)
         recent, unlisted = self._intake.drop_log.take_recent()
         return FusedFrame(
@@ -254,14 +275,14 @@ class Pipeline(Closable):
         self._require_open()
         with self._changing:
             config = changed(self.config, changes)
-            model, engine = self._network(config)
+            engine = self._network(config)
             same_masks = config.mask == self.config.mask and config.model == self.config.model
-            masks = self._masks if same_masks else open_masks(config, model, self._detection)
+            masks = self._masks if same_masks else open_masks(config, engine, self._detection)
             with self._between_pairs:
                 tune_engine(config, engine)
                 if self._detection is not None:
                     self._detection.set_threshold(config.detection.score_threshold)
-                self._networks[config.model] = model, engine
+                self._networks[config.model] = engine
                 self._fusion.use(engine)
                 self._engine, self._masks, self.config = engine, masks, config
 
@@ -331,7 +352,8 @@ class Pipeline(Closable):
             latency_ms=statistics.latency.percentiles(),
             skew_ms=statistics.skew.percentiles().get("skew", {}),
             model=self._engine.name,
-            device=self._device.type,
+            device=self._engine.device,
+            engine=self._fusion.status(),
             calibration=self.config.calibration,
             calibration_problem=self._frame_rig.problem if self._frame_rig else "",
             registration=self._registrar.report(),
@@ -406,16 +428,16 @@ class Pipeline(Closable):
                 "first, or make another pipeline"
             )
 
-    def _network(self, config: Config) -> tuple[Fuser, Engine | SwitchingEngine]:
-        """Return the network of a configuration, ready to run; one loaded before as it was left."""
+    def _network(self, config: Config) -> StreamEngine:
+        """Return the engine of a configuration, ready to run; one loaded before as it was left."""
         if config.model in self._networks:
             return self._networks[config.model]
-        model, _, engine = open_engine(config, self._device)
+        engine = open_local_engine(config)
         if self._priors is not None:
             engine.check_prior(self._priors.provider.name, self._priors.provider.dim)
         engine.warm_up(*_USUAL_SIZE)
         engine.describe(self._text)
-        return model, engine
+        return engine
 
     def _thermal_image(self, pair: FramePair) -> tuple[ThermalImage | None, tuple[str, ...]]:
         """Return the pair's thermal image, None while its shutter is closed, and all health."""
@@ -446,6 +468,19 @@ class Pipeline(Closable):
             raise CalibrationError(self._frame_rig.problem)
         return True
 
+    def _keep_memory(self) -> None:
+        """Save both memories when it is due; take up the bank of a server that has just come."""
+        bank = self._networks[self._first_model].bank
+        kept_bank, kept_places = self._snapshots
+        if bank is not self._bank:
+            kept_bank.close()
+            self._bank = bank
+            kept_bank = open_snapshots(self.config.memory, bank, None)[0]
+            self._snapshots = kept_bank, kept_places
+            self._start_health = kept_bank.load(reset_invalid=True)
+        kept_bank.tick()
+        kept_places.tick()
+
     def _prior(self, aligned: AlignedPair) -> tuple[ScenePrior | None, tuple[str, ...]]:
         """Return the prior in force and what is wrong with it."""
         if self._priors is None:
@@ -460,7 +495,7 @@ class Pipeline(Closable):
         self, aligned: AlignedPair, pair: FramePair
     ) -> tuple[FloatImage | None, tuple[str, ...]]:
         """Return what is marked, for a model that takes masks, and what is wrong with it."""
-        if self._masks is None:
+        if self._masks is None or not self._engine.uses_mask:
             return None, ()
         return self._masks.mask_for(aligned, pair.visible, live=self._live)
 

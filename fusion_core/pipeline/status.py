@@ -32,6 +32,8 @@ class PipelineStatus:
         skew_ms: ``p50``, ``p95``, ``p99`` of the absolute skew of pairs.
         model: Name of the model; of model ``auto`` with the one that the prior picked.
         device: Where the network runs.
+        engine: State of the server that runs it: ``endpoint``, ``state``, ``sessions``,
+            ``problem``, ``frames_away``; empty where it runs in this process.
         calibration: Rig file, empty without one.
         calibration_problem: What the calibration ``tf`` still lacks, empty when nothing.
         registration: Refinement of the calibration, empty where it is off: ``confidence``,
@@ -60,6 +62,7 @@ class PipelineStatus:
     skew_ms: Mapping[str, float]
     model: str
     device: str
+    engine: Mapping[str, Any]
     calibration: str
     calibration_problem: str
     registration: Mapping[str, Any]

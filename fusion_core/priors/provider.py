@@ -71,6 +71,7 @@ def assess_pair(provider: PriorProvider, pair: AlignedPair, scene_id: int = 0) -
         provider=provider.name,
         visible=found.visible,
         thermal=found.thermal,
-        tokens=found.tokens,
+        # Networks round differently on another memory layout, and not all ways here keep it.
+        tokens=np.ascontiguousarray(found.tokens),
         quality=found.quality,
     )

@@ -145,6 +145,8 @@ class PriorScheduler(Closable):
     def close(self) -> None:
         """Stop the thread; one that the provider blocks for long is abandoned."""
         self._slot.close()
+        if isinstance(self._provider, Closable):
+            self._provider.close()
         self._worker.join(_JOIN_S)
 
     def _is_due(self, stamp_ns: int) -> bool:

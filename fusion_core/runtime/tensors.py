@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from fusion_core.errors import FusionError
 from fusion_core.runtime.files import write_atomic
-
-_SHOWN: Final = 200  # characters of a reason in a message
+from fusion_core.runtime.safetensors_file import read_safetensors
 
 
 def write_tensors(
@@ -47,21 +43,7 @@ def read_tensors(
     Raises:
         FusionError: The file is missing, torn or foreign; of class ``error``.
     """
-    if not Path(path).is_file():
-        state = "is no regular file" if os.path.lexists(path) else "no such file"
-        raise error(f"{path}: {state}; {advice}")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    # Of a header that was tampered with, torch and Python raise what they meet first.
-    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as reason:
-        text = " ".join(str(reason).split())[:_SHOWN]
-        raise error(f"{path}: torn or not safetensors ({text}); {advice}") from None
-    for key, value in expected.items():
-        if metadata.get(key) != value:
-            raise error(f"{path}: {key} {metadata.get(key)!r}, expected {value!r}; {advice}")
-    return metadata, tensors
+    return read_safetensors(path, "pt", expected, error, advice)
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from fusion_core.scene_memory.detail import blurred
 from fusion_core.scene_memory.matching import Shift, shifted
 from fusion_core.scene_memory.place import Place, blend, reduced
 from fusion_core.scene_memory.settings import SceneMemoryConfig
+from fusion_core.scene_memory.snapshot import pack_places, read_places, write_places
 from fusion_core.types import AlignedPair, Box, FloatImage, Recalled, UInt8Image
 
 _NS: Final = 1_000_000_000
@@ -153,8 +154,6 @@ class SceneMemory:
         Raises:
             MemoryBankError: The file is missing, torn or foreign.
         """
-        from fusion_core.scene_memory.snapshot import read_places
-
         saved_at, places = read_places(path)
         with self._lock:
             self._places = places[: self._config.places]
@@ -167,8 +166,6 @@ class SceneMemory:
         Raises:
             OSError: The file cannot be written.
         """
-        from fusion_core.scene_memory.snapshot import pack_places, write_places
-
         with self._lock:
             packed = pack_places(self._places)
         write_places(path, packed)

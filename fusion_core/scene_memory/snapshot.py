@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
 
 from fusion_core.errors import MemoryBankError
-from fusion_core.runtime.tensors import read_tensors, write_tensors
+from fusion_core.runtime.files import write_atomic
+from fusion_core.runtime.safetensors_file import read_safetensors
 from fusion_core.scene_memory.place import Place, reduced
 
 FORMAT: Final = "fusion-memory-places"
@@ -19,26 +21,26 @@ VERSION: Final = "1"
 _ADVICE: Final = "without the file no place is remembered"
 
 
-def pack_places(places: Sequence[Place]) -> dict[str, Tensor]:
+def pack_places(places: Sequence[Place]) -> dict[str, NDArray[Any]]:
     """Return copies of all that is kept of the places."""
-    packed: dict[str, Tensor] = {}
+    packed: dict[str, NDArray[Any]] = {}
     for number, place in enumerate(places):
         packed |= {
-            f"{number}.visible": torch.from_numpy(place.visible.copy()),
-            f"{number}.thermal": torch.from_numpy(place.thermal.copy()),
-            f"{number}.age_ns": torch.from_numpy(place.last_ns - place.seen_ns),
+            f"{number}.visible": place.visible.copy(),
+            f"{number}.thermal": place.thermal.copy(),
+            f"{number}.age_ns": place.last_ns - place.seen_ns,
         }
     return packed
 
 
-def write_places(path: str | Path, packed: dict[str, Tensor]) -> None:
+def write_places(path: str | Path, packed: dict[str, NDArray[Any]]) -> None:
     """Write places with the time of day.
 
     Raises:
         OSError: The file cannot be written.
     """
     metadata = {"format": FORMAT, "version": VERSION, "saved_at": f"{time.time():.3f}"}
-    write_tensors(path, packed, metadata)
+    write_atomic(path, save(packed, metadata))
 
 
 def read_places(path: str | Path) -> tuple[float, list[Place]]:
@@ -48,7 +50,7 @@ def read_places(path: str | Path) -> tuple[float, list[Place]]:
         MemoryBankError: The file is missing, torn, foreign or holds what no place can be.
     """
     expected = {"format": FORMAT, "version": VERSION}
-    metadata, tensors = read_tensors(path, expected, MemoryBankError, _ADVICE)
+    metadata, tensors = read_safetensors(path, "numpy", expected, MemoryBankError, _ADVICE)
     names = {name.rpartition(".")[0] for name in tensors}
     try:
         saved_at = float(metadata["saved_at"])
@@ -58,16 +60,15 @@ def read_places(path: str | Path) -> tuple[float, list[Place]]:
     return saved_at, places
 
 
-def _place(name: str, tensors: dict[str, Tensor]) -> Place:
+def _place(name: str, tensors: dict[str, NDArray[Any]]) -> Place:
     visible, thermal, age_ns = (
         tensors[f"{name}.{part}"] for part in ("visible", "thermal", "age_ns")
     )
     kinds = visible.dtype, thermal.dtype, age_ns.dtype
-    if kinds != (torch.uint8, torch.float32, torch.int64) or visible.shape[2:] != (3,):
+    if kinds != (np.uint8, np.float32, np.int64) or visible.shape[2:] != (3,):
         raise ValueError(f"place {name} has tensors of {kinds}")
-    pixels = visible.numpy()
-    if not thermal.shape == age_ns.shape == reduced(pixels[..., 0]).shape:
+    if not thermal.shape == age_ns.shape == reduced(visible[..., 0]).shape:
         raise ValueError(f"place {name} has images of different sizes")
-    if not thermal.isfinite().all() or age_ns.min() < 0:
+    if not np.isfinite(thermal).all() or age_ns.min() < 0:
         raise ValueError(f"place {name} has values that are not finite or ages below 0")
-    return Place(pixels, thermal.numpy(), -age_ns.numpy(), 0)
+    return Place(visible, thermal, -age_ns, 0)

@@ -61,6 +61,7 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "detector_timeout": "the detector exceeded its time limit",
     "fusion_failed": "the network failed and the visible picture took its place",
     "fusion_timeout": "the network exceeded its time limit and the visible picture took its place",
+    "engine_away": "the server of the network was away and the plain mean took its place",
     "memory_fresh": "the memory bank started from its trained state",
     "memory_unsaved": "the memory bank is not saved, as its file is none of a bank",
 }

@@ -61,6 +61,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "fleet": BenchEntry(
         "fleet.bench", "FleetBench", "a fleet on a Ray cluster that loses a worker and a node"
     ),
+    "remote": BenchEntry(
+        "remote", "RemoteBench", "what running the networks on a server costs per frame"
+    ),
     "ablations": BenchEntry(
         "ablations", "AblationsBench", "networks that were trained with a part taken out"
     ),

@@ -249,15 +249,18 @@ def _model(pipeline: PipelineStatus) -> DiagnosticStatus:
         ("last error", pipeline.last_error),
         ("failures", pipeline.fusion_failures),
         *((f"mask {key}", entry) for key, entry in pipeline.mask.items()),
+        *((f"engine {key}", entry) for key, entry in pipeline.engine.items()),
     ]
-    failing = bool({"failed", "fusion_failed", "fusion_timeout"} & set(pipeline.health))
+    failures = {"failed", "fusion_failed", "fusion_timeout", "engine_away"}
+    failing = bool(failures & set(pipeline.health))
     refused = "mask_rejected" in pipeline.health
+    problem = pipeline.engine.get("problem", "")
     message = f"{pipeline.model} on {pipeline.device}"
     if refused:
         message = f"the mask is not used: {pipeline.mask['problem']}"
-    if failing:
-        message = pipeline.last_error
-    return _status("model", message, values, _warn_if(failing or refused))
+    if failing or problem:
+        message = problem or pipeline.last_error
+    return _status("model", message, values, _warn_if(failing or refused or problem))
 
 
 def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:

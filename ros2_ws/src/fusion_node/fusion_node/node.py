@@ -137,7 +137,7 @@ class FusionNode(RefusingLifecycleNode):
             config = name_memory_file(self._core.config(), self.get_fully_qualified_name())
             if transform_depth(config.calibration):
                 transform_message_class()
-            pipeline = Pipeline(config, reset_invalid_memory=True)
+            pipeline = Pipeline(config, reset_invalid_memory=True, server_required=False)
             pipeline.warm_up()
             self._viewer = NodeViewer(str(self.get_parameter("viewer").value))
         except Exception as error:  # noqa: BLE001 - rclpy would drop it silently

@@ -38,6 +38,8 @@ TEXTS = {
     "prior": "prior",
     "detector": "detector",
     "device": "device",
+    "endpoint": "engine.endpoint",
+    "keys": "engine.keys",
     "calibration": "calibration",
     "memory_file": "memory.file",
     "image_transport": "image_transport",
@@ -119,6 +121,13 @@ ARGUMENTS = [
         "Viewer that shows the results: foxglove (serves it on port 8765), rerun (sends to one that"
         " runs), or an address such as foxglove://0.0.0.0:8765. Empty: as in the parameter file.",
     ),
+    argument(
+        "endpoint",
+        "",
+        "Server that runs the networks: ipc://FILE or tcp://HOST:PORT of `fusion serve`. Empty: as"
+        " in the parameter file.",
+    ),
+    argument("keys", "", "Folder of the keys for that server. Empty: as in the parameter file."),
     argument(
         "memory_file",
         [
