@@ -100,7 +100,7 @@ def fuse_images(
     """
     _check_pictures(images)
     if model is None:
-        model = _model_for(task, text)
+        model = model_for(task, text)
     loaded = _engine(model, device)
     features, name = loaded.network.features, loaded.network.name
     if task not in features.tasks:
@@ -144,8 +144,12 @@ def _check_pictures(images: Sequence[UInt8Image]) -> None:
             )
 
 
-def _model_for(task: str, text: str | None) -> str:
-    """Return the first model that does a task."""
+def model_for(task: str, text: str | None = None) -> str:
+    """Return the model that :func:`fuse_images` takes when none is named.
+
+    Raises:
+        UsageError: No installed model does the task, with this text.
+    """
     known = find_models(
         lambda features: task in features.tasks and (text is None or features.uses_text)
     )

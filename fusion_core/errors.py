@@ -34,6 +34,10 @@ class UnknownEncodingError(EncodingError):
     """Nothing here reads this pixel encoding, codec or way of packing."""
 
 
+class StackError(FusionError):
+    """What pictures of one scene are for, or how they belong together, cannot be told."""
+
+
 class CalibrationError(FusionError):
     """A rig file is malformed, or does not fit the frames it is used on."""
 
