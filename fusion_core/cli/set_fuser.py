@@ -17,8 +17,9 @@ from fusion_core.engine import pick_device
 from fusion_core.errors import CalibrationError, EncodingError, SinkError, SourceError, UsageError
 from fusion_core.foundation import load_frozen
 from fusion_core.models import Fuser, load_model
-from fusion_core.models.options import Scalar, read_options
+from fusion_core.models.options import read_options
 from fusion_core.runtime.files import write_atomic
+from fusion_core.runtime.live_setting import Scalar
 from fusion_core.source.image_files import ImageItem
 from fusion_core.source.image_reader import ImageReader, ReadImage
 from fusion_core.stacks import Prepared, guess_task, prepare_stack

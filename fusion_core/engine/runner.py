@@ -83,7 +83,7 @@ class FusionRunner(Closable):
             return EngineResult(pair.visible), (FAILED,)
         return fused, ()
 
-    def use(self, engine: Engine | SwitchingEngine) -> None:
+    def use(self, engine: Engine | SwitchingEngine | RemoteEngine) -> None:
         """Run another network from the next pair on."""
         self._engine = engine
 

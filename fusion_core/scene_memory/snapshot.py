@@ -64,8 +64,8 @@ def _place(name: str, tensors: dict[str, NDArray[Any]]) -> Place:
     visible, thermal, age_ns = (
         tensors[f"{name}.{part}"] for part in ("visible", "thermal", "age_ns")
     )
-    kinds = visible.dtype, thermal.dtype, age_ns.dtype
-    if kinds != (np.uint8, np.float32, np.int64) or visible.shape[2:] != (3,):
+    kinds = tuple(image.dtype.name for image in (visible, thermal, age_ns))
+    if kinds != ("uint8", "float32", "int64") or visible.shape[2:] != (3,):
         raise ValueError(f"place {name} has tensors of {kinds}")
     if not thermal.shape == age_ns.shape == reduced(visible[..., 0]).shape:
         raise ValueError(f"place {name} has images of different sizes")
