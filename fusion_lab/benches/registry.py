@@ -58,6 +58,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "switching": BenchEntry(
         "switching", "SwitchingBench", "when model `auto` changes networks, and what that shows"
     ),
+    "recall": BenchEntry(
+        "recall", "RecallBench", "what the scene memory shows of a background that smoke hides"
+    ),
     "fleet": BenchEntry(
         "fleet.bench", "FleetBench", "a fleet on a Ray cluster that loses a worker and a node"
     ),
