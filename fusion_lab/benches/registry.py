@@ -58,6 +58,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "switching": BenchEntry(
         "switching", "SwitchingBench", "when model `auto` changes networks, and what that shows"
     ),
+    "mechanisms": BenchEntry(
+        "mechanisms.bench", "MechanismsBench", "what each part of a network does to its picture"
+    ),
     "ablations": BenchEntry(
         "ablations", "AblationsBench", "networks that were trained with a part taken out"
     ),
