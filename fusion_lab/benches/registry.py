@@ -67,6 +67,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "remote": BenchEntry(
         "remote", "RemoteBench", "what running the networks on a server costs per frame"
     ),
+    "mechanisms": BenchEntry(
+        "mechanisms.bench", "MechanismsBench", "what each part of a network does to its picture"
+    ),
     "ablations": BenchEntry(
         "ablations", "AblationsBench", "networks that were trained with a part taken out"
     ),

@@ -1,0 +1,174 @@
+"""Measure every way around every part of the networks that ship."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final
+
+import numpy as np
+import torch
+import tyro
+
+from fusion_core.errors import UsageError
+from fusion_core.models import Fuser, load_model
+from fusion_lab.benches.command import BenchCommand
+from fusion_lab.benches.mechanisms import ctrlfuse, m2pn, mdaif
+from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Random, Sample, System
+from fusion_lab.benches.progress import with_progress
+from fusion_lab.benches.tables import Table
+
+SYSTEMS: Final = (m2pn.SYSTEM, mdaif.SYSTEM, ctrlfuse.SYSTEM)
+
+
+@dataclass(frozen=True, slots=True)
+class PartEffect:
+    """What passing by a part changes, means over samples and seeds.
+
+    Attributes:
+        model: Network.
+        part: Part of it.
+        how: What stands in its place.
+        change: Mean absolute change of the fused luma, of 255.
+        figure: Name of the figure.
+        whole: The figure with the part.
+        difference: Figure without the part less that with it; negative where the part helps.
+        spread: Standard deviation of the difference over the samples.
+        runs: Samples times seeds.
+    """
+
+    model: str
+    part: str
+    how: str
+    change: float
+    figure: str
+    whole: float
+    difference: float
+    spread: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mechanisms:
+    """Effects of all parts."""
+
+    effects: Sequence[PartEffect]
+
+    def tables(self) -> list[Table]:
+        """Return one table, a row per way around a part."""
+        head = ("model", "part", "instead", "change of 255", "figure", "with the part", "without")
+        rows = tuple(
+            (
+                effect.model,
+                effect.part,
+                effect.how,
+                effect.change,
+                effect.figure,
+                f"{effect.whole:.3f}",
+                f"{effect.difference:+.3f} ± {effect.spread:.3f}",
+            )
+            for effect in self.effects
+        )
+        return [Table("Parts passed by", head, rows)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MechanismsBench(BenchCommand):
+    """Pass by each part that names a system, and see what that changes.
+
+    For every part: the mean change of the fused luma, and of the figure that the part exists for.
+    m2pn: edges kept (Qabf) on msrs and roadscene/val. mdaif: PSNR of the restored visible picture
+    in haze, rain and snow of the fixed test set. ctrlfuse: contrast of marked people on msrs, llvip
+    and video/0117_1620.
+    """
+
+    data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Folder of the recordings."""
+    models: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = (
+        "m2pn",
+        "m2pn-edge",
+        "mdaif",
+        "ctrlfuse",
+    )
+    """Networks, or files of weights."""
+    limit: Annotated[int, tyro.conf.arg(metavar="N")] = 12
+    """Pairs per network."""
+    seeds: Annotated[int, tyro.conf.arg(metavar="N")] = 3
+    """Repetitions of what depends on chance: the order of values, the other picture."""
+
+    def measure(self) -> Mechanisms:
+        """Run every network with and without its parts."""
+        effects: list[PartEffect] = []
+        for name in self.models:
+            network = load_model(name)
+            system = system_of(network)
+            samples = system.read(self.data, self.limit)
+            effects += measure_parts(network, system, samples, seeds=self.seeds, name=name)
+        return Mechanisms(effects)
+
+
+def system_of(network: Fuser) -> System:
+    """Return the parts of a network.
+
+    Raises:
+        UsageError: None are known of its kind.
+    """
+    for system in SYSTEMS:
+        if isinstance(network, system.network):
+            return system
+    known = ", ".join(system.network.__name__ for system in SYSTEMS)
+    raise UsageError(f"model {network.name!r}: its parts are not known; known are those of {known}")
+
+
+@torch.inference_mode()
+def measure_parts(
+    network: Fuser, system: System, samples: Sequence[Sample], *, seeds: int, name: str = ""
+) -> list[PartEffect]:
+    """Return the effect of every bypass of a network.
+
+    Raises:
+        UsageError: There are fewer than two samples, or no seeds.
+    """
+    if len(samples) < 2 or seeds < 1:
+        raise UsageError(
+            f"{len(samples)} pairs, {seeds} seeds: at least two pairs and one seed are needed"
+        )
+    network.eval()
+    name = name or network.name
+    whole = [system.run(network, sample, sample.cues) for sample in samples]
+    effects = []
+    for bypass in with_progress(list(system.bypasses), name):
+        changes, differences = [], []
+        for seed in range(seeds if bypass.random else 1):
+            made = _passed_by(network, system, bypass, samples, np.random.default_rng(seed))
+            for less, full in zip(made, whole, strict=True):
+                changes.append(float((less.fused - full.fused).abs().mean()) * 255)
+                differences.append(less.figure - full.figure)
+        effects.append(
+            PartEffect(
+                name,
+                bypass.part,
+                bypass.how,
+                float(np.mean(changes)),
+                system.figure,
+                float(np.mean([full.figure for full in whole])),
+                float(np.mean(differences)),
+                float(np.std(differences)),
+                len(changes),
+            )
+        )
+    return effects
+
+
+def _passed_by(
+    network: Fuser, system: System, bypass: Bypass, samples: Sequence[Sample], rng: Random
+) -> Iterator[Made]:
+    """Run the network on every sample without the part; another sample is any but that one."""
+    for index, sample in enumerate(samples):
+        other = samples[(index + int(rng.integers(1, len(samples)))) % len(samples)]
+        run_other = partial(system.run, network, other, other.cues)
+        cues = bypass.cues(sample.cues, other.cues, network, rng)
+        with bypass.hold(network, run_other, rng):
+            yield system.run(network, sample, cues)

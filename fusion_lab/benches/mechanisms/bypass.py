@@ -1,0 +1,123 @@
+"""Ways around a part of a network, and what is measured with and without the part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from fusion_core.models import Cues, Fuser
+
+Random = np.random.Generator
+Change = Callable[[nn.Module, Any, Any], Any]
+"""Returns what stands for the output of a module, given the module, its inputs and its output."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One pair with all that its network may be given.
+
+    Attributes:
+        thermal: ``1x1xHxW`` in [0, 1].
+        visible: ``1x1xHxW`` luma in [0, 1].
+        cues: Chroma, prior, mask.
+        reference: What the figure compares with, as its system takes it.
+    """
+
+    thermal: Tensor
+    visible: Tensor
+    cues: Cues
+    reference: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """What a network made of a sample.
+
+    Attributes:
+        fused: ``HxW`` luma in [0, 1].
+        figure: What the system exists for, larger is better.
+    """
+
+    fused: Tensor
+    figure: float
+
+
+def _as_it_is(cues: Cues, _other: Cues, _network: Any, _rng: Random) -> Cues:  # noqa: ANN401
+    return cues
+
+
+def _untouched(
+    _network: Any,  # noqa: ANN401
+    _run_other: Callable[[], object],
+    _rng: Random,
+) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """One way around one part.
+
+    Attributes:
+        part: What is passed by, as the system names it.
+        how: What stands in its place.
+        hold: Takes the network, what runs it on another sample, and a random generator; while its
+            result is entered the part is passed by.
+        cues: Takes a sample's cues, another's, the network and a random generator; returns the
+            cues that the network gets.
+        random: Depends on the seed; else one run says all.
+    """
+
+    part: str
+    how: str
+    hold: Callable[[Any, Callable[[], object], Random], AbstractContextManager[None]] = _untouched
+    cues: Callable[[Cues, Cues, Any, Random], Cues] = _as_it_is
+    random: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The parts of one kind of network, and how to measure what they are for.
+
+    Attributes:
+        network: Its class.
+        figure: Name and unit of the figure.
+        read: Reads up to so many samples below the folder of recordings.
+        run: Runs the network on a sample with other cues.
+        bypasses: Ways around its parts.
+    """
+
+    network: type[Fuser]
+    figure: str
+    read: Callable[[Path, int], Sequence[Sample]]
+    run: Callable[[Any, Sample, Cues], Made]
+    bypasses: tuple[Bypass, ...]
+
+
+@contextmanager
+def replaced(modules: Iterable[nn.Module], change: Change) -> Iterator[None]:
+    """Let every module give what ``change`` makes of its output."""
+    with ExitStack() as stack:
+        for module in modules:
+            stack.callback(module.register_forward_hook(change).remove)
+        yield
+
+
+@contextmanager
+def replayed(modules: Sequence[nn.Module], run_other: Callable[[], object]) -> Iterator[None]:
+    """Let every module give what it gives on another sample."""
+    seen: dict[nn.Module, Any] = {}
+
+    def keep(module: nn.Module, _inputs: object, output: object) -> None:
+        seen[module] = output
+
+    with replaced(modules, keep):
+        run_other()
+    with replaced(modules, lambda module, _inputs, _output: seen[module]):
+        yield

@@ -1,0 +1,99 @@
+"""Ways around the parts of M2PN: memory bank, prompts, graph."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_core.models import NO_CUES, Cues
+from fusion_core.models.m2pn import M2PN
+from fusion_lab.benches.mechanisms.bypass import (
+    Bypass,
+    Made,
+    Random,
+    Sample,
+    System,
+    replaced,
+    replayed,
+)
+from fusion_lab.benches.pictures import read_pictures
+from fusion_lab.metrics import compute_all, to_gray
+
+SETS = ("msrs", "roadscene/val")
+
+
+def _read(data: Path, limit: int) -> list[Sample]:
+    """Read pairs of both sets in equal numbers."""
+    samples = []
+    for name in SETS:
+        pairs = list(read_pictures(data / name))
+        count = -(-limit // len(SETS))
+        for index in np.linspace(0, len(pairs) - 1, min(count, len(pairs))).astype(int):
+            thermal, visible = (to_gray(p) for p in (pairs[index].second, pairs[index].first))
+            first, second = (
+                torch.from_numpy(plane)[None, None].float() / 255 for plane in (thermal, visible)
+            )
+            samples.append(Sample(first, second, NO_CUES, (thermal, visible)))
+    return samples[:limit]
+
+
+def _run(network: M2PN, sample: Sample, cues: Cues) -> Made:
+    """Fuse, and score how many of the sources' edges are kept."""
+    fused = network.forward_luma(sample.thermal, sample.visible, cues).fused[0, 0].clamp(0, 1)
+    pixels = fused.mul(255).round().byte().numpy()
+    return Made(fused, compute_all(pixels, sample.reference, ("Qabf",))["Qabf"])
+
+
+def _bank(network: M2PN, change: Tensor) -> Cues:
+    return replace(NO_CUES, memory=change.to(network.bank))
+
+
+def _shuffled(network: M2PN, rng: Random) -> Tensor:
+    """Return every slot with its values in another order: as long, and of no meaning."""
+    slots = network.bank.detach().numpy()
+    return torch.from_numpy(rng.permuted(slots, axis=1))
+
+
+def _no_prompts(network: M2PN, *_: object) -> AbstractContextManager[None]:
+    prompts = [block.prompt for block in network.blocks]
+    return replaced(prompts, lambda _module, _inputs, output: torch.zeros_like(output))  # type: ignore[arg-type]
+
+
+def _no_graph(network: M2PN, *_: object) -> AbstractContextManager[None]:
+    graphs = [network.thermal_graph, network.visible_graph]
+    return replaced(graphs, lambda _module, inputs, _output: inputs[0])
+
+
+SYSTEM = System(
+    M2PN,
+    "Qabf",
+    _read,
+    _run,
+    (
+        Bypass(
+            "memory bank",
+            "zero",
+            cues=lambda _c, _o, net, _r: _bank(net, torch.zeros_like(net.bank)),
+        ),
+        Bypass(
+            "memory bank",
+            "values of each slot shuffled",
+            cues=lambda _c, _o, net, rng: _bank(net, _shuffled(net, rng)),
+            random=True,
+        ),
+        Bypass("memory bank", "negated", cues=lambda _c, _o, net, _r: _bank(net, -net.bank)),
+        Bypass("prompts", "zero", hold=_no_prompts),
+        Bypass(
+            "prompts",
+            "another picture's",
+            hold=lambda net, run_other, _: replayed([b.prompt for b in net.blocks], run_other),
+            random=True,
+        ),
+        Bypass("graph attention", "nodes as they are", hold=_no_graph),
+    ),
+)

@@ -1,0 +1,247 @@
+"""Ways around parts of small networks whose parts act, or do not act, by construction."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from fusion_core.errors import UsageError
+from fusion_core.models import Cues, LumaFuser, LumaOutput, create_model
+from fusion_core.models.blocks.routing import NoisyTopK
+from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
+from fusion_core.models.m2pn import M2PN, M2PNConfig
+from fusion_core.models.mdaif import MdaIF, MdaIFConfig
+from fusion_lab.benches.mechanisms import ctrlfuse, m2pn, mdaif
+from fusion_lab.benches.mechanisms.bench import Mechanisms, measure_parts, system_of
+from fusion_lab.benches.mechanisms.bypass import Made, Sample, replaced, replayed
+from fusion_lab.benches.mechanisms.mdaif import passed_over, without
+from fusion_lab.benches.registry import load_bench
+
+EDGE = (64, 96)
+TINY = MdaIFConfig(
+    widths=(8, 8, 16, 16),
+    depths=(1, 1, 1, 1),
+    heads=(1, 1, 2, 2),
+    ratio=2,
+    dim=16,
+    stem=8,
+    down=2,
+    decoder=(16, 16, 8, 8),
+    blocks=1,
+)
+
+
+def planes(seed, channels=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(1, channels, *EDGE, generator=generator)
+
+
+def effects(network, system, samples):
+    found = measure_parts(network, system, samples, seeds=2)
+    return {(effect.part, effect.how): effect for effect in found}
+
+
+def changes(network, system, samples):
+    return {key: effect.change for key, effect in effects(network, system, samples).items()}
+
+
+def outputs(network, system, samples):
+    return [system.run(network, sample, sample.cues).fused for sample in samples]
+
+
+class TestM2PN:
+    @pytest.fixture
+    def network(self):
+        torch.manual_seed(3)
+        config = M2PNConfig(
+            growth=4, layers=1, width=8, tail=(8,), dim=8, heads=2, slots=4, down=2, levels=1
+        )
+        network = M2PN("tiny", config).eval()
+        torch.nn.init.normal_(network.head.conv.weight)  # untrained, the mean of the sources
+        for block in network.blocks:  # untrained, prompts modulate nothing
+            torch.nn.init.normal_(block.modulation.affine.weight)
+        return network
+
+    @pytest.fixture
+    def samples(self):
+        pairs = [(planes(seed), planes(seed + 10)) for seed in range(3)]
+        gray = [tuple(p[0, 0].mul(255).byte().numpy() for p in pair) for pair in pairs]
+        return [Sample(*pair, Cues(), g) for pair, g in zip(pairs, gray, strict=True)]
+
+    def test_parts_that_act_are_seen_to_act(self, network, samples):
+        assert all(change > 0 for change in changes(network, m2pn.SYSTEM, samples).values())
+
+    def test_prompts_that_modulate_nothing_change_nothing(self, network, samples):
+        for block in network.blocks:
+            torch.nn.init.zeros_(block.modulation.affine.weight)
+        assert not any(changes(network, m2pn.SYSTEM, samples).values())
+
+    def test_a_memory_that_is_not_heard_changes_nothing_while_prompts_do(self, network, samples):
+        torch.nn.init.zeros_(network.recall.weight)
+        for (part, _), change in changes(network, m2pn.SYSTEM, samples).items():
+            assert (change == 0) == (part == "memory bank"), part
+
+    def test_the_network_is_itself_again_afterwards(self, network, samples):
+        with torch.inference_mode():
+            before = outputs(network, m2pn.SYSTEM, samples)
+            measure_parts(network, m2pn.SYSTEM, samples, seeds=1)
+            after = outputs(network, m2pn.SYSTEM, samples)
+        assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+class TestMdaIF:
+    @pytest.fixture
+    def network(self):
+        torch.manual_seed(4)
+        network = MdaIF("tiny", TINY).eval()
+        torch.nn.init.normal_(network.head.weight)  # untrained, it returns the mean of the sources
+        for guidance in network.guidance:
+            torch.nn.init.normal_(guidance.weather.out.weight)
+        return network
+
+    @pytest.fixture
+    def samples(self):
+        found = []
+        for seed in range(2):
+            colour, tokens = planes(seed, 3), torch.rand(1, 16, 128)
+            cues = Cues(chroma=colour[:, 1:], tokens=tokens)
+            found.append(Sample(planes(seed + 9), colour[:, :1], cues, planes(seed + 5)[0, 0]))
+        return found
+
+    def test_parts_that_act_are_seen_to_act(self, network, samples):
+        assert all(change > 0 for change in changes(network, mdaif.SYSTEM, samples).values())
+
+    def test_prototypes_of_length_zero_weigh_by_one_half_already(self, network, samples):
+        for scale in network.prototypes:
+            torch.nn.init.zeros_(scale.rows)
+        found = changes(network, mdaif.SYSTEM, samples)
+        assert found["prototypes", "channel attention 1/2"] == 0
+        assert found["experts", "all left out"] > 0
+
+    def test_experts_that_give_nothing_are_not_missed(self, network, samples):
+        for mixture in network.experts:
+            for expert in mixture.experts:
+                torch.nn.init.zeros_(expert.leave.weight)
+                torch.nn.init.zeros_(expert.leave.bias)
+        for (part, _), change in changes(network, mdaif.SYSTEM, samples).items():
+            assert (change == 0) == (part == "experts"), part
+
+    def test_gates_without_the_first_and_the_second_choice_and_of_the_others(self):
+        gates = torch.tensor([[0.7, 0.0, 0.3, 0.0]])
+        assert without(gates, 0).tolist() == [[0.0, 0.0, 1.0, 0.0]]
+        assert without(gates, 1).tolist() == [[1.0, 0.0, 0.0, 0.0]]
+        assert passed_over(gates).tolist() == [[0.0, 0.5, 0.0, 0.5]]
+
+    def test_hooks_reach_the_routers_of_all_scales(self, network, samples):
+        routers = [module for module in network.modules() if isinstance(module, NoisyTopK)]
+        assert len(routers) == 4
+
+
+class TestCtrlFuse:
+    @pytest.fixture
+    def network(self):
+        torch.manual_seed(5)
+        config = dataclasses.replace(ROBOT, dim=16, prompts=4, grid=16)
+        network = CtrlFuse("tiny", config).eval()
+        torch.nn.init.normal_(network.head.conv.weight)  # untrained, the mean of the sources
+        return network
+
+    @pytest.fixture
+    def samples(self):
+        found = []
+        for seed in range(2):
+            mask = np.zeros(EDGE, np.uint8)
+            mask[10 + 8 * seed : 40, 20 : 44 + 8 * seed] = 1
+            cues = Cues(mask=torch.from_numpy(mask).float()[None, None])
+            found.append(Sample(planes(seed), planes(seed + 9), cues, mask))
+        return found
+
+    def test_a_mask_that_adds_nothing_changes_nothing(self, network, samples):
+        for module in network.prompted:
+            torch.nn.init.zeros_(module.merge.weight)
+            torch.nn.init.zeros_(module.merge.bias)
+        assert max(changes(network, ctrlfuse.SYSTEM, samples).values()) < 1e-4
+
+    def test_without_a_mask_the_target_has_the_contrast_of_the_reference(self, network, samples):
+        found = effects(network, ctrlfuse.SYSTEM, samples)
+        without_mask = found["mask", "none"]
+        assert without_mask.change > 0
+        assert without_mask.whole + without_mask.difference == pytest.approx(0, abs=1e-4)
+
+    def test_prompts_of_the_same_picture_are_its_own(self, network, samples):
+        sample = samples[0]
+
+        def run():
+            return ctrlfuse.SYSTEM.run(network, sample, sample.cues).fused
+
+        with torch.inference_mode():
+            whole = run()
+            with replayed(list(network.encoders), run):
+                assert torch.equal(run(), whole)
+
+    def test_the_segmenter_passed_by_finds_the_mask(self, network, samples):
+        bypass = next(b for b in ctrlfuse.SYSTEM.bypasses if b.part == "segmenter")
+        sample, rng = samples[0], np.random.default_rng(0)
+        with torch.inference_mode(), bypass.hold(network, lambda: None, rng):
+            output = network.forward_luma(sample.thermal, sample.visible, sample.cues)
+        found = torch.nn.functional.interpolate((output.logits > 0).float(), EDGE)
+        assert torch.equal(found[:, :1], sample.cues.mask)
+
+
+class Sum(LumaFuser):
+    def __init__(self):
+        super().__init__("sum", None)
+        self.part = torch.nn.Identity()
+
+    def fuse_luma(self, thermal, visible, slots, cues):
+        return LumaOutput(self.part(thermal) + visible)
+
+
+def test_change_and_figure_by_hand():
+    """The part hands on a thermal picture of 0.25; without it the sum is 0.25 lower."""
+    network = Sum().eval()
+    system = dataclasses.replace(
+        m2pn.SYSTEM,
+        network=Sum,
+        run=lambda net, sample, cues: Made(
+            fused := net.forward_luma(sample.thermal, sample.visible, cues).fused[0, 0],
+            float(fused.mean()),
+        ),
+        bypasses=(
+            dataclasses.replace(
+                m2pn.SYSTEM.bypasses[0],
+                cues=lambda cues, *_: cues,
+                hold=lambda net, *_: replaced([net.part], lambda _m, _i, out: 0 * out),
+            ),
+        ),
+    )
+    grey = torch.full((1, 1, 8, 8), 0.25)
+    (effect,) = measure_parts(network, system, [Sample(grey, grey, Cues())] * 2, seeds=3)
+    assert effect.change == pytest.approx(0.25 * 255)
+    assert effect.whole == pytest.approx(0.5)
+    assert effect.difference == pytest.approx(-0.25)
+    assert effect.spread == 0
+    assert effect.runs == 2  # nothing in it depends on the seed
+    (table,) = Mechanisms([effect]).tables()
+    assert "| 63.75 |" in table.markdown()
+
+
+def test_one_pair_has_no_other():
+    with pytest.raises(UsageError, match="two pairs"):
+        measure_parts(create_model("m2pn-edge", 0), m2pn.SYSTEM, [], seeds=1)
+
+
+def test_the_networks_that_ship_have_their_parts():
+    for name, system in (
+        ("m2pn-edge", m2pn.SYSTEM),
+        ("mdaif", mdaif.SYSTEM),
+        ("ctrlfuse", ctrlfuse.SYSTEM),
+    ):
+        assert system_of(create_model(name)) is system
+    with pytest.raises(UsageError, match="M2PN, MdaIF, CtrlFuse"):
+        system_of(Sum())
+
+
+def test_the_bench_is_listed():
+    assert load_bench("mechanisms").__name__ == "MechanismsBench"
