@@ -205,8 +205,9 @@ class AlignedPair:
         temperature: ``HxW`` float32 in degrees Celsius or None.
         confidence: Confidence of the registration in [0, 1].
         residual_px: Estimated remaining misalignment in pixels, None when not measured.
-        grid: The camera on whose pixels both images lie; None: that of the pair's visible frame,
-            or of its thermal frame where there is no visible one.
+        grid: The camera on whose pixels both images lie, with the rig's intrinsics where the frame
+            has none; None: that of the pair's visible frame, or of its thermal frame where there
+            is no visible one.
     """
 
     stamp_ns: int

@@ -64,7 +64,7 @@ class Registrar(Closable):
         self._rig = rig
         self._calibrated = rig is not None
         self._visible_size: Size | None = rig.visible_size if rig else None
-        self._grid = PixelGrid("", None) if rig else None
+        self._grid = PixelGrid("", rig.visible) if rig else None
         self._base: CalibrationMap | None = None
         self._base_sizes: tuple[Size, Size] | None = None
 
@@ -121,7 +121,9 @@ class Registrar(Closable):
         if visible is not None:
             height, width = visible.image.shape[:2]
             self._visible_size = (width, height)
-            self._grid = PixelGrid(visible.frame_id, visible.camera)
+            # What a camera says of itself comes before what was measured once.
+            measured = self._rig.visible if self._rig else None
+            self._grid = PixelGrid(visible.frame_id, visible.camera or measured)
         image = visible.image if visible is not None else None
         if thermal is None:
             assert self._visible_size is not None, "one of both images must be given"

@@ -19,7 +19,7 @@ from fusion_core.source.mcap_file import McapFile
 pytest.importorskip("foxglove")
 client = pytest.importorskip("websockets.sync.client")
 START_NS = 1_772_366_400_123_456_789
-DEADLINE_S = 60
+DEADLINE_S = 120
 TOPICS = {
     "/fusion/visible": "foxglove.CompressedImage",
     "/fusion/thermal": "foxglove.CompressedImage",

@@ -16,7 +16,7 @@ from fusion_core.sink import open_sink
 rerun_cli = pytest.importorskip("rerun_cli")
 PROGRAM = Path(rerun_cli.__file__).with_name("rerun")
 START_NS = 1_772_366_400_123_456_789
-DEADLINE_S = 60
+DEADLINE_S = 120
 
 
 @contextlib.contextmanager
@@ -199,26 +199,34 @@ def test_a_viewer_that_stops_reading_costs_results_but_not_the_stream(
         sink.close()
 
 
-def test_a_process_ends_though_its_viewer_does_not_read(tmp_path, make_fused, free_port):
+@pytest.mark.parametrize("seen_bytes", [0, 3_000_000], ids=["from the start", "in the middle"])
+def test_a_process_ends_though_its_viewer_does_not_read(
+    tmp_path, make_fused, free_port, seen_bytes
+):
     program = (
         "import os, pickle, signal, sys, time\n"
         "from fusion_core.sink import open_sink\n"
-        "fused, pid = pickle.load(sys.stdin.buffer)\n"
+        "fused, pid, path, seen_bytes = pickle.load(sys.stdin.buffer)\n"
         "with open_sink(sys.argv[1]) as sink:\n"
-        "    while sink.dropped.get('viewer_busy', 0) < 30:\n"
+        "    while os.path.getsize(path) < seen_bytes:\n"
         "        sink.write(fused)\n"
-        "        if not sink.dropped.get('viewer_away'): os.kill(pid, signal.SIGSTOP)\n"
+        "        time.sleep(0.02)\n"
+        "    os.kill(pid, signal.SIGSTOP)\n"
+        "    busy = sink.dropped.get('viewer_busy', 0)\n"
+        "    while sink.dropped.get('viewer_busy', 0) < busy + 30:\n"
+        "        sink.write(fused)\n"
         "        time.sleep(0.02)\n"
         "print('ended')\n"
     )
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
-    with viewer(free_port, tmp_path / "seen.rrd") as process:
+    path = tmp_path / "seen.rrd"
+    with viewer(free_port, path) as process:
         with open_sink(f"rerun://127.0.0.1:{free_port}") as sink:
             results = (make_fused(number) for number in range(100_000))
-            feed_until(sink, results, lambda: has_pictures(tmp_path / "seen.rrd"))
+            feed_until(sink, results, lambda: has_pictures(path))
         done = subprocess.run(
             [sys.executable, "-c", program, f"rerun://127.0.0.1:{free_port}"],
-            input=pickle.dumps((make_fused(image=noise), process.pid)),
+            input=pickle.dumps((make_fused(image=noise), process.pid, path, seen_bytes)),
             capture_output=True,
             check=True,
             timeout=DEADLINE_S,

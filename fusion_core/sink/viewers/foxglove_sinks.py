@@ -98,7 +98,9 @@ class FoxgloveFileSink(Sink):
         self._file = _GuardedFile(path, create_recording(path))
         context = foxglove.Context()
         self._topics = FoxgloveTopics(foxglove, context)
-        self._writer = foxglove.open_mcap(self._file, context=context)
+        # JPEGs do not get smaller; LZ4 passes over them quickly.
+        options = foxglove.mcap.MCAPWriteOptions(compression=foxglove.mcap.MCAPCompression.Lz4)
+        self._writer = foxglove.open_mcap(self._file, context=context, writer_options=options)
         self._stored_at = time.monotonic()
         self._closed = False
 

@@ -28,12 +28,19 @@ def picture_entity(name: str) -> str:
 
 def blueprint() -> Any:  # noqa: ANN401 - of an optional package
     """Return the layout: the fused picture, the two it was made of, plots and health."""
+    import rerun as rr
     import rerun.blueprint as rrb
+
+    # Captions are for the large picture: in the small ones they would cover what they name.
+    bare = {DETECTIONS: rr.Boxes2D.from_fields(show_labels=False)}
 
     def view(name: str, title: str) -> rrb.Spatial2DView:
         entity = picture_entity(name)
-        contents = [entity] if name == "thermal_source" else [entity, DETECTIONS]
-        return rrb.Spatial2DView(origin=entity, contents=contents, name=title)
+        if name == "thermal_source":
+            return rrb.Spatial2DView(origin=entity, name=title)
+        contents = [entity, DETECTIONS]
+        overrides = None if name == "fused" else bare
+        return rrb.Spatial2DView(origin=entity, contents=contents, name=title, overrides=overrides)
 
     plots = [
         rrb.TimeSeriesView(origin=f"{PLOTS}/{group}", name=title) for title, group in _PLOT_ROWS

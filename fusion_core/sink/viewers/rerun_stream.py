@@ -18,6 +18,11 @@ from fusion_core.types import CameraModel, Detection, FusedFrame
 # The package is optional, and treated alike where it is installed and where it is not.
 _Recording: TypeAlias = Any
 _HALF_PIXEL = 0.5
+# Tableau's ten, as in most plots; RGB.
+_COLOURS = (
+    (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189),
+    (140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207),
+)  # fmt: skip
 
 
 def import_rerun(what: str) -> ModuleType:
@@ -114,7 +119,9 @@ class RerunStream:
         entity = f"{layout.PLOTS}/{group}"
         if new:
             names += new
-            self._recording.log(entity, self._rr.SeriesLines(names=names), static=True)
+            colors = [_COLOURS[index % len(_COLOURS)] for index in range(len(names))]
+            lines = self._rr.SeriesLines(names=names, colors=colors)
+            self._recording.log(entity, lines, static=True)
         self._recording.log(
             entity, self._rr.Scalars([values.get(name, math.nan) for name in names])
         )
