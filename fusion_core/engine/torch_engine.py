@@ -162,6 +162,7 @@ class Engine:
         self._model.configure(options[self.name])
         self._set_stages(temporal_smoothing, correct_inputs)
 
+    @torch.inference_mode()
     def describe(self, text: str) -> None:
         """Set the text that describes the results, for a network that takes one; empty: none."""
         self._described = self._text_cue(text) if text and self.uses_text else None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import threading
 import time
 from dataclasses import dataclass
@@ -15,11 +13,11 @@ from fusion_core.priors.provider import PriorProvider, assess_pair
 from fusion_core.priors.settings import PriorsConfig
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.latest_slot import LatestSlot
+from fusion_core.runtime.process import yield_to_others
 from fusion_core.types import AlignedPair, ScenePrior
 
 _log = logging.getLogger(__name__)
 _JOIN_S = 2.0
-_NICE = 10
 _CHANGE = 0.1  # share of its range that a histogram moves when the scene has changed
 _CONFIRM_FRAMES = 5
 _SECOND_NS = 1_000_000_000
@@ -179,7 +177,7 @@ class PriorScheduler(Closable):
             with self._changed:
                 self._taken = max(self._taken, job.request)
             if self._yielding:
-                _yield_to_others()
+                yield_to_others()
             self._busy_since = start = time.monotonic()
             try:
                 self._prior = self._assess(job)
@@ -203,9 +201,3 @@ class PriorScheduler(Closable):
             _log.warning("scene prior not refreshed, the last one stays in force: %s", failure)
         self._failure = failure
         self._failures += 1
-
-
-def _yield_to_others() -> None:
-    """Lower the priority of this thread, where the system supports it."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -1,10 +1,12 @@
-"""Settings of the whole process, which only a program makes, never a library."""
+"""Settings of the process and its threads; those of the whole one only a program makes."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
+import threading
 from typing import Final
 
 # By default GNU OpenMP's threads spin for some 10 ms when they wait for each other: on cores shared
@@ -12,6 +14,7 @@ from typing import Final
 _SPIN_COUNT: Final = "20000"
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of <malloc.h>
 _KEEP_BYTES: Final = 1 << 30
+_NICE: Final = 10
 
 
 def tune_process() -> None:
@@ -23,6 +26,12 @@ def tune_process() -> None:
     """
     os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
     _keep_freed_memory()
+
+
+def yield_to_others() -> None:
+    """Lower the priority of the calling thread, where the system supports it."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _keep_freed_memory() -> None:

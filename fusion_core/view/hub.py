@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fusion_core.errors import ConfigError, MaskError
+from fusion_core.runtime.process import yield_to_others
 from fusion_core.types import FusedFrame
 from fusion_core.view.controls import Controls
 from fusion_core.view.health import health_lines
@@ -55,7 +56,7 @@ class Hub:
         self.registered = True
         self._marked = False
         self._newest_at: float | None = None
-        self._encoding = ThreadPoolExecutor(1, "view-encoder")
+        self._encoding = ThreadPoolExecutor(1, "view-encoder", yield_to_others)
         self._working = ThreadPoolExecutor(1, "view-worker")
         self._keeping = ThreadPoolExecutor(1, "view-keeper")
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -74,6 +74,10 @@ def test_a_node_fuses_for_its_page_alone_and_is_steered_by_it(start, tmp_path):
         client.send(kind="mark", area=[0.2, 0.2, 0.3, 0.3])
         client.status(lambda status: status["marks"])
         node.wait_diagnostics("model", lambda *status: int(status[2].get("mask given", 0)) > 0)
+        client.send(kind="change", name="model", value="m2pn-edge")
+        client.status(lambda status: status["model"] == "m2pn-edge")
+        assert set_parameter(node, "model", "ctrlfuse").successful
+        assert parameter(node, "options.gain").double_value == 1.0  # as for every new model
 
 
 def test_live_parameters_change_and_others_wait(start, tmp_path):

@@ -172,6 +172,8 @@ def test_a_model_chosen_here_is_in_force_and_a_refusal_is_shown(stream, open_pag
     page.get_by_label("Mask source").select_option("detector")  # and there is no detector
     text_is(page, "#toast", "no detector is chosen")
     assert running.pipeline.config.mask.source == "none"
+    shown = "document.getElementById('set-mask.source').value"
+    until(page, f"{shown} === 'none'", "the value in force")
 
 
 def test_a_recording_by_its_button(stream, open_page):

@@ -74,7 +74,8 @@ def test_a_viewer_that_does_not_answer_gets_two_pictures_and_then_the_newest(str
             quick.picture()
         at = running.frames
         # All that came for the slow one meanwhile is its state, and no picture.
-        assert slow.status()["viewers"] == 2
+        while slow.receive()["viewers"] != 2:
+            pass
         slow.send(kind="drawn", frame=headers[0]["number"])
         third, _ = slow.picture(acknowledge=False)
     assert third["number"] == headers[1]["number"] + 1

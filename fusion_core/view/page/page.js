@@ -68,7 +68,10 @@ const link = new Link({
     if (lost) { $("notice").textContent = words; $("notice").hidden = false; $("stage").classList.add("stale"); $("record").disabled = true; }
   },
   message: (message) => {
-    if (message.kind === "problem") toast(message.text);
+    if (message.kind === "problem") {
+      toast(message.text);
+      delete drawn.settings; // a control shows again what is in force, not what was refused
+    }
     else if (message.kind === "status") showStatus(message);
   },
   picture: (header, parts) => {
