@@ -13,7 +13,7 @@ from fleet_maker import pictures_in, run_alone, write_fleet
 from fusion_core.cli.main import main
 from fusion_lab.benches.fleet.cluster import LocalCluster
 
-RECORDINGS, FRAMES = 6, 12
+RECORDINGS, FRAMES = 6, 8
 OPTIONS = ("--device", "cpu", "--set", "threads=1")
 
 
