@@ -24,6 +24,7 @@ def cluster():
         yield nodes
 
 
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_and_nothing_done_twice(cluster, tmp_path, capsys):
     table, out = write_fleet(tmp_path / "in", RECORDINGS, FRAMES), tmp_path / "out"
     command = ["batch", str(table), "--out", str(out), "--keep", "fused/", *OPTIONS]
