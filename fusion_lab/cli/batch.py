@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fusion_lab.fleet.unit import Unit
 
 
-_MOST_JOBS: Final = 8  # each takes 0.8 GB of memory
+_MOST_JOBS: Final = 8  # each takes 1 GB of memory
 
 
 @dataclass(frozen=True)
