@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import tyro
 
@@ -15,6 +16,9 @@ from fusion_core.errors import FusionError, UsageError, missing_extra
 if TYPE_CHECKING:
     from fusion_lab.fleet.batch import FleetResult, Workers
     from fusion_lab.fleet.unit import Unit
+
+
+_MOST_JOBS: Final = 8  # each takes 1 GB of memory
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Batch(Run):
     cluster: Annotated[str | None, tyro.conf.arg(metavar="ray://HOST:PORT")] = None
     """Ray cluster that does the work; its machines need this project and access to the paths."""
     jobs: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Recordings at a time; default: one for each core."""
+    """Recordings at a time; default: one for each core, on one machine at most 8."""
     gpus: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
     """Share of a GPU of the cluster that a recording takes, such as 0.25; default: a whole one
     where there are any."""
@@ -102,16 +106,15 @@ class Batch(Run):
             out=absolute(self.folder),
         )
 
+    def _jobs_here(self) -> int:
+        """Return how many recordings this machine does at a time."""
+        return self.jobs or min(_cores(), _MOST_JOBS)
+
     def _threads(self) -> int:
         """Return the threads of each recording where the settings do not say."""
-        import os
-
-        cores = len(os.sched_getaffinity(0))
-        return 1 if self.cluster or self.jobs is None else max(1, cores // self.jobs)
+        return 1 if self.cluster else max(1, _cores() // self._jobs_here())
 
     def _workers(self) -> Workers:
-        import os
-
         config = self.configuration()
         threads = config.threads or self._threads()
         if self.cluster:
@@ -121,7 +124,11 @@ class Batch(Run):
             return RayWorkers(self.cluster, self.jobs, threads, self.gpus, on_cpu=on_cpu)
         from fusion_lab.fleet.local import LocalWorkers
 
-        return LocalWorkers(self.jobs or len(os.sched_getaffinity(0)), threads)
+        return LocalWorkers(self._jobs_here(), threads)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _require_packages() -> None:

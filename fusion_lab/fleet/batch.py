@@ -13,6 +13,7 @@ from typing import Protocol
 from tqdm import tqdm
 
 from fusion_core.cli.stop_signal import StopSignal
+from fusion_core.errors import FusionError
 from fusion_lab.fleet.merging import merge_tables
 from fusion_lab.fleet.page import fleet_page
 from fusion_lab.fleet.places import file_system, write_whole
@@ -58,15 +59,20 @@ class FleetResult:
 def run_fleet(plan: Plan, workers: Workers, out: str) -> FleetResult:
     """Do what is to be done, then write the tables and the page of all that is there.
 
-    A signal ends the work; what is done stays, and the tables and the page are written of it.
+    A signal, or the loss of the cluster, ends the work; what is done stays, and the tables and the
+    page are written of it.
 
     Args:
         plan: What is to be done.
         workers: What does it; closed at the end.
         out: Address of the fleet's folder.
+
+    Raises:
+        FusionError: The connection to the cluster is lost.
     """
     start = time.perf_counter()
     records = {record.name: record for record in (*plan.finished, *plan.unreadable)}
+    lost: FusionError | None = None
     with StopSignal() as stop, closing(workers):
         try:
             with stop.interruptible(), closing(_progress(plan, workers)) as ended:
@@ -74,10 +80,14 @@ def run_fleet(plan: Plan, workers: Workers, out: str) -> FleetResult:
                     records[record.name] = record
         except KeyboardInterrupt:
             workers.close()
+        except FusionError as error:
+            lost = error
     ordered = tuple(records[name] for name in sorted(records))
     seconds = time.perf_counter() - start
     result = FleetResult(ordered, plan.total, len(plan.finished), seconds, stop.requested)
     _conclude(result, out)
+    if lost is not None:
+        raise lost
     return result
 
 

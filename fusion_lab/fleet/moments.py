@@ -16,6 +16,7 @@ from fusion_core.types import FusedFrame, UInt8Image
 MOMENTS_FILE: Final = "moments/moments.json"
 _KEPT: Final = 2
 _APART_NS: Final = 1_000_000_000
+_WEBP_QUALITY: Final = 90  # the page's own pictures are made from these
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,8 @@ class MomentSelector:
         for score, sample in sorted(self._kept, key=lambda kept: -kept[0]):
             pictures = {}
             for number, (caption, picture) in enumerate(sample.pictures.items()):
-                name = f"moments/{sample.frame:06d}-{number}.png"
-                (folder / name).write_bytes(_png(picture))
+                name = f"moments/{sample.frame:06d}-{number}.webp"
+                (folder / name).write_bytes(_webp(picture))
                 pictures[caption] = name
             moment = Moment(recording, sample.frame, round(score, 4), sample.health, pictures)
             listed.append(asdict(moment))
@@ -88,6 +89,7 @@ def moment_from(values: Mapping[str, Any]) -> Moment:
     return Moment(**{**values, "conditions": tuple(values["conditions"])})
 
 
-def _png(picture: UInt8Image) -> bytes:
+def _webp(picture: UInt8Image) -> bytes:
     ordered = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    return bytes(cv2.imencode(".png", ordered)[1].tobytes())
+    quality = [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY]
+    return bytes(cv2.imencode(".webp", ordered, quality)[1].tobytes())

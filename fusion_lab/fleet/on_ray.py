@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Generator, Sequence
 from typing import Any, Final
 
@@ -66,7 +67,8 @@ class RayWorkers(Closable):
                 ended, _ = self._ray.wait(list(running), num_returns=1)
                 for reference in ended:
                     yield self._record(reference, running.pop(reference))
-        except (ConnectionError, RuntimeError) as error:
+        except (ConnectionError, RuntimeError, self._ray.exceptions.RayError) as error:
+            running.clear()  # nobody is there to take them back
             raise FusionError(
                 f"the connection to the cluster is lost ({_line(error)}); the same command goes on "
                 "from where it stopped"
@@ -91,6 +93,8 @@ class RayWorkers(Closable):
 
 
 def _connected(address: str) -> Any:  # noqa: ANN401 - the module
+    # Without a connection Ray would look for any other cluster, for as long as it takes.
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     try:
         import ray
     except ImportError:
@@ -120,4 +124,8 @@ def _run(unit: str) -> str:
 
 
 def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """Return what an error says, in one line; of a traceback that is the last one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[-1] if any(line.startswith("Traceback") for line in lines) else lines[0]

@@ -22,11 +22,14 @@ def scratch_folder() -> Iterator[Path]:
     system releases the lock in it with the process.
     """
     remove_stale()
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        with (folder / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    new = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
+    with (new / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = new.rename(new.with_name(new.name[1:]))  # found by others from here on
+        try:
             yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_stale() -> None:

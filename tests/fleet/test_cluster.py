@@ -13,7 +13,7 @@ from fleet_maker import pictures_in, run_alone, write_fleet
 from fusion_core.cli.main import main
 from fusion_lab.benches.fleet.cluster import LocalCluster
 
-RECORDINGS, FRAMES = 6, 12
+RECORDINGS, FRAMES = 6, 8
 OPTIONS = ("--device", "cpu", "--set", "threads=1")
 
 
@@ -24,6 +24,7 @@ def cluster():
         yield nodes
 
 
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_and_nothing_done_twice(cluster, tmp_path, capsys):
     table, out = write_fleet(tmp_path / "in", RECORDINGS, FRAMES), tmp_path / "out"
     command = ["batch", str(table), "--out", str(out), "--keep", "fused/", *OPTIONS]

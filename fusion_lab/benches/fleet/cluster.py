@@ -22,8 +22,12 @@ from fusion_lab.fleet.results import present_records
 from fusion_lab.fleet.unit import UnitRecord
 
 _PAUSE_S: Final = 0.02
-_PATIENCE_S: Final = 120.0
+_PATIENCE_S: Final = 200.0
 _END_S: Final = 30.0
+_ENVIRONMENT: Final = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "200",  # on a machine with other work as well
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class LocalCluster(Closable):
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+            env={**os.environ, **_ENVIRONMENT},
             start_new_session=True,
         )
         assert self._process.stdout is not None
