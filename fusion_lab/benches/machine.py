@@ -42,9 +42,10 @@ def describe_machine(load_before: Load) -> Machine:
     return Machine(_processor(), len(os.sched_getaffinity(0)), load_before, os.getloadavg())
 
 
-def resident_mib() -> float:
-    """Return the resident memory of this process in MiB."""
-    lines = _STATUS.read_text(encoding="ascii").splitlines()
+def resident_mib(pid: int | None = None) -> float:
+    """Return the resident memory of a process, this one without a number, in MiB."""
+    status = _STATUS if pid is None else Path(f"/proc/{pid}/status")
+    lines = status.read_text(encoding="ascii").splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
 

@@ -37,6 +37,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "ros": BenchEntry(
         "ros.bench", "RosBench", "latency and delivery from cameras to fused image over DDS"
     ),
+    "ros-soak": BenchEntry(
+        "ros.soak", "RosSoakBench", "memory, gaps and counters of the node with faulty cameras"
+    ),
     "soak": BenchEntry(
         "soak.bench", "SoakBench", "memory, gaps and counters of a live run with faulty cameras"
     ),

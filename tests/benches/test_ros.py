@@ -24,6 +24,26 @@ def test_pairs_come_back_as_fused_images(monkeypatch):
     assert table.rows[0][0] == EXCLUDED
 
 
+@pytest.mark.ros
+@pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
+@pytest.mark.skipif(bool(MISSING), reason=f"{' and '.join(MISSING)} not found")
+def test_a_short_soak_of_the_node_adds_up(monkeypatch):
+    from fusion_lab.benches.latency import street_pairs
+    from fusion_lab.benches.ros.soak import soak_node
+    from fusion_lab.benches.soak.faults import faulty_cameras
+
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 100)))
+    pairs = street_pairs(2, "synthetic://day?seed=1&seconds=0.2&registered=1")
+    result = soak_node(faulty_cameras(pairs, 10, 0.2, 39), 10, 4, settings=("detector=none",))
+    assert result.ended is None
+    assert result.results > 0
+    assert sum(result.faults.values()) > 3
+    # Only frames that wait for a partner are in no counter.
+    assert all(0 <= count <= 3 for count in result.waiting().values())
+    for table in result.tables():
+        table.markdown()
+
+
 def test_without_ros_the_next_step_is_named(monkeypatch):
     from fusion_core.errors import MissingExtraError
     from fusion_lab.benches.ros.bench import measure_ros

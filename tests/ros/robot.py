@@ -116,6 +116,7 @@ class Robot:
         # Python waits for other threads before it runs what `atexit` holds, the robot's end.
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._nodes = 0
+        self._clients = {}
 
     def start(self):
         self._thread.start()
@@ -169,16 +170,20 @@ class Robot:
         return Listener(self, kind, topic, qos)
 
     def call(self, kind, name, request):
-        """Call a service and return its answer."""
-        with self._turn:
-            client = self.node.create_client(kind, name)
-        try:
-            wait_for(client.service_is_ready, f"service {name}")
-            future = client.call_async(request)
-            wait_for(future.done, f"an answer of {name}")
-            return future.result()
-        finally:
-            self.withdraw(client)
+        """Call a service and return its answer; the client is kept, as finding a service takes."""
+        client = self._clients.get(name)
+        if client is None:
+            with self._turn:
+                client = self._clients[name] = self.node.create_client(kind, name)
+        wait_for(client.service_is_ready, f"service {name}")
+        future = client.call_async(request)
+        wait_for(future.done, f"an answer of {name}")
+        return future.result()
+
+    def forget_services(self, namespace):
+        """Withdraw the clients of a node that has ended."""
+        for name in [name for name in self._clients if name.startswith(f"{namespace}/")]:
+            self.withdraw(self._clients.pop(name))
 
 
 class Listener:
@@ -359,6 +364,7 @@ class NodeProcess:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        self.robot.forget_services(self.namespace)
         self._diagnostics.close()
         for publisher in self._publishers.values():
             self.robot.withdraw(publisher)

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
@@ -22,10 +22,7 @@ from fusion_lab.benches.command import BenchCommand
 from fusion_lab.benches.tables import Table
 from fusion_lab.benches.timing import Timing
 
-if TYPE_CHECKING:
-    from fusion_lab.benches.ros.cameras import RosCameras
-
-_PROFILE_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+PROFILE_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 _TIMEOUT_S, _END_S = 120.0, 60.0
 EXCLUDED = "networks excluded"
 
@@ -116,24 +113,34 @@ def measure_ros(
         MissingExtraError: There is no rclpy, or the node's package is not found.
         FusionError: The node does not start.
     """
-    for module in ("rclpy", "fusion_node"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(
-                f"bench ros: no module {module!r}; source the ROS installation and the workspace"
-            )
+    require_ros("ros")
     read_config(None, {}, settings)
-    os.environ.setdefault(_PROFILE_VARIABLE, str(_profile()))
+    os.environ.setdefault(PROFILE_VARIABLE, str(transport_profile()))
     from fusion_lab.benches.ros.cameras import ros_cameras
 
-    with ros_cameras() as cameras, _node(name, settings) as process:
-        _await_node(cameras, process, name)
+    with ros_cameras() as cameras, node_process(name, settings) as process:
+        await_node(lambda: cameras.is_connected, process, name)
         sent, latencies = cameras.run(rate_hz, seconds)
     latency = Timing.of(latencies) if latencies else None
     return RosFigures(name, rate_hz, sent, latency, len(latencies) / max(sent, 1))
 
 
+def require_ros(bench: str) -> None:
+    """Refuse to run without ROS.
+
+    Raises:
+        MissingExtraError: There is no rclpy, or the node's package is not found.
+    """
+    for module in ("rclpy", "fusion_node"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(
+                f"bench {bench}: no module {module!r}; source the ROS installation and the "
+                "workspace"
+            )
+
+
 @contextmanager
-def _node(name: str, settings: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+def node_process(name: str, settings: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run the node's process until the block ends."""
     from fusion_lab.benches.ros import node
 
@@ -154,16 +161,23 @@ def _node(name: str, settings: Sequence[str]) -> Iterator[subprocess.Popen[bytes
         process.wait(_END_S)
 
 
-def _await_node(cameras: RosCameras, process: subprocess.Popen[bytes], name: str) -> None:
+def await_node(
+    is_connected: Callable[[], bool], process: subprocess.Popen[bytes], name: str
+) -> None:
+    """Wait until the node's process has subscribed.
+
+    Raises:
+        FusionError: It ends or does not subscribe.
+    """
     end = time.monotonic() + _TIMEOUT_S
-    while not cameras.is_connected:
+    while not is_connected():
         if process.poll() is not None or time.monotonic() > end:
             raise FusionError(f"bench ros: the node did not start with {name!r}; see its log above")
         time.sleep(0.1)
     time.sleep(1.0)
 
 
-def _profile() -> Path:
+def transport_profile() -> Path:
     """Return the transport profile of the node's package, in its source or installed."""
     spec = importlib.util.find_spec("fusion_node")
     assert spec is not None

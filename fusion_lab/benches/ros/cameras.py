@@ -23,8 +23,8 @@ _DEPTH, _SHAPE, _PICTURES = 5, (480, 640), 8
 class RosCameras:
     """Publishes pairs at a steady rate and receives fused images."""
 
-    def __init__(self, name: str = "bench") -> None:
-        self.node = rclpy.create_node(name)
+    def __init__(self, node: Any) -> None:  # noqa: ANN401 - rclpy has no types
+        self.node = node
         qos = QoSProfile(depth=_DEPTH)
         self._publishers = [
             self.node.create_publisher(Image, topic, qos)
@@ -90,19 +90,26 @@ class RosCameras:
 @contextmanager
 def ros_cameras() -> Iterator[RosCameras]:
     """Start ROS, the cameras and the receiver's thread; end all of them."""
+    with spinning_node("bench") as node:
+        yield RosCameras(node)
+
+
+@contextmanager
+def spinning_node(name: str) -> Iterator[Any]:
+    """Start ROS, a node and a thread that runs its callbacks; end all of them."""
     own = not rclpy.ok()
     if own:
         rclpy.init()
-    cameras, executor = RosCameras(), SingleThreadedExecutor()
-    executor.add_node(cameras.node)
+    node, executor = rclpy.create_node(name), SingleThreadedExecutor()
+    executor.add_node(node)
     thread = Thread(target=_spin, args=(executor,), daemon=True)
     thread.start()
     try:
-        yield cameras
+        yield node
     finally:
         executor.shutdown()
         thread.join()
-        cameras.node.destroy_node()
+        node.destroy_node()
         if own:
             rclpy.try_shutdown()
 

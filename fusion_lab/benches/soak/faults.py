@@ -67,6 +67,11 @@ class FaultyCamera:
         self._left = 0
         self._shown = frames[0]
 
+    @property
+    def fault(self) -> str | None:
+        """The fault of the frame that was handed on last, None without one."""
+        return self._fault
+
     def next_events(self) -> Iterator[CameraEvent]:
         """Yield what the driver hands on for the next frame: mostly one event."""
         number, self._number = self._number, self._number + 1

@@ -119,7 +119,7 @@ class CameraPublisher(Node):
         name = frame.frame_id or f"{_BASES[frame.modality]}_optical_frame"
         header = Header(stamp=stamp_from_ns(frame.stamp_ns), frame_id=name)
         self._infos[frame.modality].publish(_info_message(frame, header))
-        self._images[frame.modality].publish(_image_message(frame, header))
+        self._images[frame.modality].publish(image_message(frame, header))
         self.published[frame.modality] += 1
 
     def _await_subscriber(self, stop: threading.Event) -> None:
@@ -137,7 +137,8 @@ class CameraPublisher(Node):
         return value
 
 
-def _image_message(frame: Frame, header: Header) -> Image:
+def image_message(frame: Frame, header: Header) -> Image:
+    """Return a frame as a driver sends it."""
     pixels = np.ascontiguousarray(frame.image)
     height, width = pixels.shape[:2]
     message = Image(header=header, height=height, width=width, encoding=frame.encoding)
