@@ -13,7 +13,7 @@ from fusion_core.engine import EngineConfig
 from fusion_core.engine.plain_fusion import mean_picture
 from fusion_core.errors import EngineAwayError
 from fusion_core.pipeline import Pipeline
-from fusion_core.types import AlignedPair
+from fusion_core.types import AlignedPair, FramePair
 
 BASE = {"device": "cpu", "detector": "none", "prior": "none", "temporal_smoothing": 0.0}
 
@@ -161,6 +161,16 @@ def test_after_the_loss_of_a_session_the_client_opens_another(tmp_path):
         live.fuse_until(is_away)
         live.fuse_until(lambda fused: not is_away(fused))
         assert pipeline.status().engine["sessions"] == 2
+
+
+def test_while_one_camera_is_gone_the_server_is_followed_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("fusion_core.engine.remote.engine.CONNECT_S", 0.1)
+    bind = f"ipc://{tmp_path}/engine"
+    with Pipeline(config(bind), server_required=False) as pipeline:
+        alone = FramePair(SECOND, visible(SECOND), None, None)
+        with serving(bind):
+            wait_for(lambda: pipeline.step(alone) and pipeline.status().engine["state"] == "open")
+        wait_for(lambda: pipeline.step(alone) and pipeline.status().engine["state"] == "away")
 
 
 def test_a_reset_is_not_undone_by_an_answer_under_way():

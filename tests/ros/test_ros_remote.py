@@ -1,5 +1,7 @@
 """The node with its networks on a server, in a Python that has no torch."""
 
+import itertools
+
 import pytest
 from robot import repeat_until, wait_for
 from servers import ServerProcess, path_without_torch
@@ -28,16 +30,21 @@ def test_a_node_without_torch_fuses_and_outlives_its_server(start, server, tmp_p
         found = node.diagnostics("model")
         return found is not None and words in found[1]
 
-    stamps = iter(range(100, 1_000_000, 100))
+    numbers = itertools.count(1)
+
+    def fuse_next():
+        number = next(numbers)
+        node.fuse_pair(images, 100 * number, number)
+
     server.kill()
     repeat_until(
-        lambda: node.fuse_pair(images, next(stamps), 2),
+        fuse_next,
         lambda: model_says("no server answers; start one there with `fusion serve"),
         "a word on the server's absence",
     )
     server.start()
     repeat_until(
-        lambda: node.fuse_pair(images, next(stamps), 3),
+        fuse_next,
         lambda: model_says("m2pn-edge on cpu"),
         "the server's return",
     )

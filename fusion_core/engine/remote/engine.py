@@ -132,6 +132,7 @@ class RemoteEngine(Closable):
     ) -> EngineResult:
         """Return the only picture of a pair; a prior that picks the network goes on doing so."""
         if self._model != "auto":
+            self._link.follow()
             return EngineResult(single)
         try:
             return self._call(pair, prior, None)

@@ -87,6 +87,11 @@ class Link(Closable):
                 self._advance(_SLICE_MS)
         return True
 
+    def follow(self) -> None:
+        """Take what is new of the connection, without a call."""
+        with self._lock:
+            self._advance(0)
+
     def call(
         self,
         text: Callable[[], Mapping[str, Any]],
