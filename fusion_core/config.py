@@ -24,6 +24,7 @@ from fusion_core.priors.settings import PriorsConfig
 from fusion_core.registration.settings import RegistrationConfig
 from fusion_core.runtime.settings import Settings, settings_from
 from fusion_core.runtime.yaml_file import read_mapping
+from fusion_core.source.settings import SourceConfig
 from fusion_core.sync.settings import SyncConfig
 from fusion_core.thermal.settings import ThermalConfig
 
@@ -95,6 +96,7 @@ class Config(Settings):
     calibration: Annotated[
         str, Field(description="Rig file; empty: the images are already registered.")
     ] = ""
+    source: SourceConfig = field(default_factory=SourceConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
     thermal: ThermalConfig = field(default_factory=ThermalConfig)
     registration: RegistrationConfig = field(default_factory=RegistrationConfig)

@@ -13,6 +13,7 @@ import torch
 from fusion_core.config import Config
 from fusion_core.engine import FusionRunner, pick_device
 from fusion_core.errors import UsageError
+from fusion_core.pipeline.bracket_merger import BracketMerger
 from fusion_core.pipeline.builders import (
     open_detection,
     open_engine,
@@ -91,7 +92,8 @@ class Pipeline(Closable):
         self._thermal = ThermalProcessor(config.thermal)
         self._masks = open_masks(config, model, self._detection)
         self._priors = open_priors(config, self._device, self._engine)
-        self._intake = FrameIntake(with_offset(config.sync, rig))
+        self._intake = FrameIntake(with_offset(config.sync, rig), config.source.bracket)
+        self._merger = BracketMerger.open(config.source, self._device)
         self._statistics = PipelineStatistics(self._start_health)
         self._live = False
         self._state: _State = "idle"
@@ -109,8 +111,13 @@ class Pipeline(Closable):
         timer = StageTimer()
         timeout_s = LIVE_TIMEOUT_S if self._live else RECORDED_TIMEOUT_S
         with timer("total"):
+            merged: tuple[str, ...] = ()
+            if self._merger is not None:
+                with timer("bracket"):
+                    pair, merged = self._merger.merge(pair, timeout_s)
             with timer("thermal"):
                 thermal, health = self._thermal_image(pair)
+            health += merged
             if thermal is None and pair.visible is None:
                 return None
             frozen = self._frozen_visible.is_frozen(pair)
@@ -293,6 +300,8 @@ class Pipeline(Closable):
         self._state = "closed"
         self._intake.close()
         self._fusion.close()
+        if self._merger is not None:
+            self._merger.close()
         if self._detection is not None:
             self._detection.close()
         if self._priors is not None:
