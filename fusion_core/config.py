@@ -25,6 +25,7 @@ from fusion_core.registration.settings import RegistrationConfig
 from fusion_core.runtime.settings import Settings, settings_from
 from fusion_core.runtime.yaml_file import read_mapping
 from fusion_core.scene_memory.settings import SceneMemoryConfig
+from fusion_core.source.settings import SourceConfig
 from fusion_core.sync.settings import SyncConfig
 from fusion_core.thermal.settings import ThermalConfig
 from fusion_core.view.settings import ViewConfig
@@ -102,6 +103,7 @@ class Config(Settings):
         ),
     ] = ""
     engine: EngineConfig = field(default_factory=EngineConfig)
+    source: SourceConfig = field(default_factory=SourceConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
     thermal: ThermalConfig = field(default_factory=ThermalConfig)
     registration: RegistrationConfig = field(default_factory=RegistrationConfig)

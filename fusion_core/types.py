@@ -104,6 +104,9 @@ class Frame:
             whose camera also took the visible one and declares how both fit; else None.
         received_ns: When it was received, in nanoseconds of a clock that both streams share; None
             when unknown. Only differences between the streams count.
+        exposure_s: Exposure time in seconds, None when it is not known.
+        bracket: All exposures that it is merged with before it is fused, itself included, from
+            dark to bright; empty for a frame that stands alone.
     """
 
     stamp_ns: int
@@ -119,6 +122,8 @@ class Frame:
     unit: Unit = "counts"
     from_visible: NDArray[np.float64] | None = None
     received_ns: int | None = None
+    exposure_s: float | None = None
+    bracket: tuple[Frame, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fusion_core.engine import Engine, SwitchingEngine
     from fusion_core.memory import MemoryBank
     from fusion_core.models import Fuser
+    from fusion_core.pipeline.bracket_merger import BracketMerger
 
     StreamEngine = Engine | SwitchingEngine | RemoteEngine
 
@@ -237,6 +238,23 @@ def open_detection(config: Config, device: str) -> DetectionRunner | None:
                 "choose a faster detector"
             ) from None
     return DetectionRunner(detector, config.detection)
+
+
+def open_bracket_merger(config: Config) -> BracketMerger | None:
+    """Return what merges the exposures of a bracket, None where the camera does not alternate.
+
+    It runs in this process.
+
+    Raises:
+        UsageError: No installed model does multi-exposure fusion, or the one named does not.
+        WeightsError: Its weights are missing or torn.
+    """
+    if config.source.bracket == 1:
+        return None
+    from fusion_core.pipeline.bracket_merger import BracketMerger
+    from fusion_core.pipeline.device import prepare_device
+
+    return BracketMerger.open(config.source, prepare_device(config))
 
 
 def open_masks(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from fusion_core.pipeline.bracket_collector import BracketCollector
 from fusion_core.pipeline.stream_clocks import StreamClocks
 from fusion_core.runtime.drop_log import DropLog
 from fusion_core.runtime.latest_slot import LatestSlot
@@ -30,6 +31,7 @@ class FrameIntake:
     Args:
         config: Settings of the pairing.
         rig_offset_ms: Added to thermal stamps on top of the settings', also where that is measured.
+        bracket: Exposures that the visible camera takes in turn; 1 for none.
 
     Attributes:
         drop_log: Frames that are in no result. Of a pair that is not fused, the leading frame is
@@ -38,7 +40,7 @@ class FrameIntake:
         rates: Meters of the two streams.
     """
 
-    def __init__(self, config: SyncConfig, rig_offset_ms: float = 0.0) -> None:
+    def __init__(self, config: SyncConfig, rig_offset_ms: float = 0.0, bracket: int = 1) -> None:
         self.drop_log = DropLog()
         self.rates: dict[str, RateMeter] = {"visible": RateMeter(), "thermal": RateMeter()}
         self._sync = Synchronizer(config, drop_log=self.drop_log)
@@ -47,6 +49,7 @@ class FrameIntake:
         self._clocks = StreamClocks(
             self._sync, auto=config.thermal_offset_ms == "auto", rig_offset_ns=rig_offset_ns
         )
+        self._bracket = BracketCollector(bracket, self.drop_log) if bracket > 1 else None
         self._slot: LatestSlot[tuple[FramePair, float]] = LatestSlot()
         self._oversized: set[Modality] = set()
         self._lock = threading.Lock()
@@ -64,7 +67,10 @@ class FrameIntake:
     @property
     def read(self) -> Mapping[str, int]:
         """Frames taken in, by stream."""
-        return self._sync.read
+        if self._bracket is None:
+            return self._sync.read
+        beside = self._bracket.dropped + self._bracket.waiting
+        return {**self._sync.read, "visible": self._sync.read["visible"] + beside}
 
     @property
     def used(self) -> Mapping[str, int]:
@@ -84,6 +90,7 @@ class FrameIntake:
     def pair_pending(self) -> list[FramePair]:
         """Return the pairs of the frames that still wait, at the end of a recording."""
         with self._lock:
+            self._drop_waiting()
             return self._clocks.flush()
 
     def submit_frame(self, frame: Frame) -> None:
@@ -114,6 +121,7 @@ class FrameIntake:
     def end_live(self) -> None:
         """Pair what still waits and let ``next_pair`` end after the last pair."""
         with self._lock:
+            self._drop_waiting()
             self._publish(self._clocks.flush())
             self._slot.close()
 
@@ -121,6 +129,7 @@ class FrameIntake:
         """Start afresh with the next frame; drop what has not been paired or fused."""
         with self._lock:
             self._empty_slot()
+            self._drop_waiting()
             self._slot = LatestSlot()
             self._clocks.reset()
 
@@ -128,6 +137,7 @@ class FrameIntake:
         """Drop what has not been paired or fused, and every later frame."""
         with self._lock:
             self._empty_slot()
+            self._drop_waiting()
             self._clocks.close()
 
     def _pair(self, frame: Frame) -> list[FramePair]:
@@ -136,6 +146,9 @@ class FrameIntake:
             self.drop_log.record_drop(frame.modality, "too_large", frame.stamp_ns)
             self._warn_of_size(frame)
             return []
+        if self._bracket is not None and frame.modality == "visible":
+            merged = self._bracket.push(frame)
+            return [] if merged is None else self._clocks.push(merged)
         return self._clocks.push(frame)
 
     def _warn_of_size(self, frame: Frame) -> None:
@@ -157,6 +170,10 @@ class FrameIntake:
             displaced = self._slot.publish_latest(entry)
             if displaced is not None:
                 self.drop_pair(displaced[0], "abandoned" if displaced is entry else "busy")
+
+    def _drop_waiting(self) -> None:
+        if self._bracket is not None:
+            self._bracket.drop_waiting()
 
     def _empty_slot(self) -> None:
         self._slot.close()

@@ -13,6 +13,7 @@ from fusion_core.config import Config
 from fusion_core.engine import FusionRunner
 from fusion_core.errors import CalibrationError, UsageError
 from fusion_core.pipeline.builders import (
+    open_bracket_merger,
     open_detection,
     open_local_engine,
     open_masks,
@@ -127,7 +128,9 @@ class Pipeline(Closable):
         self._masks = open_masks(config, self._engine, self._detection)
         provider = open_prior_provider(config, self._engine)
         self._priors = PriorScheduler(provider, config.priors) if provider else None
-        self._intake = FrameIntake(config.sync, rig.thermal_offset_ms if rig else 0.0)
+        offset_ms = rig.thermal_offset_ms if rig else 0.0
+        self._intake = FrameIntake(config.sync, offset_ms, config.source.bracket)
+        self._merger = open_bracket_merger(config)
         self._statistics = PipelineStatistics(self._start_health)
         self._objects: tuple[Box, ...] = ()
         self._live = False
@@ -146,8 +149,13 @@ class Pipeline(Closable):
         timer = StageTimer()
         timeout_s = LIVE_TIMEOUT_S if self._live else RECORDED_TIMEOUT_S
         with self._between_pairs, timer("total"):
+            merged: tuple[str, ...] = ()
+            if self._merger is not None:
+                with timer("bracket"):
+                    pair, merged = self._merger.merge(pair, timeout_s)
             with timer("thermal"):
                 thermal, health = self._thermal_image(pair)
+            health += merged
             if self._awaits_rig(pair):
                 thermal, health = None, (*health, "uncalibrated")
             if thermal is None and pair.visible is None:
@@ -406,6 +414,8 @@ class Pipeline(Closable):
         self._state = "closed"
         self._intake.close()
         self._fusion.close()
+        if self._merger is not None:
+            self._merger.close()
         if self._detection is not None:
             self._detection.close()
         if self._priors is not None:

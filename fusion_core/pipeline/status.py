@@ -12,7 +12,8 @@ class PipelineStatus:
     """Counters and state of a pipeline at one moment.
 
     Of each stream, frames read = frames used + frames dropped by a cause of the pairing
-    (``fusion_core.sync.CAUSES``) + frames that wait for a partner. Pairs = fused + dropped as
+    (``fusion_core.sync.CAUSES``) or as part of a bracket (``bracketed``, ``bracket_incomplete``) +
+    frames that wait for a partner. Pairs = fused + dropped as
     ``busy``, ``frozen``, ``failed`` or ``abandoned`` + pairs that wait. ``unknown_encoding``,
     ``corrupt``, ``queue_full``, ``lost_on_wire`` and ``unread`` happen before a frame is read.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 STAGES: Final[Mapping[str, str]] = {
+    "bracket": "Merges the exposures of the visible camera.",
     "thermal": "Converts the thermal frame to luminance and temperature.",
     "registration": "Warps the thermal image onto the visible pixel grid.",
     "prior": "Assesses how degraded the scene's images are.",
@@ -19,7 +20,7 @@ STAGES: Final[Mapping[str, str]] = {
 }
 """Stages of a frame in the pipeline's order."""
 
-PARTS: Final = ("thermal", "registration", "prior", "mask", "fusion", "detection")
+PARTS: Final = ("bracket", "thermal", "registration", "prior", "mask", "fusion", "detection")
 """Stages that add up to ``total``."""
 
 DROP_CAUSES: Final[Mapping[str, str]] = {
@@ -30,6 +31,8 @@ DROP_CAUSES: Final[Mapping[str, str]] = {
     "duplicate": "Repeated the stamp of the frame before.",
     "overrun": "More frames than the buffer holds waited for a partner.",
     "time_jump": "The clock of a stream jumped.",
+    "bracketed": "Merged into another exposure of its bracket.",
+    "bracket_incomplete": "The other exposures of its bracket did not come.",
     "unread": "Still waited to be read when the run ended.",
     "closed": "Waited for a partner when the run ended, or arrived after it.",
     "unknown_encoding": "The pixel encoding is not supported.",
@@ -45,6 +48,8 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "visible_missing": "without a visible frame",
     "visible_held": "an earlier visible frame was used again",
     "visible_frozen": "the visible camera repeated its frame",
+    "bracket_missing": "the visible camera did not alternate its exposure",
+    "bracket_failed": "the exposures could not be merged, one took their place",
     "thermal_missing": "without a thermal frame",
     "thermal_held": "an earlier thermal frame was used again",
     "thermal_frozen": "the thermal shutter was closed",

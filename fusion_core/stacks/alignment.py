@@ -19,6 +19,8 @@ from fusion_core.types import FloatImage, Mask, UInt8Image
 # Below this shift of the corners nothing is gained that resampling would not cost.
 _LEAST_PX: Final = 1.0
 _LEAST_CONFIDENCE: Final = 0.95
+# Between two frames a camera turns by at most this share of its width.
+_LARGEST_SHIFT: Final = 0.08
 # So similar are edges of two exposures or focus settings in place, and no others.
 _SURE_SIMILARITY: Final = 0.5
 # Of what is left of perfect similarity a warp must make up this share.
@@ -73,6 +75,53 @@ def align_picture(picture: UInt8Image, reference: UInt8Image) -> Alignment:
     if not sure or after - before < _LEAST_GAIN * (1 - before):
         return unsure
     return Alignment(moved, valid, shift_px, found.confidence)
+
+
+def shift_picture(picture: UInt8Image, reference: UInt8Image) -> Alignment:
+    """Undo the shift between two frames of a camera, in a hundredth of the time of a search.
+
+    The shift is found by phase correlation of locally normalised edges at half resolution, and
+    taken when the edges agree better after it than before.
+
+    Args:
+        picture: ``HxWx3`` uint8 RGB.
+        reference: The same of the same size, which stays as it is.
+    """
+    height, width = reference.shape[:2]
+    valid = np.ones((height, width), bool)
+    small = max(8, width // 2), max(8, height // 2)
+    halves = [
+        np.asarray(cv2.resize(_gray(each), small, interpolation=cv2.INTER_AREA), np.uint8)
+        for each in (picture, reference)
+    ]
+    edges = [_edge_strength(half) for half in halves]
+    window = cv2.createHanningWindow(small, cv2.CV_32F)
+    (across, down), response = cv2.phaseCorrelate(edges[1], edges[0], window)
+    scale = width / small[0]
+    shift_px = math.hypot(scale * across, scale * down)
+    unmoved = Alignment(picture, valid, 0.0, float(response))
+    if not _LEAST_PX <= shift_px <= _LARGEST_SHIFT * width:
+        return unmoved
+    matrix = np.array([[1, 0, scale * across], [0, 1, scale * down], [0, 0, 1]])
+    moved, seen = _warp(picture, matrix)
+    half = np.asarray(cv2.resize(_gray(moved), small, interpolation=cv2.INTER_AREA), np.uint8)
+    all_valid = np.ones(half.shape, bool)
+    before = _similarity(halves[0], halves[1], all_valid)
+    after = _similarity(half, halves[1], all_valid)
+    if after - before < _LEAST_GAIN * (1 - before):
+        return unmoved
+    return Alignment(moved, seen, shift_px, float(response))
+
+
+def _edge_strength(gray: UInt8Image) -> FloatImage:
+    """Return gradient magnitudes relative to their surroundings."""
+    image = cv2.GaussianBlur(gray.astype(np.float32), (0, 0), 1.0)
+    strength = cv2.magnitude(
+        cv2.Scharr(image, cv2.CV_32F, 1, 0, scale=1 / 32),
+        cv2.Scharr(image, cv2.CV_32F, 0, 1, scale=1 / 32),
+    )
+    level = cv2.blur(strength, (25, 25)) + 1
+    return np.asarray(strength / level, np.float32)
 
 
 def _gray(picture: UInt8Image) -> UInt8Image:

@@ -17,16 +17,21 @@ Curve = NDArray[np.float32]
 _BLACK: Final = 8
 _WHITE: Final = 247
 _LEVELS: Final = np.arange(256)
+_WEIGHTS: Final = np.exp(-(((_LEVELS / 255) - 0.5) ** 2) / 0.08)
 
 
 def best_exposed(pictures: Sequence[UInt8Image]) -> int:
-    """Return the number of the picture with most of its pixels near middle gray.
+    """Return the number of the picture with most of its pixels near middle gray."""
+    return int(np.argmax([exposedness(picture) for picture in pictures]))
 
-    Their weight is that of exposure fusion (Mertens et al. 2007): exp(-(y - 0.5)^2 / 0.08).
+
+def exposedness(picture: UInt8Image) -> float:
+    """Return how near the pixels are to middle gray, in [0, 1].
+
+    The weight is that of exposure fusion (Mertens et al. 2007): exp(-(y - 0.5)^2 / 0.08).
     """
-    weights = np.exp(-(((_LEVELS / 255) - 0.5) ** 2) / 0.08)
-    lumas = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
-    return int(np.argmax([float(weights[luma].mean()) for luma in lumas]))
+    luma = cv2.cvtColor(picture[::2, ::2], cv2.COLOR_RGB2GRAY)
+    return float(_WEIGHTS[luma].mean())
 
 
 def level_curve(source: UInt8Image, other: UInt8Image, used: Mask) -> Curve:
@@ -57,22 +62,22 @@ def in_exposure_of(source: UInt8Image, other: UInt8Image, used: Mask) -> UInt8Im
     return np.dstack(channels)
 
 
-def outside_curve(
-    source: FloatImage, other: FloatImage, curve: Curve, slack: FloatImage
-) -> FloatImage:
+def outside_curve(source: FloatImage, other: FloatImage, curve: Curve, noise: float) -> FloatImage:
     """Return by how many levels ``other`` lies outside of what ``source`` lets expect.
 
-    A clipped level stands for all that is beyond it.
+    What is expected is anything between the darkest and the brightest neighbour of a pixel, as the
+    pictures may be two pixels apart. A clipped level stands for all that is beyond it.
 
     Args:
         source: ``HxW`` luma in 0..255.
         other: The same.
         curve: From the levels of ``source`` to those of ``other``.
-        slack: ``HxW`` levels by which ``source`` may be wrong.
+        noise: Levels by which ``source`` may be wrong.
     """
-    rising = np.maximum.accumulate(curve)
-    low = np.interp(source - slack, _LEVELS, rising)
-    high = np.interp(source + slack, _LEVELS, rising)
-    low = np.where(source - slack <= _BLACK, 0, low)
-    high = np.where(source + slack >= _WHITE, 255, high)
+    lowest, highest = curve.copy(), curve.copy()
+    lowest[: _BLACK + 1], highest[_WHITE:] = 0, 255
+    around = np.ones((5, 5), np.uint8)
+    low = lowest[np.clip(cv2.erode(source, around) - noise, 0, 255).astype(np.uint8)]
+    above = np.ceil(cv2.dilate(source, around) + noise)
+    high = highest[np.clip(above, 0, 255).astype(np.uint8)]
     return np.asarray(np.maximum(low - other, other - high), np.float32)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fusion_core.stacks.alignment import Alignment, align_picture
+from fusion_core.stacks.alignment import Alignment, align_picture, shift_picture
 from fusion_core.stacks.exposures import best_exposed
 from fusion_core.stacks.ghosts import moving_in_exposures, moving_in_focus, replaced
 from fusion_core.stacks.task import Task
@@ -36,7 +36,13 @@ class Prepared:
 
 
 def prepare_stack(
-    pictures: Sequence[UInt8Image], task: Task, *, align: bool = True, still: bool = True
+    pictures: Sequence[UInt8Image],
+    task: Task,
+    *,
+    align: bool = True,
+    still: bool = True,
+    reference: int | None = None,
+    live: bool = False,
 ) -> Prepared:
     """Return a stack ready to be fused.
 
@@ -48,22 +54,27 @@ def prepare_stack(
         task: What they are for.
         align: Bring them onto the reference's grid, where that is surely better.
         still: Show what moved as the reference shows it.
+        reference: Number of another reference among the pictures as given; None for the above.
+        live: They are consecutive frames of a camera: only a shift is undone, which is quick.
     """
     order = tuple(range(len(pictures)))
     if task == "mef":
         order = tuple(sorted(order, key=lambda number: _brightness(pictures[number])))
     ordered = [pictures[number] for number in order]
-    reference = best_exposed(ordered) if task == "mef" else 0
+    place_of = best_exposed(ordered) if task == "mef" else 0
+    if reference is not None:
+        place_of = order.index(reference)
+    bring = (shift_picture if live else align_picture) if align else _as_it_is
     ready: list[UInt8Image] = []
     shifts, shares = [], []
     for place, picture in enumerate(ordered):
-        if task == "vif" or place == reference:
+        if task == "vif" or place == place_of:
             ready.append(picture)
             shifts.append(0.0)
             shares.append(0.0)
             continue
-        known = ordered[reference]
-        aligned = align_picture(picture, known) if align else _as_it_is(picture)
+        known = ordered[place_of]
+        aligned = bring(picture, known)
         find = moving_in_exposures if task == "mef" else moving_in_focus
         moving = find(aligned.picture, known, aligned.valid) & still
         ready.append(
@@ -71,10 +82,10 @@ def prepare_stack(
         )
         shifts.append(aligned.shift_px)
         shares.append(float(np.mean(moving | ~aligned.valid)))
-    return Prepared(tuple(ready), order, reference, tuple(shifts), tuple(shares))
+    return Prepared(tuple(ready), order, place_of, tuple(shifts), tuple(shares))
 
 
-def _as_it_is(picture: UInt8Image) -> Alignment:
+def _as_it_is(picture: UInt8Image, _reference: UInt8Image) -> Alignment:
     return Alignment(picture, np.ones(picture.shape[:2], bool), 0.0, 1.0)
 
 

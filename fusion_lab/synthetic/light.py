@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from fusion_core.types import FloatImage
 from fusion_lab.synthetic.camera import intrinsics
 from fusion_lab.synthetic.canvas import Canvas
+from fusion_lab.synthetic.sensors import DISPLAY_GAMMA
 
 _LAMP_RGB = np.array([1.0, 0.80, 0.52], np.float32)
 _HEADLIGHT_RGB = np.array([0.95, 0.97, 1.0], np.float32)
 _MOONLIGHT = np.array([0.0032, 0.0040, 0.0068], np.float32)
 _SUN_DIRECTION = np.array([-0.10, -0.185, 1.0])
 _SUN_RGB = np.array([1.0, 0.93, 0.76], np.float32)
-_DISPLAY_GAMMA = 0.55
 _QUARTER = 4
 
 
@@ -51,7 +51,7 @@ def night_light(
     for lamp in headlights.astype(np.float32):
         light += 22.0 * _beam_falloff(places, lamp)[..., None] * _HEADLIGHT_RGB
     light *= (1 - 0.75 * (inverse < 1 / 140))[..., None]
-    smooth = cv2.resize(light**_DISPLAY_GAMMA, (width, height), interpolation=cv2.INTER_LINEAR)
+    smooth = cv2.resize(light**DISPLAY_GAMMA, (width, height), interpolation=cv2.INTER_LINEAR)
     picture = cv2.multiply(canvas.colour, np.asarray(smooth), dtype=cv2.CV_32F)
     shine = cv2.merge([canvas.glow] * 3)
     lit = cv2.multiply(canvas.colour, shine, scale=1 / 118, dtype=cv2.CV_32F)

@@ -14,6 +14,7 @@ from fusion_lab.synthetic.canvas import Canvas
 from fusion_lab.synthetic.light import add_glare, daylight, night_light, sun_pixel
 from fusion_lab.synthetic.sensors import ThermalSensor, VisibleSensor
 from fusion_lab.synthetic.timeline import Conditions
+from fusion_lab.synthetic.tunnel import cool_tunnel, dark_tunnel
 from fusion_lab.synthetic.weather import Weather, thermal_air
 from fusion_lab.synthetic.world import Actor, World
 
@@ -32,15 +33,22 @@ class Renderer:
         self._thermal_sensor = ThermalSensor(rig.thermal, seed)
 
     def visible(
-        self, camera: Camera, seconds: float, conditions: Conditions, index: int
+        self,
+        camera: Camera,
+        seconds: float,
+        conditions: Conditions,
+        index: int,
+        stops: float = 0.0,
     ) -> tuple[UInt8Image, SceneTruth]:
-        """Return one ``HxWx3`` uint8 RGB frame and its ground truth."""
+        """Return one ``HxWx3`` uint8 RGB frame of this exposure and its ground truth."""
         canvas, actors = self._world.paint(camera, "visible", seconds, conditions)
         picture = self._lit(canvas, seconds, conditions)
         if conditions.glare > 0.01:
             picture = add_glare(picture, canvas, conditions.glare)
+        if conditions.tunnel > 0.01:
+            picture = dark_tunnel(picture, canvas)
         picture = self._weather.veil(picture, canvas, seconds, conditions)
-        image = self._visible_sensor.expose(picture, index, conditions.night)
+        image = self._visible_sensor.expose(picture, index, conditions.night, stops)
         boxes, mask = _annotate(canvas, actors)
         return image, SceneTruth(boxes, mask, conditions.labels(), self._rig.homography())
 
@@ -53,6 +61,8 @@ class Renderer:
         if conditions.glare > 0.01:
             centre = sun_pixel(canvas)
             celsius = _with_sun(celsius, centre, conditions.glare, camera.focal / 75)
+        if conditions.tunnel > 0.01:
+            celsius = cool_tunnel(celsius, canvas)
         return self._thermal_sensor.expose(celsius, index)
 
     def _lit(self, canvas: Canvas, seconds: float, conditions: Conditions) -> FloatImage:

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
@@ -31,8 +31,13 @@ _RANGES: dict[str, tuple[float, float]] = {
     "rgb_hz": (1, 120),
     "thermal_hz": (1, 120),
     "registered": (0, 1),
+    "bracket": (1, 3),
+    "still": (0, 1),
 }
-_WHOLE = {"seed", "registered"}
+_WHOLE = {"seed", "registered", "bracket", "still"}
+# Stops of the exposures that are taken in turn, and the time of the middle one.
+_STOPS: Final = {1: (0.0,), 2: (-2.0, 2.0), 3: (-3.0, 0.0, 3.0)}
+_EXPOSURE_S: Final = 1 / 250
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,15 @@ class SyntheticScene:
 
     Attributes:
         name: One of ``street``, ``day``, ``night``, ``smoke``, ``haze``, ``glare``, ``rain``,
-            ``snow``; ``street`` goes through day, night, smoke, haze and glare.
+            ``snow``, ``tunnel`` (before its exit); ``street`` goes through day, night, smoke,
+            haze and glare.
         seed: Number of the world.
         seconds: Length of the scene.
         rgb_hz: Rate of the visible stream.
         thermal_hz: Rate of the thermal stream.
         registered: The thermal frames share the visible camera's pose and 640x480 grid.
+        bracket: Exposures that the visible camera takes in turn, stops apart.
+        still: Nothing moves, neither camera nor scene; noise goes on.
     """
 
     name: str
@@ -58,13 +66,15 @@ class SyntheticScene:
     rgb_hz: float = 30.0
     thermal_hz: float = 25.0
     registered: bool = False
+    bracket: int = 1
+    still: bool = False
 
     @classmethod
     def from_url(cls, url: str) -> SyntheticScene:
         """Return the scene of a ``synthetic://NAME?seed=1&seconds=12`` address.
 
         Parameters: ``seed``, ``seconds``, ``rgb_hz``, ``thermal_hz`` (default 25, with
-        ``registered=1`` the visible rate) and ``registered``.
+        ``registered=1`` the visible rate), ``registered``, ``bracket`` and ``still``.
 
         Raises:
             UsageError: The scene or a parameter is unknown, or a value is out of range.
@@ -81,7 +91,8 @@ class SyntheticScene:
         }
         if values.get("registered"):
             values.setdefault("thermal_hz", values.get("rgb_hz", cls.rgb_hz))
-        values["registered"] = bool(values.get("registered", False))
+        for switch in ("registered", "still"):
+            values[switch] = bool(values.get(switch, False))
         return cls(name, **values)
 
     @property
@@ -121,19 +132,21 @@ class SyntheticScene:
 
     def _frame(self, renderer: Renderer, since_ns: int, modality: Modality, index: int) -> Frame:
         """Render one frame."""
-        seconds = since_ns / 1e9
+        seconds = 0.0 if self.still else since_ns / 1e9
         conditions = conditions_at(self.name, seconds, self.seconds)
         pose = platform_pose(seconds, self.seed)
         frame = Frame(START_NS + since_ns, modality, np.empty(0), "rgb8", sequence=index)
         if modality == "visible":
             camera = Camera(self._rig.visible, pose)
-            image, truth = renderer.visible(camera, seconds, conditions, index)
+            stops = _STOPS[self.bracket][index % self.bracket]
+            image, truth = renderer.visible(camera, seconds, conditions, index, stops)
             return replace(
                 frame,
                 image=image,
                 frame_id="rgb_optical_frame",
                 camera=self._rig.visible,
                 truth=truth,
+                exposure_s=_EXPOSURE_S * 2.0**stops,
             )
         camera = Camera(self._rig.thermal, self._rig.thermal_pose(pose))
         counts = renderer.thermal(camera, seconds, conditions, index)

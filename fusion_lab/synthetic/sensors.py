@@ -12,6 +12,8 @@ _KELVIN = 273.15
 _COUNTS_PER_KELVIN = 100.0
 _NETD_COUNTS, _STRIPE_COUNTS = 5.0, 4.0
 _MARGIN = 64
+# Textures and light are display values: light to this power.
+DISPLAY_GAMMA = 0.55
 
 
 class VisibleSensor:
@@ -24,9 +26,20 @@ class VisibleSensor:
         y, x = np.mgrid[-1 : 1 : 1j * model.height, -1 : 1 : 1j * model.width].astype(np.float32)
         self._vignette = (1 - 0.11 * (x**2 + y**2))[..., None].repeat(3, axis=2)
 
-    def expose(self, picture: FloatImage, index: int, gain: float) -> UInt8Image:
-        """Return uint8 RGB; ``gain`` in [0, 1] is how far the amplifier is turned up."""
+    def expose(
+        self, picture: FloatImage, index: int, gain: float, stops: float = 0.0
+    ) -> UInt8Image:
+        """Return uint8 RGB of a picture of display values.
+
+        Args:
+            picture: ``HxWx3`` float32 RGB, 255 is white; brighter ones are clipped.
+            index: Number of the frame.
+            gain: How far the amplifier is turned up, in [0, 1].
+            stops: Exposure against the usual one.
+        """
         height, width = picture.shape[:2]
+        if stops:
+            picture = picture * np.float32(2.0 ** (stops * DISPLAY_GAMMA))
         top, left = _offset(index)
         noise = self._noise[top : top + height, left : left + width]
         seen = cv2.multiply(np.ascontiguousarray(picture), self._vignette)

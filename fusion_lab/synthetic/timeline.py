@@ -14,6 +14,7 @@ SCENES = {
     "glare": ("glare",),
     "rain": ("rain",),
     "snow": ("snow",),
+    "tunnel": ("tunnel",),
 }
 _LABELS = {
     "night": "low_light",
@@ -22,6 +23,7 @@ _LABELS = {
     "glare": "over_exposure",
     "rain": "rain",
     "snow": "snow",
+    "tunnel": "over_exposure",
 }
 
 
@@ -35,6 +37,7 @@ class Conditions:
     glare: float = 0.0
     rain: float = 0.0
     snow: float = 0.0
+    tunnel: float = 0.0
 
     @property
     def sun(self) -> float:

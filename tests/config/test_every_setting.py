@@ -13,6 +13,7 @@ from fusion_core.runtime.settings import setting_types
 OUT_OF_RANGE = {
     "threads": (-1, 257, 1.5, "many", True, None),
     "temporal_smoothing": (-0.01, 1.0, "much", True, float("nan")),
+    "source.bracket": (0, 4, 2.5, "two", None),
     "sync.max_skew_ms": (-1, 1001, "soon", False, float("inf")),
     "sync.visible_offset_ms": (-2e13, 2e13, [1], "auto", float("nan")),
     "sync.thermal_offset_ms": (-2e13, 2e13, {"ms": 1}, "soon", True, float("inf")),
