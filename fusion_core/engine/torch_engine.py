@@ -252,7 +252,7 @@ class Engine:
         prior: ScenePrior | None = None,
         text: str | None = None,
     ) -> UInt8Image:
-        """Fuse pictures of any task, each after the second with the result so far.
+        """Fuse pictures of any task.
 
         Args:
             pictures: Two or more of ``HxWx3`` uint8 RGB, of one size.
@@ -270,10 +270,9 @@ class Engine:
         self._generator.manual_seed(0)
         encoded = None if text is None else self._text_cue(text)
         cues = replace(self._cues(prior, None), task=task, text=encoded)
-        fused, *others = (to_tensor(picture, self._device) for picture in pictures)
-        for other in others:
-            with self._fast():
-                fused = self._model(fused, other, cues).image
+        tensors = [to_tensor(picture, self._device) for picture in pictures]
+        with self._fast():
+            fused = self._model.fuse_many(tensors, cues).image
         self._require_finite(fused)
         return to_uint8(fused[0].float().permute(1, 2, 0).cpu().numpy())
 

@@ -142,9 +142,11 @@ class FrozenModel(nn.Module):
         """Return the slot with the model in it, loaded and as expected."""
         slot = self._slot
         if slot.module is None:
-            module = self.kind.read(
-                self._weights, lambda: self.kind.load(self._weights, self._load_dtype)
-            )
+            # Loading must not move the caller's random numbers: a run that was resumed loads later.
+            with torch.random.fork_rng(devices=[]):
+                module = self.kind.read(
+                    self._weights, lambda: self.kind.load(self._weights, self._load_dtype)
+                )
             slot.module = module.eval().requires_grad_(requires_grad=False)
             slot.dtype = self._load_dtype
         if self._expected:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -78,6 +79,22 @@ class Fuser(nn.Module, ABC):
         """
         check_pictures(self.name, 3, first=first, second=second)
         return self.fuse(first, second, self.complete_cues(first, cues))
+
+    def fuse_many(self, pictures: Sequence[Tensor], cues: Cues = NO_CUES) -> FuserOutput:
+        """Fuse a batch of two or more registered pictures, each with the result so far.
+
+        Args:
+            pictures: ``Bx3xHxW`` each; see :meth:`forward`.
+            cues: What else is known.
+
+        Raises:
+            UsageError: The shapes do not fit together, or a cue is missing or wrong.
+        """
+        first, second, *others = pictures
+        fused: FuserOutput = self(first, second, cues)
+        for other in others:
+            fused = self(fused.image, other, cues)
+        return fused
 
     def complete_cues(self, picture: Tensor, cues: Cues) -> Cues:
         """Return the cues as the network gets them; see :func:`complete_cues`."""

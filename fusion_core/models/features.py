@@ -24,8 +24,7 @@ class Features:
         uses_mask: A mask that marks what matters changes the result.
         uses_edit: Its prompts can be edited.
         uses_memory: The slots of a memory bank change the result.
-        max_pictures: Pictures that it can fuse; each after the second is fused with the result so
-            far.
+        max_pictures: Pictures that it can fuse.
         needs: Cues without which it cannot work; the others are optional.
     """
 

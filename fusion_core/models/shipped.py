@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from fusion_core.models import ctrlfuse, m2pn, mdaif
+from fusion_core.models import ctrlfuse, m2pn, mdaif, tcmoa
 from fusion_core.models.spec import ModelSpec
 
 _WEIGHTS: Final = Path(__file__).parent / "weights"
@@ -55,4 +55,25 @@ MDAIF_B1: Final = ModelSpec(
     paper="MdaIF",
     description="The same at the paper's size, to be trained on a GPU.",
     parameters=40_453_874,
+)
+TCMOA: Final = ModelSpec(
+    network=tcmoa.TCMoA,
+    config=tcmoa.ROBOT,
+    paper="TC-MoA",
+    description="Exposures, focus distances and thermal pictures; the sources' own pixels; small.",
+    parameters=211_400,
+)
+TCMOA_BASE: Final = ModelSpec(
+    network=tcmoa.TCMoA,
+    config=tcmoa.PAPER_BASE,
+    paper="TC-MoA",
+    description="The published setting on MAE ViT-B; needs its weights and a GPU.",
+    parameters=3_885_165,
+)
+TCMOA_LARGE: Final = ModelSpec(
+    network=tcmoa.TCMoA,
+    config=tcmoa.PAPER_LARGE,
+    paper="TC-MoA",
+    description="The published setting on MAE ViT-L; needs its weights and a GPU.",
+    parameters=11_388_552,
 )

@@ -237,3 +237,15 @@ def test_a_change_of_configuration_changes_the_fingerprint(tmp_path):
     other = CLIPTextModel.from_pretrained(folder, num_attention_heads=2)
     assert all(map(torch.equal, plain.state_dict().values(), other.state_dict().values()))
     assert fingerprint(plain) != fingerprint(other)
+
+
+def test_loading_leaves_the_random_numbers_alone():
+    def load(_weights, _dtype):
+        return torch.nn.Linear(3, 3)
+
+    held = FrozenModel(FoundationKind("test", load, "nowhere", "its weights"))
+    torch.manual_seed(0)
+    expected = torch.rand(2)
+    torch.manual_seed(0)
+    _ = held.model
+    assert torch.equal(torch.rand(2), expected)

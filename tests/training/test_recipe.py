@@ -5,6 +5,7 @@ import torch
 
 from fusion_core.errors import ConfigError, UsageError
 from fusion_core.models import LumaOutput, create_model, list_models
+from fusion_lab.training.adapting import load_adapting_recipe
 from fusion_lab.training.batches import PairBatch
 from fusion_lab.training.fusion import load_fusion_recipe
 from fusion_lab.training.fusion.ablation import ABLATIONS, build_network
@@ -16,6 +17,7 @@ LOADERS = {
     "m2pn": load_fusion_recipe,
     "ctrlfuse": load_prompt_recipe,
     "mdaif": load_restoring_recipe,
+    "tcmoa": load_adapting_recipe,
 }
 
 

@@ -36,29 +36,35 @@ class NoisyTopK(BatchMixer):
     are the softmax over the ``k`` largest ``h``. Importance is the sum of an expert's gates, its
     load the smooth probability of being chosen under the noise.
 
-    Before that each expert's logit loses the mean over the experts and is standardised by its
-    running mean and deviation over the training, not in the paper: of a few pictures, a fair
-    choice, too, is uneven, so that the balance of small batches is bought most cheaply by giving
-    all pictures the same logits, which leaves the choice to the noise, and after training to
-    whichever is a hair above the others.
+    With ``standardise``, each expert's logit before that loses the mean over the experts and is
+    standardised by its running mean and deviation over the training, not in the paper: of a few
+    pictures, a fair choice, too, is uneven, so that the balance of small batches is bought most
+    cheaply by giving all pictures the same logits, which leaves the choice to the noise, and after
+    training to whichever is a hair above the others.
 
     Args:
         k: Experts that work for one input.
         experts: Experts E.
+        standardise: Standardise the logits; of the many inputs of a network that routes tokens, a
+            fair choice is an even one.
     """
 
     mean: Tensor
     variance: Tensor
 
-    def __init__(self, k: int, experts: int) -> None:
+    def __init__(self, k: int, experts: int, *, standardise: bool = True) -> None:
         super().__init__()
         self.k = min(k, experts)
+        self.standardise = standardise
+        if not standardise:
+            return
         self.register_buffer("mean", torch.zeros(experts))
         self.register_buffer("variance", torch.ones(experts))
 
     def forward(self, logits: Tensor, spread: Tensor) -> Routing:
         """Return gates of logits and noise spreads, both ``BxE`` or ``BxExHxW``, float32."""
-        logits = self._standardised(logits)
+        if self.standardise:
+            logits = self._standardised(logits)
         scale = F.softplus(spread) + _NOISE_FLOOR
         noisy = logits
         if self.training:

@@ -1,0 +1,249 @@
+"""TC-MoA: one network that fuses visible and thermal pictures, exposures and focus distances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fusion_core.foundation import FrozenModel
+from fusion_core.models.base import Fuser
+from fusion_core.models.blocks.padding import PadToMultiple
+from fusion_core.models.colour import attach_luma, luma_of
+from fusion_core.models.cues import VISIBLE_INFRARED, Cues, PromptEdit
+from fusion_core.models.features import Features
+from fusion_core.models.outputs import FuserOutput
+from fusion_core.models.requirements import check_pictures
+from fusion_core.models.tcmoa.backbone import PATCH, MaskedAutoencoder
+from fusion_core.models.tcmoa.config import CHOSEN, TASKS, TCMoAConfig, TCMoAOptions
+from fusion_core.models.tcmoa.decision import Decision, blend, cascade, edited_shares, shares
+from fusion_core.models.tcmoa.embedded import EMBEDDED_MAE, REAL_MAE
+from fusion_core.models.tcmoa.evidence import clues
+from fusion_core.models.tcmoa.prompt_layer import Edit
+from fusion_core.models.tcmoa.pyramids import collapse, gaussian, halvings, laplacian
+from fusion_core.models.tcmoa.streams import Streams, Told
+from fusion_core.runtime.settings import Settings
+
+_MOST_PICTURES = 9
+# Shorter edge of the coarsest scale. Where a blend ends earlier it shows halos of that width.
+_SMALLEST_CHOICE, _SMALLEST_BLEND = 8, 2
+
+
+class Decided(NamedTuple):
+    """Everything that the network makes of ``B`` sets of ``N`` pictures.
+
+    Attributes:
+        image: ``Bx3xHxW`` RGB, not clipped.
+        shares: Per scale ``BxNxhxw`` shares of the pictures, brightest first unless the task is
+            ``vif``, the finest scale first; empty where the decoder paints the picture.
+        told: What the layers say of the pairs of neighbours, ``B (N - 1)`` of them.
+        gates: ``B(N-1) x tokens x E`` of the deciding adapters.
+        balance: Sum of all layers' balance losses.
+        grid: Rows and columns of the tokens.
+        order: ``BxN`` indices of the given pictures in the order of ``shares``.
+    """
+
+    image: Tensor
+    shares: list[Tensor]
+    told: Told
+    gates: Tensor
+    balance: Tensor
+    grid: tuple[int, int]
+    order: Tensor
+
+
+class TCMoA(Fuser):
+    """Fuse two or more pictures of one of three tasks.
+
+    Both pictures go through a frozen masked autoencoder; between its blocks, adapters that all
+    tasks share and that each task's routers choose give every token a prompt: the share of each
+    source (TC-MoA, section 3). In the paper the decoder paints the picture. Here the prompts and
+    one more layer of routed adapters decide which source makes each pixel, and the pixels are the
+    sources' own: see :class:`Decision`.
+
+    Exposures and focus distances are put in order of their brightness, so that the result does
+    not depend on the order in which they are given. Neighbours are compared, and what speaks for
+    one adds up along the row.
+
+    Args:
+        name: Name in the registry.
+        config: Architecture.
+    """
+
+    features = Features(tasks=TASKS, gives="rgb", uses_edit=True, max_pictures=_MOST_PICTURES)
+    Options = TCMoAOptions
+    options: TCMoAOptions
+    config: TCMoAConfig
+
+    def __init__(self, name: str, config: TCMoAConfig) -> None:
+        super().__init__(name, config)
+        c = config
+        self.mae = FrozenModel(EMBEDDED_MAE if c.backbone == "embedded" else REAL_MAE)
+        self.pad = PadToMultiple(PATCH)
+        self.streams = Streams(c)
+        self.decision = (
+            Decision(c.mae.decoder_width, c.evidence, c.experts, c.chosen)
+            if c.result == "pixels"
+            else None
+        )
+
+    def configure(self, options: Settings) -> None:
+        """Set the options; see :meth:`Fuser.configure`."""
+        super().configure(options)
+        if self.options.mae_weights:
+            self.mae.weights = self.options.mae_weights
+
+    def fuse(self, first: Tensor, second: Tensor, cues: Cues) -> FuserOutput:
+        """Fuse checked inputs; see :meth:`Fuser.forward`."""
+        return FuserOutput(self.decide((first, second), cues).image.clamp(0, 1))
+
+    def fuse_many(self, pictures: Sequence[Tensor], cues: Cues) -> FuserOutput:
+        """Fuse all pictures at once; see :meth:`Fuser.fuse_many`."""
+        named = {f"picture {number}": p for number, p in enumerate(pictures, start=1)}
+        check_pictures(self.name, 3, **named)
+        complete = self.complete_cues(pictures[0], cues)
+        if cues.task == VISIBLE_INFRARED or self.decision is None:
+            return super().fuse_many(pictures, cues)
+        return FuserOutput(self.decide(pictures, complete).image.clamp(0, 1))
+
+    def decide(self, pictures: Sequence[Tensor], cues: Cues) -> Decided:
+        """Fuse and return everything, for training and analysis.
+
+        Args:
+            pictures: Two or more of ``Bx3xHxW`` RGB in [0, 1], with ``vif`` the visible one first.
+            cues: Task and change of the prompts.
+        """
+        edit = self._edit(cues)
+        stack = torch.stack([picture.float() for picture in pictures], 1)
+        order = _order(stack, cues.task)
+        stack = stack.take_along_dim(order[:, :, None, None, None], 1)
+        routing = edit.task_mix or {cues.task: 1.0}
+        with torch.autocast(stack.device.type, enabled=False):
+            if self.decision is None:
+                return self._paint(stack, order, edit, routing)
+            return self._choose(stack, order, edit, routing, cues.task)
+
+    def trainable_share(self) -> float:
+        """Return the share of what is trained in all parameters, the frozen ones included."""
+        own = self.parameter_count()
+        frozen: MaskedAutoencoder = self.mae.model
+        return own / (own + sum(parameter.numel() for parameter in frozen.parameters()))
+
+    def _edit(self, cues: Cues) -> PromptEdit:
+        """Return how the prompts are changed: as the cues say, else as the options say."""
+        if cues.edit is not None:
+            return cues.edit
+        o = self.options
+        mix: dict[str, float] = {}
+        if o.mix_task not in {"", cues.task}:
+            mix = {cues.task: 1 - o.mix, o.mix_task: o.mix}
+        return PromptEdit(o.alpha, o.beta, mix)
+
+    def _tell(
+        self, stack: Tensor, routing: Mapping[str, float], edit: Edit | None
+    ) -> tuple[Told, tuple[int, int]]:
+        """Let the layers see all pairs of neighbours of ``BxNx3xHxW``."""
+        pairs = [part.flatten(0, 1) for part in (stack[:, :-1], stack[:, 1:])]
+        if self.config.upsample > 1:
+            pairs = [
+                F.interpolate(
+                    part, scale_factor=self.config.upsample, mode="bilinear", align_corners=False
+                )
+                for part in pairs
+            ]
+        told: tuple[Told, tuple[int, int]] = self.streams(
+            self.mae.model, *map(self.pad, pairs), routing, edit
+        )
+        return told
+
+    def _choose(
+        self,
+        stack: Tensor,
+        order: Tensor,
+        edit: PromptEdit,
+        routing: Mapping[str, float],
+        task: str,
+    ) -> Decided:
+        """Let prompts and evidence decide which pictures make a pixel."""
+        assert self.decision is not None
+        told, grid = self._tell(stack, routing, None)
+        smallest = _SMALLEST_CHOICE if task == CHOSEN else _SMALLEST_BLEND
+        steps = halvings(*stack.shape[-2:], smallest)
+        number = stack.shape[1]
+        found = [level.unflatten(0, (-1, number)) for level in clues(stack.flatten(0, 1), steps)]
+        sides = [
+            [level[:, side].flatten(0, 1) for level in found]
+            for side in (slice(None, -1), slice(1, None))
+        ]
+        prompts = (told.prompts[..., 0] - told.prompts[..., 1]).mean(1)
+        verdict = self.decision(
+            (told.first, told.second), prompts, grid, (sides[0], sides[1]), routing
+        )
+        if task == CHOSEN:
+            guides = [
+                (one[:, :1] + other[:, :1]) / 2 + 0.5 for one, other in zip(*sides, strict=True)
+            ]
+            parts = [shares(_scores(cascade(verdict.logits, guides), number))]
+        else:
+            scores = [_scores(level, number) for level in verdict.logits]
+            parts = blend(_scores(verdict.whole, number), scores)
+        is_first = order == 0
+        parts = [edited_shares(part, edit.alpha, edit.beta, is_first) for part in parts]
+        balance = told.balance + verdict.balance
+        return Decided(_join(stack, parts, task), parts, told, verdict.gates, balance, grid, order)
+
+    def _paint(
+        self, stack: Tensor, order: Tensor, edit: PromptEdit, routing: Mapping[str, float]
+    ) -> Decided:
+        """Let the decoder paint the picture of two, as in the paper."""
+        beta = torch.where(order[:, 0] == 0, edit.beta, -edit.beta)
+        changed = edit.alpha != 1 or edit.beta != 0
+        told, grid = self._tell(stack, routing, Edit(edit.alpha, beta) if changed else None)
+        mae: MaskedAutoencoder = self.mae.model
+        painted = mae.picture(told.first, *grid)
+        height, width = (edge * self.config.upsample for edge in stack.shape[-2:])
+        image = F.interpolate(
+            painted[..., :height, :width],
+            stack.shape[-2:],
+            mode="bilinear",
+            align_corners=False,
+            antialias=True,
+        )
+        gates = told.gates[:, -1]
+        return Decided(image, [], told, gates, told.balance, grid, order)
+
+
+def _order(stack: Tensor, task: str) -> Tensor:
+    """Return ``BxN`` indices of the pictures: visible first, else the brightest first."""
+    batch, number = stack.shape[:2]
+    if task == VISIBLE_INFRARED:
+        return torch.arange(number, device=stack.device).expand(batch, -1)
+    brightness = stack.mean((2, 3, 4))
+    return brightness.argsort(stable=True, dim=1, descending=True)
+
+
+def _scores(logits: Tensor, number: int) -> Tensor:
+    """Return ``BxNxhxw`` scores whose differences of neighbours are ``B(N-1) x 1xhxw`` logits."""
+    steps = logits.unflatten(0, (-1, number - 1))[:, :, 0]
+    last = torch.zeros_like(steps[:, :1])
+    return torch.cat((steps.flip(1).cumsum(1).flip(1), last), 1)
+
+
+def _join(stack: Tensor, parts: Sequence[Tensor], task: str) -> Tensor:
+    """Return ``Bx3xHxW`` of ``BxNx3xHxW`` pictures and their shares.
+
+    Shares of one scale weigh the pixels, those of several the pictures' details at each scale.
+    """
+    flat, number = stack.flatten(0, 1), stack.shape[1]
+    if task == VISIBLE_INFRARED:
+        flat = luma_of(flat)
+    details = laplacian(gaussian(flat, len(parts) - 1))
+    joined = [
+        (part[:, :, None] * detail.unflatten(0, (-1, number))).sum(1)
+        for part, detail in zip(parts, details, strict=True)
+    ]
+    whole = collapse(joined)
+    return attach_luma(stack[:, 0], whole.clamp(0, 1)) if task == VISIBLE_INFRARED else whole
