@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from importlib.util import find_spec
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,7 +20,8 @@ OPTIONS = ("--device", "cpu", "--set", "threads=1")
 
 @pytest.fixture(scope="module")
 def cluster():
-    pytest.importorskip("ray", reason="the extra ray is not installed")
+    if find_spec("ray") is None:
+        pytest.skip("the extra ray is not installed")
     with LocalCluster(nodes=2) as nodes:
         yield nodes
 
