@@ -40,13 +40,14 @@ def test_nothing_is_lost_and_nothing_done_twice(cluster, tmp_path, capsys):
     listener = threading.Thread(target=lambda: said.append(batch.stdout.read()), daemon=True)
     listener.start()
     try:
-        losses = [cluster.lose_worker(str(out)), cluster.lose_node(str(out))]
+        losses = [lose(str(out), batch) for lose in (cluster.lose_worker, cluster.lose_node)]
         code = batch.wait(240)
     finally:
         batch.kill()
         batch.wait()
         listener.join(10)
         batch.stdout.close()
+        sys.stdout.writelines(said)  # shown where the test fails
     assert code == 0, said
 
     names = [f"drive{number:02d}" for number in range(RECORDINGS)]
