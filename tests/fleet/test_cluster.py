@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from importlib.util import find_spec
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,7 +20,8 @@ OPTIONS = ("--device", "cpu", "--set", "threads=1")
 
 @pytest.fixture(scope="module")
 def cluster():
-    pytest.importorskip("ray", reason="the extra ray is not installed")
+    if find_spec("ray") is None:
+        pytest.skip("the extra ray is not installed")
     with LocalCluster(nodes=2) as nodes:
         yield nodes
 
@@ -38,13 +40,14 @@ def test_nothing_is_lost_and_nothing_done_twice(cluster, tmp_path, capsys):
     listener = threading.Thread(target=lambda: said.append(batch.stdout.read()), daemon=True)
     listener.start()
     try:
-        losses = [cluster.lose_worker(str(out)), cluster.lose_node(str(out))]
+        losses = [lose(str(out), batch) for lose in (cluster.lose_worker, cluster.lose_node)]
         code = batch.wait(240)
     finally:
         batch.kill()
         batch.wait()
         listener.join(10)
         batch.stdout.close()
+        sys.stdout.writelines(said)  # shown where the test fails
     assert code == 0, said
 
     names = [f"drive{number:02d}" for number in range(RECORDINGS)]

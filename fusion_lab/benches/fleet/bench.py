@@ -134,7 +134,7 @@ class FleetBench(BenchCommand):
             start = time.perf_counter()
             batch = _begin(table, there, "--cluster", cluster.address)
             stack.callback(batch.kill)
-            losses = (cluster.lose_worker(str(there)), cluster.lose_node(str(there)))
+            losses = (cluster.lose_worker(str(there), batch), cluster.lose_node(str(there), batch))
             store = cluster.object_store()
             _ended(batch)
             cluster_s = time.perf_counter() - start

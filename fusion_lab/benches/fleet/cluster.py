@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -82,23 +81,26 @@ class LocalCluster(Closable):
         self._direct: str = told["direct"]
         self._raylets: list[int] = told["raylets"]
 
-    def lose_worker(self, out: str) -> Loss:
+    def lose_worker(self, out: str, batch: subprocess.Popen[str]) -> Loss:
         """Kill a worker in the middle of a unit.
 
         Args:
             out: Folder of the fleet.
+            batch: The command that is at it.
 
         Raises:
-            FusionError: No unit is at work within some minutes.
+            FusionError: The command ends, or no unit is at work within some minutes.
         """
-        record = self._at_work(out, self._raylets[0])
+        _, record = self._at_work(out, batch)
         kill({record.pid})
         return Loss("worker", record.name, record.pid)
 
-    def lose_node(self, out: str) -> Loss:
-        """Kill a node, with all its processes, while its worker is in the middle of a unit."""
-        raylet = self._raylets[1]
-        record = self._at_work(out, raylet)
+    def lose_node(self, out: str, batch: subprocess.Popen[str]) -> Loss:
+        """Kill a node, with all its processes, while its worker is in the middle of a unit.
+
+        Args and errors as of ``lose_worker``.
+        """
+        raylet, record = self._at_work(out, batch)
         kill({raylet, *descendants(raylet)})
         return Loss("node", record.name, record.pid)
 
@@ -126,24 +128,17 @@ class LocalCluster(Closable):
         self._process.stdout.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _at_work(self, out: str, raylet: int) -> UnitRecord:
-        """Return a unit that a node has begun, its worker stopped before the end."""
-        return wait_for(lambda: _stopped(out, descendants(raylet)), "a unit at work")
-
-
-def wait_for(find: Callable[[], UnitRecord | None], what: str) -> UnitRecord:
-    """Return what is found at last.
-
-    Raises:
-        FusionError: Nothing is, within some minutes.
-    """
-    end = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < end:
-        found = find()
-        if found is not None:
-            return found
-        time.sleep(_PAUSE_S)
-    raise FusionError(f"waited {_PATIENCE_S:.0f} s for {what}")
+    def _at_work(self, out: str, batch: subprocess.Popen[str]) -> tuple[int, UnitRecord]:
+        """Return a node and the unit that it has begun, its worker stopped before the end."""
+        end = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < end and batch.poll() is None:
+            for raylet in self._raylets:
+                found = _stopped(out, descendants(raylet))
+                if found is not None:
+                    return raylet, found
+            time.sleep(_PAUSE_S)
+        ended = "is at no unit" if batch.poll() is None else f"ended with {batch.returncode}"
+        raise FusionError(f"nothing to take away: fusion batch {ended}")
 
 
 def _stopped(out: str, workers: set[int]) -> UnitRecord | None:
