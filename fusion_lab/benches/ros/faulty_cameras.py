@@ -124,8 +124,8 @@ class FaultyRosCameras:
             return
         publisher = self._publishers[name]
         for event in events:
-            message = Image(height=4, width=4, step=4, encoding="rubbish")
-            message.data = bytes(16)
+            message = Image(height=4, width=4, step=4, encoding="rubbish", data=bytes(16))
+            message.header.stamp = stamp_from_ns(time.time_ns())
             if event.frame is not None:
                 message = image_message(*self._reduced(event.frame, began_ns))
             assert publisher is not None
