@@ -46,7 +46,7 @@ class PipelineStatistics:
         self.latency.record_timings(timings)
         if pair.skew_ns is not None:
             self.skew.record_timings({"skew": abs(pair.skew_ns) / 1e6})
-        if pair.thermal is None:
+        if pair.thermal is None or "uncalibrated" in health:
             self.one_sided["visible_only"] += 1
         elif pair.visible is None:
             self.one_sided["thermal_only"] += 1

@@ -1,6 +1,8 @@
 """The calibration ``tf``: what a bag says of its cameras does what the same rig as a file does."""
 
 import json
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -121,6 +123,57 @@ def test_the_form_of_the_setting(text, depth):
 def test_a_depth_of_zero_is_refused():
     with pytest.raises(CalibrationError, match="above 0 m"):
         transform_depth("tf:0")
+
+
+def test_live_results_show_the_visible_picture_until_the_transform_is_there():
+    settings = {"model": "m2pn-edge", "device": "cpu", "prior": "none", "detector": "none"}
+    results = []
+    sides = (("visible", "rgb", K_RGB, RGB), ("thermal", "lwir", K_LWIR, LWIR))
+    frames = iter(range(1, 10_000))
+
+    def send(pipeline):
+        number = next(frames)
+        for name, frame, k, size in sides:
+            shape = (*size[::-1], 3) if name == "visible" else size[::-1]
+            image = np.random.default_rng(number).integers(0, 256, shape, np.uint8)
+            encoding = "rgb8" if name == "visible" else "mono8"
+            stamp = START + number * 10**8
+            pipeline.submit(Frame(stamp, name, image, encoding, frame, camera=camera(k, size)))
+
+    def send_until(pipeline, wanted):
+        end = time.monotonic() + 60
+        while not (results and results[-1].health == wanted):
+            assert time.monotonic() < end, results and results[-1].health
+            send(pipeline)
+            time.sleep(0.02)
+
+    with Pipeline(Config.from_dict(settings | {"calibration": "tf"})) as pipeline:
+        pipeline.start(results.append)
+        send_until(pipeline, ("uncalibrated",))
+        status = pipeline.status()
+        assert "no transform" in status.calibration_problem
+        assert status.one_sided["visible_only"] == status.fused > 0
+        np.testing.assert_array_equal(results[-1].image, results[-1].pair.visible.image)
+        pipeline.add_transforms(tf_message())
+        send_until(pipeline, ())
+        assert pipeline.status().calibration_problem == ""
+        assert results[-1].aligned.thermal is not None
+
+
+def tf_message():
+    """Return the tree as rclpy gives it."""
+    stamped = [
+        SimpleNamespace(
+            header=SimpleNamespace(frame_id=parent),
+            child_frame_id=child,
+            transform=SimpleNamespace(
+                translation=SimpleNamespace(**dict(zip("xyz", place, strict=True))),
+                rotation=SimpleNamespace(**dict(zip("xyzw", turn, strict=True))),
+            ),
+        )
+        for parent, child, place, turn in TREE
+    ]
+    return SimpleNamespace(transforms=stamped)
 
 
 def test_a_camera_without_distortion_is_one():
