@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from fusion_core.engine.plain_fusion import mean_picture
+from fusion_core.engine.plain_fusion import mean_picture, single_picture
 from fusion_core.engine.remote import RemoteEngine
 from fusion_core.engine.result import EngineResult
 from fusion_core.errors import EngineAwayError, FusionError
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.message_filter import MessageFilter
 from fusion_core.runtime.timed_call import CallTimeoutError, TimedCaller
-from fusion_core.types import AlignedPair, FloatImage, ScenePrior
+from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
 if TYPE_CHECKING:
     from fusion_core.engine.switching import SwitchingEngine
@@ -65,14 +65,15 @@ class FusionRunner(Closable):
             timeout_s: Limit of the network's time in seconds.
             live: Newer pairs come whatever happens, so that waiting is of no use.
         """
-        if pair.visible is None or pair.thermal is None:
+        one_sided = pair.visible is None or pair.thermal is None
+        if one_sided and not isinstance(self._engine, RemoteEngine):
             return self._engine.fuse(pair, prior, mask), ()
         try:
             patience_s = 0.0 if live else timeout_s / 2
             fused = self._caller.call(lambda: self._fuse(pair, prior, mask, patience_s), timeout_s)
         except CallTimeoutError:
             self._count_failure(f"model {self._engine.name!r}: no result within {timeout_s:g} s")
-            return EngineResult(pair.visible), (TIMED_OUT,)
+            return EngineResult(_camera_picture(pair)), (TIMED_OUT,)
         except EngineAwayError as error:
             self._count_failure(str(error), "the plain mean of both cameras")
             self.away += 1
@@ -80,7 +81,7 @@ class FusionRunner(Closable):
         except Exception as error:  # noqa: BLE001 - the stream goes on with what the camera sees
             known = isinstance(error, FusionError)
             self._count_failure(str(error) if known else f"{type(error).__name__}: {error}")
-            return EngineResult(pair.visible), (FAILED,)
+            return EngineResult(_camera_picture(pair)), (FAILED,)
         return fused, ()
 
     def use(self, engine: Engine | SwitchingEngine | RemoteEngine) -> None:
@@ -123,3 +124,11 @@ class FusionRunner(Closable):
             _log.warning("a frame goes without fusion and shows %s: %s", shown, message)
         self.last_error = message
         self.failures += 1
+
+
+def _camera_picture(pair: AlignedPair) -> UInt8Image:
+    """Return the visible picture, or the thermal one where there is no other."""
+    single = single_picture(pair)
+    picture = pair.visible if single is None else single
+    assert picture is not None, "a pair has at least one side"
+    return picture

@@ -92,11 +92,13 @@ class RemoteBench(BenchCommand):
         pairs = street_pairs(30)
         with tempfile.TemporaryDirectory() as folder:
             bind = self.bind or f"ipc://{folder}/engine"
-            with _server(bind, Path(folder) / "server.log"):
+            with serving_process(bind, Path(folder) / "server.log"):
                 return measure_hop(config, bind, pairs, self.frames)
 
 
-def measure_hop(config: Config, bind: str, pairs: Sequence[FramePair], rounds: int) -> RemoteResult:
+def measure_hop(
+    config: Config, bind: str, pairs: Sequence[FramePair], rounds: int, warm_up: int = _WARM_UP
+) -> RemoteResult:
     """Fuse pairs here and on a server in turns.
 
     Args:
@@ -104,6 +106,7 @@ def measure_hop(config: Config, bind: str, pairs: Sequence[FramePair], rounds: i
         bind: Address of a server.
         pairs: Pairs with both sides, taken round and round.
         rounds: Pairs per side that count.
+        warm_up: Pairs before them.
     """
     there = replace(config, engine=EngineConfig(endpoint=bind))
     with ExitStack() as stack:
@@ -113,9 +116,9 @@ def measure_hop(config: Config, bind: str, pairs: Sequence[FramePair], rounds: i
         }
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in pipelines}
         cases = {name: _step(pipelines[name], pairs, times[name]) for name in pipelines}
-        interleaved(cases, rounds, warm_up=_WARM_UP)
-    whole = {name: np.array(taken[_WARM_UP:])[:, 0] for name, taken in times.items()}
-    rest = {name: whole[name] - np.array(taken[_WARM_UP:])[:, 1] for name, taken in times.items()}
+        interleaved(cases, rounds, warm_up=warm_up)
+    whole = {name: np.array(taken[warm_up:])[:, 0] for name, taken in times.items()}
+    rest = {name: whole[name] - np.array(taken[warm_up:])[:, 1] for name, taken in times.items()}
     return RemoteResult(
         model=config.model,
         bind=bind,
@@ -140,11 +143,13 @@ def _step(
 
 
 @contextmanager
-def _server(bind: str, log: Path) -> Iterator[None]:
+def serving_process(bind: str, log: Path) -> Iterator[None]:
     """Run `fusion serve` for the time of the block."""
     command = [sys.executable, "-m", "fusion_core.cli.main", "serve", "--bind", bind]
-    with log.open("w+") as text:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=text)  # noqa: S603
+    with (
+        log.open("w+") as text,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=text) as process,  # noqa: S603
+    ):
         try:
             assert process.stdout is not None, "as asked for"
             if not process.stdout.readline():
@@ -157,4 +162,3 @@ def _server(bind: str, log: Path) -> Iterator[None]:
                 process.wait(_END_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()

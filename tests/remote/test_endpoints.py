@@ -4,8 +4,9 @@ import stat
 
 import pytest
 import torch
-from servers import serving
+from servers import ServerProcess, serving
 
+from fusion_core.cli.main import main
 from fusion_core.config import Config
 from fusion_core.errors import ConfigError, SinkError, UsageError
 from fusion_core.serving import Server
@@ -92,3 +93,20 @@ def test_a_socket_that_a_killed_server_left_is_taken_over(tmp_path):
     assert os.path.lexists(tmp_path / "engine")
     with serving(f"ipc://{tmp_path}/engine"):
         pass
+
+
+def test_the_command_ends_on_a_signal_and_leaves_no_socket(tmp_path):
+    server = ServerProcess(f"ipc://{tmp_path}/engine", tmp_path / "server.log")
+    server.start()
+    try:
+        assert (tmp_path / "engine").is_socket()
+        server.process.terminate()
+        assert server.process.wait(120) == 0
+        assert not os.path.lexists(tmp_path / "engine")
+    finally:
+        server.kill()
+
+
+def test_the_command_without_anything_to_do_says_what_to_give(capsys):
+    assert main(["serve"]) == 2
+    assert "--bind ENDPOINT" in capsys.readouterr().err

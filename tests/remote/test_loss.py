@@ -13,6 +13,7 @@ from fusion_core.engine import EngineConfig
 from fusion_core.engine.plain_fusion import mean_picture
 from fusion_core.errors import EngineAwayError
 from fusion_core.pipeline import Pipeline
+from fusion_core.serving.session import EngineSession
 from fusion_core.types import AlignedPair, FramePair
 
 BASE = {"device": "cpu", "detector": "none", "prior": "none", "temporal_smoothing": 0.0}
@@ -171,6 +172,33 @@ def test_while_one_camera_is_gone_the_server_is_followed_all_the_same(tmp_path, 
         with serving(bind):
             wait_for(lambda: pipeline.step(alone) and pipeline.status().engine["state"] == "open")
         wait_for(lambda: pipeline.step(alone) and pipeline.status().engine["state"] == "away")
+
+
+def test_a_server_that_hangs_costs_its_own_frames_only(tmp_path, monkeypatch):
+    """Pairs go on without network, one-sided ones as well, until the server answers again."""
+    monkeypatch.setattr("fusion_core.pipeline.pipeline.LIVE_TIMEOUT_S", 1.0)
+    free = threading.Event()
+    free.set()
+    call = EngineSession.call
+
+    def may_hang(session, message):
+        free.wait()
+        return call(session, message)
+
+    monkeypatch.setattr(EngineSession, "call", may_hang)
+    bind = f"ipc://{tmp_path}/engine"
+    with serving(bind), Pipeline(config(bind)) as pipeline:
+        live = LiveStream(pipeline)
+        live.fuse_until(lambda fused: fused.health == ())
+        free.clear()
+        try:
+            hung = live.fuse_until(lambda fused: "fusion_timeout" in fused.health)
+            assert np.array_equal(hung.image, hung.pair.visible.image)
+            alone = pipeline.step(FramePair(60 * SECOND, None, thermal(60 * SECOND), None))
+            assert alone.image.shape == (96, 128, 3)
+        finally:
+            free.set()
+        live.fuse_until(lambda fused: fused.health == ())
 
 
 def test_a_reset_is_not_undone_by_an_answer_under_way():
