@@ -58,6 +58,11 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "switching": BenchEntry(
         "switching", "SwitchingBench", "when model `auto` changes networks, and what that shows"
     ),
+    "tasks": BenchEntry(
+        "tasks",
+        "TasksBench",
+        "exposures and focus settings, beside classical and published methods",
+    ),
     "ablations": BenchEntry(
         "ablations", "AblationsBench", "networks that were trained with a part taken out"
     ),
