@@ -73,6 +73,11 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "mechanisms": BenchEntry(
         "mechanisms.bench", "MechanismsBench", "what each part of a network does to its picture"
     ),
+    "tasks": BenchEntry(
+        "tasks",
+        "TasksBench",
+        "exposures and focus settings, beside classical and published methods",
+    ),
     "ablations": BenchEntry(
         "ablations", "AblationsBench", "networks that were trained with a part taken out"
     ),

@@ -43,18 +43,22 @@ class Evaluate:
     """Folders with vi/ and ir/ of equal stems, for --task mef and mff a/ and b/; optionally gt/."""
     task: Literal["vif", "mef", "mff"] = "vif"
     """Visible and infrared, multi-exposure, or multi-focus pairs."""
+    video_set: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """A set of VF-Bench or M3SVD, unpacked: image metrics, BiSWE and MS2R of every clip, for each
+    --model."""
     visible: Annotated[str | None, tyro.conf.arg(metavar="SRC")] = None
     """Visible stream of a recording, as for `fusion run`."""
     thermal: Annotated[str | None, tyro.conf.arg(metavar="SRC")] = None
     """Thermal stream of the recording."""
     max_frames: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Stop after this many pairs of the recording."""
+    """Stop after this many pairs of the recording, or of each clip."""
     model: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = ()
     """Models to run and score: names of `fusion models`, or weights.safetensors of a training."""
     fused: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME=]DIR ...")] = ()
     """Folders of fused images with the pairs' stems, in any image format."""
     baselines: bool = False
-    """Score max, mean, Laplacian pyramid and guided filter as well."""
+    """Score classical rules as well: for vif max, mean, Laplacian pyramid and guided filter; for
+    mef exposure fusion (Mertens) and mean; for mff the sharper pixel and mean."""
     metrics: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = ()
     """Metrics to compute, or `all`; default: those usual for the task, for vif EN SD SF AG MI SCD
     VIF Qabf SSIM NABF."""
@@ -69,6 +73,8 @@ class Evaluate:
     def run(self) -> int:
         """Score, write, and print the tables."""
         self._check_outputs()
+        if self.video_set is not None:
+            return self._run_video_set(self.video_set)
         if self.visible or self.thermal:
             return self._run_stream()
         if not self.data:
@@ -102,6 +108,26 @@ class Evaluate:
             )
         write_json(self.out, stream_dict(self.visible, scores))
         _print_streams(self.visible, scores)
+        return 0
+
+    def _run_video_set(self, folder: Path) -> int:
+        from tqdm import tqdm
+
+        from fusion_lab.data import benchmark_clips
+        from fusion_lab.evaluation import clips_dict, evaluate_clips, mean_scores, write_json
+
+        if not self.model:
+            raise UsageError("a set of videos needs --model NAME")
+        clips = benchmark_clips(folder)
+        with tqdm(unit="frame", desc="fusing", dynamic_ncols=True) as bar:
+            models = {
+                name: evaluate_clips(clips, name, self.max_frames, bar.update)
+                for name in self.model
+            }
+        write_json(self.out, clips_dict(folder.name, models))
+        for name, scores in models.items():
+            values = "  ".join(f"{key} {value:.4g}" for key, value in mean_scores(scores).items())
+            print(f"{name}: {len(scores)} clips: {values}")
         return 0
 
     def _run_pairs(self) -> int:
@@ -176,12 +202,12 @@ class Evaluate:
         return self.metrics or default_metrics(pairs)
 
     def _methods(self) -> list[Method]:
-        from fusion_lab.evaluation import FolderMethod, ModelMethod, baseline_methods
+        from fusion_lab.evaluation import FolderMethod, ModelMethod, task_methods
 
         methods: list[Method] = [ModelMethod(name) for name in self.model]
         methods += [FolderMethod.parse(text) for text in self.fused]
         if self.baselines:
-            methods += baseline_methods()
+            methods += task_methods(self.task)
         if not methods and (self.html or not self.detector):
             raise UsageError(
                 "nothing to score: give --model NAME, --fused DIR or --baselines; --detector alone "
@@ -198,6 +224,8 @@ def _print_streams(name: str, scores: Sequence[StreamScores]) -> None:
             v = getattr(entry.temporal, title)
             line = f"{title:<16}{v.fused:9.3f}{v.visible:9.3f}{v.thermal:9.3f}"
             print(f"{entry.model:<12}{line}")
+        video = entry.video
+        print(f"{entry.model:<12}BiSWE {video.biswe:.3f}  MS2R {video.ms2r:.3f} px (VF-Bench)")
 
 
 def _print_table(result: Evaluation) -> None:

@@ -1,5 +1,6 @@
 """Data folders: registered pairs by task, decoded for training and evaluation."""
 
+from fusion_lab.data.benchmarks import Clip, benchmark_clips
 from fusion_lab.data.example import Example, split_by_scene
 from fusion_lab.data.labels import BoxLabels
 from fusion_lab.data.layout import (
@@ -17,11 +18,13 @@ from fusion_lab.data.reading import Needs, read_example, read_examples, read_ima
 __all__ = [
     "LAYOUTS",
     "BoxLabels",
+    "Clip",
     "Example",
     "FusionTask",
     "Layout",
     "Needs",
     "PairFiles",
+    "benchmark_clips",
     "dataset_name",
     "images_by_stem",
     "list_pairs",

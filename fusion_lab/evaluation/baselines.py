@@ -1,6 +1,6 @@
 """Classical fusion rules, for orientation beside the learned models.
 
-All take two ``HxW`` uint8 gray images and return ``HxW`` uint8.
+They take two ``HxW`` uint8 gray images and return ``HxW`` uint8, unless they say otherwise.
 """
 
 from __future__ import annotations
@@ -33,6 +33,24 @@ def fuse_laplacian(thermal: UInt8Image, visible: UInt8Image) -> UInt8Image:
     for a, b in zip(t[-2::-1], v[-2::-1], strict=True):
         fused = _expand(fused, a.shape) + np.where(np.abs(a) >= np.abs(b), a, b)
     return _to_uint8(fused)
+
+
+def fuse_exposures(first: UInt8Image, second: UInt8Image) -> UInt8Image:
+    """Fuse two exposures, ``HxWx3`` RGB, by OpenCV's exposure fusion (Mertens et al. 2007)."""
+    fused = cv2.createMergeMertens().process([first, second])
+    return _to_uint8(np.asarray(fused, np.float64) * 255.0)
+
+
+def fuse_sharper(first: UInt8Image, second: UInt8Image) -> UInt8Image:
+    """Take from two focus settings, ``HxWx3`` RGB, the pixel with more detail around it.
+
+    Detail is the squared Laplacian of the luma, summed by a Gaussian of 5 pixels.
+    """
+    energies = []
+    for picture in (first, second):
+        gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        energies.append(cv2.GaussianBlur(cv2.Laplacian(gray, cv2.CV_32F) ** 2, (0, 0), 5.0))
+    return np.where((energies[0] >= energies[1])[..., None], first, second)
 
 
 def fuse_guided(thermal: UInt8Image, visible: UInt8Image) -> UInt8Image:

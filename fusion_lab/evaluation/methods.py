@@ -10,7 +10,7 @@ from typing import Protocol
 import fusion_core
 from fusion_core.errors import SourceError, UsageError
 from fusion_core.types import UInt8Image
-from fusion_lab.data import Example, images_by_stem, read_image
+from fusion_lab.data import Example, FusionTask, images_by_stem, read_image
 from fusion_lab.evaluation import baselines
 from fusion_lab.metrics import to_gray
 
@@ -63,6 +63,23 @@ class BaselineMethod:
     def fuse(self, example: Example) -> UInt8Image:
         """Return the rule's ``HxW`` uint8."""
         return self.rule(to_gray(example.second), to_gray(example.first))
+
+
+@dataclass(frozen=True, slots=True)
+class ColourMethod:
+    """A classical rule on colour pictures.
+
+    Attributes:
+        name: Name in tables.
+        rule: ``(first, second)`` picture, both ``HxWx3`` uint8 RGB, to the same.
+    """
+
+    name: str
+    rule: Callable[[UInt8Image, UInt8Image], UInt8Image]
+
+    def fuse(self, example: Example) -> UInt8Image:
+        """Return the rule's ``HxWx3`` uint8 RGB."""
+        return self.rule(example.first, example.second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +141,18 @@ def baseline_methods() -> tuple[BaselineMethod, ...]:
         BaselineMethod("laplacian", baselines.fuse_laplacian),
         BaselineMethod("guided", baselines.fuse_guided),
     )
+
+
+def task_methods(task: FusionTask) -> tuple[Method, ...]:
+    """Return the classical rules for pictures of a task.
+
+    Args:
+        task: ``mef``: exposure fusion and the mean. ``mff``: choice of the sharper picture and the
+            mean. ``vif``: those of :func:`baseline_methods`.
+    """
+    if task == "vif":
+        return baseline_methods()
+    mean = BaselineMethod("mean", baselines.fuse_mean)
+    if task == "mef":
+        return ColourMethod("mertens-opencv", baselines.fuse_exposures), mean
+    return ColourMethod("sharper", baselines.fuse_sharper), mean

@@ -27,17 +27,22 @@ from fusion_lab.metrics import (
 
 _RANKED: Mapping[FusionTask, tuple[str, ...]] = {
     "vif": HEADLINE,
-    "mef": ("MEF_SSIM", "Qabf", "MI", "EN", "SD", "SF", "AG", "Qcb"),
-    "mff": ("Qabf", "MI", "NMI", "VIF", "SSIM", "SF", "AG", "Qcb"),
+    "mef": ("MEF_SSIM_2015", "Qabf", "VIF", "SSIM", "EN"),
+    "mff": ("NMI", "Qabf", "VIF", "SSIM", "SF"),
 }
-DEFAULT_METRICS: tuple[str, ...] = (*HEADLINE, "NABF")
+_BESIDE: Mapping[FusionTask, tuple[str, ...]] = {
+    "vif": ("NABF",),
+    "mef": ("MEF_SSIM", "MS_SSIM", "Qcb", "Qcv"),
+    "mff": ("MI", "MS_SSIM", "Qcb", "Qcv"),
+}
+DEFAULT_METRICS: tuple[str, ...] = (*HEADLINE, *_BESIDE["vif"])
 """The headline metrics, and the share of artefacts, which separates detail from noise."""
 
 
 def default_metrics(pairs: Sequence[PairFiles]) -> tuple[str, ...]:
     """Return the metrics of the pairs' task; those of a target too where all pairs have one."""
     task = pairs[0].task
-    names = DEFAULT_METRICS if task == "vif" else _RANKED[task]
+    names = (*_RANKED[task], *_BESIDE[task])
     return (*names, *TARGET_METRICS) if has_targets(pairs) else names
 
 

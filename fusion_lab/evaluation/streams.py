@@ -14,7 +14,7 @@ from fusion_core.pipeline import Pipeline
 from fusion_core.source import open_source
 from fusion_core.types import FusedFrame, UInt8Image
 from fusion_lab.evaluation.scoring import finite
-from fusion_lab.metrics import PerStream, TemporalMeter, TemporalResult
+from fusion_lab.metrics import PerStream, TemporalMeter, TemporalResult, VideoMeter, VideoResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,12 @@ class StreamScores:
     Attributes:
         model: Name of the model.
         temporal: Warping error and flicker of the fused stream and of both sources.
+        video: The temporal measures of VF-Bench.
     """
 
     model: str
     temporal: TemporalResult
+    video: VideoResult
 
 
 def evaluate_stream(
@@ -52,34 +54,39 @@ def evaluate_stream(
     """
     scores = []
     for name in models:
-        meter = TemporalMeter()
+        meter, video = TemporalMeter(), VideoMeter()
         with (
             open_source(visible=visible, thermal=thermal) as source,
             Pipeline(Config(model=name, prior="none", detector="none")) as pipeline,
         ):
             for fused in islice(pipeline.stream(source), max_frames):
-                _add(meter, fused)
+                _add((meter, video), fused)
                 on_frame()
         result = meter.result()
         if result.frames < 2:
             raise SourceError(f"{visible}: {result.frames} pairs; stability needs at least two")
-        scores.append(StreamScores(name, result))
+        scores.append(StreamScores(name, result, video.result()))
     return tuple(scores)
 
 
 def stream_dict(dataset: str, scores: Sequence[StreamScores]) -> dict[str, Any]:
     """Return plain data for JSON; undefined values become null."""
-    methods = [{"method": s.model, **_plain(s.temporal)} for s in scores]
+    methods = [{"method": s.model, **_plain(s.temporal), **_plain_video(s.video)} for s in scores]
     return {"dataset": dataset, "frames": scores[0].temporal.frames, "methods": methods}
 
 
-def _add(meter: TemporalMeter, fused: FusedFrame) -> None:
+def _add(meters: Sequence[TemporalMeter | VideoMeter], fused: FusedFrame) -> None:
     """Measure a frame; one with a side missing shows nothing of fusion and is left out."""
     aligned = fused.aligned
     if aligned.visible is None or aligned.thermal is None:
         return
     thermal: UInt8Image = (aligned.thermal * 255).round().astype("uint8")
-    meter.update(fused.image, aligned.visible, thermal)
+    for meter in meters:
+        meter.update(fused.image, aligned.visible, thermal)
+
+
+def _plain_video(result: VideoResult) -> dict[str, Any]:
+    return {"BiSWE": finite(result.biswe), "MS2R": finite(result.ms2r)}
 
 
 def _plain(result: TemporalResult) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fusion_lab.metrics.registry import (
     select_metrics,
 )
 from fusion_lab.metrics.temporal import PerStream, TemporalMeter, TemporalResult
+from fusion_lab.metrics.video import VideoMeter, VideoResult
 
 __all__ = [
     "HEADLINE",
@@ -19,6 +20,8 @@ __all__ = [
     "PerStream",
     "TemporalMeter",
     "TemporalResult",
+    "VideoMeter",
+    "VideoResult",
     "compute_all",
     "select_metrics",
     "to_gray",

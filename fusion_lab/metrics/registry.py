@@ -9,7 +9,15 @@ from typing import Literal
 
 from fusion_core.errors import UsageError
 from fusion_core.types import UInt8Image
-from fusion_lab.metrics import edges, fidelity, information, perception, statistics, structural
+from fusion_lab.metrics import (
+    edges,
+    exposure,
+    fidelity,
+    information,
+    perception,
+    statistics,
+    structural,
+)
 from fusion_lab.metrics.fidelity import psnr_to
 from fusion_lab.metrics.images import check_same_grid
 from fusion_lab.metrics.structural import ms_ssim_to, ssim_to
@@ -62,6 +70,7 @@ _OF_SOURCES: tuple[tuple[str, Literal["higher", "lower"], _OfSources, str], ...]
     ("SSIM_r2", "higher", structural.ssim_sum_range2, "7x7 uniform, data range 2, sum"),
     ("MS_SSIM", "higher", structural.ms_ssim, "Wang et al. 2003, mean over sources"),
     ("MEF_SSIM", "higher", structural.mef_ssim, "Ma et al. 2015 and 2019, one scale"),
+    ("MEF_SSIM_2015", "higher", exposure.mef_ssim_structure, "Ma et al. 2015, one scale"),
     ("MSE", "lower", fidelity.mean_squared_error, "on [0, 1], mean over sources"),
     ("PSNR", "higher", fidelity.psnr, "10 log10(255^2 / MSE)"),
     ("PSNR_255_on_unit", "higher", fidelity.psnr_peak_255_on_unit, "peak 255, MSE on [0, 1]"),

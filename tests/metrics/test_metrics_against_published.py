@@ -78,3 +78,13 @@ def test_published_values(image):
             name, tolerance = OURS[row["metric"]]
             expected = pytest.approx(float(row["value"]), rel=tolerance)
             assert ours[name] == expected, f"{method} {row['metric']}"
+
+
+def test_mef_ssim_2015_is_that_of_vf_benchs_code():
+    """Values that the evaluation code of VF-Bench (2025-10-17) gives for these pictures."""
+    first = np.random.default_rng(0).integers(0, 256, (60, 70), np.uint8)
+    noise = np.random.default_rng(1).integers(0, 256, (60, 70), np.uint8)
+    second = cv2.GaussianBlur(noise, (0, 0), 2)
+    fused = ((first.astype(int) + second) // 2).astype(np.uint8)
+    scores = compute_all(fused, (first, second), ["MEF_SSIM_2015"])
+    assert scores["MEF_SSIM_2015"] == pytest.approx(0.8007261568863078, rel=1e-9)
