@@ -164,6 +164,8 @@ def test_a_damaged_packet_costs_only_itself(tmp_path, caplog, name, codec, pixel
     if codec in {"libx264", "libx265"} and name.endswith("mkv"):
         # H.265 says nothing of some damage; pictures out of order are lost with their neighbours.
         assert (1 if codec == "libx265" else 2) <= corrupt <= 8
+    elif codec == "mpeg4":
+        assert 2 <= corrupt <= 6  # FFmpeg refuses a few of its own packets, too
     else:
         assert corrupt == 2
     # The time of every frame still is that of its place among all 40.

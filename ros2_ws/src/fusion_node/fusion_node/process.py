@@ -36,6 +36,7 @@ from fusion_core.runtime.process import tune_process
 
 NodeT = TypeVar("NodeT", bound=Node)
 # Longest time until a signal is noticed while nothing happens.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SIGNAL_DELAY_S = 0.2
 
 
@@ -55,7 +56,7 @@ def run_process(
     """
     tune_process()
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         signal.signal(number, lambda _number, _frame: stop.set())
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node: NodeT | None = None
@@ -69,6 +70,9 @@ def run_process(
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        # Python gives up its handlers as it ends: a late signal would make a clean end a death.
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
     return 0
 
 
