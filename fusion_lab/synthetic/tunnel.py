@@ -56,7 +56,7 @@ def _behind_walls(canvas: Canvas) -> Mask:
     A ray that leaves the arch at some depth meets a wall there; what is nearer stands inside.
     """
     hidden = np.asarray(canvas.inverse_depth < 1 / _EXIT_M)
-    for depth in np.geomspace(3.0, _EXIT_M, 24):
+    for depth in np.geomspace(2.5, _EXIT_M, 60):
         inside = np.zeros(hidden.shape, np.uint8)
         outline = np.rint(_arch(canvas, float(depth)) * 16).astype(np.int32)
         cv2.fillPoly(inside, [outline], 1, cv2.LINE_8, 4)
