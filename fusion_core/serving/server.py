@@ -26,6 +26,7 @@ from fusion_core.serving.refusal import refusal
 from fusion_core.serving.session import EngineSession, Session, open_session
 from fusion_core.serving.socket_file import SocketFile
 from fusion_core.transport.calls import (
+    BUFFER_BYTES,
     MAX_CALL_BYTES,
     Kind,
     Message,
@@ -172,6 +173,8 @@ class Server(Closable):
         router = self._context.socket(zmq.ROUTER)
         for option, value in (
             (zmq.LINGER, 0),
+            (zmq.SNDBUF, BUFFER_BYTES),
+            (zmq.RCVBUF, BUFFER_BYTES),
             (zmq.IPV6, "[" in endpoint.address),
             (zmq.SNDHWM, _QUEUE),
             (zmq.RCVHWM, _QUEUE),

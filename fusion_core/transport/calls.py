@@ -39,6 +39,8 @@ from fusion_core.errors import EncodingError
 VERSION: Final = 65
 MAX_CALL_BYTES: Final = 256 * 1024 * 1024
 """Size of the largest valid message."""
+BUFFER_BYTES: Final = 4 * 1024 * 1024
+"""Buffers to ask the system for: a pair that fits wakes up its receiver once, not ten times."""
 _MAGIC: Final = b"FUSE"
 _HEADER: Final = struct.Struct("<4sBBHQI12x")
 _ALIGN: Final = 16
@@ -79,7 +81,7 @@ class Message:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def encode_call(message: Message) -> bytearray:
+def encode_call(message: Message) -> memoryview:
     """Return a message as bytes.
 
     Raises:
@@ -101,12 +103,16 @@ def encode_call(message: Message) -> bytearray:
             f"message of {size} bytes with a text of {len(text)}; at most {MAX_CALL_BYTES} and "
             f"{_MAX_TEXT} can be sent: use smaller pictures"
         )
-    data = bytearray(size)
+    bytes_ = np.empty(size, np.uint8)  # not cleared first: all of it is written
+    data = bytes_.data
     _HEADER.pack_into(data, 0, _MAGIC, VERSION, message.kind, 0, message.number, len(text))
     data[_HEADER.size : _HEADER.size + len(text)] = text
+    end = _HEADER.size + len(text)
     for place, array in zip(places, arrays.values(), strict=True):
+        bytes_[end:place] = 0
+        end = place + array.nbytes
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        data[place : place + array.nbytes] = little.reshape(-1).view(np.uint8).data
+        bytes_[place:end] = little.reshape(-1).view(np.uint8)
     return data
 
 

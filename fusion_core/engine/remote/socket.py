@@ -13,7 +13,7 @@ from zmq.utils.monitor import parse_monitor_message
 from fusion_core.engine.settings import EngineConfig
 from fusion_core.errors import UsageError
 from fusion_core.runtime.closable import Closable
-from fusion_core.transport.calls import MAX_CALL_BYTES
+from fusion_core.transport.calls import BUFFER_BYTES, MAX_CALL_BYTES
 from fusion_core.transport.endpoints import ServerEndpoint
 from fusion_core.transport.keys import use_client_keys
 
@@ -62,6 +62,8 @@ class ClientSocket(Closable):
         self._socket = self._context.socket(zmq.DEALER)
         for option, value in (
             (zmq.LINGER, 0),
+            (zmq.SNDBUF, BUFFER_BYTES),
+            (zmq.RCVBUF, BUFFER_BYTES),
             (zmq.IPV6, "[" in endpoint.address),
             (zmq.IMMEDIATE, 1),  # nothing waits for a server that is away
             (zmq.SNDHWM, _QUEUE),
@@ -99,7 +101,7 @@ class ClientSocket(Closable):
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
 
-    def send(self, data: bytearray) -> bool:
+    def send(self, data: memoryview) -> bool:
         """Send one message; return whether there was a connection that took it."""
         try:
             self._socket.send(data, zmq.DONTWAIT, copy=False)
