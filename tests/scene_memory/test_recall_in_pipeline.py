@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from scenes import World, error, soft_disc, veiled
+from veiled_world import World, error, soft_disc, veiled
 
 from fusion_core.config import Config
 from fusion_core.pipeline import Pipeline

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from scenes import HEIGHT, WIDTH, World, error, pair, soft_disc, texture, veiled
+from veiled_world import HEIGHT, WIDTH, World, error, pair, soft_disc, texture, veiled
 
 from fusion_core.errors import MemoryBankError
 from fusion_core.scene_memory import SceneMemory, SceneMemoryConfig
