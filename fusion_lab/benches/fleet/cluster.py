@@ -59,6 +59,7 @@ class LocalCluster(Closable):
 
     def __init__(self, nodes: int) -> None:
         # Ray keeps sockets in it, whose paths may not be long.
+        self._killed: set[int] = set()
         self._folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "fusion_lab.benches.fleet.nodes", str(nodes), self._folder],
@@ -133,8 +134,10 @@ class LocalCluster(Closable):
         end = time.monotonic() + _PATIENCE_S
         while time.monotonic() < end and batch.poll() is None:
             for raylet in self._raylets:
-                found = _stopped(out, descendants(raylet))
+                # One that was just killed may be listed for a while.
+                found = _stopped(out, descendants(raylet) - self._killed)
                 if found is not None:
+                    self._killed.add(found.pid)
                     return raylet, found
             time.sleep(_PAUSE_S)
         ended = "is at no unit" if batch.poll() is None else f"ended with {batch.returncode}"
