@@ -62,6 +62,7 @@ TCMOA: Final = ModelSpec(
     paper="TC-MoA",
     description="Exposures, focus distances and thermal pictures; the sources' own pixels; small.",
     parameters=211_400,
+    weights=_WEIGHTS / "tcmoa.safetensors",
 )
 TCMOA_BASE: Final = ModelSpec(
     network=tcmoa.TCMoA,

@@ -126,6 +126,22 @@ def test_the_first_installed_model_that_does_the_task_is_taken():
     assert fused.dtype == np.uint8
 
 
+@pytest.mark.parametrize("task", ["mef", "mff"])
+def test_three_pictures_in_any_order_give_one(task):
+    """Of the model that does the task; each picture shows one third of a checkerboard sharply."""
+    board = (np.indices((48, 60)).sum(0) // 2 % 2 * 160 + 40).astype(np.uint8)
+    pictures = []
+    for third in range(3):
+        picture = np.full((48, 60, 3), 120, np.uint8)
+        picture[:, 20 * third : 20 * third + 20] = board[:, 20 * third : 20 * third + 20, None]
+        picture[0, 0] = 10 * third  # so that none is as bright as another
+        pictures.append(picture)
+    fused = fc.fuse_images(*pictures, task=task, device="cpu")
+    assert np.array_equal(fc.fuse_images(*pictures[::-1], task=task, device="cpu"), fused)
+    spread = [fused[4:-4, 20 * third + 4 : 20 * third + 16].std() for third in range(3)]
+    assert min(spread) > 0.6 * board.std()
+
+
 def test_pictures_after_the_second_are_fused_with_the_result():
     """Means in turn: ((0 + 80) / 2 + 200) / 2 = 120."""
     network = Plain(tasks=("mef",))
@@ -150,9 +166,9 @@ def test_a_text_changes_the_picture_where_the_model_takes_one():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"task": "mef"}, "no installed model does task 'mef'"),
+        ({"task": "mef", "text": "bright"}, "no installed model does task 'mef' with a text"),
         ({"text": "bright"}, "no installed model does task 'vif' with a text"),
-        ({"task": "mef", "model": "m2pn-edge"}, "does vif, not 'mef'; no installed model does"),
+        ({"task": "mef", "model": "m2pn-edge"}, "does vif, not 'mef'; models that do: tcmoa"),
         ({"text": "bright", "model": "m2pn-edge"}, "m2pn-edge: takes no text"),
         ({"model": Plain(tasks=("mef",))}, "'plain': does mef, not 'vif'; models that do: .*m2pn"),
     ],

@@ -77,10 +77,19 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, pictures):
 
 
 def test_it_learns_to_paint(tmp_path, pictures):
-    recipe = dataclasses.replace(SHORT, steps=25, warmup=1, learning_rate=3e-3, ema=0.0)
+    """The same crops before and after thirty steps."""
+    recipe = dataclasses.replace(SHORT, steps=30, warmup=1, learning_rate=3e-3)
     trainer = MaskedTrainer(recipe, pictures, Place(tmp_path / "run"))
-    found = [float(trainer._advance()["painted"].detach()) for _ in range(25)]
-    assert np.mean(found[-5:]) < 0.7 * found[0]
+
+    def wrong():
+        with torch.no_grad():
+            crops, made, _ = trainer._paint(trainer.model, pictures, 0)
+        return float((made - crops).square().mean())
+
+    before = wrong()
+    for _ in range(30):
+        trainer._advance()
+    assert wrong() < 0.8 * before
 
 
 def test_command(tmp_path, pictures):

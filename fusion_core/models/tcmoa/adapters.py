@@ -86,7 +86,7 @@ class TaskAdapters(nn.Module):
         else:
             answer = torch.logsumexp(answers + gates.clamp_min(_LEAST).log()[..., None], 1)
         shape = tokens.shape[:2]
-        return Mixed(answer.unflatten(0, shape), gates.unflatten(0, shape), balance)
+        return Mixed(answer.reshape(*shape, -1), gates.reshape(*shape, -1), balance)
 
 
 class PlainAdapter(nn.Module):

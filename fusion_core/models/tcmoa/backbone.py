@@ -131,7 +131,7 @@ class MaskedAutoencoder(nn.Module):
     def picture(self, tokens: Tensor, rows: int, columns: int) -> Tensor:
         """Return ``Bx3xHxW`` RGB, not clipped, of the decoder's last ``BxNxD`` tokens."""
         patches: Tensor = self.pred(self.decoder_norm(tokens))
-        units = patches.unflatten(1, (rows, columns)).unflatten(-1, (PATCH, PATCH, 3))
+        units = patches.reshape(-1, rows, columns, PATCH, PATCH, 3)
         joined = units.permute(0, 5, 1, 3, 2, 4).flatten(2, 3).flatten(3, 4)
         return joined * self.deviation + self.mean
 

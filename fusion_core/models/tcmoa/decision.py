@@ -100,14 +100,14 @@ class Decision(nn.Module):
             (self.enter(torch.cat(streams, -1).float()), seen.flatten(2).transpose(1, 2)), -1
         )
         mixed = self.adapters(self.norm(self.reduce(joined)), routing)
-        said = mixed.answer.transpose(1, 2).unflatten(2, grid).unflatten(1, (SCALES, -1))
-        share = prompts.unflatten(1, (1, *grid))
+        said = mixed.answer.transpose(1, 2).reshape(len(prompts), SCALES, -1, *grid)
+        share = prompts.reshape(-1, 1, *grid)
         differ = [self.evidence(a) - self.evidence(b) for a, b in zip(first, second, strict=True)]
 
         def logit(level: int, weights: int) -> Tensor:
             prompted = F.softplus(self.prompt_scale[weights]) * share
             here = resize(torch.cat((said[:, weights], prompted), 1), differ[level])
-            weighed = (here[:, : self.kinds] * differ[level]).sum(1, keepdim=True)
+            weighed: Tensor = (here[:, : self.kinds] * differ[level]).sum(1, keepdim=True)
             return weighed + here[:, self.kinds :].sum(1, keepdim=True)
 
         scales = [min(level, _LEFT - 1) for level in range(steps)] + [_LEFT]
@@ -128,7 +128,8 @@ def _start(adapters: TaskAdapters, kinds: int) -> None:
         soft = index < (number + 1) // 2
         start[:, EXPOSURE_CLUES:CLUES] = _SOFT if soft else _HARD
         start[_WHOLE, :EXPOSURE_CLUES] = torch.tensor(_EXPOSURE)
-        expert[-1].bias.copy_(start.flatten())
+        assert isinstance(expert, nn.Sequential)
+        expert[-1].bias.copy_(start.flatten())  # type: ignore[operator]
     assert adapters.lean is not None
     for row, task in enumerate(TASKS):
         half = slice(number // 2, None) if task == CHOSEN else slice(0, (number + 1) // 2)

@@ -13,7 +13,7 @@ from fusion_core.foundation import FrozenModel
 from fusion_core.models.base import Fuser
 from fusion_core.models.blocks.padding import PadToMultiple
 from fusion_core.models.colour import attach_luma, luma_of
-from fusion_core.models.cues import VISIBLE_INFRARED, Cues, PromptEdit
+from fusion_core.models.cues import NO_CUES, VISIBLE_INFRARED, Cues, PromptEdit
 from fusion_core.models.features import Features
 from fusion_core.models.outputs import FuserOutput
 from fusion_core.models.requirements import check_pictures
@@ -100,7 +100,7 @@ class TCMoA(Fuser):
         """Fuse checked inputs; see :meth:`Fuser.forward`."""
         return FuserOutput(self.decide((first, second), cues).image.clamp(0, 1))
 
-    def fuse_many(self, pictures: Sequence[Tensor], cues: Cues) -> FuserOutput:
+    def fuse_many(self, pictures: Sequence[Tensor], cues: Cues = NO_CUES) -> FuserOutput:
         """Fuse all pictures at once; see :meth:`Fuser.fuse_many`."""
         named = {f"picture {number}": p for number, p in enumerate(pictures, start=1)}
         check_pictures(self.name, 3, **named)
@@ -171,9 +171,10 @@ class TCMoA(Fuser):
         assert self.decision is not None
         told, grid = self._tell(stack, routing, None)
         smallest = _SMALLEST_CHOICE if task == CHOSEN else _SMALLEST_BLEND
-        steps = halvings(*stack.shape[-2:], smallest)
+        height, width = stack.shape[-2:]
+        steps = halvings(height, width, smallest)
         number = stack.shape[1]
-        found = [level.unflatten(0, (-1, number)) for level in clues(stack.flatten(0, 1), steps)]
+        found = [_split(level, number) for level in clues(stack.flatten(0, 1), steps)]
         sides = [
             [level[:, side].flatten(0, 1) for level in found]
             for side in (slice(None, -1), slice(1, None))
@@ -227,7 +228,7 @@ def _order(stack: Tensor, task: str) -> Tensor:
 
 def _scores(logits: Tensor, number: int) -> Tensor:
     """Return ``BxNxhxw`` scores whose differences of neighbours are ``B(N-1) x 1xhxw`` logits."""
-    steps = logits.unflatten(0, (-1, number - 1))[:, :, 0]
+    steps = _split(logits, number - 1)[:, :, 0]
     last = torch.zeros_like(steps[:, :1])
     return torch.cat((steps.flip(1).cumsum(1).flip(1), last), 1)
 
@@ -242,8 +243,13 @@ def _join(stack: Tensor, parts: Sequence[Tensor], task: str) -> Tensor:
         flat = luma_of(flat)
     details = laplacian(gaussian(flat, len(parts) - 1))
     joined = [
-        (part[:, :, None] * detail.unflatten(0, (-1, number))).sum(1)
+        (part[:, :, None] * _split(detail, number)).sum(1)
         for part, detail in zip(parts, details, strict=True)
     ]
     whole = collapse(joined)
     return attach_luma(stack[:, 0], whole.clamp(0, 1)) if task == VISIBLE_INFRARED else whole
+
+
+def _split(x: Tensor, number: int) -> Tensor:
+    """Return ``BxNx...`` of ``(B N)x...``."""
+    return x.reshape(-1, number, *x.shape[1:])

@@ -77,7 +77,11 @@ class Streams(nn.Module):
         tokens = run(tokens, mae.decoder_blocks, self.decoder_bias, self.decoder_layers)
         one, other = tokens.chunk(2)
         return Told(
-            one, other, torch.stack(run.prompts, 1), torch.stack(run.gates, 1), sum(run.balances)
+            one,
+            other,
+            torch.stack(run.prompts, 1),
+            torch.stack(run.gates, 1),
+            torch.stack(run.balances).sum(),
         ), grid
 
 

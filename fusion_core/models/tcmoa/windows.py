@@ -40,20 +40,22 @@ class Windows:
 
     def split(self, tokens: Tensor) -> Tensor:
         """Return ``(B windows) x T x C`` of ``BxNxC``."""
-        grid = tokens.unflatten(1, (self.rows, self.columns))
+        batch, width = len(tokens), tokens.shape[2]
+        grid = tokens.reshape(batch, self.rows, self.columns, width)
         bottom = self._down * self._high - self.rows
         right = self._right * self._wide - self.columns
         grid = F.pad(grid, (0, 0, 0, right, 0, bottom))
         if any(self._shift):
             grid = grid.roll([-shift for shift in self._shift], (1, 2))
-        grid = grid.unflatten(2, (self._right, -1)).unflatten(1, (self._down, -1))
-        return grid.transpose(2, 3).flatten(3, 4).flatten(0, 2)
+        grid = grid.reshape(batch, self._down, self._high, self._right, self._wide, width)
+        return grid.transpose(2, 3).reshape(-1, self._high * self._wide, width)
 
     def join(self, windows: Tensor) -> Tensor:
         """Return ``BxNxC`` of what :meth:`split` gave."""
-        grid = windows.unflatten(0, (-1, self._down, self._right))
-        grid = grid.unflatten(3, (self._high, self._wide))
-        grid = grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        width = windows.shape[2]
+        grid = windows.reshape(-1, self._down, self._right, self._high, self._wide, width)
+        grid = grid.transpose(2, 3)
+        grid = grid.reshape(-1, self._down * self._high, self._right * self._wide, width)
         if any(self._shift):
             grid = grid.roll(self._shift, (1, 2))
         return grid[:, : self.rows, : self.columns].flatten(1, 2)
@@ -95,8 +97,9 @@ def _barred(
         (torch.arange(edge) >= edge - moved).long() for edge, moved in zip(full, shift, strict=True)
     ]
     regions = 4 * empty + 2 * wrapped[0][:, None] + wrapped[1]
-    cells = regions.unflatten(1, (-1, window[1])).unflatten(0, (-1, window[0]))  # type: ignore[no-untyped-call]
-    flat = cells.transpose(1, 2).flatten(2, 3).flatten(0, 1)
+    down, right = full[0] // window[0], full[1] // window[1]
+    cells = regions.reshape(down, window[0], right, window[1])
+    flat = cells.transpose(1, 2).reshape(down * right, -1)
     return (flat[:, :, None] != flat[:, None, :]) * _NEVER
 
 

@@ -65,14 +65,17 @@ def make_task_batch(
     rng = np.random.default_rng((seed, step))
     crops = [_crop(planes[int(rng.integers(len(planes)))], crop, scale, rng) for _ in range(size)]
     stack = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
-    parts = [part.contiguous() for part in stack.split(3, dim=1)]
-    return TaskBatch(parts[0], parts[1], parts[2] if len(parts) == 3 else None)
+    return _batch(stack)
 
 
 def whole_batch(planes: UInt8Image) -> TaskBatch:
     """Return a pair, uncropped and unchanged, as a batch of one."""
     stack = torch.from_numpy(planes).permute(2, 0, 1).float()[None] / 255
-    parts = stack.split(3, dim=1)
+    return _batch(stack)
+
+
+def _batch(stack: Tensor) -> TaskBatch:
+    parts = [part.contiguous() for part in stack.chunk(stack.shape[1] // 3, dim=1)]
     return TaskBatch(parts[0], parts[1], parts[2] if len(parts) == 3 else None)
 
 

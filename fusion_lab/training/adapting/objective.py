@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from pydantic import ConfigDict, Field
 from torch import Tensor
+from torch.nn import functional as F
 
 from fusion_core.models.colour import luma_of
 from fusion_core.models.tcmoa import Decided
@@ -39,6 +41,8 @@ class TaskLoss:
         target_ssim: Structural dissimilarity to the selected patches, or to the true target.
         undecided: Four times the product of the shares of two sources.
         prompts: Squared distance of the prompts' sum to 1.
+        agreement: Squared distance of every layer's prompts to the shares that the sources got in
+            the pixels of the token.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -57,6 +61,7 @@ class TaskLoss:
     target_ssim: _Weight = 0.0
     undecided: _Weight = 0.0
     prompts: _Weight = 1.0
+    agreement: _Weight = 0.0
 
 
 def task_objective(
@@ -70,36 +75,30 @@ def task_objective(
         weights: Weights of the terms.
         encoder_layers: Adapter layers of the encoder; those after them are the decoder's.
     """
-    fused = made.image.clamp(0, 1) + 0.1 * (made.image - made.image.clamp(0, 1))
+    # What leaves the range is cut off in use; a tenth of its slope leads back.
+    inside = made.image.clamp(0, 1)
+    fused = inside + 0.1 * (made.image - inside)
     first, second = batch.first, batch.second
     lumas = luma_of(fused), luma_of(first), luma_of(second)
-    w, found = weights, {}
-    if w.gradient:
-        found["gradient"] = w.gradient * terms.larger_gradient(fused, first, second)
-    if w.brighter:
-        found["brighter"] = w.brighter * _distance(fused, torch.maximum(first, second))
-    if w.mean:
-        found["mean"] = w.mean * _distance(fused, (first + second) / 2)
-    if w.ssim:
-        alike = ssim(lumas[0], lumas[1]) + ssim(lumas[0], lumas[2])
-        found["ssim"] = w.ssim * (1 - alike / 2)
-    if w.exposures:
-        found["exposures"] = w.exposures * terms.structure_of_exposures(*lumas)
-    if w.reversed_tones:
-        found["reversed_tones"] = w.reversed_tones * terms.reversed_tones(*lumas)
-    if w.tone:
-        found["tone"] = w.tone * terms.tone(*lumas)
-    if w.edges:
-        found["edges"] = w.edges * terms.lost_edges(*lumas)
-    if w.information:
-        found["information"] = w.information * terms.lost_information(*lumas)
-    found |= _towards_target(fused, batch, w)
-    if w.undecided and made.shares:
+    computed: dict[str, Callable[[], Tensor]] = {
+        "gradient": lambda: terms.larger_gradient(fused, first, second),
+        "brighter": lambda: _distance(fused, torch.maximum(first, second)),
+        "mean": lambda: _distance(fused, (first + second) / 2),
+        "ssim": lambda: 1 - (ssim(lumas[0], lumas[1]) + ssim(lumas[0], lumas[2])) / 2,
+        "exposures": lambda: terms.structure_of_exposures(*lumas),
+        "reversed_tones": lambda: terms.reversed_tones(*lumas),
+        "tone": lambda: terms.tone(*lumas),
+        "edges": lambda: terms.lost_edges(*lumas),
+        "information": lambda: terms.lost_information(*lumas),
+        "prompts": lambda: prompt_sum_loss(made.told.prompts, encoder_layers),
+    }
+    if made.shares:
         share = made.shares[0]
-        found["undecided"] = w.undecided * 4 * (share[:, 0] * share[:, 1]).mean()
-    if w.prompts:
-        found["prompts"] = w.prompts * prompt_sum_loss(made.told.prompts, encoder_layers)
-    return found
+        computed["undecided"] = lambda: 4 * (share[:, 0] * share[:, 1]).mean()
+        computed["agreement"] = lambda: agreement_loss(made)
+    weighed = {name: getattr(weights, name) for name in computed}
+    found = {name: weighed[name] * compute() for name, compute in computed.items() if weighed[name]}
+    return found | _towards_target(fused, batch, weights)
 
 
 def prompt_sum_loss(prompts: Tensor, encoder_layers: int) -> Tensor:
@@ -113,6 +112,15 @@ def prompt_sum_loss(prompts: Tensor, encoder_layers: int) -> Tensor:
     encoder, decoder = wrong[:encoder_layers], wrong[encoder_layers:]
     total = _ENCODER * encoder.mean()
     return total + _DECODER * decoder.mean() if len(decoder) else total
+
+
+def agreement_loss(made: Decided) -> Tensor:
+    """Return the squared distance of the prompts to what the pixels of a token took, mean.
+
+    The pixels teach the prompts, not the other way round.
+    """
+    taken = F.interpolate(made.shares[0].detach(), made.grid, mode="area")
+    return (made.told.prompts - taken.flatten(2).transpose(1, 2)[:, None]).square().mean()
 
 
 def _towards_target(fused: Tensor, batch: TaskBatch, w: TaskLoss) -> dict[str, Tensor]:

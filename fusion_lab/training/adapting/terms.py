@@ -94,9 +94,9 @@ def reversed_tones(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
     become darker, and by no more brighter than the steeper one.
     """
     found = torch.zeros((), device=fused.device)
-    pictures = (fused, first, second)
+    pictures = [fused, first, second]
     for halving in range(1, _TONES + 1):
-        pictures = tuple(halve(picture) for picture in pictures)
+        pictures = [halve(picture) for picture in pictures]
         if min(fused.shape[-2:]) >> halving < 4:
             break
         for axis in (-2, -1):
@@ -140,7 +140,7 @@ def lost_edges(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
         alike = 1 - torch.atan2(across + _LEAST, along + _LEAST) * (2 / torch.pi)
         kept.append(_sigmoid(ratio, _STRENGTH) * _sigmoid(alike, _DIRECTION) * its)
         weights.append(its)
-    return 1 - sum(kept).sum() / sum(weights).sum()
+    return 1 - torch.stack(kept).sum() / torch.stack(weights).sum()
 
 
 def lost_information(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:

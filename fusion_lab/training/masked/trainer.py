@@ -121,7 +121,7 @@ class MaskedTrainer(Trainer[MaskedRecipe, MaskedAutoencoder]):
 def _draw(sheet: Path, crops: Tensor, made: Tensor, hidden: Tensor) -> None:
     """Write a PNG: what is seen, what is painted, what is true; a column per crop."""
     edge = crops.shape[-1] // PATCH
-    unseen = F.interpolate(hidden.unflatten(1, (1, edge, edge)), scale_factor=PATCH)
+    unseen = F.interpolate(hidden.reshape(-1, 1, edge, edge), scale_factor=PATCH)
     rows = (torch.lerp(crops, crops.new_tensor(0.5), unseen), made, crops)
     joined = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
     pixels = joined.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
