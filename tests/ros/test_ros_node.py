@@ -114,7 +114,8 @@ def test_the_options_of_the_model_are_parameters(start):
     assert not set_parameter(node, "options.gain", 11.0).successful
     assert set_parameter(node, "options.gain", 0.5).successful
     assert change(node, Transition.TRANSITION_CONFIGURE)
-    assert not set_parameter(node, "options.gain", 1.0).successful
+    assert set_parameter(node, "options.gain", 1.0).successful
+    assert not set_parameter(node, "options.segmenter_weights", "elsewhere").successful
     assert change(node, Transition.TRANSITION_CLEANUP)
     assert set_parameter(node, "model", "m2pn-edge").successful
     assert change(node, Transition.TRANSITION_CONFIGURE)
@@ -352,6 +353,7 @@ def test_diagnostics_are_complete(start):
         "model",
         "detector",
         "memory",
+        "scene memory",
         "prior",
         "calibration",
         "registration",
