@@ -11,6 +11,7 @@ from fusion_core.errors import FusionError, UsageError, missing_extra
 from fusion_core.runtime.closable import Closable
 from fusion_lab.fleet.unit import Unit, UnitRecord
 
+_CONNECTIONS: Final = 3
 _RETRIES: Final = 5  # of a unit whose worker or node is lost
 
 
@@ -99,18 +100,22 @@ def _connected(address: str) -> Any:  # noqa: ANN401 - the module
         import ray
     except ImportError:
         raise missing_extra(f"--cluster {address}", "ray", "ray") from None
-    try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            configure_logging=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, RuntimeError, ValueError, AssertionError) as error:
-        raise FusionError(
-            f"--cluster {address}: no connection ({_line(error)}); is it started, with the same "
-            "versions of Python and Ray?"
-        ) from error
+    for attempt in range(_CONNECTIONS):
+        try:
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                configure_logging=False,
+                logging_level=logging.ERROR,
+            )
+            break
+        except (ConnectionError, RuntimeError, ValueError, AssertionError) as error:
+            # A busy head may not start its side of the connection in time.
+            if attempt + 1 == _CONNECTIONS or not isinstance(error, ConnectionAbortedError):
+                raise FusionError(
+                    f"--cluster {address}: no connection ({_line(error)}); is it started, with the "
+                    "same versions of Python and Ray?"
+                ) from error
     return ray
 
 

@@ -1,6 +1,7 @@
 """A real Ray cluster of several node processes that loses a worker and a node at work."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -31,7 +32,10 @@ def test_nothing_is_lost_and_nothing_done_twice(cluster, tmp_path, capsys):
     table, out = write_fleet(tmp_path / "in", RECORDINGS, FRAMES), tmp_path / "out"
     command = ["batch", str(table), "--out", str(out), "--keep", "fused/", *OPTIONS]
     batch = subprocess.Popen(
-        [sys.executable, "-m", "fusion_core.cli.main", *command, "--cluster", cluster.address],
+        [
+            *(sys.executable, "-X", "faulthandler", "-m", "fusion_core.cli.main"),
+            *(*command, "--cluster", cluster.address),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -43,7 +47,7 @@ def test_nothing_is_lost_and_nothing_done_twice(cluster, tmp_path, capsys):
         losses = [lose(str(out), batch) for lose in (cluster.lose_worker, cluster.lose_node)]
         code = batch.wait(240)
     finally:
-        batch.kill()
+        batch.send_signal(signal.SIGABRT)  # where it does not end, it says where it is
         batch.wait()
         listener.join(10)
         batch.stdout.close()

@@ -25,7 +25,7 @@ _PATIENCE_S: Final = 200.0
 _END_S: Final = 30.0
 _ENVIRONMENT: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "200",  # on a machine with other work as well
+    "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "60",  # on a machine with other work as well
 }
 
 
