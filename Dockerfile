@@ -16,7 +16,7 @@ SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # The distribution's own versions, which fit each other.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends python3-numpy ros-jazzy-tf2-ros \
+    && apt-get install -y --no-install-recommends python3-numpy ros-jazzy-tf2-msgs ros-jazzy-tf2-ros \
         ros-jazzy-vision-msgs ros-jazzy-visualization-msgs \
     && rm -rf /var/lib/apt/lists/*
 

@@ -59,6 +59,7 @@ class Batch(Run):
     thermal: Annotated[str | None, tyro.conf.Suppress] = None
     bag: Annotated[str | None, tyro.conf.Suppress] = None
     report: Annotated[Path | None, tyro.conf.Suppress] = None
+    view: Annotated[bool, tyro.conf.Suppress] = False
 
     def run(self) -> int:
         """Fuse what is not done yet, sum up, and return the exit code."""

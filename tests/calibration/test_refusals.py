@@ -177,7 +177,7 @@ def test_one_stream_only(boards, tmp_path, capsys):
         (["--target", "charuco:7x5:0.04:0.05"], ["0.05", "0.04"]),
         (["--target", "charuco:7x5:0.05:0.04:DICT_9X9"], ["'DICT_9X9'"]),
         (["--target", "chessboard:9x6:0.05", "--reference-depth", "0"], ["--reference-depth 0"]),
-        (["--target", "chessboard:9x6:0.05", "--time-offset", "9e9"], ["--time-offset"]),
+        (["--target", "chessboard:9x6:0.05", "--time-offset", "9e99"], ["--time-offset"]),
         (["--import-kalibr", "x.yaml", "--report", "page.html"], ["--report", "--target"]),
         (["--target", "chessboard:9x6:0.05", "--visible", "/dev/video9"], ["/dev/video9"]),
     ],

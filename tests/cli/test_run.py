@@ -63,6 +63,7 @@ def test_two_videos_become_a_video_a_log_and_a_summary(videos, tmp_path, capsys)
         "detections",
         "prior",
         "registration",
+        "recalled",
         "latency_ms",
         "health",
         "dropped",

@@ -22,7 +22,7 @@ def another_value(name):
     if isinstance(default, float):
         return f"{default / 2 + 0.25}", default / 2 + 0.25
     if isinstance(default, int):
-        return "7", 7
+        return ("2", 2) if name == "source.bracket" else ("7", 7)
     if isinstance(default, tuple):
         return "person, car", ("person", "car")
     choices = {
@@ -38,6 +38,8 @@ def another_value(name):
         "registration.refine": "on",
         "registration.on_low_confidence": "soften",
         "memory.mode": "frozen",
+        "scene_memory.mode": "off",
+        "engine.endpoint": "tcp://127.0.0.1:5570",
         "detection.output_format": "yolov8",
         "mask.source": "none",
     }

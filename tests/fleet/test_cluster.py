@@ -13,46 +13,57 @@ import pytest
 from fleet_maker import pictures_in, run_alone, write_fleet
 
 from fusion_core.cli.main import main
+from fusion_core.errors import FusionError
 from fusion_lab.benches.fleet.cluster import LocalCluster
 
 RECORDINGS, FRAMES = 6, 8
 OPTIONS = ("--device", "cpu", "--set", "threads=1")
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    if find_spec("ray") is None:
-        pytest.skip("the extra ray is not installed")
-    with LocalCluster(nodes=2) as nodes:
-        yield nodes
+def lose_both(out, command):
+    """Run a batch on a cluster that loses a worker and a node at work; return both losses.
+
+    Raises:
+        FusionError: The cluster has begun nothing within some minutes.
+    """
+    with LocalCluster(nodes=2) as cluster:
+        batch = subprocess.Popen(
+            [
+                *(sys.executable, "-X", "faulthandler", "-m", "fusion_core.cli.main"),
+                *(*command, "--cluster", cluster.address),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        said = []
+        listener = threading.Thread(target=lambda: said.append(batch.stdout.read()), daemon=True)
+        listener.start()
+        try:
+            losses = [lose(str(out), batch) for lose in (cluster.lose_worker, cluster.lose_node)]
+            code = batch.wait(240)
+        finally:
+            batch.send_signal(signal.SIGABRT)  # where it does not end, it says where it is
+            batch.wait()
+            listener.join(10)
+            batch.stdout.close()
+            sys.stdout.writelines(said)  # shown where the test fails
+    assert code == 0, said
+    return losses
 
 
-@pytest.mark.timeout(600)
-def test_nothing_is_lost_and_nothing_done_twice(cluster, tmp_path, capsys):
+@pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
+@pytest.mark.timeout(900)
+def test_nothing_is_lost_and_nothing_done_twice(tmp_path, capsys):
     table, out = write_fleet(tmp_path / "in", RECORDINGS, FRAMES), tmp_path / "out"
     command = ["batch", str(table), "--out", str(out), "--keep", "fused/", *OPTIONS]
-    batch = subprocess.Popen(
-        [
-            *(sys.executable, "-X", "faulthandler", "-m", "fusion_core.cli.main"),
-            *(*command, "--cluster", cluster.address),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    said = []
-    listener = threading.Thread(target=lambda: said.append(batch.stdout.read()), daemon=True)
-    listener.start()
     try:
-        losses = [lose(str(out), batch) for lose in (cluster.lose_worker, cluster.lose_node)]
-        code = batch.wait(240)
-    finally:
-        batch.send_signal(signal.SIGABRT)  # where it does not end, it says where it is
-        batch.wait()
-        listener.join(10)
-        batch.stdout.close()
-        sys.stdout.writelines(said)  # shown where the test fails
-    assert code == 0, said
+        losses = lose_both(out, command)
+    except FusionError:
+        # Several nodes on one busy machine may not find each other: once more, with new ones.
+        if any(out.glob("*/unit.json")):
+            raise
+        losses = lose_both(out, command)
 
     names = [f"drive{number:02d}" for number in range(RECORDINGS)]
     frames = pq.read_table(out / "frames.parquet").to_pylist()
