@@ -192,7 +192,8 @@ class RunSession:
             outputs=outputs,
             not_shown={
                 name: dict(sink.dropped)
-                for name, sink in zip(self.options.out, self.sinks, strict=True)
+                # A program that runs sessions may add sinks of its own behind those of the outputs.
+                for name, sink in zip(self.options.out, self.sinks, strict=False)
                 if sink.dropped
             },
             error=str(self.error or ""),

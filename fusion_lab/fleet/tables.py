@@ -12,10 +12,12 @@ from fusion_core.sink.jsonl import to_record
 from fusion_core.types import FusedFrame
 
 STAGES: Final = (
+    "bracket",
     "thermal",
     "registration",
     "prior",
     "mask",
+    "recall",
     "fusion",
     "network",
     "detection",
@@ -34,6 +36,8 @@ _FRAMES: Final = pa.schema(
         "detections": pa.int32(),
         "registration_confidence": pa.float32(),
         "registration_residual_px": pa.float32(),
+        "recalled_share": pa.float32(),
+        "recalled_age_s": pa.float32(),
         "health": pa.list_(pa.string()),
         "dropped": pa.list_(_DROP),
         "dropped_unlisted": pa.int64(),
@@ -74,6 +78,7 @@ def frame_row(recording: str, fused: FusedFrame) -> dict[str, Any]:
     """Return the row of a result; columns that are not in it are null."""
     record = to_record(fused)
     prior: Mapping[str, Any] = record["prior"] or {}
+    recalled: Mapping[str, Any] = record["recalled"] or {}
     chances = {
         f"{modality}_{kind}": value
         for modality in ("visible", "thermal")
@@ -88,6 +93,8 @@ def frame_row(recording: str, fused: FusedFrame) -> dict[str, Any]:
         "detections": len(fused.detections),
         "registration_confidence": record["registration"]["confidence"],
         "registration_residual_px": record["registration"]["residual_px"],
+        "recalled_share": recalled.get("share"),
+        "recalled_age_s": recalled.get("age_s"),
         "prior_provider": prior.get("provider"),
         "prior_scene": prior.get("scene_id"),
         "prior_age_ns": prior.get("age_ns"),
