@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fusion_core import __version__
-from fusion_core.cli.stop_signal import quiet_abort
+from fusion_core.cli.stop_signal import ignore_signals, quiet_abort
 from fusion_core.errors import FusionError, UsageError
 from fusion_core.plugins import VERBS, load_plugin, load_plugins, plugin_names
 from fusion_core.runtime.process import tune_process
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"fusion: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
+        ignore_signals()
         print("fusion: interrupted", file=sys.stderr)
         return 1
     except BrokenPipeError:

@@ -38,6 +38,16 @@ def _abort(_number: int, _frame: FrameType | None) -> None:
     os._exit(1)
 
 
+def ignore_signals() -> None:
+    """Let nothing cut short the end of this process, which has begun.
+
+    Python takes its own handlers back while it ends, but leaves ignored signals ignored.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
 class StopSignal:
     """Takes the signals that end a process while it is entered.
 
@@ -89,8 +99,6 @@ class StopSignal:
 
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
         self.requested = True
-        # Python takes its own handlers back while it ends, but leaves ignored signals ignored.
-        for number in self._previous:
-            signal.signal(number, signal.SIG_IGN)
+        ignore_signals()
         if self._interruptible:
             raise KeyboardInterrupt

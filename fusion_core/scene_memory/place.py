@@ -37,6 +37,9 @@ _SAME, _OTHER = 0.02, 0.05
 # Unexplained detail in grey levels at which the present shows something of its own.
 _OWN_DETAIL: Final = 5.0
 _EDGE_SHARE: Final = 0.4
+# Share of the picture with detail of its own from which the camera does not see what is remembered:
+# it drives. Standing cameras in smoke have up to 0.05, driving ones 0.06 to 0.35.
+_OTHER_VIEW: Final = 0.06
 _RISE: Final = 0.3
 # Energy of detail in grey levels squared that a clear view shows, and the widest part without it.
 _TEXTURED: Final = 4.0
@@ -120,6 +123,9 @@ class Place:
         share = transmission(now, self._detail)
         change = thermal_change(self.thermal, thermal)
         own = unexplained(now, self._detail) > _OWN_DETAIL
+        if own.mean() > _OTHER_VIEW:
+            self._weight[:] = 0
+            return self._weight
         self.seen_ns[(share > _CONFIRMED) & (change < _OTHER)] = stamp_ns
         weight = ramp(share, _SEEN, _HIDDEN) * ramp(change, _OTHER, _SAME) * self._clear
         age = (stamp_ns - self.seen_ns).astype(np.float32)

@@ -11,6 +11,7 @@ STAGES: Final[Mapping[str, str]] = {
     "registration": "Warps the thermal image onto the visible pixel grid.",
     "prior": "Assesses how degraded the scene's images are.",
     "mask": "Builds the mask of important areas.",
+    "recall": "Completes the visible image by what the scene memory has.",
     "fusion": "Fuses both images, with the transfer to and from the device.",
     "network": "The network alone, a part of fusion.",
     "detection": "Detects and tracks objects.",
@@ -20,7 +21,16 @@ STAGES: Final[Mapping[str, str]] = {
 }
 """Stages of a frame in the pipeline's order."""
 
-PARTS: Final = ("bracket", "thermal", "registration", "prior", "mask", "fusion", "detection")
+PARTS: Final = (
+    "bracket",
+    "thermal",
+    "registration",
+    "prior",
+    "mask",
+    "recall",
+    "fusion",
+    "detection",
+)
 """Stages that add up to ``total``."""
 
 DROP_CAUSES: Final[Mapping[str, str]] = {
