@@ -71,7 +71,9 @@ def test_folders_are_played_fused_and_recorded(start, spawn, tmp_path):
     )
     assert cameras.wait(60) == 0, (tmp_path / "camera_publisher.log").read_text()
     counters = node.counters()
-    assert counters["visible read"] == counters["thermal read"] == FRAMES
+    # Images come best effort, only the newest is kept: on a busy machine one may be lost.
+    for name in ("visible", "thermal"):
+        assert FRAMES - 2 <= counters[f"{name} read"] <= FRAMES
     recorder.send_signal(signal.SIGINT)
     assert recorder.wait(60) == 0, (tmp_path / "recorder.log").read_text()
     summary = json.loads((out / "run.json").read_text())

@@ -3,10 +3,11 @@
 import http.client
 import json
 import struct
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import cv2
 import numpy as np
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 LIMIT_S = 60
@@ -38,7 +39,8 @@ def viewer(port, token="", origin=None, layers=("fused",), width=640, hello=True
         client = Client(socket)
         if hello:
             client.send(kind="hello", token=token)
-            client.send(kind="show", layers=list(layers), width=width)
+            with suppress(ConnectionClosed):  # one that is refused may be closed by now
+                client.send(kind="show", layers=list(layers), width=width)
         yield client
 
 
