@@ -1,6 +1,7 @@
 """What every room's tests share: where helpers and recordings lie."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 RECORDINGS = Path(
     os.environ.get("FUSION_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
 )
+
+# A shell starts background jobs with Ctrl-C ignored; programs that a test interrupts would
+# inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A room's tests import the helper modules beside them by name.
 sys.path += [str(folder) for folder in sorted(Path(__file__).parent.iterdir()) if folder.is_dir()]
