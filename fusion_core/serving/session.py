@@ -169,7 +169,7 @@ def open_session(opening: Mapping[str, Any], base: Config, networks: Networks) -
     config = session_config(base, settings)
     if opening.get("role") == "prior":
         if config.prior == "none":
-            raise UsageError("prior 'none' assesses nothing; the client leaves this session out")
+            raise UsageError("prior 'none' assesses nothing; the client opens no session for it")
         return PriorSession(open_provider(config.prior, config.priors, networks.device.type))
     engine = open_engine(config, networks.device, networks.loader(config.options))[2]
     open_prior_provider(config, engine)  # refuses one that the network cannot read
