@@ -108,7 +108,8 @@ class SceneMemory:
         weight = _without(weight, objects, aligned.visible.shape)
         veil = float(weight.mean())
         self._hiding = veil > _LEAST_SHARE
-        weight *= np.clip(veil / _LEAST_SHARE - 1, 0.0, 1.0)
+        # A copy: the place goes on from its own weights.
+        weight = weight * np.float32(np.clip(veil / _LEAST_SHARE - 1, 0.0, 1.0))
         if not self._hiding:
             return aligned, None
         self._recalled_frames += 1
@@ -189,16 +190,16 @@ class SceneMemory:
             visible = shifted(visible, -x * scale, -y * scale)
             thermal = shifted(thermal, -x, -y)
         max_age_ns = self._config.max_age_s * _NS
-        weight = place.update(visible, thermal, stamp_ns, max_age_ns)
+        look = place.look(visible, thermal, stamp_ns, max_age_ns)
         if not moved and self._frames % _EVERY == 0:
-            place.learn(visible, thermal)
+            place.learn(visible, thermal, look)
         self.revision += 1
         age_ns = stamp_ns - place.seen_ns
         if not moved:
-            return weight, place.visible, age_ns
-        inside = shifted(np.ones_like(weight), x, y, border=0.0)
+            return look.weight, place.visible, age_ns
+        inside = shifted(np.ones_like(look.weight), x, y, border=0.0)
         return (
-            shifted(weight, x, y) * (inside == 1),
+            shifted(look.weight, x, y) * (inside == 1),
             shifted(place.visible, x * scale, y * scale),
             age_ns,
         )

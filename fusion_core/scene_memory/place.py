@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import cv2
@@ -56,6 +57,21 @@ def reduced(image: NDArray[Any]) -> FloatImage:
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one pair shows of a place.
+
+    Attributes:
+        weight: Weight of the memory, ``hxw`` in [0, 1]: where the present hides what it has.
+        detail: Detail of the visible image.
+        change: Change of the thermal image, ``hxw``, of its range.
+    """
+
+    weight: FloatImage
+    detail: Detail
+    change: FloatImage
+
+
 class Place:
     """A view of a place, learned while it is seen and recalled while it is hidden.
 
@@ -101,14 +117,10 @@ class Place:
         self.seen_ns += stamp_ns - elapsed_ns - self.last_ns
         self.last_ns = stamp_ns - elapsed_ns
 
-    def update(
-        self,
-        visible: UInt8Image,
-        thermal: FloatImage,
-        stamp_ns: int,
-        max_age_ns: float,
-    ) -> FloatImage:
-        """Return the weight of the memory, ``hxw`` in [0, 1]: where the present hides what it has.
+    def look(
+        self, visible: UInt8Image, thermal: FloatImage, stamp_ns: int, max_age_ns: float
+    ) -> Look:
+        """Compare a pair with the memory.
 
         Args:
             visible: ``HxWx3`` uint8 RGB on the grid of the memory.
@@ -124,8 +136,8 @@ class Place:
         change = thermal_change(self.thermal, thermal)
         own = unexplained(now, self._detail) > _OWN_DETAIL
         if own.mean() > _OTHER_VIEW:
-            self._weight[:] = 0
-            return self._weight
+            self._weight = np.zeros_like(self._weight)
+            return Look(self._weight, now, change)
         self.seen_ns[(share > _CONFIRMED) & (change < _OTHER)] = stamp_ns
         weight = ramp(share, _SEEN, _HIDDEN) * ramp(change, _OTHER, _SAME) * self._clear
         age = (stamp_ns - self.seen_ns).astype(np.float32)
@@ -134,23 +146,23 @@ class Place:
         weight = blurred(weight, 1.5)
         # It comes in slowly and goes at once.
         self._weight = np.minimum(weight, self._weight + _RISE)
-        return self._weight
+        return Look(self._weight, now, change)
 
-    def learn(self, visible: UInt8Image, thermal: FloatImage) -> None:
+    def learn(self, visible: UInt8Image, thermal: FloatImage, look: Look) -> None:
         """Take over what is seen clearly and has not moved for some frames, ten times a second.
 
         Args:
             visible: ``HxWx3`` uint8 RGB on the grid of the memory.
             thermal: ``hxw`` float32 in [0, 1], likewise.
+            look: What these two show of the place.
         """
-        now = detail_of(reduced_luma(visible))
-        change = thermal_change(self.thermal, thermal)
+        now = look.detail
         steady = np.abs(blurred(now.luma - self._steady, 1.0)) < _STEADY_LUMA
         self._steady += 0.3 * (now.luma - self._steady)
         self._settled = np.where(steady, self._settled + 1, 0)
         contrast = now.contrast
         as_clear = contrast >= _AS_CLEAR * self._contrast
-        chosen = (self._settled >= _SETTLED) & as_clear & (change < _OTHER)
+        chosen = (self._settled >= _SETTLED) & as_clear & (look.change < _OTHER)
         if not chosen.any():
             return
         better = chosen & (contrast > 2 * self._contrast)
