@@ -68,7 +68,8 @@ def make_pair_batch(
     crops = []
     for _ in range(size):
         planes = pictures[int(rng.integers(len(pictures)))]
-        crops.append(augment_pair(crop_square(planes, augmentation, crop, rng), augmentation, rng))
+        square = crop_square(planes, augmentation.scale, crop, rng)
+        crops.append(augment_pair(square, augmentation, rng))
     stacked = torch.from_numpy(np.stack(crops))
     return PairBatch(*(plane.contiguous() for plane in stacked.chunk(3, dim=1)))
 
@@ -80,11 +81,14 @@ def whole_pair_batch(planes: UInt8Image) -> PairBatch:
 
 
 def crop_square(
-    planes: UInt8Image, augmentation: Augmentation, crop: int, rng: np.random.Generator
+    planes: UInt8Image, scale: tuple[float, float], crop: int, rng: np.random.Generator
 ) -> UInt8Image:
-    """Return a random square of a random scale of ``HxWxC``, resized to ``crop`` pixels."""
+    """Return a random square of ``HxWxC``, resized to ``crop`` pixels.
+
+    Its edge is ``crop`` times a number between those of ``scale``, at most the picture's.
+    """
     height, width = planes.shape[:2]
-    low, high = (math.log(edge) for edge in augmentation.scale)
+    low, high = (math.log(edge) for edge in scale)
     edge = min(round(crop * math.exp(rng.uniform(low, high))), height, width)
     top, left = int(rng.integers(height - edge + 1)), int(rng.integers(width - edge + 1))
     square = planes[top : top + edge, left : left + edge]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ from torch import Tensor
 from fusion_core.errors import EncodingError, SourceError
 from fusion_core.types import FloatImage, UInt8Image
 from fusion_lab.data import read_image
+from fusion_lab.training.batches import crop_square
 from fusion_lab.training.masked.recipe import MaskedRecipe
 from fusion_lab.training.priors.bases import synthetic_bases
 
@@ -87,13 +87,7 @@ def draw_kept(recipe: MaskedRecipe, crops: Tensor, seed: int, step: int) -> Tens
 def _crop(
     picture: UInt8Image, recipe: MaskedRecipe, edge: int, rng: np.random.Generator
 ) -> FloatImage:
-    height, width = picture.shape[:2]
-    low, high = (math.log(value) for value in recipe.scale)
-    wanted = min(round(edge * math.exp(rng.uniform(low, high))), height, width)
-    top, left = int(rng.integers(height - wanted + 1)), int(rng.integers(width - wanted + 1))
-    square = picture[top : top + wanted, left : left + wanted]
-    method = cv2.INTER_AREA if wanted > edge else cv2.INTER_LINEAR
-    crop = cv2.resize(square, (edge, edge), interpolation=method).astype(np.float32) / 255
+    crop = crop_square(picture, recipe.scale, edge, rng).astype(np.float32) / 255
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
     if rng.random() < recipe.grey:

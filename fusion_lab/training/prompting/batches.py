@@ -106,7 +106,7 @@ def _crop(
 ) -> UInt8Image:
     """Return a random crop, of a few the first that shows a person where the pair has one."""
     for _ in range(_TRIES):
-        found = crop_square(planes, augmentation, crop, rng)
+        found = crop_square(planes, augmentation.scale, crop, rng)
         if (found[..., 3] > _INSIDE).sum() >= _LEAST_AREA or not planes[..., 3].any():
             break
     return found
