@@ -25,6 +25,7 @@ from fusion_lab.benches.ctrlfuse.effects import (
 from fusion_lab.benches.networks import pair_fuser
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.restoring.comparison import Comparison, compare
+from fusion_lab.benches.restoring.methods import Method
 from fusion_lab.benches.restoring.pictures import read_degraded
 from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.metrics import compute_all
@@ -87,7 +88,7 @@ class AblationsBench(BenchCommand):
 
     The runs are folders of `fusion train --model NAME --ablation CASE`, named after the case.
     ctrlfuse: what a mask does, what the segmenter finds, and the fusion without a mask, on msrs,
-    llvip and video/0117_1620. mdaif: PSNR and SSIM on the fixed degraded test set.
+    llvip and video/0117_1620. mdaif: likeness to clean pictures on the fixed degraded test set.
     """
 
     network: tyro.conf.Positional[Literal["ctrlfuse", "mdaif"]]
@@ -105,7 +106,9 @@ class AblationsBench(BenchCommand):
         """Run all networks on the same pictures."""
         models = load_runs(self.runs)
         if self.network == "mdaif":
-            methods = {name: pair_fuser(model, with_prior=True) for name, model in models.items()}
+            methods = {
+                name: Method(pair_fuser(model, with_prior=True)) for name, model in models.items()
+            }
             return AblationsResult(restoring=compare(methods, read_degraded(self.data, self.every)))
         pairs = [
             pair

@@ -35,9 +35,9 @@ def sample_of(picture: DegradedPicture) -> Sample:
     """Return a degraded picture with its prior; the reference is the clean visible luma."""
     assert picture.pair.visible is not None, "pairs of the test set are complete"
     colour = _planes(picture.pair.visible)
-    thermal = torch.from_numpy(picture.thermal)[None, None].float() / 255
+    thermal = torch.from_numpy(picture.clean.thermal)[None, None].float() / 255
     cues = Cues(chroma=colour[:, 1:], tokens=torch.from_numpy(picture.prior.tokens)[None])
-    return Sample(thermal, colour[:, :1], cues, _planes(picture.visible)[0, 0])
+    return Sample(thermal, colour[:, :1], cues, _planes(picture.clean.visible)[0, 0])
 
 
 def _planes(rgb: UInt8Image) -> Tensor:

@@ -19,7 +19,8 @@ from fusion_lab.benches.command import BenchCommand
 from fusion_lab.benches.networks import pair_fuser
 from fusion_lab.benches.pictures import aligned_pair, write_picture
 from fusion_lab.benches.progress import with_progress
-from fusion_lab.benches.restoring.comparison import Comparison, compare, compared_methods
+from fusion_lab.benches.restoring.comparison import Comparison, compare
+from fusion_lab.benches.restoring.methods import compared_methods
 from fusion_lab.benches.restoring.pictures import degrade_picture, read_degraded
 from fusion_lab.benches.restoring.prototypes import (
     PrototypeFigures,
@@ -58,9 +59,10 @@ class RestoringResult:
 class RestoringBench(BenchCommand):
     """Compare restoring while fusing with fusing alone and with restoring first.
 
-    On the visible pictures of the fixed degraded test set. `restoration`: PSNR and SSIM to both
-    clean sources and PSNR of the chroma, per degradation. `prototypes`: what the prototypes and
-    experts of mdaif do, and the visible luma that it restores on the way.
+    On the visible pictures of the fixed degraded test set. `restoration`: how like the fused
+    picture is to what the same method makes of the clean pair, how like the restored visible
+    picture is to the clean one, and PSNR and SSIM to both clean sources, per degradation.
+    `prototypes`: what the prototypes and experts of mdaif do.
     """
 
     parts: tyro.conf.Positional[tuple[Part, ...]] = ()
@@ -68,7 +70,7 @@ class RestoringBench(BenchCommand):
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder that holds roadscene/val, msrs and llvip."""
     restorer: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Weights of a restorer; adds restoring first, then fusing."""
+    """Weights of a learned restorer; adds it to the classical ones that restore before fusing."""
     every: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """Use every n-th pair of the test set."""
     slow: bool = False

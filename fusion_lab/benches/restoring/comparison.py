@@ -1,39 +1,38 @@
-"""How close fused pictures of degraded scenes come to the clean sources."""
+"""How close fused pictures of degraded scenes come to what they would be in clear weather."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
 
-from fusion_core.models import load_model, load_weights
-from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
-from fusion_lab.benches.networks import FusePair, pair_fuser
-from fusion_lab.benches.pictures import aligned_pair
-from fusion_lab.benches.restoring.pictures import GROUPS, DegradedPicture
-from fusion_lab.benches.tables import Table
+from fusion_core.types import UInt8Image
+from fusion_lab.benches.restoring.methods import Method
+from fusion_lab.benches.restoring.pictures import GROUPS, CleanPicture, DegradedPicture
+from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.metrics import compute_all, to_gray
-from fusion_lab.training.restoring.restorer import Restorer
+from fusion_lab.metrics.fidelity import psnr_to
+from fusion_lab.metrics.structural import ms_ssim_to, ssim_to
 
 _LEAST_ERROR = 1e-3
+_LARGEST_DB = float(10 * np.log10(255**2 / _LEAST_ERROR))
+_LIKENESS: Final = ("PSNR, dB", "SSIM", "MS-SSIM", "gradient correlation")
+OWN: Final = "to the same method's picture of the clean pair"
+RESTORED: Final = "of the restored visible luma to the clean one"
+BOTH: Final = "to both clean sources"
+FIGURES: Final = (
+    *(f"{name} {OWN}" for name in _LIKENESS),
+    *(f"{name} {RESTORED}" for name in _LIKENESS),
+    f"PSNR, dB {BOTH}",
+    f"SSIM, sum, {BOTH}",
+    "PSNR of the chroma, dB, to the clean one",
+)
+"""What is measured, in the order of the scores of a picture."""
 
-
-@dataclass(frozen=True, slots=True)
-class RestorationScores:
-    """Scores of one fused picture, or means over a group.
-
-    Attributes:
-        psnr_db: PSNR to both clean sources.
-        ssim: Sum of the SSIM to both.
-        chroma_psnr_db: PSNR of Cb and Cr to the clean visible picture.
-    """
-
-    psnr_db: float
-    ssim: float
-    chroma_psnr_db: float
+Scores = Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,91 +41,93 @@ class Comparison:
 
     Attributes:
         counts: Group -> number of pictures.
-        means: Method -> group -> mean scores.
+        means: Method -> group -> mean of each of ``FIGURES``; nan where a method has none.
     """
 
     counts: Mapping[str, int]
-    means: Mapping[str, Mapping[str, RestorationScores]]
+    means: Mapping[str, Mapping[str, Scores]]
 
     def tables(self) -> list[Table]:
-        """Return one table per score, one column per group."""
-        titles = {"psnr_db": "PSNR, dB", "ssim": "SSIM, sum", "chroma_psnr_db": "Chroma PSNR, dB"}
+        """Return one table per figure, one column per group."""
         columns = tuple(f"{group} ({count})" for group, count in self.counts.items())
         tables = []
-        for name, title in titles.items():
-            rows = tuple(
-                (method, *(getattr(by_group[group], name) for group in self.counts))
+        for place, title in enumerate(FIGURES):
+            rows: tuple[tuple[Cell, ...], ...] = tuple(
+                (method, *(by_group[group][place] for group in self.counts))
                 for method, by_group in self.means.items()
+                if not all(np.isnan(by_group[group][place]) for group in self.counts)
             )
             tables.append(Table(title, ("method", *columns), rows, digits=3))
         return tables
 
 
-def compare(methods: Mapping[str, FusePair], pictures: Iterable[DegradedPicture]) -> Comparison:
+def compare(methods: Mapping[str, Method], pictures: Iterable[DegradedPicture]) -> Comparison:
     """Score every method on every picture."""
-    rows: dict[str, dict[str, list[RestorationScores]]] = {name: {} for name in methods}
+    rows: dict[str, dict[str, list[Scores]]] = {name: {} for name in methods}
+    clean: CleanPicture | None = None
+    own: dict[str, UInt8Image] = {}
     for picture in pictures:
-        for name, fuse in methods.items():
-            scores = score(fuse(picture.pair, picture.prior), picture)
+        if picture.clean is not clean:
+            clean = picture.clean
+            own = {name: m.fuse(clean.pair, clean.prior) for name, m in methods.items()}
+        for name, method in methods.items():
+            scores = score(method, picture, own[name])
             rows[name].setdefault(picture.group, []).append(scores)
     first = next(iter(rows.values()), {})
     counts = {group: len(first[group]) for group in GROUPS if group in first}
     means = {
-        name: {group: _mean(entries) for group, entries in by_group.items()}
+        name: {
+            group: tuple(map(float, np.mean(entries, axis=0)))
+            for group, entries in by_group.items()
+        }
         for name, by_group in rows.items()
     }
     return Comparison(counts, means)
 
 
-def score(fused: UInt8Image, picture: DegradedPicture) -> RestorationScores:
-    """Score one fused ``HxWx3`` picture against the clean sources."""
-    gray = to_gray(picture.visible)
-    found = compute_all(to_gray(fused), (picture.thermal, gray), ("PSNR", "SSIM"))
-    ours, clean = (
-        cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.float64)
-        for image in (fused, picture.visible)
-    )
-    error = max(float(np.mean((ours - clean) ** 2)), _LEAST_ERROR)
-    return RestorationScores(found["PSNR"], found["SSIM"], float(10 * np.log10(255**2 / error)))
-
-
-def compared_methods(restorer: Path | None, *, slow: bool) -> dict[str, FusePair]:
-    """Return the methods to compare.
+def score(method: Method, picture: DegradedPicture, own: UInt8Image) -> Scores:
+    """Return the ``FIGURES`` of a method on one picture.
 
     Args:
-        restorer: Weights of the cascades' first half; without it there are none.
-        slow: Compare with the full m2pn as well.
+        method: What is scored.
+        picture: The degraded picture.
+        own: What the method makes of the clean pair, ``HxWx3`` RGB.
     """
-    restoring = load_model("mdaif")
-    methods = {
-        "mdaif": pair_fuser(restoring, with_prior=True),
-        "mdaif, no prior": pair_fuser(restoring, with_prior=False),
-    }
-    names = ("m2pn-edge", "m2pn") if slow else ("m2pn-edge",)
-    fusing = {name: pair_fuser(load_model(name), with_prior=False) for name in names}
-    methods |= fusing
-    if restorer is not None:
-        network = Restorer()
-        load_weights(network, restorer)
-        restore = pair_fuser(network, with_prior=False)
-        methods |= {
-            f"restore, then {name}": cascade(restore, fuse) for name, fuse in fusing.items()
-        }
-    return methods
+    fused, clean = method.fuse(picture.pair, picture.prior), picture.clean
+    luma = to_gray(clean.visible)
+    restored: Scores = (float("nan"),) * len(_LIKENESS)
+    if method.restore is not None:
+        restored = _likeness(to_gray(method.restore(picture.pair, picture.prior)), luma)
+    both = compute_all(to_gray(fused), (clean.thermal, luma), ("PSNR", "SSIM"))
+    chroma = _chroma_psnr_db(fused, clean.visible)
+    own_likeness = _likeness(to_gray(fused), to_gray(own))
+    return (*own_likeness, *restored, both["PSNR"], both["SSIM"], chroma)
 
 
-def cascade(restore: FusePair, fuse: FusePair) -> FusePair:
-    """Return a method that fuses the visible picture that another one restored."""
+def _likeness(picture: UInt8Image, reference: UInt8Image) -> Scores:
+    """Return how like two ``HxW`` pictures are, by each of ``_LIKENESS``."""
+    return (
+        min(psnr_to(picture, reference), _LARGEST_DB),
+        ssim_to(picture, reference),
+        ms_ssim_to(picture, reference),
+        _gradient_correlation(picture, reference),
+    )
 
-    def in_turn(pair: AlignedPair, prior: ScenePrior | None) -> UInt8Image:
-        assert pair.thermal is not None, "pairs of the test set are complete"
-        thermal = np.rint(pair.thermal * 255).astype(np.uint8)
-        return fuse(aligned_pair(restore(pair, prior), thermal), prior)
 
-    return in_turn
+def _gradient_correlation(picture: UInt8Image, reference: UInt8Image) -> float:
+    """Return Pearson's correlation of both pictures' Sobel gradients, both directions together."""
+    x, y = (
+        np.stack([cv2.Sobel(p, cv2.CV_64F, *way) for way in ((1, 0), (0, 1))]).ravel()
+        for p in (picture, reference)
+    )
+    size = np.linalg.norm(x) * np.linalg.norm(y)
+    return float(x @ y / size) if size > 0 else float("nan")
 
 
-def _mean(entries: list[RestorationScores]) -> RestorationScores:
-    values = [(entry.psnr_db, entry.ssim, entry.chroma_psnr_db) for entry in entries]
-    psnr, ssim, chroma = np.mean(values, axis=0)
-    return RestorationScores(float(psnr), float(ssim), float(chroma))
+def _chroma_psnr_db(fused: UInt8Image, clean: UInt8Image) -> float:
+    ours, theirs = (
+        cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.float64)
+        for image in (fused, clean)
+    )
+    error = max(float(np.mean((ours - theirs) ** 2)), _LEAST_ERROR)
+    return float(10 * np.log10(255**2 / error))

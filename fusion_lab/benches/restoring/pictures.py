@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusion_core.priors import assess_pair
+from fusion_core.priors import PriorProvider, assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
 from fusion_lab.benches.pictures import aligned_pair
@@ -19,6 +19,23 @@ from fusion_lab.training.degradations.testset import Case, cases, cut
 GROUPS = ("clean", "haze", "rain", "snow", "smoke", "low_light", "mixed")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CleanPicture:
+    """A pair as it was recorded.
+
+    Attributes:
+        visible: ``HxWx3`` uint8 RGB.
+        thermal: ``HxW`` uint8.
+        pair: Both, registered.
+        prior: What the embedded provider gives for the pair.
+    """
+
+    visible: UInt8Image
+    thermal: UInt8Image
+    pair: AlignedPair
+    prior: ScenePrior
+
+
 @dataclass(frozen=True, slots=True)
 class DegradedPicture:
     """One degraded picture and its clean references.
@@ -27,15 +44,13 @@ class DegradedPicture:
         group: One of ``GROUPS``.
         pair: The degraded visible picture with its thermal one, registered.
         prior: What the embedded provider gives for the pair.
-        visible: The clean visible picture, ``HxWx3`` uint8 RGB.
-        thermal: The thermal picture, ``HxW`` uint8.
+        clean: What it was made from.
     """
 
     group: str
     pair: AlignedPair
     prior: ScenePrior
-    visible: UInt8Image
-    thermal: UInt8Image
+    clean: CleanPicture
 
 
 def read_degraded(data: Path, every: int = 1) -> Iterator[DegradedPicture]:
@@ -50,14 +65,25 @@ def read_degraded(data: Path, every: int = 1) -> Iterator[DegradedPicture]:
     """
     provider = EmbeddedProvider()
     order: dict[tuple[str, str], int] = {}
+    clean: CleanPicture | None = None
     for case in cases(data):
         place = order.setdefault((case.folder, case.stem), len(order))
         group = group_of(case)
         if case.modality == "visible" and group in GROUPS and place % every == 0:
-            visible, thermal = _clean_pictures(data / case.folder, case.stem)
-            pair = aligned_pair(degrade_picture(visible, case.severities, case.seed), thermal)
-            prior = assess_pair(provider, pair)
-            yield DegradedPicture(group, pair, prior, visible, thermal)
+            # Every picture's first case is the picture as it is.
+            if clean is None or group == "clean":
+                clean = clean_picture(*_read(data / case.folder, case.stem), provider)
+            shown = degrade_picture(clean.visible, case.severities, case.seed)
+            pair = aligned_pair(shown, clean.thermal)
+            yield DegradedPicture(group, pair, assess_pair(provider, pair), clean)
+
+
+def clean_picture(
+    visible: UInt8Image, thermal: UInt8Image, provider: PriorProvider
+) -> CleanPicture:
+    """Return a recorded pair with its prior."""
+    pair = aligned_pair(visible, thermal)
+    return CleanPicture(visible, thermal, pair, assess_pair(provider, pair))
 
 
 def degrade_picture(visible: UInt8Image, severities: dict[str, float], seed: int) -> UInt8Image:
@@ -75,7 +101,7 @@ def group_of(case: Case) -> str:
     return next(iter(case.severities), "clean")
 
 
-def _clean_pictures(folder: Path, stem: str) -> tuple[UInt8Image, UInt8Image]:
+def _read(folder: Path, stem: str) -> tuple[UInt8Image, UInt8Image]:
     """Return the visible and the thermal picture of a case."""
     files = next(files for files in pair_files(folder) if files.stem == stem)
     pair = read_example(files)

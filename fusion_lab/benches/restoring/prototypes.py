@@ -18,7 +18,6 @@ from fusion_lab.benches.restoring.pictures import DegradedPicture
 from fusion_lab.benches.tables import Table
 
 LEVELS = 4
-_LEAST_ERROR = 1e-5
 _Array = NDArray[np.float64]
 
 
@@ -46,20 +45,15 @@ class PrototypeFigures:
     Attributes:
         activations: Group -> level -> activation of each prototype.
         gates: Group -> level -> weight of each expert.
-        degraded_db: Group -> PSNR of the degraded visible luma to the clean one.
-        restored_db: Group -> the same of the restored one.
         balance: One entry per level, over all groups.
     """
 
     activations: Mapping[str, _Array]
     gates: Mapping[str, _Array]
-    degraded_db: Mapping[str, float]
-    restored_db: Mapping[str, float]
     balance: tuple[ExpertBalance, ...]
 
     def tables(self) -> list[Table]:
-        """Return the restored luma per group, and the balance per level."""
-        luma = tuple((g, self.degraded_db[g], self.restored_db[g]) for g in self.degraded_db)
+        """Return the balance per level."""
         balance = tuple(
             (
                 entry.stride,
@@ -70,10 +64,7 @@ class PrototypeFigures:
             for entry in self.balance
         )
         head = ("stride", "shares of the work", "cv² of importance", "cv² of load")
-        return [
-            Table("Visible luma", ("group", "degraded dB", "restored dB"), luma),
-            Table("Experts", head, balance, digits=3),
-        ]
+        return [Table("Experts", head, balance, digits=3)]
 
 
 @torch.inference_mode()
@@ -81,26 +72,18 @@ def measure_prototypes(model: MdaIF, pictures: Iterable[DegradedPicture]) -> Pro
     """Run the network on every picture and collect its inner values."""
     activations: dict[str, list[_Array]] = {}
     gates: dict[str, list[_Array]] = {}
-    luma_db: dict[str, list[tuple[float, float]]] = {}
     for picture in pictures:
         assert picture.pair.visible is not None, "pairs of the test set are complete"
         planes = cv2.cvtColor(picture.pair.visible, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
         colour = torch.from_numpy(planes).permute(2, 0, 1)[None].float() / 255
-        thermal = torch.from_numpy(picture.thermal)[None, None].float() / 255
+        thermal = torch.from_numpy(picture.clean.thermal)[None, None].float() / 255
         cues = Cues(chroma=colour[:, 1:], tokens=torch.from_numpy(picture.prior.tokens)[None])
         made = model.restore(thermal, colour[:, :1], cues)
         activations.setdefault(picture.group, []).append(made.activations[0].double().numpy())
         gates.setdefault(picture.group, []).append(made.gates[0].double().numpy())
-        clean = torch.from_numpy(cv2.cvtColor(picture.visible, cv2.COLOR_RGB2YCrCb)[..., 0]) / 255
-        before = _psnr_db(colour[0, 0], clean)
-        after = _psnr_db(made.visible[0, 0].clamp(0, 1), clean)
-        luma_db.setdefault(picture.group, []).append((before, after))
-    means = {group: np.mean(values, axis=0) for group, values in luma_db.items()}
     return PrototypeFigures(
         activations={group: np.mean(values, axis=0) for group, values in activations.items()},
         gates={group: np.mean(values, axis=0) for group, values in gates.items()},
-        degraded_db={group: float(values[0]) for group, values in means.items()},
-        restored_db={group: float(values[1]) for group, values in means.items()},
         balance=_balance([gate for found in gates.values() for gate in found]),
     )
 
@@ -134,11 +117,6 @@ def draw_prototypes(figures: PrototypeFigures, path: Path) -> None:
 def stride_of(level: int) -> int:
     """Return the stride of a level in pixels."""
     return 4 << level
-
-
-def _psnr_db(picture: torch.Tensor, clean: torch.Tensor) -> float:
-    error = float((picture - clean).square().mean())
-    return float(-10 * np.log10(max(error, _LEAST_ERROR)))
 
 
 def _balance(gates: Sequence[_Array]) -> tuple[ExpertBalance, ...]:
