@@ -48,6 +48,11 @@ class Run:
     """Provider of scene priors."""
     detector: Annotated[str | None, tyro.conf.arg(metavar="default|none|FILE.onnx")] = None
     """Object detector on the fused stream; default: the one that ships with the package."""
+    box: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="X,Y,W,H")
+    ] = ()
+    """Box around an object to emphasise, for models that take a mask: left, top, width, height in
+    pixels of the visible image; may be given several times."""
     mask: Annotated[str | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
     """What to emphasise, for models that take a mask: one 8-bit image for all frames, or a folder
     of them named as the visible frames or by frame number; values other than zero mark it."""
@@ -100,6 +105,7 @@ class Run:
             "device": self.device,
             "memory.file": self.memory,
             "mask.file": self.mask,
+            "mask.box": ";".join(self.box) or None,
             "view.serve": self.view or None,
         }
         return read_config(self.config, flags, self.settings)

@@ -14,9 +14,10 @@ import numpy as np
 
 from fusion_core.errors import MaskError
 from fusion_core.masks.files import MaskFiles
-from fusion_core.masks.regions import fill_boxes, hot_regions
-from fusion_core.masks.settings import MaskConfig
-from fusion_core.types import AlignedPair, Detection, FloatImage, Frame, UInt8Image
+from fusion_core.masks.marks import Marks, Scene
+from fusion_core.masks.regions import hot_regions, object_regions
+from fusion_core.masks.settings import MaskConfig, parse_boxes
+from fusion_core.types import AlignedPair, Box, Detection, FloatImage, Frame, UInt8Image
 
 _log = logging.getLogger(__name__)
 REJECTED = "mask_rejected"
@@ -24,13 +25,14 @@ REJECTED = "mask_rejected"
 _DETECTIONS_NS = 500_000_000
 # Each reason is logged once; a stream of ever new reasons must not fill the log.
 _MOST_WARNINGS = 50
+_MOST_ASKED = 32
 
 
 class MaskProvider:
     """Provides the mask of each frame.
 
-    A mask that was set live and still counts comes first, then the file or folder, then the
-    source of the settings.
+    A mask that was set live and still counts comes first, then what was pointed at, then the file
+    or folder, then the source of the settings.
 
     Args:
         config: Settings.
@@ -45,15 +47,22 @@ class MaskProvider:
         self._files = MaskFiles(Path(config.file)) if config.file else None
         self._given: tuple[FloatImage, float] | None = None
         self._found: tuple[tuple[Detection, ...], int] = ((), 0)
+        self._marks = Marks()
+        self._asked: list[tuple[float, float] | Box] = [*parse_boxes(config.box)]
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._problem = ""
         self._warnings = 0
 
     @property
-    def uses_detections(self) -> bool:
-        """Whether detections can become a mask."""
+    def needs_detections(self) -> bool:
+        """Whether detections are the source of masks."""
         return self._config.source == "detector" and self._files is None
+
+    @property
+    def uses_detections(self) -> bool:
+        """Whether detections can change a mask now: marked objects are followed by them."""
+        return self.needs_detections or bool(self._marks or self._asked)
 
     def set_mask(self, mask: UInt8Image | None) -> None:
         """Take a mask, from any thread.
@@ -69,6 +78,20 @@ class MaskProvider:
         with self._lock:
             self._given = marked, time.monotonic()
             self._counts["given"] += 1
+
+    def point_at(self, place: tuple[float, float] | Box | None) -> None:
+        """Mark the object at a point or in a box until it is taken back, from any thread.
+
+        Args:
+            place: x and y, or left, top, width and height, in pixels of the visible image; None
+                takes all back.
+        """
+        with self._lock:
+            if place is None:
+                self._asked.clear()
+                self._marks.remove(None)
+            elif len(self._asked) < _MOST_ASKED:
+                self._asked.append(place)
 
     def count_invalid_mask(self, reason: str) -> None:
         """Count a mask that cannot be used, and log why, once and not without end."""
@@ -127,12 +150,19 @@ class MaskProvider:
     def _chosen(self, aligned: AlignedPair, frame: Frame) -> FloatImage | None:
         if (given := self._in_force()) is not None:
             return given
+        height, width = aligned.valid.shape
+        recent = self._recent(aligned)
+        scene = Scene(height, width, aligned.thermal, recent or ())
+        self._mark_asked(scene)
+        if self._marks:
+            self._marks.follow(scene)
+            return self._marks.mask(scene)
         if self._files is not None:
             return self._files.mask_for(frame)
         if self._config.source == "saliency" and aligned.thermal is not None:
             return hot_regions(aligned.thermal)
         if self._config.source == "detector":
-            return self._detected(aligned)
+            return None if recent is None else self._detected(scene)
         return None
 
     def _in_force(self) -> FloatImage | None:
@@ -143,9 +173,33 @@ class MaskProvider:
             hold_s = self._config.hold_s
             return mask if not hold_s or time.monotonic() - since <= hold_s else None
 
-    def _detected(self, aligned: AlignedPair) -> FloatImage | None:
+    def _mark_asked(self, scene: Scene) -> None:
+        """Mark what was pointed at since the last frame.
+
+        Raises:
+            MaskError: A place lies outside of the picture; those after it come with the next frame.
+        """
+        while self._asked:
+            with self._lock:
+                place = self._asked.pop(0)
+            try:
+                if len(place) == 2:
+                    self._marks.add_point(scene.share_of(*place), scene)
+                else:
+                    self._marks.add_area(scene.area_of(place))
+            except MaskError as error:
+                shown = ",".join(f"{number:g}" for number in place)
+                raise MaskError(f"prompt {shown}: {error}") from None
+
+    def _recent(self, aligned: AlignedPair) -> tuple[Detection, ...] | None:
+        """Return what was found last, None where that is too long ago."""
         detections, stamp_ns = self._found
-        if not 0 <= aligned.stamp_ns - stamp_ns <= _DETECTIONS_NS:
-            return None
-        wanted = [d.box for d in detections if not self._labels or d.label in self._labels]
-        return fill_boxes(wanted, *aligned.valid.shape)
+        return detections if 0 <= aligned.stamp_ns - stamp_ns <= _DETECTIONS_NS else None
+
+    def _detected(self, scene: Scene) -> FloatImage:
+        wanted = [
+            found.box
+            for found in scene.detections
+            if not self._labels or found.label in self._labels
+        ]
+        return object_regions(scene.thermal, wanted, scene.height, scene.width)

@@ -16,6 +16,13 @@ _SURROUND = 41
 # A region stands out by this many deviations of the whole picture from its surround, and by at
 # least this share of the thermal range.
 _DEVIATIONS, _LEAST = 2.0, 0.08
+# Around a box this share of its size, and some pixels more, is what its object stands out from.
+_RING, _RING_PX = 0.5, 2
+# An object reaches down to this share of the way from its surround to its hottest tenth: people's
+# clothes are nearer to the air than their faces.
+_SHARE, _HOTTEST = 0.3, 0.9
+# Below this share of the thermal range nothing stands out.
+_LEAST_CONTRAST = 0.04
 
 
 def hot_regions(thermal: FloatImage) -> FloatImage:
@@ -55,3 +62,44 @@ def fill_boxes(boxes: Sequence[Box], height: int, width: int) -> FloatImage:
         x0, y0, x1, y1 = (max(0, math.ceil(edge - 0.5)) for edge in edges)
         mask[y0:y1, x0:x1] = 1
     return mask
+
+
+def object_regions(
+    thermal: FloatImage | None, boxes: Sequence[Box], height: int, width: int
+) -> FloatImage:
+    """Return the objects in boxes, ``HxW`` in {0, 1}; the whole box where none stands out.
+
+    Args:
+        thermal: ``HxW`` float32 in [0, 1], hot is bright; None: no thermal image.
+        boxes: Left, top, width, height in pixels.
+        height: Rows of the picture.
+        width: Columns of the picture.
+    """
+    mask = fill_boxes(boxes, height, width)
+    if thermal is None:
+        return mask
+    objects = np.zeros_like(mask)
+    for box in boxes:
+        objects = np.maximum(objects, _object_in(thermal, box))
+    return objects * mask
+
+
+def _object_in(thermal: FloatImage, box: Box) -> FloatImage:
+    """Return what is hotter than the surround of a box, or colder where that is clearer."""
+    left, top, wide, high = box
+    inside = fill_boxes([box], *thermal.shape) > 0
+    around = fill_boxes([_grown(left, top, wide, high)], *thermal.shape) > 0
+    ring = around & ~inside
+    if not (ring.any() and inside.any()):
+        return inside.astype(np.float32)
+    surround = float(np.median(thermal[ring]))
+    coldest, hottest = np.quantile(thermal[inside], (1 - _HOTTEST, _HOTTEST)) - surround
+    contrast = float(hottest if hottest >= -coldest else coldest)
+    if abs(contrast) < _LEAST_CONTRAST:
+        return inside.astype(np.float32)
+    return np.asarray(inside & ((thermal - surround) / contrast > _SHARE), np.float32)
+
+
+def _grown(left: float, top: float, wide: float, high: float) -> Box:
+    across, along = _RING * wide + _RING_PX, _RING / 2 * high + _RING_PX
+    return left - across, top - along, wide + 2 * across, high + 2 * along

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fusion_core.runtime.settings import Settings, SplitNames
+from fusion_core.types import Box
+
+
+def parse_boxes(text: str) -> tuple[Box, ...]:
+    """Return boxes from ``left,top,width,height`` in pixels, separated by semicolons.
+
+    Raises:
+        ValueError: A part is no box, or has no area.
+    """
+    return tuple(_parse_box(part) for part in text.split(";") if part.strip())
+
+
+def _parse_box(text: str) -> Box:
+    try:
+        left, top, width, height = (float(number) for number in text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"box {text.strip()!r}: expected left,top,width,height in pixels, as 100,50,40,120"
+        ) from None
+    if not (width > 0 and height > 0 and all(map(math.isfinite, (left, top, width, height)))):
+        raise ValueError(f"box {text.strip()!r}: width and height must be above 0")
+    return left, top, width, height
+
+
+def _checked(text: str) -> str:
+    parse_boxes(text)
+    return text
 
 
 @dataclass(frozen=True)
@@ -32,6 +60,14 @@ class MaskConfig(Settings):
             description="Mask image for all frames, or a folder of masks named as the visible"
             " frames or by frame number; replaces the source."
         ),
+    ] = ""
+    box: Annotated[
+        str,
+        Field(
+            description="Boxes around objects to emphasise, left,top,width,height in pixels of the"
+            " visible image, several separated by semicolons; replace file and source."
+        ),
+        AfterValidator(_checked),
     ] = ""
     hold_s: Annotated[
         float,

@@ -268,14 +268,14 @@ def open_masks(
         MaskError: The file or folder of masks is missing or holds none.
     """
     if not engine.uses_mask:
-        if config.mask.file:
+        if given := config.mask.file or config.mask.box:
             raise UsageError(
-                f"mask {config.mask.file!r}: model {config.model!r} takes no mask; "
+                f"mask {given!r}: model {config.model!r} takes no mask; "
                 f"models that do: {_mask_models(engine)}"
             )
         return None
     provider = MaskProvider(config.mask)
-    if provider.uses_detections:
+    if provider.needs_detections:
         if detection is None:
             raise UsageError(
                 "mask.source 'detector': no detector is chosen; set detector 'default'"

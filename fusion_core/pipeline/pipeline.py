@@ -333,6 +333,19 @@ class Pipeline(Closable):
         if self._masks is not None:
             self._masks.set_mask(mask)
 
+    def point_at(self, place: tuple[float, float] | Box | None) -> None:
+        """Mark the object at a point or in a box until it is taken back; callable from any thread.
+
+        A model that takes no masks ignores it; a place outside of the picture is counted and named
+        as a mask that does not fit.
+
+        Args:
+            place: x and y, or left, top, width and height, in pixels of the visible image; None
+                takes all back.
+        """
+        if self._masks is not None:
+            self._masks.point_at(place)
+
     def count_invalid_mask(self, reason: str) -> None:
         """Count a mask that could not be understood."""
         if self._masks is not None:

@@ -10,12 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import numpy as np
+
 from fusion_core.errors import ConfigError, MaskError
+from fusion_core.masks.marks import Marks, Scene
 from fusion_core.runtime.process import yield_to_others
 from fusion_core.types import FusedFrame
 from fusion_core.view.controls import Controls
 from fusion_core.view.health import health_lines
-from fusion_core.view.marks import Marks
 from fusion_core.view.pictures import PictureEncoder
 from fusion_core.view.recorder import Recorder
 
@@ -112,7 +114,7 @@ class Hub:
         if message.area is not None:
             self.marks.add_area(message.area)
         elif message.point is not None and self.newest is not None:
-            self.marks.add_point(message.point, self.newest)
+            self.marks.add_point(message.point, _scene_of(self.newest))
 
     def change(self, message: Change) -> None:
         """Change a setting to a value that the page offers.
@@ -146,8 +148,9 @@ class Hub:
         """Keep what is marked in force while somebody looks who can take it back."""
         fused, wanted = self.newest, bool(self.marks and self.viewers)
         if wanted and fused is not None:
-            self.marks.follow(fused)
-            self.controls.submit_mask(self.marks.mask(fused))
+            scene = _scene_of(fused)
+            self.marks.follow(scene)
+            self.controls.submit_mask(self.marks.mask(scene).astype(np.uint8))
         elif self._marked:
             self.controls.submit_mask(None)
         self._marked = wanted
@@ -171,3 +174,8 @@ class Hub:
             "viewers": len(self.viewers),
             "settings": [asdict(setting) for setting in self.controls.live_settings()],
         }
+
+
+def _scene_of(fused: FusedFrame) -> Scene:
+    height, width = fused.image.shape[:2]
+    return Scene(height, width, fused.aligned.thermal, fused.detections)

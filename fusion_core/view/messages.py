@@ -12,10 +12,8 @@ LONGEST_TEXT: Final = 500
 LAYERS: Final = ("visible", "thermal", "fused")
 
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Point = tuple[_Share, _Share]
-"""Place in the picture, both in shares of its size from the top left corner."""
-Area = tuple[_Share, _Share, _Share, _Share]
-"""Left, top, width and height, in shares of the picture's size."""
+_Point = tuple[_Share, _Share]
+_Area = tuple[_Share, _Share, _Share, _Share]
 
 
 class _Message(BaseModel):
@@ -48,15 +46,15 @@ class Probe(_Message):
     """Measure here in every picture; None: nowhere."""
 
     kind: Literal["probe"]
-    point: Point | None
+    point: _Point | None
 
 
 class Mark(_Message):
     """Mark an area, or what lies at a point."""
 
     kind: Literal["mark"]
-    area: Area | None = None
-    point: Point | None = None
+    area: _Area | None = None
+    point: _Point | None = None
 
 
 class Unmark(_Message):

@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion_core.masks.marks import Point
 from fusion_core.types import FusedFrame
-from fusion_core.view.messages import Point
 
 _REACH: Final = 1  # pixels around the point whose median is shown
 

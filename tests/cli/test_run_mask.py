@@ -50,8 +50,30 @@ def test_a_mask_for_a_model_that_takes_none_is_refused(tmp_path, capsys):
     scene = ["--bag", "synthetic://street?seconds=1", "--out", str(tmp_path / "out.mp4")]
     masks = tmp_path / "masks"
     masks.mkdir()
-    assert main(["run", *scene, "--mask", str(masks), "--device", "cpu"]) == 2
-    assert "takes no mask; models that do: ctrlfuse" in capsys.readouterr().err
+    for given in (["--mask", str(masks)], ["--box", "10,10,20,20"]):
+        assert main(["run", *scene, *given, "--device", "cpu"]) == 2
+        assert "takes no mask; models that do: ctrlfuse" in capsys.readouterr().err
+
+
+def test_boxes_of_the_command_line_are_marked(tmp_path):
+    rng = np.random.default_rng(0)
+    thermal = np.full((192, 256), 60, np.uint8)
+    thermal[50:70, 50:60] = thermal[42:48, 92:97] = 200
+    for name, image in (("vi", rng.integers(40, 90, (192, 256, 3))), ("ir", thermal)):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "0.png"), image.astype(np.uint8))
+    pair = ["--visible", str(tmp_path / "vi"), "--thermal", str(tmp_path / "ir")]
+    pair += ["--model", "ctrlfuse", "--prior", "none", "--detector", "none", "--device", "cpu"]
+    pictures = {}
+    boxes = ["--box", "40,40,30,40", "--box", "90,40,9,9"]
+    for name, extra in (("plain", ["--set", "mask.source=none"]), ("marked", boxes)):
+        assert main(["run", *pair, *extra, "--out", f"{tmp_path / name}/"]) == 0
+        (file,) = (tmp_path / name).glob("*.png")
+        pictures[name] = cv2.imread(str(file)).astype(int)
+    change = np.abs(pictures["marked"] - pictures["plain"])
+    assert change[50:70, 50:60].mean() > 1
+    assert change[42:48, 92:97].mean() > 1
+    assert change[160:].max() == 0
 
 
 def test_a_missing_mask_is_named(tmp_path, capsys):

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fusion_core.errors import MaskError
+from fusion_core.config import Config
+from fusion_core.errors import ConfigError, MaskError
 from fusion_core.masks import MaskConfig, MaskProvider
 from fusion_core.types import AlignedPair, Detection, Frame
 
@@ -121,3 +122,52 @@ def test_status_counts_frames_with_something_marked():
         "rejected": 1,
         "problem": "mask of encoding 'rgb8'",
     }
+
+
+def test_what_is_pointed_at_is_marked_until_it_is_taken_back():
+    provider = MaskProvider(MaskConfig(source="none"))
+    assert not provider.uses_detections
+    provider.point_at((32, 25))
+    assert provider.uses_detections
+    for _ in range(2):
+        mask, health = ask(provider)
+        assert (mask[22:28, 31:35].min(), mask[:15].max(), health) == (1, 0, ())
+    provider.point_at(None)
+    assert ask(provider) == (None, ())
+
+
+def test_a_point_on_an_object_follows_it():
+    provider = MaskProvider(MaskConfig(source="none"))
+    at = {"label": "person", "score": 0.9, "track_id": 3}
+    provider.set_detections([Detection(box=(28, 18, 10, 14), **at)], stamp_ns=0)
+    provider.point_at((32, 25))
+    assert ask(provider)[0][25, 32] == 1
+    provider.set_detections([Detection(box=(4, 18, 10, 14), **at)], stamp_ns=40 * MS)
+    moved = ask(provider, 50 * MS)[0]
+    assert (moved[25, 8], moved[25, 32]) == (1, 0)
+
+
+def test_boxes_of_the_settings_mark_their_objects():
+    provider = MaskProvider(MaskConfig(source="none", box="27,17,12,16; 2, 2, 8, 6"))
+    mask, _ = ask(provider, live=False)
+    np.testing.assert_array_equal(mask[17:33, 27:39] > 0, pair().thermal[17:33, 27:39] > 0.5)
+    assert mask[3:7, 3:9].all()  # nothing stands out there
+    assert mask[40:].max() == 0
+
+
+@pytest.mark.parametrize("place", [(64, 3), (-1, 3), (float("nan"), 3), (70, 3, 5, 5)])
+def test_a_prompt_outside_of_the_picture_is_named(place):
+    provider = MaskProvider(MaskConfig(source="none"))
+    provider.point_at(place)
+    assert ask(provider) == (None, ("mask_rejected",))
+    assert f"prompt {place[0]:g},3" in provider.status()["problem"]
+    assert ask(provider) == (None, ())
+    provider.point_at(place)
+    with pytest.raises(MaskError, match="prompt"):
+        ask(provider, live=False)
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "1,2,0,4", "a,b,c,d", "1,2,3,inf"])
+def test_a_box_that_is_none_is_refused_by_the_settings(text):
+    with pytest.raises(ConfigError, match="box"):
+        Config.from_dict({"mask": {"box": text}})

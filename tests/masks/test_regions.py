@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from fusion_core.masks import hot_regions
-from fusion_core.masks.regions import fill_boxes
+from fusion_core.masks.regions import fill_boxes, object_regions
+from fusion_lab.data import Needs, read_examples
 
 
 def warm_scene(height=480, width=640):
@@ -51,3 +52,47 @@ def test_boxes_fill_the_pixels_whose_middle_they_hold():
     assert np.argwhere(mask).tolist() == [[1, 1], [1, 2], [1, 3]]
     assert fill_boxes([], 3, 6).sum() == 0
     assert fill_boxes([(-5, -5, 100, 100)], 3, 6).sum() == 18
+
+
+@pytest.mark.parametrize("value", [0.9, 0.05], ids=["hot", "cold"])
+def test_the_object_in_a_box_is_found_with_its_outline(value):
+    scene = warm_scene()
+    truth = np.zeros(scene.shape, np.uint8)
+    cv2.ellipse(truth, (300, 260), (14, 40), 0, 0, 360, 1, -1)
+    thermal = np.where(truth > 0, value, scene).astype(np.float32)
+    found = object_regions(thermal, [(284, 218, 32, 84)], *scene.shape)
+    assert (found * truth).sum() / np.maximum(found, truth).sum() > 0.9
+
+
+def test_a_box_without_an_object_is_marked_whole():
+    """So is one that fills the picture: nothing is left to compare with."""
+    scene, boxes = warm_scene(), [(284, 218, 32, 84)]
+    expected = fill_boxes(boxes, *scene.shape)
+    np.testing.assert_array_equal(object_regions(scene, boxes, *scene.shape), expected)
+    np.testing.assert_array_equal(object_regions(None, boxes, *scene.shape), expected)
+    assert object_regions(scene, [(-5, -5, 700, 500)], *scene.shape).all()
+    assert not object_regions(scene, [], *scene.shape).any()
+    assert not object_regions(scene, [(700, 10, 20, 20)], *scene.shape).any()
+
+
+@pytest.mark.data
+def test_people_in_checked_boxes_are_found_with_their_silhouettes(recordings):
+    """Intersection over union with the silhouettes of a published segmentation network (MFNet)."""
+    overlaps, of_boxes = [], []
+    for name in ("msrs", "llvip"):
+        for example in read_examples([recordings / name], needs=Needs(labels=True, mask=True)):
+            thermal = example.second.astype(np.float32) / 255
+            if example.mask is None:
+                continue
+            for left, top, right, bottom in example.labels.people().boxes:
+                box = (left, top, right - left, bottom - top)
+                inside = fill_boxes([box], *thermal.shape) > 0
+                truth = (example.mask > 127) & inside
+                # Small people, and those whose silhouette is not known.
+                if box[3] < 24 or truth.sum() < 0.3 * inside.sum():
+                    continue
+                found = object_regions(thermal, [box], *thermal.shape) > 0
+                overlaps.append((found & truth).sum() / (found | truth).sum())
+                of_boxes.append(truth.sum() / inside.sum())
+    assert len(overlaps) > 100
+    assert np.mean(overlaps) > 0.75 > np.mean(of_boxes) + 0.2

@@ -4,7 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import Point, PointStamped
 from robot import image_message, repeat_until, stamp_ns, wait_for
+from sensor_msgs.msg import RegionOfInterest
 from vision_msgs.msg import Detection2DArray
 
 from fusion_core.source import open_source
@@ -56,6 +58,39 @@ def test_a_mask_emphasises_until_an_empty_one_comes(start):
         if np.array_equal(again, plain):
             break
     assert np.array_equal(again, plain)
+
+
+def test_what_is_pointed_at_is_emphasised_until_it_is_taken_back(start):
+    node, images = start_with_masks(start)
+    offsets = itertools.count(100, 100)
+
+    def fuse():
+        return pixels(node.fuse_pair(images, next(offsets), 7)).astype(int)
+
+    plain = fuse()
+    box = RegionOfInterest(x_offset=60, y_offset=40, width=30, height=40)
+    point = PointStamped(point=Point(x=75.0, y=60.0))
+    boxes = node.camera("fusion/prompt_box", RegionOfInterest)
+    for topic, message in (("prompt_box", box), ("prompt_point", point)):
+        publisher = node.camera(f"fusion/{topic}", type(message))
+        changed = wait_for_picture(
+            fuse, lambda p=publisher, m=message: p.publish(m), lambda new: (new != plain).any()
+        )
+        change = np.abs(changed - plain).max(axis=2)
+        assert change[55:65, 70:80].mean() > 1
+        assert change[:, 130:].max() == 0
+        wait_for_picture(
+            fuse, lambda: boxes.publish(RegionOfInterest()), lambda new: (new == plain).all()
+        )
+
+
+def wait_for_picture(fuse, send, done):
+    """Send and fuse until the picture is the one expected."""
+    for _ in range(40):
+        send()
+        if done(picture := fuse()):
+            return picture
+    raise AssertionError("the picture did not become what was asked for")
 
 
 def test_bad_masks_are_counted_and_named_and_the_node_goes_on(start):

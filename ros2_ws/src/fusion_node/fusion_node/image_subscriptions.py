@@ -21,11 +21,12 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final, Protocol
 
+from geometry_msgs.msg import PointStamped
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 
 from fusion_core.errors import ConfigError, EncodingError
 from fusion_core.transport.camera_info import camera_from_info
@@ -36,13 +37,14 @@ from fusion_core.transport.image_messages import (
     drop_cause,
 )
 from fusion_core.transport.message_definitions import COMPRESSED_VIDEO, FFMPEG_PACKET
-from fusion_core.types import CameraModel, Frame, Modality, UInt8Image
+from fusion_core.types import Box, CameraModel, Frame, Modality, UInt8Image
 from fusion_node.conversions import fitting_frame, mask_from_message
 from fusion_node.qos_mismatch import MismatchHandler, subscription_events
 from fusion_node.topic_names import camera_topics
 
 # Of a video every packet counts: those after a lost one cannot be decoded.
 _VIDEO_DEPTH: Final = 60
+_PROMPT_DEPTH: Final = 10
 TRANSPORTS: Final[Mapping[str, str]] = {
     "raw": IMAGE,
     "compressed": COMPRESSED,
@@ -68,6 +70,9 @@ class FrameReceiver(Protocol):
 
     def submit_mask(self, mask: UInt8Image) -> None:
         """Take one mask."""
+
+    def point_at(self, place: tuple[float, float] | Box | None) -> None:
+        """Mark the object at a point or in a box; None takes all marks back."""
 
     def count_invalid_mask(self, reason: str) -> None:
         """Count a message that could not become a mask."""
@@ -114,6 +119,8 @@ class ImageSubscriptions:
             self._subscribe_stream(CameraInfo, topics.info, self._on_info, modality)
             self._subscribe_stream(kind, topics.image, self._on_image, modality)
         self._subscribe(Image, "~/mask", self._on_mask)
+        self._subscribe(PointStamped, "~/prompt_point", self._on_prompt_point)
+        self._subscribe(RegionOfInterest, "~/prompt_box", self._on_prompt_box)
 
     @property
     def topics(self) -> list[str]:
@@ -147,6 +154,7 @@ class ImageSubscriptions:
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
         video = self._kind in {FFMPEG_PACKET, COMPRESSED_VIDEO}
         depth = _VIDEO_DEPTH if video and kind not in {Image, CameraInfo} else 1
+        depth = _PROMPT_DEPTH if kind in {PointStamped, RegionOfInterest} else depth
         self._subscriptions.append(
             self._node.create_subscription(
                 kind,
@@ -190,6 +198,14 @@ class ImageSubscriptions:
         except Exception as error:  # noqa: BLE001 - no message may end the node
             reason = f"{type(error).__name__}: {error}"
             self._receiver.count_invalid_mask(reason[:_LONGEST_REASON])
+
+    def _on_prompt_point(self, message: PointStamped) -> None:
+        self._receiver.point_at((message.point.x, message.point.y))
+
+    def _on_prompt_box(self, message: RegionOfInterest) -> None:
+        empty = not (message.width and message.height)
+        box = (message.x_offset, message.y_offset, message.width, message.height)
+        self._receiver.point_at(None if empty else box)
 
     def _count_invalid(self, modality: Modality, cause: str, reason: str) -> None:
         self._receiver.count_invalid(modality, cause)

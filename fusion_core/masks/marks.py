@@ -11,14 +11,51 @@ import cv2
 import numpy as np
 
 from fusion_core.errors import MaskError
-from fusion_core.masks.regions import fill_boxes, hot_regions
-from fusion_core.types import Box, Detection, FusedFrame, UInt8Image
-from fusion_core.view.messages import Area, Point
+from fusion_core.masks.regions import hot_regions, object_regions
+from fusion_core.types import Box, Detection, FloatImage
 
 _MOST: Final = 32
 _RADIUS: Final = 0.05  # of the picture's width: what a click on nothing in particular marks
 # A hot region larger than this share of the picture is background, and not what was meant.
 _LARGEST: Final = 0.25
+
+Point = tuple[float, float]
+"""Place in the picture, both in shares of its size from the top left corner."""
+Area = tuple[float, float, float, float]
+"""Left, top, width and height, in shares of the picture's size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What can be marked.
+
+    Attributes:
+        height: Rows of the picture.
+        width: Columns of the picture.
+        thermal: ``HxW`` thermal image in [0, 1] on the same grid, None where there is none.
+        detections: What was found last.
+    """
+
+    height: int
+    width: int
+    thermal: FloatImage | None
+    detections: tuple[Detection, ...] = ()
+
+    def share_of(self, x: float, y: float) -> Point:
+        """Return a place in pixels as shares of the picture.
+
+        Raises:
+            MaskError: It lies outside.
+        """
+        if not (0 <= x < self.width and 0 <= y < self.height):
+            raise MaskError(f"outside of the visible image of {self.width}x{self.height} pixels")
+        return x / self.width, y / self.height
+
+    def area_of(self, box: Box) -> Area:
+        """Return a box in pixels as shares of the picture, cut at its border."""
+        left, top = max(0.0, box[0] / self.width), max(0.0, box[1] / self.height)
+        right, bottom = (box[0] + box[2]) / self.width, (box[1] + box[3]) / self.height
+        return left, top, max(0.0, min(1.0, right) - left), max(0.0, min(1.0, bottom) - top)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +74,7 @@ class MarkedArea:
 
 
 class Marks:
-    """The marks in force, shared by all viewers; callable from any thread."""
+    """The marks in force; callable from any thread."""
 
     def __init__(self) -> None:
         self._marks: tuple[MarkedArea, ...] = ()
@@ -59,18 +96,17 @@ class Marks:
             raise MaskError("the marked area is empty: draw a box inside the picture")
         self._add(MarkedArea(next(self._numbers), (left, top, width, height)))
 
-    def add_point(self, point: Point, fused: FusedFrame) -> None:
+    def add_point(self, point: Point, scene: Scene) -> None:
         """Mark what lies at a point: an object that was found, a hot region, or its surround.
 
         Raises:
             MaskError: There are too many marks.
         """
-        rows, columns = fused.image.shape[:2]
-        x, y = point[0] * columns, point[1] * rows
-        found = _smallest_at(fused.detections, x, y)
-        box = found.box if found else _hot_box(fused, x, y) or _surround(x, y, columns)
+        x, y = point[0] * scene.width, point[1] * scene.height
+        found = _smallest_at(scene.detections, x, y)
+        box = found.box if found else _hot_box(scene.thermal, x, y) or _around(x, y, scene.width)
         track = found.track_id if found else None
-        self._add(MarkedArea(next(self._numbers), _area(box, columns, rows), track))
+        self._add(MarkedArea(next(self._numbers), scene.area_of(box), track))
 
     def remove(self, number: int | None) -> None:
         """Take back one mark, or all for None."""
@@ -79,26 +115,25 @@ class Marks:
                 mark for mark in self._marks if number is not None and mark.number != number
             )
 
-    def follow(self, fused: FusedFrame) -> None:
+    def follow(self, scene: Scene) -> None:
         """Move the marks of known objects to where these are now."""
-        rows, columns = fused.image.shape[:2]
-        boxes = {found.track_id: found.box for found in fused.detections}
+        boxes = {found.track_id: found.box for found in scene.detections}
         with self._lock:
             self._marks = tuple(
-                replace(mark, area=_area(boxes[mark.track], columns, rows))
+                replace(mark, area=scene.area_of(boxes[mark.track]))
                 if mark.track is not None and mark.track in boxes
                 else mark
                 for mark in self._marks
             )
 
-    def mask(self, fused: FusedFrame) -> UInt8Image:
-        """Return what is marked, ``HxW`` of the result's size, 255 where it is."""
-        rows, columns = fused.image.shape[:2]
+    def mask(self, scene: Scene) -> FloatImage:
+        """Return what is marked, ``HxW`` in {0, 1}: the objects in the marked areas."""
+        columns, rows = scene.width, scene.height
         boxes = [
             (left * columns, top * rows, width * columns, height * rows)
             for left, top, width, height in (mark.area for mark in self._marks)
         ]
-        return np.asarray(fill_boxes(boxes, rows, columns) * 255, np.uint8)
+        return object_regions(scene.thermal, boxes, rows, columns)
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the marks as the page shows them."""
@@ -122,11 +157,11 @@ def _smallest_at(detections: tuple[Detection, ...], x: float, y: float) -> Detec
     return min(hit, key=lambda found: found.box[2] * found.box[3], default=None)
 
 
-def _hot_box(fused: FusedFrame, x: float, y: float) -> Box | None:
+def _hot_box(thermal: FloatImage | None, x: float, y: float) -> Box | None:
     """Return the box of the hot region at a point, None where there is none."""
-    if fused.aligned.thermal is None:
+    if thermal is None:
         return None
-    regions = (hot_regions(fused.aligned.thermal) > 0).astype(np.uint8)
+    regions = (hot_regions(thermal) > 0).astype(np.uint8)
     rows, columns = regions.shape
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(regions)
     label = labels[min(int(y), rows - 1), min(int(x), columns - 1)]
@@ -135,13 +170,6 @@ def _hot_box(fused: FusedFrame, x: float, y: float) -> Box | None:
     return (left, top, width, height) if found else None
 
 
-def _surround(x: float, y: float, columns: int) -> Box:
+def _around(x: float, y: float, columns: int) -> Box:
     reach = _RADIUS * columns
     return x - reach, y - reach, 2 * reach, 2 * reach
-
-
-def _area(box: Box, columns: int, rows: int) -> Area:
-    """Return a box in pixels as shares of the picture, cut at its border."""
-    left, top = max(0.0, box[0] / columns), max(0.0, box[1] / rows)
-    right, bottom = (box[0] + box[2]) / columns, (box[1] + box[3]) / rows
-    return left, top, max(0.0, min(1.0, right) - left), max(0.0, min(1.0, bottom) - top)
