@@ -61,6 +61,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "switching": BenchEntry(
         "switching", "SwitchingBench", "when model `auto` changes networks, and what that shows"
     ),
+    "bank": BenchEntry(
+        "bank", "BankBench", "what following a stream does to the memory bank's pictures"
+    ),
     "recall": BenchEntry(
         "recall", "RecallBench", "what the scene memory shows of a background that smoke hides"
     ),
