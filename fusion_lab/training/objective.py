@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import torch
 from pydantic import ConfigDict, Field
@@ -40,7 +40,11 @@ class LossWeights:
         gradient: L1 to the larger Sobel magnitude.
         overshoot: Sobel magnitude beyond that.
         complement: What fused adds to one source correlates with the other source.
-        contrast: Contrastive terms between scene vectors (M2PN, L_ctr).
+        contrast: The refined thermal and visible scene vectors differ from each other, and each is
+            near the mean of its own features (M2PN, three of the five terms of L_ctr, eq. 17).
+        apart: Each differs from the mean of the other's features (the other two of eq. 17).
+        reading: Not in the paper: the pair's vector, by which the memory is read, is near both
+            refined ones, and those of different pairs are apart; else all pairs read the same.
         k: Threshold of the selection in standard deviations.
         guard: Select thermal only where it stands out from the visible surround at least as much
             as the visible image itself does.
@@ -55,6 +59,8 @@ class LossWeights:
     overshoot: _Weight = 0.0
     complement: _Weight = 0.0
     contrast: _Weight = 1.0
+    apart: _Weight = 1.0
+    reading: _Weight = 0.0
     k: float = 0.1
     guard: bool = False
 
@@ -85,29 +91,43 @@ def objective(output: LumaOutput, batch: PairBatch, weights: LossWeights) -> dic
         terms["overshoot"] = weights.overshoot * overshoot_loss(fused, thermal, visible)
     if weights.complement:
         terms["complement"] = weights.complement * complement_loss(fused, thermal, visible)
-    if weights.contrast and "thermal_graph" in output.nodes:
-        terms["contrast"] = weights.contrast * contrast_loss(output.nodes)
+    if "thermal_graph" in output.nodes:
+        nodes = {name: vector.float() for name, vector in output.nodes.items()}
+        for name, loss_of in SCENE_TERMS.items():
+            if weight := getattr(weights, name):
+                terms[name] = weight * loss_of(nodes)
     terms["total"] = torch.stack(list(terms.values())).sum()
     return terms
 
 
-def contrast_loss(nodes: Mapping[str, Tensor]) -> Tensor:
-    """Return M2PN's five contrastive terms over the scene vectors of a batch, and a sixth.
-
-    The refined thermal and visible vectors differ from each other, each stays near the projected
-    mean of its own features, and the pair's vector, by which the memory is read, is near both.
-    The sixth keeps the pairs' vectors apart.
+def contrast_loss(n: Mapping[str, Tensor]) -> Tensor:
+    """Return M2PN's terms of a modality's refined vector with its own features and the other's.
 
     Args:
-        nodes: ``LumaOutput.nodes`` of a network with graph attention, ``BxD`` each.
+        n: ``LumaOutput.nodes`` of a network with graph attention, ``BxD`` each.
     """
-    n = {name: vector.float() for name, vector in nodes.items()}
     thermal, visible = n["thermal_graph"], n["visible_graph"]
     return (
         repel(thermal, visible)
         + attract(thermal, n["thermal"].detach())
         + attract(visible, n["visible"].detach())
-        + attract(n["fused"], thermal)
-        + attract(n["fused"], visible)
+    )
+
+
+def apart_loss(n: Mapping[str, Tensor]) -> Tensor:
+    """Return M2PN's terms that push a refined vector away from the other modality's features."""
+    return repel(n["thermal_graph"], n["visible"].detach()) + repel(
+        n["visible_graph"], n["thermal"].detach()
+    )
+
+
+def reading_loss(n: Mapping[str, Tensor]) -> Tensor:
+    """Return the terms of the pair's vectors: near both refined ones, apart from each other."""
+    return (
+        attract(n["fused"], n["thermal_graph"])
+        + attract(n["fused"], n["visible_graph"])
         + spread(n["fused"])
     )
+
+
+SCENE_TERMS: Final = {"contrast": contrast_loss, "apart": apart_loss, "reading": reading_loss}

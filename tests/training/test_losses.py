@@ -11,6 +11,7 @@ from scipy import ndimage
 from skimage.metrics import structural_similarity
 
 from fusion_lab.training import losses
+from fusion_lab.training.objective import SCENE_TERMS
 
 
 @pytest.fixture
@@ -178,6 +179,22 @@ def test_contrastive_terms_by_hand():
     assert losses.repel(basis, basis).item() == pytest.approx(
         (-math.log(1 - 0.9995) + far) / 2, rel=1e-3
     )
+
+
+def test_scene_terms_are_those_of_equation_17_by_hand():
+    """Refined vectors that are the other's features cost most, their own least."""
+    east, north = torch.eye(2)[:1], torch.eye(2)[1:]
+    near, far = -math.log(0.9995), -math.log(0.5)
+    features = {"thermal": east, "visible": north, "fused": (east + north) / 2}
+    own = {**features, "thermal_graph": east, "visible_graph": north}
+    swapped = {**features, "thermal_graph": north, "visible_graph": east}
+    assert SCENE_TERMS["contrast"](own).item() == pytest.approx(far + 2 * near, rel=1e-3)
+    assert SCENE_TERMS["apart"](own).item() == pytest.approx(2 * far, rel=1e-3)
+    assert SCENE_TERMS["contrast"](swapped).item() == pytest.approx(3 * far, rel=1e-3)
+    most = -math.log(1 - 0.9995)
+    assert SCENE_TERMS["apart"](swapped).item() == pytest.approx(2 * most, rel=1e-3)
+    between = -math.log((1 + math.sqrt(0.5)) / 2)
+    assert SCENE_TERMS["reading"](own).item() == pytest.approx(2 * between, rel=1e-3)
 
 
 @given(angle=st.floats(0.3, 2.8))

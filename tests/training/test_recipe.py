@@ -97,7 +97,9 @@ def test_out_of_range_value_is_named():
 def test_paper_weights_are_the_defaults():
     # M2PN: L_w + 15 L_s + L_ctr, where L_s holds both SSIM terms and the gradient.
     weights = LossWeights()
-    assert (weights.selected, weights.ssim, weights.gradient, weights.contrast) == (1, 15, 15, 1)
+    assert (weights.selected, weights.ssim, weights.gradient) == (1, 15, 15)
+    # The five terms of equation 17, and none that it does not have.
+    assert (weights.contrast, weights.apart, weights.reading) == (1, 1, 0)
 
 
 def test_objective_is_the_weighted_sum_of_its_terms():
@@ -109,11 +111,11 @@ def test_objective_is_the_weighted_sum_of_its_terms():
     }
     output = LumaOutput(images[0], query=nodes["fused"], nodes=nodes)
     batch = PairBatch(*images[1:])
-    one = LossWeights(selected=1, brighter=1, ssim=1, gradient=1, contrast=1)
+    one = LossWeights(selected=1, brighter=1, ssim=1, gradient=1, reading=1)
     plain = objective(output, batch, one)
     parts = sum(value.item() for name, value in plain.items() if name != "total")
     assert plain["total"].item() == pytest.approx(parts, rel=1e-5)
-    for name in ("selected", "brighter", "ssim", "gradient", "contrast"):
+    for name in ("selected", "brighter", "ssim", "gradient", "contrast", "apart", "reading"):
         doubled = objective(output, batch, dataclasses.replace(one, **{name: 2}))
         assert doubled[name].item() == pytest.approx(2 * plain[name].item(), rel=1e-5)
         without = objective(output, batch, dataclasses.replace(one, **{name: 0}))

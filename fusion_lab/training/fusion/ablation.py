@@ -39,7 +39,7 @@ ABLATIONS: Mapping[str, FuserAblation] = {
     "no-selection": FuserAblation(
         7, loss={"selected": 0, "brighter": 10, "k": _NEVER, "guard": False}
     ),
-    "no-contrast": FuserAblation(8, loss={"contrast": 0}),
+    "no-contrast": FuserAblation(8, loss={"contrast": 0, "apart": 0, "reading": 0}),
     "no-prompts": FuserAblation(9, network={"prompts": False}),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
@@ -11,6 +11,7 @@ from fusion_lab.data import FusionTask
 from fusion_lab.training.augment import Augmentation
 from fusion_lab.training.fuser_trainer import FuserSchedule
 from fusion_lab.training.fusion.ablation import find_ablation
+from fusion_lab.training.fusion.judges import JudgeName
 from fusion_lab.training.objective import LossWeights
 from fusion_lab.training.recipe import read_recipe
 
@@ -40,8 +41,9 @@ class FusionRecipe(FuserSchedule):
         ablation: Part that is taken out; empty is the full system.
         tasks: What every task is learned from; empty: visible and infrared fusion, from all
             folders that the run is given.
-        quality_score: What scores the fused crops for the memory: ``handcrafted`` or
-            ``discriminator``.
+        quality_score: What scores the fused crops for the memory: ``handcrafted``, ``clip`` (the
+            paper's) or ``discriminator``.
+        quality_weights: Folder or hub name of the weights for ``clip``; empty: the default.
         batch: Crops per step.
         crop: Edge of a crop in pixels.
         momentum: Share of a good scene vector in its memory slot's update.
@@ -58,7 +60,8 @@ class FusionRecipe(FuserSchedule):
     replace_after: Annotated[int, Field(ge=1)] = 4000
     ablation: str = ""
     tasks: dict[FusionTask, TaskData] = field(default_factory=dict)
-    quality_score: Literal["handcrafted", "discriminator"] = "handcrafted"
+    quality_score: JudgeName = "handcrafted"
+    quality_weights: str = ""
     loss: LossWeights = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)
 

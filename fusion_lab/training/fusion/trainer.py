@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
+from fusion_core.memory import MemoryBank, MemoryConfig
 from fusion_core.models import NO_CUES, LumaFuser
 from fusion_core.types import UInt8Image
 from fusion_lab.data import Example, FusionTask, split_by_scene
 from fusion_lab.training.batches import PairBatch, make_pair_batch, pair_planes
 from fusion_lab.training.fuser_trainer import FuserTrainer
 from fusion_lab.training.fusion.ablation import build_network
-from fusion_lab.training.fusion.discriminator import Discriminator
+from fusion_lab.training.fusion.judges import open_judge
 from fusion_lab.training.fusion.recipe import FusionRecipe
 from fusion_lab.training.fusion.validation import validate_fusion
 from fusion_lab.training.gathering import gather_luma, own_rows
@@ -58,9 +58,9 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
         self._training_pairs = sum(map(len, training.values()))
         network = build_network(recipe.model, recipe.ablation, place.seed)
         self.fuse = torch.compile(network.fuse_luma) if place.compile else network.fuse_luma
-        self.discriminator: Discriminator | None = None
-        if recipe.quality_score == "discriminator":
-            self.discriminator = Discriminator(place.seed).to(place.device)
+        self.judge = open_judge(
+            recipe.quality_score, recipe.quality_weights, torch.device(place.device), place.seed
+        )
         super().__init__(recipe, network, place, resume=resume)
         self.bank = MemoryBank(
             self.model.bank,
@@ -86,10 +86,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
         """Update the memory with the scene vectors and the quality scores of the fused crops."""
         batch, output = self._last
         fused = output.fused.detach().float()
-        if self.discriminator is None:
-            scores = quality_score(fused)
-        else:
-            scores = self.discriminator.score(fused, batch.thermal, batch.visible)
+        scores = self.judge.score(fused, batch.thermal, batch.visible)
         self.bank.update(output.query, scores)
 
     def _crops(self) -> tuple[FusionTask, PairBatch]:
@@ -136,9 +133,9 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
 
     def _networks(self) -> dict[str, nn.Module]:
         networks = super()._networks()
-        if self.discriminator is None:
-            return networks
-        return {**networks, "quality_score": self.discriminator}
+        if isinstance(self.judge, nn.Module):
+            return {**networks, "quality_score": self.judge}
+        return networks
 
     def _counts(self) -> dict[str, int]:
         return {"training_pairs": self._training_pairs, "validation_pairs": len(self._held_out)}
