@@ -9,11 +9,11 @@ import platform
 import threading
 from typing import Final
 
-# GNU OpenMP's threads spin when they wait for each other: by default for some 10 ms, on cores shared
-# with cameras and other nodes a frame then takes ten times as long. With more threads than cores,
-# as soon as a second thread runs a network, it limits itself to this number; a process with one
-# network alone would spin on and pay twice the CPU time for the same picture. It still bridges the
-# gap from one layer to the next.
+# GNU OpenMP's threads spin when they wait for each other, by default for some 10 ms: on cores that
+# cameras and other nodes share a frame then takes ten times as long. With more threads than cores
+# (as soon as a second thread runs a network) it limits itself to this number; a process with one
+# network would spin on and pay twice the CPU time for the same picture. This much still bridges
+# the gap from one layer to the next.
 _SPIN_COUNT: Final = "1000"
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of <malloc.h>
 _KEEP_BYTES: Final = 1 << 30

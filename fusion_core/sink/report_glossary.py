@@ -16,7 +16,7 @@ STAGES: Final[Mapping[str, str]] = {
     "network": "The network alone, a part of fusion.",
     "detection": "Detects and tracks objects.",
     "total": "All stages above, per pair.",
-    "sink": "Writes the result to the outputs.",
+    "sink": "Writes a result to one output, beside the fusion of the next ones.",
     "end_to_end": "From the capture of a pair to the arrival of its result.",
 }
 """Stages of a frame in the pipeline's order."""

@@ -62,7 +62,7 @@ def already_read(what: str) -> UsageError:
 
 
 class RecordedStream(Protocol):
-    """One recorded input.
+    """One recorded input; once frames are asked for, it is used from one thread of their own.
 
     Attributes:
         total: Visible frames expected, None when unknown or none are.
