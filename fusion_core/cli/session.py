@@ -94,6 +94,8 @@ class RunSession:
                 )
             )
             pipeline = stack.enter_context(Pipeline(config))
+            if source.live:
+                pipeline.warm_up()
             report = HtmlReport(options.report) if options.report else None
             sinks = [
                 stack.enter_context(open_sink(destination, overlay=options.overlay))

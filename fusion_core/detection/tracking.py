@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -63,6 +64,12 @@ class _Track:
         """Take out the motion of the camera since the stamp of this track."""
         self._position = _centred(moved_box(_box(self._position), motion))
         self._velocity[:2] = motion[:, :2] @ self._velocity[:2]
+
+    def copy(self) -> _Track:
+        """Return a track that moves on its own from here."""
+        other = copy(self)
+        other._velocity = self._velocity.copy()
+        return other
 
     @property
     def box(self) -> Box:
@@ -155,6 +162,12 @@ class ObjectTracker:
             for found in detections
             if found.score >= self.threshold or id(found) in matches
         )
+
+    def branch(self) -> ObjectTracker:
+        """Return a tracker of the same objects, whose predictions leave this one as it is."""
+        other = copy(self)
+        other._tracks = [track.copy() for track in self._tracks]
+        return other
 
     def _advance(self, stamp_ns: int, motion: Motion | None) -> dict[int, FloatArray]:
         """Move all tracks to a stamp, end the old ones; return ``id`` of track -> place there."""
