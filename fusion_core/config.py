@@ -78,7 +78,7 @@ class Config(Settings):
         Field(description="Where the network runs; auto: cuda when present."),
     ] = "auto"
     threads: Annotated[
-        int, Field(ge=0, le=256, description="CPU threads of the network; 0: all cores.")
+        int, Field(ge=0, le=256, description="CPU threads of all networks together; 0: all cores.")
     ] = 0
     temporal_smoothing: Annotated[
         float,

@@ -258,6 +258,8 @@ class Detection:
         box: ``(x, y, width, height)`` in pixels of the fused image.
         track_id: Identity across frames, None when not tracked.
         temperature: Mean temperature inside the box in degrees Celsius, None when unknown.
+        predicted: The box is where the object's motion leads; the detector has not looked at this
+            picture. Its score is that of the last one seen.
     """
 
     label: str
@@ -265,6 +267,7 @@ class Detection:
     box: Box
     track_id: int | None = None
     temperature: float | None = None
+    predicted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +296,8 @@ class FusedFrame:
         pair: The pair it was made of.
         aligned: The aligned pair, as the cameras saw it.
         detections: Objects found, empty without a detector.
+        detected_ns: Capture time of the pair that the detector saw them in, in nanoseconds: this
+            one's, or an earlier one's where they are predicted; None while it has seen none.
         prior: The scene prior in force, None without a provider.
         timings: Stage -> milliseconds.
         drops: Frames dropped so far, by cause.
@@ -311,6 +316,7 @@ class FusedFrame:
     pair: FramePair
     aligned: AlignedPair
     detections: tuple[Detection, ...] = ()
+    detected_ns: int | None = None
     prior: ScenePrior | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     drops: Mapping[str, int] = field(default_factory=dict)

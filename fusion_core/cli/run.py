@@ -22,7 +22,8 @@ class Run:
     """Fuse two streams: files, folders, bags, cameras, sockets or a synthetic scene.
 
     SRC is a video file, a folder of images, /dev/videoN, zmq://host:port/topic,
-    rtsp://host/stream (or udp, tcp, http, https, rtmp, srt) or synthetic://SCENE?seed=1. DST is
+    rtsp://host/stream (or udp, tcp, http, https, rtmp, srt), play://FILE (a recording in real time,
+    as a camera sends it) or synthetic://SCENE?seed=1. DST is
     *.mp4 or *.mkv, a folder ending in / (PNG per frame), *.jsonl (one line per frame), bag:DIR
     (rosbag2), zmq://host:port/topic, a viewer (rerun://host:port, foxglove://host:port) or a
     recording for it (*.rrd, *.mcap). A summary is printed and written as run.json beside the first

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from fusion_core.cli.output_threads import OutputThreads
 from fusion_core.cli.stop_signal import StopSignal
 from fusion_core.cli.summary import print_summary, summarise, write_summary
 from fusion_core.cli.warning_log import WarningLog
@@ -19,10 +20,9 @@ from fusion_core.config import Config
 from fusion_core.errors import FusionError, SourceError, UsageError
 from fusion_core.pipeline import Pipeline, pairing_problem
 from fusion_core.registration import transform_depth
-from fusion_core.runtime.meters import LatencyMeter
 from fusion_core.runtime.overlap import refuse_overlap
 from fusion_core.sink import Sink, open_sink
-from fusion_core.sink.factory import output_path
+from fusion_core.sink.factory import output_kind, output_path
 from fusion_core.sink.report import HtmlReport
 from fusion_core.source import Source, open_source
 from fusion_core.source.image_files import matching_paths
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from fusion_core.view.server import PageServer
 
 _log = logging.getLogger(__name__)
-_MEMORY_SAMPLE_FRAMES = 30
 
 
 @dataclass
@@ -47,11 +46,11 @@ class RunSession:
         pipeline: What fuses them.
         sinks: Where results go.
         report: The page that shows the run, None without one.
-    page: The page that shows the stream while it runs, None without one.
+        page: The page that shows the stream while it runs, None without one.
         stop: The signals that end the run early.
         error: The first failure; outputs are completed all the same.
         scored: Results that are a picture of the network.
-        latency: Meter of what writing takes.
+        outputs: The threads that write.
         warnings: What was warned of since the session was opened.
     """
 
@@ -64,7 +63,7 @@ class RunSession:
     stop: StopSignal
     error: FusionError | None = None
     scored: int = 0
-    latency: LatencyMeter = field(default_factory=LatencyMeter)
+    outputs: OutputThreads = field(default_factory=OutputThreads)
     warnings: WarningLog = field(default_factory=WarningLog)
 
     @classmethod
@@ -95,6 +94,8 @@ class RunSession:
                 )
             )
             pipeline = stack.enter_context(Pipeline(config))
+            if source.live:
+                pipeline.warm_up()
             report = HtmlReport(options.report) if options.report else None
             sinks = [
                 stack.enter_context(open_sink(destination, overlay=options.overlay))
@@ -114,18 +115,16 @@ class RunSession:
         """
         start = time.perf_counter()
         total = self.options.max_frames or self.source.total
+        # A program that runs sessions may add sinks of its own behind those of the outputs.
+        names = [output_kind(name) for name in self.options.out]
+        self.outputs.start(names, self.sinks, self.report)
         try:
             with tqdm(total=total, unit="frame", desc="fusing", dynamic_ncols=True) as bar:
                 for fused in self._frames():
                     self._write(fused)
                     bar.update()
-        except FusionError as error:
-            self.error = error
         except Exception as error:  # noqa: BLE001 - whatever ends a run, its outputs are completed
-            _log.debug("the run failed", exc_info=error)
-            self.error = FusionError(
-                f"the run failed ({type(error).__name__}: {error}); what came before it is kept"
-            )
+            self._keep_error(error)
         self._finish(time.perf_counter() - start)
         if self.error is not None:
             raise self.error
@@ -147,20 +146,15 @@ class RunSession:
             count += 1
 
     def _write(self, fused: FusedFrame) -> None:
-        start = time.perf_counter()
         self.scored += fused.quality is not None
-        for sink in self.sinks:
-            sink.write(fused)
+        self.outputs.write(fused, self.pipeline.status)
         if self.page:
             self.page.show(fused)
-        if self.report:
-            self.report.write(fused)
-            if fused.frame % _MEMORY_SAMPLE_FRAMES == 0:
-                self.report.add_memory(self.pipeline.status().memory)
-        self.latency.record_timings({"sink": (time.perf_counter() - start) * 1e3})
 
     def _finish(self, elapsed_s: float) -> None:
         """Complete every output, even where one of them fails, then write and print the summary."""
+        for left in self.outputs.close():
+            self._keep_error(left)
         status = self.pipeline.status()
         if status.fusion_failures and not self.scored and self.error is None:
             self.error = FusionError(
@@ -188,11 +182,10 @@ class RunSession:
             status,
             self.pipeline.config,
             elapsed_s,
-            sinks=self.latency,
+            sinks=self.outputs.latency,
             outputs=outputs,
             not_shown={
                 name: dict(sink.dropped)
-                # A program that runs sessions may add sinks of its own behind those of the outputs.
                 for name, sink in zip(self.options.out, self.sinks, strict=False)
                 if sink.dropped
             },
@@ -213,8 +206,13 @@ class RunSession:
             self._keep_error(error)
         print_summary(summary, written)
 
-    def _keep_error(self, error: FusionError) -> None:
+    def _keep_error(self, error: Exception) -> None:
         """Keep the first error, which ends the run; say any later one now."""
+        if not isinstance(error, FusionError):
+            _log.debug("the run failed", exc_info=error)
+            error = FusionError(
+                f"the run failed ({type(error).__name__}: {error}); what came before it is kept"
+            )
         if self.error is None:
             self.error = error
         elif str(error) != str(self.error):

@@ -107,12 +107,17 @@ class Detector:
         }
 
     def detect(
-        self, image: UInt8Image, aligned: AlignedPair, *, score: float = 0.0, iou: float = 0.0
+        self,
+        image: UInt8Image | None,
+        aligned: AlignedPair,
+        *,
+        score: float = 0.0,
+        iou: float = 0.0,
     ) -> tuple[Detection, ...]:
         """Return the objects in a picture, best first, at most ``MAX_DETECTIONS``.
 
         Args:
-            image: ``HxWx3`` uint8 RGB.
+            image: ``HxWx3`` uint8 RGB; a detector for pairs does not look at it.
             aligned: The pair that the picture was fused from; the input of a detector for pairs.
             score: Least score; 0: the model's own.
             iou: Overlap above which boxes of a class are one; 0: the model's own.
@@ -121,6 +126,7 @@ class Detector:
             DetectorError: The network fails, or gives NaN.
         """
         picture = pair_planes(aligned) if self.takes_pair else image
+        assert picture is not None, "a detector of pictures is given one"
         height, width = picture.shape[:2]
         letterbox = Letterbox.of((width, height), self._network.size, self._format.fit)
         # Networks for pairs are trained here, on pictures that are much reduced without aliasing.

@@ -38,4 +38,11 @@ class DetectionConfig(Settings):
     output_format: Annotated[
         OutputFormatName, Field(description="Format of the model's outputs; auto: recognised.")
     ] = "auto"
+    every: Annotated[
+        Annotated[int, Field(ge=1, le=100)] | Literal["auto"],
+        Field(
+            description="Live: look at every Nth pair; auto: as many as the machine affords, beside"
+            " the fusion. Tracks are predicted to the pairs between. Recordings: every pair."
+        ),
+    ] = "auto"
     track: Annotated[bool, Field(description="Give objects an identity across frames.")] = True

@@ -24,11 +24,11 @@ def to_rgb(ycrcb: UInt8Image) -> UInt8Image:
     example. There the chroma shrinks instead, just as far as it has to; the hue stays.
     """
     image = np.asarray(cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB), np.uint8)
-    planes = cv2.split(ycrcb)
-    lost = cv2.absdiff(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), planes[0])
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    lost = cv2.absdiff(gray, cv2.extractChannel(ycrcb, 0))
     outside = np.flatnonzero(lost > _ROUNDING)
     if len(outside):
-        luma, cr, cb = (plane.ravel().take(outside).astype(np.float32) for plane in planes)
+        luma, cr, cb = ycrcb.reshape(-1, 3).take(outside, axis=0).T.astype(np.float32)
         cr, cb = cr - _GRAY, cb - _GRAY
         offsets = (1.403 * cr, -0.714 * cr - 0.344 * cb, 1.773 * cb)  # of red, green and blue
         up, down = reduce(np.maximum, offsets), -reduce(np.minimum, offsets)

@@ -14,6 +14,7 @@ from fusion_core.masks import MaskProvider
 from fusion_core.memory import MemoryConfig, SnapshotManager
 from fusion_core.memory.kept import KeptBank
 from fusion_core.models.options import OptionField, options_fields, read_options, split_options
+from fusion_core.pipeline.threads import detector_threads, usable_threads
 from fusion_core.priors import PriorProvider, open_provider
 from fusion_core.runtime.timed_call import START_TIMEOUT_S, CallTimeoutError, TimedCaller
 from fusion_core.scene_memory import SceneMemory, SceneMemoryConfig
@@ -220,15 +221,22 @@ def open_detection(config: Config, device: str) -> DetectionRunner | None:
     """
     if config.detector == "none":
         return None
-    # It runs once when it is opened, which is its first chance to hang.
+    beside = detector_threads(config)
+    detector = _open_detector(config, device, beside)
+    # One that looks at the fused picture works when the fusion is done, with all threads.
+    if not detector.takes_pair and beside != (alone := usable_threads(config)):
+        detector = _open_detector(config, device, alone)
+    return DetectionRunner(detector, config.detection)
+
+
+def _open_detector(config: Config, device: str, threads: int) -> Detector:
+    """Return the detector, which runs once when it is opened: its first chance to hang."""
+    output_format = config.detection.output_format
     with TimedCaller("detector-start") as caller:
         try:
-            detector = caller.call(
+            return caller.call(
                 lambda: Detector(
-                    config.detector,
-                    device=device,
-                    threads=config.threads,
-                    output_format=config.detection.output_format,
+                    config.detector, device=device, threads=threads, output_format=output_format
                 ),
                 START_TIMEOUT_S,
             )
@@ -237,7 +245,6 @@ def open_detection(config: Config, device: str) -> DetectionRunner | None:
                 f"{config.detector}: no result for a blank picture within {START_TIMEOUT_S:g} s; "
                 "choose a faster detector"
             ) from None
-    return DetectionRunner(detector, config.detection)
 
 
 def open_bracket_merger(config: Config) -> BracketMerger | None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 
 from fusion_core.config import Config
 from fusion_core.engine import pick_device
+from fusion_core.pipeline.threads import fusion_threads
+
+# What the program has when its first pipeline is made.
+_THREADS: Final = torch.get_num_threads()
 
 
 def prepare_device(config: Config) -> torch.device:
@@ -14,6 +20,7 @@ def prepare_device(config: Config) -> torch.device:
     Raises:
         UsageError: A GPU is asked for and none can be used.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    return pick_device(config.device)
+    device = pick_device(config.device)
+    if device.type == "cpu":
+        torch.set_num_threads(fusion_threads(config) or _THREADS)
+    return device

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
+from dataclasses import replace
 
 from fusion_core.errors import FusionError
 from fusion_core.pipeline.intake import FrameIntake
@@ -130,7 +131,7 @@ class StreamRunner:
             if fused is not None:
                 age_ms = (time.perf_counter() - paired_at) * 1e3
                 self._statistics.latency.record_timings({"age": age_ms})
-                yield fused
+                yield replace(fused, timings={**fused.timings, "age": age_ms})
 
     def _work(self, on_fused: Callable[[FusedFrame], None]) -> None:
         for fused in self._newest_results():

@@ -9,9 +9,12 @@ import platform
 import threading
 from typing import Final
 
-# By default GNU OpenMP's threads spin for some 10 ms when they wait for each other: on cores shared
-# with cameras and other nodes a frame then takes ten times as long.
-_SPIN_COUNT: Final = "20000"
+# GNU OpenMP's threads spin when they wait for each other, by default for some 10 ms: on cores that
+# cameras and other nodes share a frame then takes ten times as long. With more threads than cores
+# (as soon as a second thread runs a network) it limits itself to this number; a process with one
+# network would spin on and pay twice the CPU time for the same picture. This much still bridges
+# the gap from one layer to the next.
+_SPIN_COUNT: Final = "1000"
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of <malloc.h>
 _KEEP_BYTES: Final = 1 << 30
 _NICE: Final = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.latest_slot import LatestSlot
@@ -21,22 +21,42 @@ class CallTimeoutError(Exception):
     """A call has not ended within its limit, or an earlier one still runs."""
 
 
-class _Call:
-    """One call and what became of it."""
+class Call(Generic[T]):
+    """One call and what became of it.
 
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self.function = function
-        self.done = threading.Event()
-        self.result: Any = None
-        self.error: BaseException | None = None
+    Args:
+        function: What is called.
+    """
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._done = threading.Event()
+        self._result: T | None = None
+        self._error: BaseException | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._done.is_set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for its end; return whether it has come."""
+        return self._done.wait(timeout_s)
+
+    def result(self) -> T:
+        """Return what the function returned, or raise what it raised; once it has ended."""
+        if self._error is not None:
+            raise self._error
+        return cast("T", self._result)
 
     def run(self) -> None:
+        """Call the function."""
         try:
-            self.result = self.function()
+            self._result = self._function()
         except BaseException as error:  # noqa: BLE001 - raised again where it was called
-            self.error = error
+            self._error = error
         finally:
-            self.done.set()
+            self._done.set()
 
 
 class TimedCaller(Closable):
@@ -51,8 +71,8 @@ class TimedCaller(Closable):
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._slot: LatestSlot[_Call] = LatestSlot()
-        self._overdue: _Call | None = None
+        self._slot: LatestSlot[Call[Any]] = LatestSlot()
+        self._last: Call[Any] | None = None
         self._worker: threading.Thread | None = None
 
     def call(self, function: Callable[[], T], timeout_s: float) -> T:
@@ -62,21 +82,26 @@ class TimedCaller(Closable):
             CallTimeoutError: It has not ended after ``timeout_s`` seconds, or an earlier call still
                 runs.
         """
-        if self._overdue is not None and not self._overdue.done.is_set():
+        call = self.start(function)
+        if not call.wait(timeout_s):
+            raise CallTimeoutError(f"no result after {timeout_s:g} s")
+        return call.result()
+
+    def start(self, function: Callable[[], T]) -> Call[T]:
+        """Begin a call; the caller goes on meanwhile.
+
+        Raises:
+            CallTimeoutError: An earlier call still runs.
+        """
+        if self._last is not None and not self._last.done:
             raise CallTimeoutError("an earlier call still runs")
-        self._overdue = None
         if self._worker is None:
             self._worker = threading.Thread(target=self._work, name=self._name, daemon=True)
             self._worker.start()
-        call = _Call(function)
+        call = Call(function)
+        self._last = call
         self._slot.publish_latest(call)
-        if not call.done.wait(timeout_s):
-            self._overdue = call
-            raise CallTimeoutError(f"no result after {timeout_s:g} s")
-        if call.error is not None:
-            raise call.error
-        result: T = call.result
-        return result
+        return call
 
     def close(self) -> None:
         """End the thread; one that a call blocks is left to itself."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from fusion_core.scene_memory.detail import blurred
 from fusion_core.scene_memory.matching import Shift, shifted
@@ -56,6 +56,21 @@ class SceneMemoryStatus:
     recalled: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """What a place has to show, on the grid of the present picture.
+
+    Attributes:
+        weight: ``hxw`` in [0, 1]: where the present hides what is remembered.
+        view: ``HxWx3`` uint8 RGB.
+        age_ns: ``hxw``, how long ago it was seen, in nanoseconds.
+    """
+
+    weight: FloatImage
+    view: UInt8Image
+    age_ns: NDArray[np.int64]
+
+
 class SceneMemory:
     """Remembers places and completes the visible image of a pair by what hides there now.
 
@@ -72,7 +87,6 @@ class SceneMemory:
     def __init__(self, config: SceneMemoryConfig) -> None:
         self._config = config
         self._places: list[Place] = []
-        self._restored_at: dict[int, float] = {}
         self._here: Place | None = None
         self._standing = 0
         self._waiting: Place | None = None
@@ -102,10 +116,10 @@ class SceneMemory:
         if not self._hiding and self._frames % _EVERY:
             return aligned, None
         with self._lock:
-            weight, view, age_ns = self._look(aligned.visible, thermal, aligned.stamp_ns)
-        if weight is None or view is None or age_ns is None:
+            found = self._look(aligned.visible, thermal, aligned.stamp_ns)
+        if found is None:
             return aligned, None
-        weight = _without(weight, objects, aligned.visible.shape)
+        weight = _without(found.weight, objects, aligned.visible.shape)
         veil = float(weight.mean())
         self._hiding = veil > _LEAST_SHARE
         # A copy: the place goes on from its own weights.
@@ -113,11 +127,11 @@ class SceneMemory:
         if not self._hiding:
             return aligned, None
         self._recalled_frames += 1
-        age_s = float((age_ns * weight).sum() / weight.sum()) / _NS
+        age_s = float((found.age_ns * weight).sum() / weight.sum()) / _NS
         levels = (255 * weight + 0.5).astype(np.uint8)
         full = cv2.resize(levels, aligned.visible.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         self._newest = Recalled(full.astype(np.uint8, copy=False), float(weight.mean()), age_s)
-        mixed = blend(aligned.visible, view, weight)
+        mixed = blend(aligned.visible, found.view, weight)
         return replace(aligned, visible=mixed), self._newest
 
     def tint(self, image: UInt8Image, recalled: Recalled | None) -> UInt8Image:
@@ -144,7 +158,6 @@ class SceneMemory:
         """Forget every place."""
         with self._lock:
             self._places.clear()
-            self._restored_at.clear()
             self._here = self._waiting = None
             self._standing = 0
             self.revision += 1
@@ -155,10 +168,9 @@ class SceneMemory:
         Raises:
             MemoryBankError: The file is missing, torn or foreign.
         """
-        saved_at, places = read_places(path)
+        places = read_places(path)
         with self._lock:
             self._places = places[: self._config.places]
-            self._restored_at = {id(place): saved_at for place in self._places}
             self._here = None
 
     def save_snapshot(self, path: str | Path) -> None:
@@ -171,18 +183,14 @@ class SceneMemory:
             packed = pack_places(self._places)
         write_places(path, packed)
 
-    def _look(
-        self, visible: UInt8Image, thermal: FloatImage, stamp_ns: int
-    ) -> tuple[FloatImage | None, UInt8Image | None, Any]:
-        """Return weight, remembered view and age on the present grid; all None at no place."""
+    def _look(self, visible: UInt8Image, thermal: FloatImage, stamp_ns: int) -> _Remembered | None:
+        """Return what is remembered of the place that the camera sees, None at no place."""
         place, shift = self._find(thermal)
         if place is None or shift is None:
             self._arrive(visible, thermal, stamp_ns)
-            return None, None, None
+            return None
         self._here, self._waiting, self._standing = place, None, 0
-        saved_at = self._restored_at.pop(id(place), None)
-        if saved_at is not None:
-            place.rebase(stamp_ns, int(max(0.0, time.time() - saved_at) * _NS))
+        place.resume(stamp_ns)
         x, y = shift
         scale = visible.shape[1] / thermal.shape[1]
         moved = bool(x or y)
@@ -196,12 +204,12 @@ class SceneMemory:
         self.revision += 1
         age_ns = stamp_ns - place.seen_ns
         if not moved:
-            return look.weight, place.visible, age_ns
+            return _Remembered(look.weight, place.visible, age_ns)
         inside = shifted(np.ones_like(look.weight), x, y, border=0.0)
-        return (
-            shifted(look.weight, x, y) * (inside == 1),
-            shifted(place.visible, x * scale, y * scale),
-            age_ns,
+        return _Remembered(
+            weight=shifted(look.weight, x, y) * (inside == 1),
+            view=shifted(place.visible, x * scale, y * scale),
+            age_ns=age_ns,
         )
 
     def _find(self, thermal: FloatImage) -> tuple[Place | None, Shift | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from fusion_core.scene_memory.detail import (
 from fusion_core.scene_memory.matching import Shift, ThermalMatcher, detail_lost, thermal_change
 from fusion_core.types import FloatImage, Mask, UInt8Image
 
+_NS: Final = 1_000_000_000
 REDUCED_WIDTH: Final = 320
 # A view is learned where nothing has moved for so many looks.
 _SETTLED: Final = 4
@@ -80,6 +82,8 @@ class Place:
         thermal: ``hxw`` float32 in [0, 1], reduced.
         seen_ns: When each pixel was last seen, ``hxw`` int64 in nanoseconds.
         last_ns: When the place was last visited, in nanoseconds.
+        saved_at: Time of day at which it was saved, in seconds, of a place from a file; stamps
+            since then say nothing of its age until it is resumed.
     """
 
     def __init__(
@@ -88,7 +92,9 @@ class Place:
         thermal: FloatImage,
         seen_ns: NDArray[np.int64],
         last_ns: int,
+        saved_at: float | None = None,
     ) -> None:
+        self._saved_at = saved_at
         self.visible = visible.copy()
         self.thermal = thermal.copy()
         self.seen_ns = seen_ns
@@ -111,6 +117,12 @@ class Place:
         if thermal.shape != self.thermal.shape:
             return None
         return self._matcher.shift(self.thermal, thermal)
+
+    def resume(self, stamp_ns: int) -> None:
+        """Go on at a stamp, older by the time of day that passed since a place was saved."""
+        saved_at, self._saved_at = self._saved_at, None
+        if saved_at is not None:
+            self.rebase(stamp_ns, int(max(0.0, time.time() - saved_at) * _NS))
 
     def rebase(self, stamp_ns: int, elapsed_ns: int = 0) -> None:
         """Go on at another time: the last visit was ``elapsed_ns`` before ``stamp_ns``."""

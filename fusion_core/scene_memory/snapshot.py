@@ -43,8 +43,8 @@ def write_places(path: str | Path, packed: dict[str, NDArray[Any]]) -> None:
     write_atomic(path, save(packed, metadata))
 
 
-def read_places(path: str | Path) -> tuple[float, list[Place]]:
-    """Return the time of day of a file in seconds, and its places as of stamp 0.
+def read_places(path: str | Path) -> list[Place]:
+    """Return the places of a file, as of stamp 0.
 
     Raises:
         MemoryBankError: The file is missing, torn, foreign or holds what no place can be.
@@ -54,13 +54,13 @@ def read_places(path: str | Path) -> tuple[float, list[Place]]:
     names = {name.rpartition(".")[0] for name in tensors}
     try:
         saved_at = float(metadata["saved_at"])
-        places = [_place(number, tensors) for number in sorted(names, key=int)]
+        places = [_place(number, tensors, saved_at) for number in sorted(names, key=int)]
     except (KeyError, ValueError) as error:
         raise MemoryBankError(f"{path}: holds no whole places ({error}); {_ADVICE}") from None
-    return saved_at, places
+    return places
 
 
-def _place(name: str, tensors: dict[str, NDArray[Any]]) -> Place:
+def _place(name: str, tensors: dict[str, NDArray[Any]], saved_at: float) -> Place:
     visible, thermal, age_ns = (
         tensors[f"{name}.{part}"] for part in ("visible", "thermal", "age_ns")
     )
@@ -71,4 +71,4 @@ def _place(name: str, tensors: dict[str, NDArray[Any]]) -> Place:
         raise ValueError(f"place {name} has images of different sizes")
     if not np.isfinite(thermal).all() or age_ns.min() < 0:
         raise ValueError(f"place {name} has values that are not finite or ages below 0")
-    return Place(visible, thermal, -age_ns, 0)
+    return Place(visible, thermal, -age_ns, 0, saved_at)

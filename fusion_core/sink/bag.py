@@ -95,7 +95,8 @@ class BagRecorder(Closable):
         """Write ``/fusion/image`` (bgr8) and ``/fusion/detections``.
 
         Where the camera of the result's pixels is known, its ``/fusion/camera_info`` goes beside
-        it. Stamp and frame are those of ``result_header``.
+        it. Stamp and frame are those of ``result_header``; an object that is predicted has the
+        stamp of the picture in which the detector saw it, in the header of its own.
 
         Raises:
             SinkError: It cannot be written.
@@ -106,7 +107,12 @@ class BagRecorder(Closable):
         self._write_image("/fusion/image", header, bgr, "bgr8")
         if result.camera is not None:
             self._write_camera("/fusion/camera_info", header, result.camera)
-        detections = [self._detection(header, found) for found in fused.detections]
+        age_ns = 0 if fused.detected_ns is None else max(0, fused.stamp_ns - fused.detected_ns)
+        earlier = self._header(result.stamp_ns - age_ns, result.frame_id)
+        detections = [
+            self._detection(earlier if found.predicted else header, found)
+            for found in fused.detections
+        ]
         message = self._types[_DETECTIONS](header, detections)
         self._write("/fusion/detections", _DETECTIONS, header, message)
 

@@ -19,6 +19,9 @@ from fusion_core.types import Drop, FusedFrame, Recalled, ScenePrior
 class JsonlSink(Sink):
     """Write detections, prior, registration, latencies, health and drops, one line per frame.
 
+    A detection is ``predicted`` where the detector did not look at this frame;
+    ``detections_age_ns`` tells how long ago the frame was taken that it saw, 0: it is this one.
+
     ``dropped`` lists the frames dropped since the line before; ``dropped_unlisted`` counts those
     that the bounded list had no room for. Each line is handed to the system before the next one is
     begun, and flushed to the disk at the end; the file never ends in half a line.
@@ -83,9 +86,11 @@ def to_record(fused: FusedFrame) -> dict[str, Any]:
                 "box": [_number(value) for value in found.box],
                 "track_id": None if found.track_id is None else int(found.track_id),
                 "temperature": _number(found.temperature),
+                "predicted": found.predicted,
             }
             for found in fused.detections
         ],
+        "detections_age_ns": _age(fused.detected_ns, fused.stamp_ns),
         "prior": _prior(fused.prior, fused.stamp_ns),
         "registration": {
             "confidence": _number(fused.aligned.confidence),
@@ -111,6 +116,10 @@ def _prior(prior: ScenePrior | None, stamp_ns: int) -> dict[str, Any] | None:
         "visible": _numbers(prior.visible),
         "thermal": _numbers(prior.thermal),
     }
+
+
+def _age(stamp_ns: int | None, now_ns: int) -> int | None:
+    return None if stamp_ns is None else int(now_ns - stamp_ns)
 
 
 def _recalled(recalled: Recalled | None) -> dict[str, Any] | None:

@@ -14,9 +14,11 @@ STAGES: Final[Mapping[str, str]] = {
     "recall": "Completes the visible image by what the scene memory has.",
     "fusion": "Fuses both images, with the transfer to and from the device.",
     "network": "The network alone, a part of fusion.",
-    "detection": "Detects and tracks objects.",
+    "detection": "Tracks objects, after the fusion; with what the detector still takes then.",
+    "detector": "The detector alone, from the pair given to it to its answer, beside the fusion.",
     "total": "All stages above, per pair.",
-    "sink": "Writes the result to the outputs.",
+    "age": "From the pairing of a live pair to its result.",
+    "sink": "Writes a result to one output, beside the fusion of the next ones.",
     "end_to_end": "From the capture of a pair to the arrival of its result.",
 }
 """Stages of a frame in the pipeline's order."""

@@ -128,15 +128,15 @@ def _details(summary: Mapping[str, Any]) -> Iterator[PageTable]:
 
 def _latency_table(latency: Mapping[str, Mapping[str, float]]) -> PageTable:
     """Return the stages in the pipeline's order; unknown ones follow."""
-    order = [
-        *(name for name in STAGES if name in latency),
-        *(n for n in latency if n not in STAGES),
-    ]
+    # One stage may be there several times: `sink mp4`, `sink jsonl`.
+    kinds = {name: name.partition(" ")[0] for name in latency}
+    places = {name: place for place, name in enumerate(STAGES)}
+    order = sorted(latency, key=lambda name: places.get(kinds[name], len(places)))
     ranks = list(dict.fromkeys(rank for values in latency.values() for rank in values))
     rows = [
         [
             stage,
-            STAGES.get(stage, ""),
+            STAGES.get(kinds[stage], ""),
             *(figure(latency[stage][r]) if r in latency[stage] else "" for r in ranks),
         ]
         for stage in order

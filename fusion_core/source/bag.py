@@ -84,8 +84,8 @@ class BagStream:
         self._camera = camera
         self._decoder = ImageMessageDecoder(modality)
         self._reason = ""
-        # A reader of its own: two readings of one file would move each other's position.
-        self._reader: BagReader | None = open_reader(path)
+        self._reader: BagReader | None = None
+        self._closed = False
 
     def frames(self) -> Iterator[Frame]:
         """Decode message by message.
@@ -94,7 +94,12 @@ class BagStream:
             SourceError: The bag is torn, or no message could be understood.
         """
         given = 0
-        for index, message in enumerate(self._messages()):
+        if self._closed:
+            return
+        # A reader of its own: two readings of one file would move each other's position, and some
+        # storages belong to the thread that opened them.
+        self._reader = open_reader(self._path)
+        for index, message in enumerate(self._messages(self._reader)):
             for frame in self._decoded(message, index):
                 given += 1
                 yield frame
@@ -119,6 +124,7 @@ class BagStream:
 
     def close(self) -> None:
         """Close the bag."""
+        self._closed = True
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -155,11 +161,8 @@ class BagStream:
         self.drop_log.record_drop(self._modality, cause, stamp_ns)
         self._reason = self._reason or reason
 
-    def _messages(self) -> Iterator[BagMessage]:
+    def _messages(self, reader: BagReader) -> Iterator[BagMessage]:
         count = 0
-        reader = self._reader
-        if reader is None:
-            return
         try:
             for message in reader.messages(self._topic):
                 yield message

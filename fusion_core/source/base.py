@@ -62,7 +62,7 @@ def already_read(what: str) -> UsageError:
 
 
 class RecordedStream(Protocol):
-    """One recorded input.
+    """One recorded input; once frames are asked for, it is used from one thread of their own.
 
     Attributes:
         total: Visible frames expected, None when unknown or none are.
@@ -81,6 +81,10 @@ class RecordedStream(Protocol):
         ...
 
 
+class InputEnded(Exception):  # noqa: N818 - it is no error
+    """A live input has come to its end as it was meant to."""
+
+
 class FrameReader(Protocol):
     """One live input; all but the constructor is called from one thread.
 
@@ -96,6 +100,7 @@ class FrameReader(Protocol):
         """Wait for the next frame; None when none came in time or it cannot be understood.
 
         Raises:
+            InputEnded: Nothing more comes, and that is no fault.
             SourceError: The input is gone for good.
         """
         ...

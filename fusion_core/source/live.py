@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from fusion_core.errors import FusionError, SourceError
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.drop_log import DropLog
-from fusion_core.source.base import FrameReader, already_read
+from fusion_core.source.base import FrameReader, InputEnded, already_read
+from fusion_core.source.played import PlayedStream, play_together
 from fusion_core.types import Frame, Modality
 
 _log = logging.getLogger(__name__)
@@ -24,8 +25,8 @@ _JOIN_S = 2.0
 class LiveSource(Closable):
     """Cameras and sockets; see ``Source``.
 
-    When one stream ends the other goes on; the error is raised when none is left, or when all
-    have been silent for too long.
+    When one stream ends the other goes on; when none is left the iteration ends, with the error of
+    those that broke. It ends with an error as well when all have been silent for too long.
 
     Args:
         readers: The inputs.
@@ -88,6 +89,7 @@ class LiveSource(Closable):
                 raise already_read(" and ".join(reader.name for reader in self._readers))
             if self._stop.is_set():
                 return
+            play_together([each for each in self._readers if isinstance(each, PlayedStream)])
             for reader, queue in zip(self._readers, self._queues, strict=True):
                 thread = threading.Thread(
                     target=self._pump, args=(reader, queue), name=reader.name, daemon=True
@@ -104,6 +106,8 @@ class LiveSource(Closable):
                 waiting = [queue for queue in self._queues if queue]
                 if waiting:
                     return min(waiting, key=lambda queue: queue[0].stamp_ns).popleft()
+                if not self._running and not self._errors:
+                    return None
                 if not self._running:
                     raise SourceError("; ".join(map(str, self._errors)))
                 left_s = deadline - time.monotonic()
@@ -126,6 +130,8 @@ class LiveSource(Closable):
                 frame = reader.read(_POLL_S)
                 if frame is not None:
                     self._queue_frame(queue, frame)
+        except InputEnded:
+            pass
         except FusionError as error:
             self._fail(error)
         except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates

@@ -10,6 +10,7 @@ from itertools import chain
 from fusion_core.errors import FusionError, SourceError
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.drop_log import DropLog
+from fusion_core.source.ahead import StreamAhead
 from fusion_core.source.base import RecordedStream, already_read
 from fusion_core.types import Frame, Modality
 
@@ -19,6 +20,7 @@ _JUMP_BACK_NS = 1_000_000_000
 class RecordedSource(Closable):
     """Files read as fast as the reader takes them; see ``Source``.
 
+    Each input is decoded in a thread of its own, some frames ahead.
     A torn stream ends like a short one; its error is raised when all others have ended too.
 
     Args:
@@ -30,8 +32,7 @@ class RecordedSource(Closable):
     def __init__(self, streams: Sequence[RecordedStream]) -> None:
         self.drop_log = DropLog()
         self._streams = tuple(streams)
-        for stream in self._streams:
-            stream.drop_log.forward_to(self.drop_log)
+        self._ahead = [StreamAhead(stream, self.drop_log) for stream in self._streams]
         self._read: Counter[Modality] = Counter()
         self._errors: list[FusionError] = []
         self._offsets: Mapping[Modality, int | None] = {}
@@ -73,7 +74,7 @@ class RecordedSource(Closable):
         if self._started:
             raise already_read("recording")
         self._started = True
-        opened = [self._opened(stream) for stream in self._streams]
+        opened = [self._opened(stream) for stream in self._ahead]
         key_of = merge_order([first for first, _ in opened], self._offsets)
         keyed = [self._keyed(frames, key_of) for _, frames in opened]
         for _, frame in heapq.merge(*keyed, key=lambda entry: entry[0]):
@@ -87,16 +88,16 @@ class RecordedSource(Closable):
     def close(self) -> None:
         """Release all inputs."""
         self._closed = True
-        for stream in self._streams:
+        for stream in self._ahead:
             stream.close()
 
-    def _opened(self, stream: RecordedStream) -> tuple[Frame | None, Iterator[Frame]]:
+    def _opened(self, stream: StreamAhead) -> tuple[Frame | None, Iterator[Frame]]:
         """Return the first frame, None where there is none, and all frames."""
         frames = self._guarded(stream)
         first = next(frames, None)
         return first, frames if first is None else chain((first,), frames)
 
-    def _guarded(self, stream: RecordedStream) -> Iterator[Frame]:
+    def _guarded(self, stream: StreamAhead) -> Iterator[Frame]:
         """Yield frames; an error ends the stream and is kept for the end."""
         try:
             yield from stream.frames()

@@ -1,5 +1,7 @@
 """Detection as a stage: temperatures, labels, and what happens when the detector fails."""
 
+import threading
+
 import numpy as np
 import onnx_networks as networks
 import pytest
@@ -10,6 +12,7 @@ from fusion_core.errors import UsageError
 from fusion_core.types import AlignedPair
 
 SECOND = 1_000_000_000
+LIMIT_S = 60
 DARK, BRIGHT = (np.full((64, 64, 3), value, np.uint8) for value in (90, 200))
 
 
@@ -17,6 +20,11 @@ def pair(image, stamp_ns=0, temperature=None):
     valid = np.ones(image.shape[:2], bool)
     thermal = np.zeros(image.shape[:2], np.float32)
     return AlignedPair(stamp_ns, image, thermal, valid, temperature)
+
+
+def look(stage, aligned, *, live=False):
+    stage.begin(aligned, aligned.visible, live=live)
+    return stage.finish(aligned, aligned.visible, live=live)
 
 
 @pytest.fixture
@@ -27,10 +35,10 @@ def detector(tmp_path):
 
 def test_failure_costs_the_detections_only_and_is_counted(detector, caplog):
     stage = DetectionRunner(detector, DetectionConfig())
-    assert [d.label for d in stage.run(DARK, pair(DARK))[0]] == ["person"]
+    assert [d.label for d in look(stage, pair(DARK))[0]] == ["person"]
     for _ in range(2):
-        assert stage.run(BRIGHT, pair(BRIGHT)) == ((), ("detector_failed",))
-    found, health = stage.run(DARK, pair(DARK))
+        assert look(stage, pair(BRIGHT)) == ((), ("detector_failed",))
+    found, health = look(stage, pair(DARK))
     assert len(found) == 1
     assert health == ()
     status = stage.status()
@@ -42,26 +50,26 @@ def test_failure_costs_the_detections_only_and_is_counted(detector, caplog):
 
 def test_identities_and_objects(detector):
     stage = DetectionRunner(detector, DetectionConfig())
-    found = [stage.run(DARK, pair(DARK, i * SECOND // 10))[0][0].track_id for i in range(3)]
+    found = [look(stage, pair(DARK, i * SECOND // 10))[0][0].track_id for i in range(3)]
     assert found == [None, 1, 1]
     assert stage.status()["objects"] == {"person": 1}
 
 
 def test_without_tracks_there_are_no_identities(detector):
     stage = DetectionRunner(detector, DetectionConfig(track=False))
-    found = [stage.run(DARK, pair(DARK, i * SECOND // 10))[0][0].track_id for i in range(3)]
+    found = [look(stage, pair(DARK, i * SECOND // 10))[0][0].track_id for i in range(3)]
     assert found == [None, None, None]
 
 
 def test_switched_off_it_does_nothing(detector):
     stage = DetectionRunner(detector, DetectionConfig())
     stage.active = False
-    assert stage.run(BRIGHT, pair(BRIGHT)) == ((), ())
+    assert look(stage, pair(BRIGHT)) == ((), ())
 
 
 def test_threshold_of_the_configuration_wins(detector):
     stage = DetectionRunner(detector, DetectionConfig(score_threshold=0.95, track=False))
-    assert stage.run(DARK, pair(DARK)) == ((), ())
+    assert look(stage, pair(DARK)) == ((), ())
 
 
 def test_labels_to_keep(tmp_path):
@@ -69,9 +77,79 @@ def test_labels_to_keep(tmp_path):
     detector = Detector(networks.colour_meter(tmp_path / "net.onnx", metadata=metadata))
     yellow = np.full((64, 64, 3), (255, 250, 0), np.uint8)
     stage = DetectionRunner(detector, DetectionConfig(labels="vehicle, cycle"))
-    assert stage.run(yellow, pair(yellow)) == ((), ())
+    assert look(stage, pair(yellow)) == ((), ())
     with pytest.raises(UsageError, match="'car' is no class"):
         DetectionRunner(detector, DetectionConfig(labels="person,car"))
+
+
+class TestLive:
+    """A detector that answers when it is let, looking at a stream of 10 pairs a second."""
+
+    @pytest.fixture
+    def gate(self, detector, monkeypatch):
+        """Lets the detector answer; every look takes one permit."""
+        permits, detect = threading.Semaphore(0), detector.detect
+
+        def slow(*arguments, **options):
+            assert permits.acquire(timeout=LIMIT_S)
+            return detect(*arguments, **options)
+
+        monkeypatch.setattr(detector, "detect", slow)
+        return permits
+
+    @staticmethod
+    def live(stage, number):
+        found, health = look(stage, pair(DARK, number * SECOND // 10), live=True)
+        assert health == ()
+        return found
+
+    @staticmethod
+    def answered(stage):
+        """Wait until the detector is done with what it was given."""
+        assert stage._look.call.wait(LIMIT_S)
+
+    def test_frames_do_not_wait_for_a_slow_detector_and_are_predicted(self, detector, gate):
+        stage = DetectionRunner(detector, DetectionConfig())
+        gate.release(2)
+        assert [self.live(stage, number)[0].track_id for number in (0, 1)] == [None, 1]
+        stage._pace.end(0.0, 1.0)  # from now on it is known to be slow
+        (found,) = self.live(stage, 2)
+        assert (found.predicted, found.track_id) == (True, 1)
+        (found,) = self.live(stage, 3)  # it is still at work on the pair before
+        assert found.predicted
+        assert stage.detected_ns == SECOND // 10
+        gate.release()
+        self.answered(stage)
+        (found,) = self.live(stage, 4)
+        assert found.predicted
+        assert stage.detected_ns == 2 * SECOND // 10
+        assert stage.status()["pairs"] == 3
+        gate.release()
+        stage.close()
+
+    def test_every_second_pair_is_waited_for(self, detector, gate):
+        stage = DetectionRunner(detector, DetectionConfig(every=2))
+        gate.release(3)
+        found = [self.live(stage, number) for number in range(5)]
+        assert [[each.predicted for each in objects] for objects in found] == [
+            [False],
+            [],  # seen once, it is no track yet
+            [False],
+            [True],
+            [False],
+        ]
+
+    def test_a_recording_waits_for_every_pair(self, detector, gate):
+        stage = DetectionRunner(detector, DetectionConfig(every=3))
+        gate.release(4)
+        found = [look(stage, pair(DARK, number * SECOND // 10))[0] for number in range(4)]
+        assert all(not objects[0].predicted for objects in found)
+        assert stage.status()["pairs"] == 4
+
+    def test_without_tracks_every_live_pair_is_waited_for(self, detector, gate):
+        stage = DetectionRunner(detector, DetectionConfig(track=False, every=3))
+        gate.release(4)
+        assert [len(self.live(stage, number)) for number in range(4)] == [1, 1, 1, 1]
 
 
 class TestTemperature:
@@ -110,5 +188,5 @@ class TestTemperature:
         stage = DetectionRunner(detector, DetectionConfig())
         field = np.zeros((64, 64), np.float32)
         field[16:48, 16:48] = 36.5  # the middle half, where the person is found
-        (found,), _ = stage.run(DARK, pair(DARK, temperature=field))
+        (found,), _ = look(stage, pair(DARK, temperature=field))
         assert found.temperature == pytest.approx(36.5)

@@ -20,8 +20,7 @@ from fusion_core.cli.main import main
 from fusion_core.config import Config
 from fusion_core.memory import MemoryBank, MemoryConfig
 from fusion_core.models import LumaFuser, LumaOutput, load_model
-from fusion_core.pipeline import Pipeline, builders
-from fusion_core.pipeline import pipeline as pipeline_module
+from fusion_core.pipeline import Pipeline, builders, pair_step
 from fusion_core.priors.provider import Assessment
 from fusion_core.source import open_source
 from fusion_lab.benches.ros.node import MeanFuserConfig
@@ -257,7 +256,7 @@ def live_frames():
 
 
 def test_a_network_that_hangs_is_left_out_until_it_answers(monkeypatch, gate):
-    monkeypatch.setattr(pipeline_module, "LIVE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(pair_step, "LIVE_TIMEOUT_S", 1.0)
     results, frames = [], live_frames()
     with make(monkeypatch, gate.wait, first=2, count=1) as pipeline:
         pipeline.start(results.append)
@@ -274,10 +273,10 @@ def test_a_network_that_hangs_is_left_out_until_it_answers(monkeypatch, gate):
 
 
 def test_a_detector_that_hangs_is_left_out_until_it_answers(monkeypatch, gate):
-    monkeypatch.setattr(pipeline_module, "LIVE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(pair_step, "LIVE_TIMEOUT_S", 1.0)
     results, frames = [], live_frames()
     with make(monkeypatch, detector="default") as pipeline:
-        detector = pipeline._detection._detector
+        detector = pipeline._step.detection._detector
         detect = detector.detect
         monkeypatch.setattr(detector, "detect", lambda *a, **k: gate.wait(()))
         pipeline.start(results.append)
@@ -292,10 +291,10 @@ def test_a_detector_that_hangs_is_left_out_until_it_answers(monkeypatch, gate):
 
 
 def test_a_pipeline_closes_while_network_and_detector_hang(monkeypatch, gate):
-    monkeypatch.setattr(pipeline_module, "LIVE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(pair_step, "LIVE_TIMEOUT_S", 0.5)
     results = []
     pipeline = make(monkeypatch, gate.wait, first=0, count=99, detector="default")
-    monkeypatch.setattr(pipeline._detection._detector, "detect", lambda *a, **k: gate.wait(()))
+    monkeypatch.setattr(pipeline._step.detection._detector, "detect", lambda *a, **k: gate.wait(()))
     pipeline.start(results.append)
     feed(pipeline, live_frames(), lambda: len(results) >= 2)
     start_s = time.monotonic()

@@ -124,9 +124,9 @@ def test_what_is_refused_changes_nothing(changes, error, words):
 def test_the_threshold_of_the_detector_changes():
     with Pipeline(config(detector="default")) as pipeline:
         pipeline.change({"detection.score_threshold": 0.9})
-        assert pipeline._detection._threshold == 0.9
+        assert pipeline._step.detection._threshold == 0.9
         pipeline.change({"detection.score_threshold": 0.0})
-        assert pipeline._detection._threshold == pipeline._detection._detector.card.conf
+        assert pipeline._step.detection._threshold == pipeline._step.detection._detector.card.conf
 
 
 def test_a_text_is_in_force_until_the_next_one(monkeypatch):

@@ -77,7 +77,7 @@ def test_a_recording_stops_at_a_mask_that_does_not_fit(tmp_path):
 def test_live_a_mask_that_does_not_fit_costs_only_itself():
     results = []
     with make(mask={"source": "none"}) as pipeline:
-        pipeline._live = True
+        pipeline._step.live = True
         pipeline.submit_mask(square(shape=(50, 60)))
         pipeline.count_invalid_mask("mask of encoding 'rgb8': a mask is mono8")
         results = [pipeline.step(p) for p in pairs(pipeline)]

@@ -176,7 +176,7 @@ def test_while_one_camera_is_gone_the_server_is_followed_all_the_same(tmp_path, 
 
 def test_a_server_that_hangs_costs_its_own_frames_only(tmp_path, monkeypatch):
     """Pairs go on without network, one-sided ones as well, until the server answers again."""
-    monkeypatch.setattr("fusion_core.pipeline.pipeline.LIVE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("fusion_core.pipeline.pair_step.LIVE_TIMEOUT_S", 1.0)
     free = threading.Event()
     free.set()
     call = EngineSession.call

@@ -223,7 +223,7 @@ def test_the_places_survive_a_restart_and_grow_older(tmp_path, monkeypatch):
     import time
 
     now = time.time()
-    monkeypatch.setattr("fusion_core.scene_memory.memory.time.time", lambda: now + 60)
+    monkeypatch.setattr("fusion_core.scene_memory.place.time.time", lambda: now + 60)
     smoky = veiled(world.visible(), 0.95 * CLOUD)
     shown, recalled = Stream(restored, start_s=1e6).show(smoky, world.thermal(), 15)
     assert error(shown, world.visible(), INSIDE) < 0.2 * error(smoky, world.visible(), INSIDE)

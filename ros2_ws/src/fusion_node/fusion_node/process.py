@@ -27,7 +27,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -76,9 +76,21 @@ def run_process(
     return 0
 
 
+def make_executor() -> Executor:
+    """Return what runs callbacks one at a time, by events where this rclpy can.
+
+    The other one asks every entity of the node again at each message: three times the work.
+    """
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:  # Humble has none
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
 def spin(node: Node, stop: threading.Event) -> None:
     """Run the node's callbacks, one at a time, until the event is set."""
-    executor = SingleThreadedExecutor()
+    executor = make_executor()
     executor.add_node(node)
     while not stop.is_set():
         executor.spin_once(timeout_sec=_SIGNAL_DELAY_S)

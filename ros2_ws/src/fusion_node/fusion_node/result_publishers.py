@@ -111,7 +111,9 @@ class ResultPublishers:
         if _has_subscribers(self._recalled):
             self._recalled.publish(recalled_message(fused, header))
         if self._detections is not None and _has_subscribers(self._detections):
-            self._detections.publish(detections_message(fused.detections, header))
+            age_ns = 0 if fused.detected_ns is None else fused.stamp_ns - fused.detected_ns
+            message = detections_message(fused.detections, header, max(0, age_ns))
+            self._detections.publish(message)
         if self._boxes is not None and _has_subscribers(self._boxes):
             self._boxes.publish(boxes_message(fused.detections, header))
         if self._degradation is not None and fused.prior is not self._published_prior:

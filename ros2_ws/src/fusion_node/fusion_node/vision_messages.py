@@ -19,7 +19,7 @@ from __future__ import annotations
 from std_msgs.msg import Header
 
 from fusion_core.types import Detection, ScenePrior
-from fusion_node.conversions import stamp_from_ns
+from fusion_node.conversions import stamp_from_ns, stamp_to_ns
 
 DETECTIONS: type | None = None
 """Type of the messages with detections, None where vision_msgs is not installed."""
@@ -39,11 +39,24 @@ else:
     DETECTIONS, CLASSIFICATION = Detection2DArray, Classification
 
 
-def detections_message(detections: tuple[Detection, ...], header: Header) -> Detection2DArray:
-    """Return detections as boxes by centre and size, the class name as ``class_id``."""
+def detections_message(
+    detections: tuple[Detection, ...], header: Header, age_ns: int = 0
+) -> Detection2DArray:
+    """Return detections as boxes by centre and size, the class name as ``class_id``.
+
+    All boxes hold at the message's stamp. One that is predicted has the stamp of the picture in
+    which the detector saw it, in the header of its own.
+
+    Args:
+        detections: The detections.
+        header: Header of the source image.
+        age_ns: How long before it the picture was taken that the detector saw.
+    """
     message = Detection2DArray(header=header)
+    earlier = Header(stamp=stamp_from_ns(stamp_to_ns(header.stamp) - age_ns))
+    earlier.frame_id = header.frame_id
     for detection in detections:
-        entry = Detection2D(header=header)
+        entry = Detection2D(header=earlier if detection.predicted else header)
         x, y, width, height = detection.box
         entry.bbox.center.position.x = x + width / 2
         entry.bbox.center.position.y = y + height / 2
@@ -78,10 +91,13 @@ def degradation_message(prior: ScenePrior, header: Header) -> Classification:
 
 def detections_from_message(message: Detection2DArray) -> tuple[Detection, ...]:
     """Return boxes by centre and size as detections; the inverse of ``detections_message``."""
-    return tuple(_detection(entry) for entry in message.detections)
+    return tuple(
+        _detection(entry, predicted=entry.header.stamp != message.header.stamp)
+        for entry in message.detections
+    )
 
 
-def _detection(entry: Detection2D) -> Detection:
+def _detection(entry: Detection2D, *, predicted: bool) -> Detection:
     box, best = entry.bbox, entry.results[0].hypothesis
     left = box.center.position.x - box.size_x / 2
     top = box.center.position.y - box.size_y / 2
@@ -90,4 +106,5 @@ def _detection(entry: Detection2D) -> Detection:
         score=best.score,
         box=(left, top, box.size_x, box.size_y),
         track_id=int(entry.id) if entry.id else None,
+        predicted=predicted,
     )

@@ -1,0 +1,68 @@
+"""Which pairs of a live stream the detector gets, and how long a frame waits for it."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, Literal
+
+# The shortest of so many intervals between pairs is the camera's; longer ones are lost pairs.
+_INTERVALS: Final = 8
+_LOST: Final = 1.5
+
+
+class DetectionPace:
+    """Gives the detector every Nth pair, or as many as the machine affords.
+
+    With ``auto`` the detector works beside the stream: it takes the next pair whenever it is done
+    with the one before. A frame waits for it only where it is expected to be done before the next
+    pair comes. If pairs were lost while it worked, it then rests for as long as it has worked.
+
+    Args:
+        every: N, or ``auto``.
+    """
+
+    def __init__(self, every: int | Literal["auto"]) -> None:
+        self._every = every
+        self._pairs = 0
+        self._last_ns: int | None = None
+        self._intervals_s: deque[float] = deque(maxlen=_INTERVALS)
+        self._took_s: float | None = None
+        self._rest_until_s = 0.0
+        self._lost = False
+
+    def is_due(self, stamp_ns: int, now_s: float) -> bool:
+        """Take the next pair; return whether the detector shall look at it.
+
+        Args:
+            stamp_ns: Capture time in nanoseconds.
+            now_s: The time now, in seconds.
+        """
+        number, self._pairs = self._pairs, self._pairs + 1
+        last_ns, self._last_ns = self._last_ns, stamp_ns
+        if last_ns is not None and stamp_ns > last_ns:
+            self._intervals_s.append((stamp_ns - last_ns) / 1e9)
+            self._lost |= self._intervals_s[-1] > _LOST * min(self._intervals_s)
+        if self._every != "auto":
+            return number % self._every == 0
+        return now_s >= self._rest_until_s
+
+    def patience_s(self, begun_s: float, now_s: float, limit_s: float) -> float:
+        """Return how long a frame waits for the detector to be done with its pair, in seconds.
+
+        Args:
+            begun_s: When the detector was given the pair.
+            now_s: The time now.
+            limit_s: The longest time that is ever waited.
+        """
+        if self._every != "auto" or self._took_s is None or not self._intervals_s:
+            return limit_s
+        interval_s = min(self._intervals_s)
+        if self._took_s > interval_s:
+            return 0.0
+        return min(limit_s, max(0.0, begun_s + interval_s - now_s))
+
+    def end(self, begun_s: float, now_s: float) -> None:
+        """Note that the detector is done with a pair that it was given."""
+        self._took_s = now_s - begun_s
+        self._rest_until_s = now_s + self._took_s if self._lost else now_s
+        self._lost = False

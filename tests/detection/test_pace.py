@@ -1,0 +1,52 @@
+"""Which pairs of a live stream the detector gets, and how long a frame waits for it."""
+
+import pytest
+
+from fusion_core.detection.pace import DetectionPace
+
+PERIOD_S = 1 / 30
+LIMIT_S = 5.0
+
+
+def due(pace, numbers):
+    """Return the numbers of the pairs that are due, all of them at one time."""
+    return [n for n in numbers if pace.is_due(round(n * PERIOD_S * 1e9), 0.0)]
+
+
+@pytest.mark.parametrize(("every", "expected"), [(1, [0, 1, 2, 3, 4, 5, 6]), (3, [0, 3, 6])])
+def test_every_nth_pair_is_due_and_waited_for(every, expected):
+    pace = DetectionPace(every)
+    assert due(pace, range(7)) == expected
+    pace.end(0.0, 1.0)
+    assert pace.patience_s(0.0, 3.0, LIMIT_S) == LIMIT_S
+
+
+def test_auto_waits_where_the_detector_will_be_done_before_the_next_pair():
+    pace = DetectionPace("auto")
+    assert pace.patience_s(0.0, 0.0, LIMIT_S) == LIMIT_S  # nothing is known yet
+    assert due(pace, range(3)) == [0, 1, 2]
+    pace.end(0.0, 0.5 * PERIOD_S)
+    assert pace.patience_s(1.0, 1.0 + 0.25 * PERIOD_S, LIMIT_S) == pytest.approx(0.75 * PERIOD_S)
+    assert pace.patience_s(1.0, 2.0, LIMIT_S) == 0.0
+    pace.end(0.0, 2 * PERIOD_S)
+    assert pace.patience_s(1.0, 1.0, LIMIT_S) == 0.0
+
+
+def test_auto_rests_as_long_as_it_worked_when_pairs_were_lost_meanwhile():
+    pace = DetectionPace("auto")
+    due(pace, range(4))
+    pace.end(0.0, 0.1)
+    assert pace.is_due(round(4 * PERIOD_S * 1e9), 0.1)
+    assert pace.is_due(round(7 * PERIOD_S * 1e9), 0.2)  # two pairs did not come
+    pace.end(0.1, 0.25)
+    assert not pace.is_due(round(8 * PERIOD_S * 1e9), 0.39)
+    assert pace.is_due(round(9 * PERIOD_S * 1e9), 0.41)
+    pace.end(0.41, 0.5)
+    assert pace.is_due(round(10 * PERIOD_S * 1e9), 0.51)
+
+
+def test_stamps_that_go_back_are_no_interval():
+    pace = DetectionPace("auto")
+    assert due(pace, [100, 101, 5, 6]) == [100, 101, 5, 6]
+    pace.end(0.0, 0.5 * PERIOD_S)
+    assert pace.patience_s(0.0, 0.0, LIMIT_S) == pytest.approx(PERIOD_S, rel=1e-3)
