@@ -258,6 +258,8 @@ class Detection:
         box: ``(x, y, width, height)`` in pixels of the fused image.
         track_id: Identity across frames, None when not tracked.
         temperature: Mean temperature inside the box in degrees Celsius, None when unknown.
+        predicted: The box is where the object's motion leads; the detector has not looked at this
+            picture. Its score is that of the last one seen.
     """
 
     label: str
@@ -265,6 +267,7 @@ class Detection:
     box: Box
     track_id: int | None = None
     temperature: float | None = None
+    predicted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fusion_core.detection.camera_motion import CameraMotion
 from fusion_core.detection.class_names import ClassNames
 from fusion_core.detection.detector import Detector
 from fusion_core.detection.settings import DetectionConfig
@@ -49,6 +50,8 @@ class DetectionRunner(Closable):
         self._threshold = config.score_threshold or detector.card.conf
         self._labels = detector.class_names.select(config.labels, "detection.labels")
         self._tracker = ObjectTracker(self._threshold, _KEEP_S) if config.track else None
+        self._motion = CameraMotion()
+        self._seen: tuple[Box, ...] = ()
         self._counts: Counter[str] = Counter()
         self._caller = TimedCaller("detector")
         self._failures = 0
@@ -84,6 +87,20 @@ class DetectionRunner(Closable):
         self._counts.update(detection.label for detection in found)
         return found, ()
 
+    def predict(self, image: UInt8Image, aligned: AlignedPair) -> tuple[Detection, ...]:
+        """Return where the objects of the last frame are now, for a frame without the detector.
+
+        Without tracks there are none.
+
+        Args:
+            image: ``HxWx3`` uint8 RGB, the fused picture.
+            aligned: The pair that it was fused from.
+        """
+        if not (self.active and self._tracker):
+            return ()
+        motion = self._motion.step(image, self._seen)
+        return self._measured(self._tracker.predict(aligned.stamp_ns, motion), aligned)
+
     def status(self) -> dict[str, Any]:
         """Return the detector, and detections, tracked objects and failures so far."""
         return {
@@ -114,7 +131,13 @@ class DetectionRunner(Closable):
         if self._labels:
             found = [detection for detection in found if detection.label in self._labels]
         if self._tracker:
-            found = self._tracker.update(aligned.stamp_ns, found)
+            motion = self._motion.step(image, self._seen)
+            found = self._tracker.update(aligned.stamp_ns, found, motion)
+        return self._measured(found, aligned)
+
+    def _measured(self, found: Sequence[Detection], aligned: AlignedPair) -> tuple[Detection, ...]:
+        """Return objects with their temperatures, and remember where they are."""
+        self._seen = tuple(detection.box for detection in found)
         return tuple(
             replace(detection, temperature=mean_temperature(aligned, detection.box))
             for detection in found

@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from fusion_core.detection.boxes import FloatArray, corners_of, overlaps
+from fusion_core.detection.camera_motion import Motion, moved_box
 from fusion_core.types import Box, Detection
 
 LOW_SCORE = 0.5
@@ -38,6 +39,7 @@ class _Track:
 
     def __init__(self, detection: Detection, stamp_ns: int) -> None:
         self.label = detection.label
+        self.last = detection
         self.id: int | None = None
         self.hits = 1
         self.seen_ns = stamp_ns
@@ -57,6 +59,16 @@ class _Track:
         self._position[2:] = np.maximum(self._position[2:], 1.0)
         return self._position
 
+    def move(self, motion: Motion) -> None:
+        """Take out the motion of the camera since the stamp of this track."""
+        self._position = _centred(moved_box(_box(self._position), motion))
+        self._velocity[:2] = motion[:, :2] @ self._velocity[:2]
+
+    @property
+    def box(self) -> Box:
+        """Where the object is at the stamp predicted to."""
+        return _box(self._position)
+
     def update(self, detection: Detection) -> None:
         """Take in a measurement at the stamp predicted to."""
         gain = self._covariance[:, 0] / (self._covariance[0, 0] + _NOISE**2)
@@ -66,6 +78,7 @@ class _Track:
         self._covariance = self._covariance - np.outer(gain, self._covariance[0])
         self.hits += 1
         self.seen_ns = self._stamp_ns
+        self.last = detection
 
 
 class ObjectTracker:
@@ -84,22 +97,42 @@ class ObjectTracker:
         self._keep_ns = round(keep_s * 1e9)
         self._tracks: list[_Track] = []
         self._stamp_ns: int | None = None
+        self._looked_ns: int | None = None
         self._last_id = 0
         self.objects: Counter[str] = Counter()
         """Identities given so far, by label."""
 
-    def update(self, stamp_ns: int, detections: Sequence[Detection]) -> tuple[Detection, ...]:
+    def predict(self, stamp_ns: int, motion: Motion | None = None) -> tuple[Detection, ...]:
+        """Return where the objects are that the detector saw when it looked last.
+
+        For pictures on which the detector rests. Only objects with an identity are given, each
+        with the label and score of its last sighting; tracks that are not confirmed yet go on.
+
+        Args:
+            stamp_ns: Capture time of the picture in nanoseconds; tracks end when it goes back.
+            motion: Motion of the camera since the picture before, of ``predict`` or ``update``;
+                None when it is not known.
+        """
+        self._advance(stamp_ns, motion)
+        return tuple(
+            replace(track.last, box=track.box, track_id=track.id, predicted=True)
+            for track in self._tracks
+            if track.id is not None and track.seen_ns == self._looked_ns
+        )
+
+    def update(
+        self, stamp_ns: int, detections: Sequence[Detection], motion: Motion | None = None
+    ) -> tuple[Detection, ...]:
         """Return the detections of a high score and the others of known objects, with identities.
 
         Args:
             stamp_ns: Capture time in nanoseconds; tracks end when it goes back.
             detections: Detections of one picture, down to ``LOW_SCORE`` of the threshold.
+            motion: As for :meth:`predict`.
         """
-        if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
-            self._tracks = []
-        self._stamp_ns = stamp_ns
-        known = [track for track in self._tracks if stamp_ns - track.seen_ns <= self._keep_ns]
-        where = {id(track): track.predict(stamp_ns) for track in known}
+        where = self._advance(stamp_ns, motion)
+        self._looked_ns = stamp_ns
+        known = self._tracks
         high = [found for found in detections if found.score >= self.threshold]
         least = LOW_SCORE * self.threshold
         low = [found for found in detections if least <= found.score < self.threshold]
@@ -122,6 +155,17 @@ class ObjectTracker:
             for found in detections
             if found.score >= self.threshold or id(found) in matches
         )
+
+    def _advance(self, stamp_ns: int, motion: Motion | None) -> dict[int, FloatArray]:
+        """Move all tracks to a stamp, end the old ones; return ``id`` of track -> place there."""
+        if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
+            self._tracks = []
+        self._stamp_ns = stamp_ns
+        self._tracks = [t for t in self._tracks if stamp_ns - t.seen_ns <= self._keep_ns]
+        if motion is not None:
+            for track in self._tracks:
+                track.move(motion)
+        return {id(track): track.predict(stamp_ns) for track in self._tracks}
 
     def _extend(self, track: _Track, detection: Detection) -> None:
         track.update(detection)
@@ -160,3 +204,8 @@ def _match(
 def _centred(box: Box) -> FloatArray:
     x, y, width, height = box
     return np.array([x + width / 2, y + height / 2, width, height])
+
+
+def _box(centred: FloatArray) -> Box:
+    x, y, width, height = (float(value) for value in centred)
+    return (x - width / 2, y - height / 2, width, height)

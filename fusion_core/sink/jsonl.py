@@ -83,6 +83,7 @@ def to_record(fused: FusedFrame) -> dict[str, Any]:
                 "box": [_number(value) for value in found.box],
                 "track_id": None if found.track_id is None else int(found.track_id),
                 "temperature": _number(found.temperature),
+                "predicted": found.predicted,
             }
             for found in fused.detections
         ],

@@ -1,5 +1,6 @@
 """Identities on motions that are known."""
 
+import numpy as np
 import pytest
 
 from fusion_core.detection.tracking import ObjectTracker
@@ -108,3 +109,59 @@ def test_boxes_and_scores_stay_those_of_the_detector(tracker):
     tracker.update(0, [seen(10)])
     (found,) = tracker.update(SECOND // 10, [seen(13.5, score=0.77)])
     assert (found.box, found.score) == ((13.5, 100.0, 40.0, 80.0), 0.77)
+
+
+class TestWhileTheDetectorRests:
+    """The detector looks at every third picture of 30 per second; the object moves 120 px/s."""
+
+    def every_third(self, tracker, count, motion=None):
+        for i in range(count):
+            stamp = round(i / 30 * SECOND)
+            if i % 3:
+                yield i, tracker.predict(stamp, motion)
+            else:
+                yield i, tracker.update(stamp, [seen(4 * i)], motion)
+
+    def test_its_boxes_are_predicted_and_say_so(self, tracker):
+        for i, found in self.every_third(tracker, 30):
+            if i < 4:
+                continue
+            (box,) = found
+            assert (box.track_id, box.predicted) == (1, i % 3 != 0)
+            assert box.box == pytest.approx((4 * i, 100.0, 40.0, 80.0), abs=3.0 if i < 9 else 0.5)
+
+    def test_only_confirmed_objects_are_predicted(self, tracker):
+        assert [len(found) for _, found in self.every_third(tracker, 5)] == [1, 0, 0, 1, 1]
+
+    def test_what_the_detector_no_longer_saw_is_not_predicted(self, tracker):
+        follow(tracker, [(i / 10, [seen(10)]) for i in range(3)])
+        assert len(tracker.predict(SECOND // 4)) == 1
+        tracker.update(3 * SECOND // 10, [])
+        assert tracker.predict(35 * SECOND // 100) == ()
+
+
+class TestMovingCamera:
+    """A standing object, 30 px wide; the camera shakes by 80 px from picture to picture."""
+
+    pan = np.array([[1.0, 0.0, 80.0], [0.0, 1.0, 0.0]])
+    back = np.array([[1.0, 0.0, -80.0], [0.0, 1.0, 0.0]])
+
+    def shaken(self, tracker, motions):
+        x, found = 100.0, []
+        for i, motion in enumerate(motions):
+            x += motion[0, 2]
+            box = [seen(x, size=(30.0, 60.0))]
+            found.append(ids(tracker.update(i * SECOND // 10, box, motion)))
+        return found
+
+    def test_identities_stay_where_the_motion_is_known(self, tracker):
+        motions = [self.pan, self.back, self.back, self.pan] * 5
+        assert self.shaken(tracker, motions) == [[None]] + [[1]] * 19
+
+    def test_a_turn_and_a_zoom_move_boxes_along(self, tracker):
+        for i in range(3):
+            tracker.update(i * SECOND // 10, [seen(100, 200.0)])
+        turn = np.array([[0.0, -2.0, 500.0], [2.0, 0.0, 0.0]])  # a quarter to the right, twice
+        (found,) = tracker.predict(2 * SECOND // 10, turn)
+        # The centre (120, 240) goes to (-480 + 500, 240); 40 x 80 becomes 80 x 160, upright.
+        assert found.box == pytest.approx((20 - 40, 240 - 80, 80, 160))

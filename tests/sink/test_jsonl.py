@@ -54,6 +54,7 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
                     "box": [1.0, 2.0, 3.0, 4.0],
                     "track_id": 7,
                     "temperature": 36.5,
+                    "predicted": False,
                 },
                 {
                     "label": "car",
@@ -61,6 +62,7 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
                     "box": [0.0, 0.0, 1.0, 1.0],
                     "track_id": None,
                     "temperature": None,
+                    "predicted": False,
                 },
             ],
             "prior": {

@@ -1,0 +1,109 @@
+"""Motion of the camera, from the motion of the whole picture.
+
+A camera that pans moves every box; a filter that follows objects in the picture would take that
+for their own motion. Corners of the reduced picture before are found again in the reduced picture
+now (Lucas and Kanade, 1981, in a pyramid), and the shift, turn and zoom that most of them agree on
+is the camera's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion_core.types import Box, UInt8Image
+
+Motion = NDArray[np.float64]
+"""``2x3``: where a point of the picture before, in pixels, lies in the picture now."""
+
+_WIDTH: Final = 160  # of the reduced picture
+_CORNERS, _QUALITY, _APART = 120, 0.01, 5.0
+_WINDOW: Final = (11, 11)
+_LEVELS: Final = 3
+_AGREE_PX: Final = 0.7
+# The share of corners that have to agree, and their number, for a motion to be the camera's.
+_SHARE, _FEWEST = 0.4, 12
+_MOST_ZOOM: Final = 1.3
+
+
+class CameraMotion:
+    """Follows one stream of pictures."""
+
+    def __init__(self) -> None:
+        self._before: UInt8Image | None = None
+        self._size: tuple[int, ...] = ()
+
+    def step(self, image: UInt8Image, objects: Sequence[Box] = ()) -> Motion | None:
+        """Return the motion since the picture before; None where it cannot be told.
+
+        Args:
+            image: ``HxWx3`` uint8, the picture now.
+            objects: Where objects were in the picture before; they move on their own, and do not
+                count.
+        """
+        factor = max(1, round(image.shape[1] / _WIDTH))
+        before = self._before if image.shape == self._size else None
+        now = _reduced(image, factor)
+        self._before, self._size = now, image.shape
+        if before is None:
+            return None
+        corners = cv2.goodFeaturesToTrack(
+            before, _CORNERS, _QUALITY, _APART, mask=_background(before.shape, objects, factor)
+        )
+        if corners is None or len(corners) < _FEWEST:
+            return None
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(
+            before, now, corners, np.empty_like(corners), winSize=_WINDOW, maxLevel=_LEVELS
+        )
+        kept = found.ravel() == 1
+        if np.count_nonzero(kept) < _FEWEST:
+            return None
+        matrix, agreeing = cv2.estimateAffinePartial2D(
+            corners[kept], moved[kept], ransacReprojThreshold=_AGREE_PX
+        )
+        if matrix is None or agreeing.sum() < max(_FEWEST, _SHARE * len(corners)):
+            return None
+        zoom = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+        if not 1 / _MOST_ZOOM < zoom < _MOST_ZOOM:
+            return None
+        return _enlarged(matrix, factor)
+
+
+def moved_box(box: Box, motion: Motion) -> Box:
+    """Return where a box lies after a motion of the camera; it stays upright."""
+    x, y, width, height = box
+    centre = motion[:, :2] @ (x + width / 2, y + height / 2) + motion[:, 2]
+    zoom = float(np.hypot(motion[0, 0], motion[1, 0]))
+    width, height = zoom * width, zoom * height
+    return (float(centre[0]) - width / 2, float(centre[1]) - height / 2, width, height)
+
+
+def _reduced(image: UInt8Image, factor: int) -> UInt8Image:
+    """Return the green of a picture, which is most of its luma, reduced by a whole factor."""
+    green = cv2.extractChannel(image, 1)
+    size = (image.shape[1] // factor, image.shape[0] // factor)
+    return np.asarray(cv2.resize(green, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _background(shape: tuple[int, ...], objects: Sequence[Box], factor: int) -> UInt8Image:
+    """Return 255 where no object is."""
+    mask = np.full(shape, 255, np.uint8)
+    for x, y, width, height in objects:
+        left, top = (max(0, int(edge / factor)) for edge in (x, y))
+        right, bottom = (max(0, int(np.ceil(edge / factor))) for edge in (x + width, y + height))
+        mask[top:bottom, left:right] = 0
+    return mask
+
+
+def _enlarged(matrix: NDArray[np.float64], factor: int) -> Motion:
+    """Return a motion between reduced pictures as one between pictures in boxes' coordinates.
+
+    Corners count from the middle of the top-left pixel, boxes from its outer corner.
+    """
+    middle = np.array([0.5, 0.5])
+    shift = matrix[:, 2] + middle - matrix[:, :2] @ middle
+    return np.column_stack([matrix[:, :2], shift * factor])
