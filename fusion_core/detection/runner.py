@@ -1,21 +1,17 @@
-"""Detection as a stage of the pipeline: detector, tracks, temperatures, counters."""
+"""Detection as a stage of the pipeline: detector, tracks, counters."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from fusion_core.detection.camera_motion import CameraMotion
 from fusion_core.detection.class_names import ClassNames
 from fusion_core.detection.detector import Detector
 from fusion_core.detection.settings import DetectionConfig
-from fusion_core.detection.tracking import LOW_SCORE, ObjectTracker
+from fusion_core.detection.tracking import KEEP_S, LOW_SCORE, ObjectTracker
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.message_filter import MessageFilter
 from fusion_core.runtime.timed_call import RECORDED_TIMEOUT_S, CallTimeoutError, TimedCaller
@@ -24,7 +20,6 @@ from fusion_core.types import AlignedPair, Box, Detection, UInt8Image
 _log = logging.getLogger(__name__)
 FAILED = "detector_failed"
 TIMED_OUT = "detector_timeout"
-_KEEP_S = 1.0  # how long an object may stay unseen and keep its identity
 
 
 class DetectionRunner(Closable):
@@ -49,7 +44,7 @@ class DetectionRunner(Closable):
         self._detector = detector
         self._threshold = config.score_threshold or detector.card.conf
         self._labels = detector.class_names.select(config.labels, "detection.labels")
-        self._tracker = ObjectTracker(self._threshold, _KEEP_S) if config.track else None
+        self._tracker = ObjectTracker(self._threshold, KEEP_S) if config.track else None
         self._motion = CameraMotion()
         self._seen: tuple[Box, ...] = ()
         self._counts: Counter[str] = Counter()
@@ -87,19 +82,18 @@ class DetectionRunner(Closable):
         self._counts.update(detection.label for detection in found)
         return found, ()
 
-    def predict(self, image: UInt8Image, aligned: AlignedPair) -> tuple[Detection, ...]:
+    def predict(self, aligned: AlignedPair) -> tuple[Detection, ...]:
         """Return where the objects of the last frame are now, for a frame without the detector.
 
         Without tracks there are none.
 
         Args:
-            image: ``HxWx3`` uint8 RGB, the fused picture.
-            aligned: The pair that it was fused from.
+            aligned: The pair of the frame.
         """
         if not (self.active and self._tracker):
             return ()
-        motion = self._motion.step(image, self._seen)
-        return self._measured(self._tracker.predict(aligned.stamp_ns, motion), aligned)
+        motion = self._motion.step(aligned, self._seen)
+        return self._remembered(self._tracker.predict(aligned.stamp_ns, motion))
 
     def status(self) -> dict[str, Any]:
         """Return the detector, and detections, tracked objects and failures so far."""
@@ -131,35 +125,17 @@ class DetectionRunner(Closable):
         if self._labels:
             found = [detection for detection in found if detection.label in self._labels]
         if self._tracker:
-            motion = self._motion.step(image, self._seen)
+            motion = self._motion.step(aligned, self._seen)
             found = self._tracker.update(aligned.stamp_ns, found, motion)
-        return self._measured(found, aligned)
+        return self._remembered(found)
 
-    def _measured(self, found: Sequence[Detection], aligned: AlignedPair) -> tuple[Detection, ...]:
-        """Return objects with their temperatures, and remember where they are."""
+    def _remembered(self, found: Sequence[Detection]) -> tuple[Detection, ...]:
+        """Return objects, and remember where they are."""
         self._seen = tuple(detection.box for detection in found)
-        return tuple(
-            replace(detection, temperature=mean_temperature(aligned, detection.box))
-            for detection in found
-        )
+        return tuple(found)
 
     def _count_failure(self, message: str) -> None:
         if self._messages.is_new(message):
             _log.warning("a frame goes without detections: %s", message)
         self._last_error = message
         self._failures += 1
-
-
-def mean_temperature(aligned: AlignedPair, box: Box) -> float | None:
-    """Return the mean temperature in degrees Celsius of the pixels whose middle lies in a box.
-
-    None when the thermal camera does not measure, or not in any of the box.
-    """
-    if aligned.temperature is None:
-        return None
-    x, y, width, height = box
-    columns = slice(math.ceil(x - 0.5), math.ceil(x + width - 0.5))
-    rows = slice(math.ceil(y - 0.5), math.ceil(y + height - 0.5))
-    seen = aligned.temperature[rows, columns][aligned.valid[rows, columns]]
-    known = seen[np.isfinite(seen)]
-    return float(known.mean()) if known.size else None

@@ -37,8 +37,10 @@ from fusion_core.runtime.meters import StageTimer
 from fusion_core.runtime.timed_call import LIVE_TIMEOUT_S, RECORDED_TIMEOUT_S
 from fusion_core.source import Source
 from fusion_core.source.recorded import RecordedSource
+from fusion_core.temperature import TemperatureStage
 from fusion_core.thermal import ThermalProcessor
 from fusion_core.types import (
+    Alarm,
     AlignedPair,
     Box,
     Detection,
@@ -125,6 +127,7 @@ class Pipeline(Closable):
         self._detection = open_detection(config, config.device if remote else self._engine.device)
         self._frozen_visible = FrozenStreamDetector()
         self._thermal = ThermalProcessor(config.thermal)
+        self._temperature = TemperatureStage(config.temperature)
         self._masks = open_masks(config, self._engine, self._detection)
         provider = open_prior_provider(config, self._engine)
         self._priors = PriorScheduler(provider, config.priors) if provider else None
@@ -180,11 +183,13 @@ class Pipeline(Closable):
                 )
             health += conditions
             detections: tuple[Detection, ...] = ()
+            alarms: tuple[Alarm, ...] = ()
             if self._detection is not None:
                 with timer("detection"):
                     # A frozen picture shows what is no longer there: the detector goes without.
                     seen = replace(aligned, visible=None) if frozen and thermal else aligned
                     detections, conditions = self._detection.run(result.image, seen, timeout_s)
+                    detections, alarms = self._temperature.measure(detections, seen)
                 health += conditions
                 if self._masks is not None:
                     self._masks.set_detections(detections, pair.stamp_ns)
@@ -211,6 +216,7 @@ class Pipeline(Closable):
             memory_slot=result.memory_slot,
             model=result.model,
             recalled=recalled,
+            alarms=alarms,
         )
 
     def stream(self, source: Source) -> Generator[FusedFrame, None, None]:
@@ -261,7 +267,12 @@ class Pipeline(Closable):
         """Switch the detector, where there is one, off while its results are not used."""
         if self._detection is not None:
             marks = self._masks is not None and self._masks.uses_detections
-            self._detection.active = wanted or marks
+            self._detection.active = wanted or marks or self.raises_alarms
+
+    @property
+    def raises_alarms(self) -> bool:
+        """Whether a temperature limit is set, so that every frame has to be looked at."""
+        return self._detection is not None and self._temperature.has_limits
 
     def live_settings(self) -> tuple[LiveSetting, ...]:
         """Return the settings that :meth:`change` takes, with the values in force."""
@@ -368,6 +379,7 @@ class Pipeline(Closable):
             memory=asdict(bank.stats()) if (bank := self._engine.bank) else {},
             scene_memory=asdict(self._scene_memory.status()) if self._scene_memory else {},
             detector=self._detection.status() if self._detection else {},
+            temperature=self._temperature.status(),
             prior=self._priors.status() if self._priors else {},
             mask=self._masks.status() if self._masks else {},
             text=self._text if self._engine.uses_text else None,
@@ -454,7 +466,7 @@ class Pipeline(Closable):
         health = self._start_health + pair.health
         if pair.thermal is None:
             return None, health
-        thermal = self._thermal.process(pair.thermal)
+        thermal = self._temperature.assume(self._thermal.process(pair.thermal))
         health += thermal.health
         policy = self.config.sync.on_missing_thermal
         if "thermal_frozen" not in thermal.health or policy == "hold":

@@ -1,11 +1,10 @@
-"""Detection as a stage: temperatures, labels, and what happens when the detector fails."""
+"""Detection as a stage: labels, and what happens when the detector fails or rests."""
 
 import numpy as np
 import onnx_networks as networks
 import pytest
 
 from fusion_core.detection import DetectionConfig, DetectionRunner, Detector
-from fusion_core.detection.runner import mean_temperature
 from fusion_core.errors import UsageError
 from fusion_core.types import AlignedPair
 
@@ -74,41 +73,16 @@ def test_labels_to_keep(tmp_path):
         DetectionRunner(detector, DetectionConfig(labels="person,car"))
 
 
-class TestTemperature:
-    """A field whose value is 10 * row + column, so means are easy by hand."""
-
-    field = np.float32(10) * np.arange(4, dtype=np.float32)[:, None] + np.arange(
-        6, dtype=np.float32
-    )
-
-    def aligned(self, valid=None):
-        valid = np.ones((4, 6), bool) if valid is None else valid
-        return AlignedPair(0, None, np.zeros((4, 6), np.float32), valid, self.field.copy())
-
-    def test_convention_pixels_whose_middle_is_inside(self):
-        # Columns 1 and 2, rows 1 and 2: 11, 12, 21, 22.
-        assert mean_temperature(self.aligned(), (1.0, 1.0, 2.0, 2.0)) == 16.5
-        assert mean_temperature(self.aligned(), (0.6, 1.4, 2.0, 2.0)) == 16.5
-        assert mean_temperature(self.aligned(), (0.4, 1.0, 2.0, 2.0)) == 15.5  # columns 0 and 1
-
-    def test_pixels_that_the_thermal_camera_does_not_see_do_not_count(self):
-        valid = np.ones((4, 6), bool)
-        valid[:, 2] = False
-        assert mean_temperature(self.aligned(valid), (1.0, 1.0, 2.0, 2.0)) == 16.0
-        assert mean_temperature(self.aligned(valid), (2.0, 1.0, 1.0, 2.0)) is None
-
-    def test_pixels_without_a_value_do_not_count(self):
-        aligned = self.aligned()
-        aligned.temperature[:, 2] = [np.nan, np.nan, np.inf, np.nan]
-        assert mean_temperature(aligned, (1.0, 1.0, 2.0, 2.0)) == 16.0
-        assert mean_temperature(aligned, (2.0, 1.0, 1.0, 2.0)) is None
-
-    def test_unknown_without_a_measuring_camera(self):
-        assert mean_temperature(pair(DARK), (1.0, 1.0, 2.0, 2.0)) is None
-
-    def test_detections_carry_it(self, detector):
-        stage = DetectionRunner(detector, DetectionConfig())
-        field = np.zeros((64, 64), np.float32)
-        field[16:48, 16:48] = 36.5  # the middle half, where the person is found
-        (found,), _ = stage.run(DARK, pair(DARK, temperature=field))
-        assert found.temperature == pytest.approx(36.5)
+def test_a_frame_on_which_the_detector_rests(detector):
+    """It is not even asked: on a bright picture it would fail."""
+    stage = DetectionRunner(detector, DetectionConfig())
+    assert stage.predict(pair(DARK)) == ()
+    for i in range(2):
+        stage.run(DARK, pair(DARK, i * SECOND // 10))
+    (found,) = stage.predict(pair(BRIGHT, 2 * SECOND // 10))
+    assert (found.label, found.track_id, found.predicted) == ("person", 1, True)
+    assert found.box == pytest.approx((16, 16, 32, 32), abs=0.1)
+    assert stage.status()["failures"] == 0
+    untracked = DetectionRunner(detector, DetectionConfig(track=False))
+    untracked.run(DARK, pair(DARK))
+    assert untracked.predict(pair(DARK, SECOND // 10)) == ()
