@@ -27,6 +27,7 @@ from fusion_core.runtime.yaml_file import read_mapping
 from fusion_core.scene_memory.settings import SceneMemoryConfig
 from fusion_core.source.settings import SourceConfig
 from fusion_core.sync.settings import SyncConfig
+from fusion_core.temperature.settings import TemperatureConfig
 from fusion_core.thermal.settings import ThermalConfig
 from fusion_core.view.settings import ViewConfig
 
@@ -110,6 +111,7 @@ class Config(Settings):
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     scene_memory: SceneMemoryConfig = field(default_factory=SceneMemoryConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
+    temperature: TemperatureConfig = field(default_factory=TemperatureConfig)
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)

@@ -65,6 +65,37 @@ class PixelGrid:
 
 
 @dataclass(frozen=True, slots=True)
+class Radiometry:
+    """Calibration of a thermal camera, and what its temperatures assume about the scene.
+
+    Attributes:
+        emissivity: Of the scene, in (0, 1].
+        distance: To the object in metres.
+        reflected: Apparent temperature that the scene reflects, in kelvin.
+        air: Temperature of the air in kelvin.
+        window: Temperature of a window before the camera in kelvin.
+        window_transmission: Of that window, in (0, 1]; other values mean that there is none.
+        humidity: Relative, in [0, 1], or in percent.
+        planck: R1, B, F, O and R2.
+        alpha: Two coefficients of the air's transmission.
+        beta: Two coefficients of the transmission's dependence on water.
+        x: Share of the first component of the air.
+    """
+
+    emissivity: float
+    distance: float
+    reflected: float
+    air: float
+    window: float
+    window_transmission: float
+    humidity: float
+    planck: tuple[float, float, float, float, float]
+    alpha: tuple[float, float]
+    beta: tuple[float, float]
+    x: float
+
+
+@dataclass(frozen=True, slots=True)
 class SceneTruth:
     """Ground truth of a synthetic frame.
 
@@ -73,12 +104,14 @@ class SceneTruth:
         mask: ``HxW`` uint8 label map on the visible grid: 0 background, 1 person, 2 vehicle.
         degradations: Kind -> severity in [0, 1] for the visible stream.
         homography: 3x3 map from visible pixels to thermal pixels (ground-plane free, far scene).
+        identities: Of each box, the number of the object in the scene, the same in every frame.
     """
 
     boxes: tuple[tuple[str, Box], ...]
     mask: UInt8Image
     degradations: Mapping[str, float]
     homography: NDArray[np.float64]
+    identities: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +138,7 @@ class Frame:
         received_ns: When it was received, in nanoseconds of a clock that both streams share; None
             when unknown. Only differences between the streams count.
         exposure_s: Exposure time in seconds, None when it is not known.
+        radiometry: What a thermal image in degrees Celsius was converted with, None when unknown.
         bracket: All exposures that it is merged with before it is fused, itself included, from
             dark to bright; empty for a frame that stands alone.
     """
@@ -123,6 +157,7 @@ class Frame:
     from_visible: NDArray[np.float64] | None = None
     received_ns: int | None = None
     exposure_s: float | None = None
+    radiometry: Radiometry | None = None
     bracket: tuple[Frame, ...] = ()
 
 
@@ -190,12 +225,14 @@ class ThermalImage:
         temperature: ``HxW`` float32 in degrees Celsius, None when not radiometric.
         health: Conditions: ``thermal_frozen`` (closed shutter), ``thermal_colour_mapped``.
         from_visible: As in the ``Frame``.
+        radiometry: As in the ``Frame``.
     """
 
     luminance: FloatImage
     temperature: FloatImage | None
     health: tuple[str, ...] = ()
     from_visible: NDArray[np.float64] | None = None
+    radiometry: Radiometry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +286,44 @@ class ScenePrior:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectHeat:
+    """Temperatures of an object's own pixels, apart from its surroundings in the box.
+
+    Attributes:
+        mean: Mean in degrees Celsius.
+        maximum: Highest.
+        percentile: The percentile of `temperature.percentile`.
+        pixels: Number of pixels that were taken for the object's own.
+    """
+
+    mean: float
+    maximum: float
+    percentile: float
+    pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An object whose temperature has crossed a limit.
+
+    Attributes:
+        kind: ``above`` or ``below`` the limit.
+        track_id: The object.
+        label: Its class.
+        temperature: What was compared with the limit, in degrees Celsius.
+        limit: The limit in degrees Celsius.
+        since_ns: Capture time from which on it was crossed, in nanoseconds.
+    """
+
+    kind: Literal["above", "below"]
+    track_id: int
+    label: str
+    temperature: float
+    limit: float
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """One object.
 
@@ -257,9 +332,11 @@ class Detection:
         score: Confidence in [0, 1].
         box: ``(x, y, width, height)`` in pixels of the fused image.
         track_id: Identity across frames, None when not tracked.
-        temperature: Mean temperature inside the box in degrees Celsius, None when unknown.
+        temperature: Mean temperature of the object's own pixels in degrees Celsius, None when
+            unknown.
         predicted: The box is where the object's motion leads; the detector has not looked at this
             picture. Its score is that of the last one seen.
+        heat: More about its temperature, None when unknown.
     """
 
     label: str
@@ -268,6 +345,7 @@ class Detection:
     track_id: int | None = None
     temperature: float | None = None
     predicted: bool = False
+    heat: ObjectHeat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +386,7 @@ class FusedFrame:
         memory_slot: Slot of the memory bank this frame updated, None when none was.
         model: With model ``auto`` the network that the prior picked, else empty.
         recalled: What the picture shows from memory, None where it shows the present alone.
+        alarms: Temperature alarms that are on, oldest first.
     """
 
     frame: int
@@ -327,6 +406,7 @@ class FusedFrame:
     memory_slot: int | None = None
     model: str = ""
     recalled: Recalled | None = None
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def skew_ns(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Objects in fused pictures: ONNX detectors, identities across frames, temperatures."""
+"""Objects in fused pictures: ONNX detectors, identities across frames."""
 
 from fusion_core.detection.class_names import ClassNames
 from fusion_core.detection.detector import Detector

@@ -3,19 +3,21 @@
 A camera that pans moves every box; a filter that follows objects in the picture would take that
 for their own motion. Corners of the reduced picture before are found again in the reduced picture
 now (Lucas and Kanade, 1981, in a pyramid), and the shift, turn and zoom that most of them agree on
-is the camera's.
+is the camera's. The thermal image is asked first: drifting smoke, glare and darkness do not move
+it. The visible one answers where thermal shows nothing, or has not changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.types import Box, UInt8Image
+from fusion_core.runtime.images import same_image
+from fusion_core.types import AlignedPair, Box, UInt8Image
 
 Motion = NDArray[np.float64]
 """``2x3``: where a point of the picture before, in pixels, lies in the picture now."""
@@ -31,46 +33,55 @@ _MOST_ZOOM: Final = 1.3
 
 
 class CameraMotion:
-    """Follows one stream of pictures."""
+    """Follows one stream of pairs."""
 
     def __init__(self) -> None:
-        self._before: UInt8Image | None = None
+        self._before: dict[str, UInt8Image] = {}
         self._size: tuple[int, ...] = ()
 
-    def step(self, image: UInt8Image, objects: Sequence[Box] = ()) -> Motion | None:
-        """Return the motion since the picture before; None where it cannot be told.
+    def step(self, aligned: AlignedPair, objects: Sequence[Box] = ()) -> Motion | None:
+        """Return the motion since the pair before; None where it cannot be told.
 
         Args:
-            image: ``HxWx3`` uint8, the picture now.
-            objects: Where objects were in the picture before; they move on their own, and do not
+            aligned: The pair now.
+            objects: Where objects were in the pair before; they move on their own, and do not
                 count.
         """
-        factor = max(1, round(image.shape[1] / _WIDTH))
-        before = self._before if image.shape == self._size else None
-        now = _reduced(image, factor)
-        self._before, self._size = now, image.shape
-        if before is None:
-            return None
-        corners = cv2.goodFeaturesToTrack(
-            before, _CORNERS, _QUALITY, _APART, mask=_background(before.shape, objects, factor)
-        )
-        if corners is None or len(corners) < _FEWEST:
-            return None
-        moved, found, _ = cv2.calcOpticalFlowPyrLK(
-            before, now, corners, np.empty_like(corners), winSize=_WINDOW, maxLevel=_LEVELS
-        )
-        kept = found.ravel() == 1
-        if np.count_nonzero(kept) < _FEWEST:
-            return None
-        matrix, agreeing = cv2.estimateAffinePartial2D(
-            corners[kept], moved[kept], ransacReprojThreshold=_AGREE_PX
-        )
-        if matrix is None or agreeing.sum() < max(_FEWEST, _SHARE * len(corners)):
-            return None
-        zoom = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-        if not 1 / _MOST_ZOOM < zoom < _MOST_ZOOM:
-            return None
-        return _enlarged(matrix, factor)
+        size = aligned.valid.shape
+        before = self._before if size == self._size else {}
+        factor = max(1, round(size[1] / _WIDTH))
+        now = dict(_reduced(aligned, factor))
+        self._before, self._size = now, size
+        for name, picture in now.items():
+            if name not in before or same_image(picture, before[name]):
+                continue
+            mask = _background(picture.shape, objects, factor)
+            matrix = _motion(before[name], picture, mask)
+            if matrix is not None:
+                return _enlarged(matrix, factor)
+        return None
+
+
+def _motion(
+    before: UInt8Image, now: UInt8Image, background: UInt8Image
+) -> NDArray[np.float64] | None:
+    """Return the ``2x3`` motion between two reduced pictures that most corners agree on."""
+    corners = cv2.goodFeaturesToTrack(before, _CORNERS, _QUALITY, _APART, mask=background)
+    if corners is None or len(corners) < _FEWEST:
+        return None
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(
+        before, now, corners, np.empty_like(corners), winSize=_WINDOW, maxLevel=_LEVELS
+    )
+    kept = found.ravel() == 1
+    if np.count_nonzero(kept) < _FEWEST:
+        return None
+    matrix, agreeing = cv2.estimateAffinePartial2D(
+        corners[kept], moved[kept], ransacReprojThreshold=_AGREE_PX
+    )
+    if matrix is None or agreeing.sum() < max(_FEWEST, _SHARE * len(corners)):
+        return None
+    zoom = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    return np.asarray(matrix) if 1 / _MOST_ZOOM < zoom < _MOST_ZOOM else None
 
 
 def moved_box(box: Box, motion: Motion) -> Box:
@@ -82,11 +93,18 @@ def moved_box(box: Box, motion: Motion) -> Box:
     return (float(centre[0]) - width / 2, float(centre[1]) - height / 2, width, height)
 
 
-def _reduced(image: UInt8Image, factor: int) -> UInt8Image:
-    """Return the green of a picture, which is most of its luma, reduced by a whole factor."""
-    green = cv2.extractChannel(image, 1)
-    size = (image.shape[1] // factor, image.shape[0] // factor)
-    return np.asarray(cv2.resize(green, size, interpolation=cv2.INTER_AREA), np.uint8)
+def _reduced(aligned: AlignedPair, factor: int) -> Iterator[tuple[str, UInt8Image]]:
+    """Iterate over the images of a pair, reduced by a whole factor, thermal first.
+
+    Of the visible one its green is taken, which is most of its luma.
+    """
+    size = (aligned.valid.shape[1] // factor, aligned.valid.shape[0] // factor)
+    if aligned.thermal is not None:
+        small = cv2.resize(aligned.thermal, size, interpolation=cv2.INTER_AREA)
+        yield "thermal", np.asarray(cv2.convertScaleAbs(small, alpha=255), np.uint8)
+    if aligned.visible is not None:
+        green = cv2.extractChannel(aligned.visible, 1)
+        yield "visible", np.asarray(cv2.resize(green, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _background(shape: tuple[int, ...], objects: Sequence[Box], factor: int) -> UInt8Image:

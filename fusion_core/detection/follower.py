@@ -10,7 +10,7 @@ import numpy as np
 
 from fusion_core.detection.camera_motion import CameraMotion, Motion
 from fusion_core.detection.tracking import ObjectTracker
-from fusion_core.types import Box, Detection, UInt8Image
+from fusion_core.types import AlignedPair, Box, Detection
 
 # Frames kept while the detector is at work; by then its objects have been forgotten.
 _MOST_FRAMES: Final = 300
@@ -43,15 +43,11 @@ class ObjectFollower:
         self.frames = 0
         """Frames so far; the number of the newest one."""
 
-    def advance(self, image: UInt8Image, stamp_ns: int) -> None:
-        """Take the next frame; ``update`` or ``predict`` says what is in it.
-
-        Args:
-            image: ``HxWx3`` uint8, the picture.
-            stamp_ns: Capture time in nanoseconds.
-        """
+    def advance(self, aligned: AlignedPair) -> None:
+        """Take the pair of the next frame; ``update`` or ``predict`` says what is in it."""
         self.frames += 1
-        self._path.append(_Step(self.frames, stamp_ns, self._motion.step(image, self._boxes)))
+        motion = self._motion.step(aligned, self._boxes)
+        self._path.append(_Step(self.frames, aligned.stamp_ns, motion))
         del self._path[:-_MOST_FRAMES]
 
     def update(

@@ -1,23 +1,20 @@
-"""Detection as a stage of the pipeline: detector, tracks, temperatures, counters."""
+"""Detection as a stage of the pipeline: detector, tracks, counters."""
 
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from fusion_core.detection.class_names import ClassNames
 from fusion_core.detection.detector import Detector
 from fusion_core.detection.follower import ObjectFollower
 from fusion_core.detection.pace import DetectionPace
 from fusion_core.detection.settings import DetectionConfig
-from fusion_core.detection.tracking import LOW_SCORE, ObjectTracker
+from fusion_core.detection.tracking import KEEP_S, LOW_SCORE, ObjectTracker
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.message_filter import MessageFilter
 from fusion_core.runtime.timed_call import (
@@ -26,12 +23,11 @@ from fusion_core.runtime.timed_call import (
     CallTimeoutError,
     TimedCaller,
 )
-from fusion_core.types import AlignedPair, Box, Detection, UInt8Image
+from fusion_core.types import AlignedPair, Detection, UInt8Image
 
 _log = logging.getLogger(__name__)
 FAILED = "detector_failed"
 TIMED_OUT = "detector_timeout"
-_KEEP_S = 1.0  # how long an object may stay unseen and keep its identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +79,7 @@ class DetectionRunner(Closable):
         self._detector = detector
         self._threshold = config.score_threshold or detector.card.conf
         self._labels = detector.class_names.select(config.labels, "detection.labels")
-        self._tracker = ObjectTracker(self._threshold, _KEEP_S) if config.track else None
+        self._tracker = ObjectTracker(self._threshold, KEEP_S) if config.track else None
         self._follower = ObjectFollower(self._tracker) if self._tracker else None
         self._pace = DetectionPace(config.every)
         self._look: _Look | None = None
@@ -135,7 +131,6 @@ class DetectionRunner(Closable):
     def finish(
         self,
         aligned: AlignedPair,
-        image: UInt8Image,
         timeout_s: float = RECORDED_TIMEOUT_S,
         *,
         live: bool = False,
@@ -144,7 +139,6 @@ class DetectionRunner(Closable):
 
         Args:
             aligned: The pair.
-            image: ``HxWx3`` uint8 RGB, the fused picture.
             timeout_s: Limit of the detector's time in seconds.
             live: As for ``begin``.
         """
@@ -153,7 +147,7 @@ class DetectionRunner(Closable):
             self._look = None
             return (), ()
         if self._follower:
-            self._follower.advance(image, aligned.stamp_ns)
+            self._follower.advance(aligned)
         try:
             found = self._objects(timeout_s, live=live)
         except CallTimeoutError:
@@ -163,10 +157,7 @@ class DetectionRunner(Closable):
         except Exception as error:  # noqa: BLE001 - a frame without boxes is still a frame
             self._count_failure(f"{type(error).__name__}: {error}")
             return (), (FAILED,)
-        return tuple(
-            replace(detection, temperature=mean_temperature(aligned, detection.box))
-            for detection in found
-        ), ()
+        return tuple(found), ()
 
     def status(self) -> dict[str, Any]:
         """Return the detector, and pairs it saw, detections, objects and failures so far."""
@@ -236,18 +227,3 @@ class DetectionRunner(Closable):
             _log.warning("a frame goes without detections: %s", message)
         self._last_error = message
         self._failures += 1
-
-
-def mean_temperature(aligned: AlignedPair, box: Box) -> float | None:
-    """Return the mean temperature in degrees Celsius of the pixels whose middle lies in a box.
-
-    None when the thermal camera does not measure, or not in any of the box.
-    """
-    if aligned.temperature is None:
-        return None
-    x, y, width, height = box
-    columns = slice(math.ceil(x - 0.5), math.ceil(x + width - 0.5))
-    rows = slice(math.ceil(y - 0.5), math.ceil(y + height - 0.5))
-    seen = aligned.temperature[rows, columns][aligned.valid[rows, columns]]
-    known = seen[np.isfinite(seen)]
-    return float(known.mean()) if known.size else None

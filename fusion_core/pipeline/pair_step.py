@@ -21,8 +21,10 @@ from fusion_core.registration import FrameRig, Registrar, Rig, transform_depth
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.meters import StageTimer
 from fusion_core.runtime.timed_call import LIVE_TIMEOUT_S, RECORDED_TIMEOUT_S
+from fusion_core.temperature import TemperatureStage
 from fusion_core.thermal import ThermalProcessor
 from fusion_core.types import (
+    Alarm,
     AlignedPair,
     Box,
     Detection,
@@ -63,6 +65,7 @@ class PairStep(Closable):
         live: Newer pairs come whatever happens, so nothing waits for long.
         fusion: The network as a stage.
         detection: Detector and tracks, None without.
+        temperature: What measures objects.
         priors: The scheduler of scene priors, None without.
         masks: Where masks come from, None for a model that takes none.
         registrar: The registration.
@@ -92,6 +95,7 @@ class PairStep(Closable):
         if self.detection is not None:
             opened.enter_context(self.detection)
         self._thermal = ThermalProcessor(config.thermal)
+        self.temperature = TemperatureStage(config.temperature)
         masks = open_masks(config, engine, self.detection)
         provider = open_prior_provider(config, engine)
         self.priors = PriorScheduler(provider, config.priors) if provider else None
@@ -146,7 +150,7 @@ class PairStep(Closable):
                     completed, prior, mask, timeout_s, live=self.live
                 )
             health += conditions
-            detections, conditions = self._detect(seen, result.image, timer, timeout_s)
+            detections, alarms, conditions = self._detect(seen, result.image, timer, timeout_s)
             health += conditions
         timer.timings["network"] = result.network_ms
         return FusedFrame(
@@ -164,6 +168,7 @@ class PairStep(Closable):
             memory_slot=result.memory_slot,
             model=result.model,
             recalled=recalled,
+            alarms=alarms,
         )
 
     def close(self) -> None:
@@ -204,7 +209,7 @@ class PairStep(Closable):
         """Return the pair's thermal image, None while its shutter is closed, and its health."""
         if pair.thermal is None:
             return None, ()
-        thermal = self._thermal.process(pair.thermal)
+        thermal = self.temperature.assume(self._thermal.process(pair.thermal))
         policy = self._config.sync.on_missing_thermal
         if "thermal_frozen" not in thermal.health or policy == "hold":
             return thermal, thermal.health
@@ -251,20 +256,21 @@ class PairStep(Closable):
 
     def _detect(
         self, seen: AlignedPair, image: UInt8Image, timer: StageTimer, timeout_s: float
-    ) -> tuple[tuple[Detection, ...], _Health]:
-        """Return the objects of the frame, and the conditions that held."""
+    ) -> tuple[tuple[Detection, ...], tuple[Alarm, ...], _Health]:
+        """Return the objects of the frame, the alarms that are on, and conditions."""
         if self.detection is None:
-            return (), ()
+            return (), (), ()
         with timer("detection"):
             if not self.detection.takes_pair:
                 self.detection.begin(seen, image, live=self.live)
-            detections, health = self.detection.finish(seen, image, timeout_s, live=self.live)
+            detections, health = self.detection.finish(seen, timeout_s, live=self.live)
+            detections, alarms = self.temperature.measure(detections, seen)
         if self.detection.look_ms is not None:
             timer.timings["detector"] = self.detection.look_ms
         if self.masks is not None:
             self.masks.set_detections(detections, seen.stamp_ns)
         self._objects = tuple(found.box for found in detections)
-        return detections, health
+        return detections, alarms, health
 
     def _tinted(self, image: UInt8Image, recalled: Recalled | None) -> UInt8Image:
         return self._scenes.tint(image, recalled) if self._scenes else image

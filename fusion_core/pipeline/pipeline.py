@@ -29,7 +29,7 @@ from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.live_setting import LiveSetting, Scalar
 from fusion_core.source import Source
 from fusion_core.source.recorded import RecordedSource
-from fusion_core.types import Frame, FramePair, FusedFrame, Modality, UInt8Image
+from fusion_core.types import Box, Frame, FramePair, FusedFrame, Modality, UInt8Image
 
 if TYPE_CHECKING:
     from fusion_core.pipeline.builders import StreamEngine
@@ -165,7 +165,12 @@ class Pipeline(Closable):
         detection, masks = self._step.detection, self._step.masks
         if detection is not None:
             marks = masks is not None and masks.uses_detections
-            detection.active = wanted or marks
+            detection.active = wanted or marks or self.raises_alarms
+
+    @property
+    def raises_alarms(self) -> bool:
+        """Whether a temperature limit is set, so that every frame has to be looked at."""
+        return self._step.detection is not None and self._step.temperature.has_limits
 
     def live_settings(self) -> tuple[LiveSetting, ...]:
         """Return the settings that :meth:`change` takes, with the values in force."""
@@ -248,8 +253,8 @@ class Pipeline(Closable):
             place: x and y, or left, top, width and height, in pixels of the visible image; None
                 takes all back.
         """
-        if self._masks is not None:
-            self._masks.point_at(place)
+        if self._step.masks is not None:
+            self._step.masks.point_at(place)
 
     def count_invalid_mask(self, reason: str) -> None:
         """Count a mask that could not be understood."""
@@ -286,6 +291,7 @@ class Pipeline(Closable):
             memory=asdict(bank.stats()) if (bank := self._engine.bank) else {},
             scene_memory=asdict(self._scenes.status()) if self._scenes else {},
             detector=step.detection.status() if step.detection else {},
+            temperature=step.temperature.status(),
             prior=step.priors.status() if step.priors else {},
             mask=step.masks.status() if step.masks else {},
             text=self._text if self._engine.uses_text else None,

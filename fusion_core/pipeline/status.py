@@ -42,6 +42,7 @@ class PipelineStatus:
         memory: Statistics of the memory bank; empty for a model without one.
         scene_memory: Places remembered and what is recalled of them; empty where it is off.
         detector: What the detector is, and its counters; empty without one.
+        temperature: ``alarms`` that are on, and how many were ``raised``; empty without limits.
         prior: State of the provider of scene priors and its newest prior; empty without one.
         mask: Where masks come from and how many; empty for a model that takes none.
         text: The text in force; None for a model that reads none.
@@ -70,6 +71,7 @@ class PipelineStatus:
     memory: Mapping[str, Any]
     scene_memory: Mapping[str, Any]
     detector: Mapping[str, Any]
+    temperature: Mapping[str, Any]
     prior: Mapping[str, Any]
     mask: Mapping[str, Any]
     text: str | None

@@ -13,7 +13,7 @@ from typing import Any
 from fusion_core.errors import SinkError
 from fusion_core.runtime.files import flush_folder, resolve_file
 from fusion_core.sink.base import Sink, SinkKind, make_folder
-from fusion_core.types import Drop, FusedFrame, Recalled, ScenePrior
+from fusion_core.types import Alarm, Drop, FusedFrame, ObjectHeat, Recalled, ScenePrior
 
 
 class JsonlSink(Sink):
@@ -87,10 +87,12 @@ def to_record(fused: FusedFrame) -> dict[str, Any]:
                 "track_id": None if found.track_id is None else int(found.track_id),
                 "temperature": _number(found.temperature),
                 "predicted": found.predicted,
+                "heat": _heat(found.heat),
             }
             for found in fused.detections
         ],
         "detections_age_ns": _age(fused.detected_ns, fused.stamp_ns),
+        "alarms": [_alarm(alarm) for alarm in fused.alarms],
         "prior": _prior(fused.prior, fused.stamp_ns),
         "registration": {
             "confidence": _number(fused.aligned.confidence),
@@ -102,6 +104,28 @@ def to_record(fused: FusedFrame) -> dict[str, Any]:
         "dropped": [_drop(drop) for drop in fused.recent_drops],
         "dropped_unlisted": fused.unlisted_drops,
         **picked,
+    }
+
+
+def _heat(heat: ObjectHeat | None) -> dict[str, Any] | None:
+    if heat is None:
+        return None
+    return {
+        "mean": _number(heat.mean),
+        "maximum": _number(heat.maximum),
+        "percentile": _number(heat.percentile),
+        "pixels": heat.pixels,
+    }
+
+
+def _alarm(alarm: Alarm) -> dict[str, Any]:
+    return {
+        "kind": alarm.kind,
+        "track_id": alarm.track_id,
+        "label": alarm.label,
+        "temperature": _number(alarm.temperature),
+        "limit": _number(alarm.limit),
+        "since_ns": int(alarm.since_ns),
     }
 
 

@@ -1,4 +1,4 @@
-"""FLIR radiometric JPEG files: raw counts, their temperatures, and the visible picture inside.
+"""FLIR radiometric JPEG files: raw counts, calibration, and the visible picture inside.
 
 The file format "FFF" is stored in APP1 segments; its records and the meaning of their fields are
 those that the ExifTool documentation lists.
@@ -16,50 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.errors import EncodingError
+from fusion_core.radiometry import air_transmission, radiance
 from fusion_core.transport.jpeg_file import jpeg_segments
 from fusion_core.transport.orientation import PNG, read_orientation, upright
 from fusion_core.transport.picture import decode_picture
-from fusion_core.types import FloatImage, UInt8Image
+from fusion_core.types import Radiometry, UInt8Image
 
 _APP1: Final = 0xE1
 _SEGMENT: Final = b"FLIR\0"
 _RAW, _VISIBLE, _CAMERA, _GEOMETRY = 0x01, 0x0E, 0x20, 0x2A
 _IMAGE: Final = 32  # header of a record that holds an image
-_ZERO_CELSIUS_K: Final = 273.15
 _LEAST_RATIO: Final = 0.1
 _MOST_TRANSMISSION: Final = 2.0  # fits of the air's transmission go a little above 1
-_LEAST_OBJECT: Final = 1e-6  # smallest radiance that has a temperature, in counts
-
-
-@dataclass(frozen=True, slots=True)
-class FlirCamera:
-    """Calibration and scene parameters of one picture.
-
-    Attributes:
-        emissivity: Of the scene, in (0, 1].
-        distance: To the object in metres.
-        reflected: Apparent temperature that the scene reflects, in kelvin.
-        air: Temperature of the air in kelvin.
-        window: Temperature of a window before the camera in kelvin.
-        window_transmission: Of that window, in (0, 1]; other values mean that there is none.
-        humidity: Relative, in [0, 1], or in percent.
-        planck: R1, B, F, O and R2.
-        alpha: Two coefficients of the air's transmission.
-        beta: Two coefficients of the transmission's dependence on water.
-        x: Share of the first component of the air.
-    """
-
-    emissivity: float
-    distance: float
-    reflected: float
-    air: float
-    window: float
-    window_transmission: float
-    humidity: float
-    planck: tuple[float, float, float, float, float]
-    alpha: tuple[float, float]
-    beta: tuple[float, float]
-    x: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +96,7 @@ def raw_counts(record: bytes) -> NDArray[np.uint16]:
     return np.ascontiguousarray(counts, np.uint16)
 
 
-def camera_of(record: bytes) -> FlirCamera:
+def camera_of(record: bytes) -> Radiometry:
     """Return the parameters in a record.
 
     Raises:
@@ -141,7 +109,7 @@ def camera_of(record: bytes) -> FlirCamera:
 
     try:
         (zero,) = struct.unpack_from(order + "i", record, 0x308)
-        camera = FlirCamera(
+        camera = Radiometry(
             emissivity=number(0x20),
             distance=number(0x24),
             reflected=number(0x28),
@@ -157,42 +125,18 @@ def camera_of(record: bytes) -> FlirCamera:
     except struct.error as error:
         raise EncodingError("radiometric JPEG: camera parameters are torn") from error
     try:
-        values = _radiance(camera.reflected, camera), _radiance(camera.air, camera)
+        values = radiance(camera.reflected, camera), radiance(camera.air, camera)
         usable = (
             0 < camera.emissivity <= 1
             and min(values) > 0
             and all(math.isfinite(value) for value in (*values, *camera.planck))
-            and 0 < _air_transmission(camera) < _MOST_TRANSMISSION
+            and 0 < air_transmission(camera) < _MOST_TRANSMISSION
         )
     except (ArithmeticError, ValueError):
         usable = False
     if not usable:
         raise EncodingError(f"radiometric JPEG: camera parameters make no sense: {camera}")
     return camera
-
-
-def temperatures(counts: NDArray[np.uint16], camera: FlirCamera) -> FloatImage:
-    """Return degrees Celsius, ``HxW`` float32; NaN where counts lie below all temperatures."""
-    transmission = _air_transmission(camera)
-    window = camera.window_transmission
-    if not (0 < window <= 1 and camera.window > 0):
-        window = 1.0
-    whole = camera.emissivity * transmission * window
-    # Counts of what the object, the reflection, the air and a window send out.
-    others = (1 - camera.emissivity) * transmission * window * _radiance(camera.reflected, camera)
-    others += (1 - transmission) * window * _radiance(camera.air, camera)
-    others += (1 - window) * (_radiance(camera.window, camera) if window < 1 else 0.0)
-    r1, b, f, zero, r2 = camera.planck
-    # Far fewer counts occur than there are pixels.
-    coldest = int(counts.min())
-    levels = np.arange(coldest, int(counts.max()) + 1, dtype=np.float64)
-    radiance = (levels + zero - others) / whole
-    ratio = r1 / (r2 * np.maximum(radiance, _LEAST_OBJECT)) + f
-    kelvin = np.where(
-        (radiance > _LEAST_OBJECT) & (ratio > 1), b / np.log(np.maximum(ratio, 1 + 1e-12)), np.nan
-    )
-    table = (kelvin - _ZERO_CELSIUS_K).astype(np.float32)
-    return np.asarray(np.take(table, counts - np.uint16(coldest)), np.float32)
 
 
 def visible_content(record: bytes) -> bytes:
@@ -257,26 +201,6 @@ def _in_camera_order(counts: NDArray[Any]) -> NDArray[Any]:
     orders = counts.byteswap(), counts
     steps = [np.abs(np.diff(order.astype(np.int64), axis=1)).mean() for order in orders]
     return orders[int(steps[1] < steps[0])]
-
-
-def _radiance(kelvin: float, camera: FlirCamera) -> float:
-    """Return the counts above zero of a black body."""
-    r1, b, f, _, r2 = camera.planck
-    return r1 / (r2 * (math.exp(b / kelvin) - f))
-
-
-def _air_transmission(camera: FlirCamera) -> float:
-    celsius = camera.air - _ZERO_CELSIUS_K
-    # Some cameras write percent.
-    humidity = camera.humidity / 100 if camera.humidity > 2 else camera.humidity
-    water = humidity * math.exp(
-        1.5587 + 0.06939 * celsius - 0.00027816 * celsius**2 + 6.8455e-7 * celsius**3
-    )
-    path, root = math.sqrt(camera.distance), math.sqrt(max(water, 0.0))
-    (alpha1, alpha2), (beta1, beta2) = camera.alpha, camera.beta
-    return camera.x * math.exp(-path * (alpha1 + beta1 * root)) + (1 - camera.x) * math.exp(
-        -path * (alpha2 + beta2 * root)
-    )
 
 
 def _order(record: bytes) -> str:

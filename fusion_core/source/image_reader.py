@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.errors import EncodingError
+from fusion_core.radiometry import temperatures
 from fusion_core.source.dji import dji_counts
 from fusion_core.source.flir import (
     FlirRecords,
     camera_of,
     flir_records,
     raw_counts,
-    temperatures,
     visible_content,
     visible_picture,
     visible_to_thermal,
@@ -37,7 +37,7 @@ from fusion_core.transport.picture import (
     picture_size,
     significant_bits,
 )
-from fusion_core.types import Modality, Unit
+from fusion_core.types import Modality, Radiometry, Unit
 
 _log = logging.getLogger(__name__)
 _SAMPLES: Final = 5  # images that decide the bit depth of a stream
@@ -51,6 +51,7 @@ class ReadImage:
     encoding: str
     unit: Unit = "counts"
     from_visible: NDArray[np.float64] | None = None
+    radiometry: Radiometry | None = None
 
 
 class ImageReader:
@@ -173,8 +174,9 @@ def _flir_thermal(records: FlirRecords, orientation: int) -> ReadImage:
     counts = raw_counts(records.raw)
     if records.camera is None:
         return ReadImage(upright(counts, orientation), "mono16")
-    celsius = temperatures(counts, camera_of(records.camera))
-    return ReadImage(upright(celsius, orientation), "32FC1", "celsius")
+    camera = camera_of(records.camera)
+    celsius = upright(temperatures(counts, camera), orientation)
+    return ReadImage(celsius, "32FC1", "celsius", radiometry=camera)
 
 
 def _geometry(records: FlirRecords, thermal: NDArray[Any]) -> NDArray[np.float64] | None:

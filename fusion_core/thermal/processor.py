@@ -110,7 +110,7 @@ class ThermalProcessor:
         if self._config.polarity == "black_hot":
             image = _inverted(image, counts.image.dtype)
         luminance = self._luminance(image, counts.image.dtype, frame.stamp_ns, hold=frozen)
-        result = ThermalImage(luminance, temperature, health, frame.from_visible)
+        result = ThermalImage(luminance, temperature, health, frame.from_visible, frame.radiometry)
         self._last = (frame, result)
         return result
 

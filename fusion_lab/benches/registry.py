@@ -49,6 +49,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "detector": BenchEntry(
         "detector.bench", "DetectorBench", "what a detector finds with both cameras and with one"
     ),
+    "tracking": BenchEntry(
+        "tracking.bench", "TrackingBench", "how well identities hold, beside other trackers"
+    ),
     "ctrlfuse": BenchEntry(
         "ctrlfuse.bench", "CtrlFuseBench", "what a mask does to the fused picture"
     ),

@@ -49,8 +49,11 @@ class Renderer:
             picture = dark_tunnel(picture, canvas)
         picture = self._weather.veil(picture, canvas, seconds, conditions)
         image = self._visible_sensor.expose(picture, index, conditions.night, stops)
-        boxes, mask = _annotate(canvas, actors)
-        return image, SceneTruth(boxes, mask, conditions.labels(), self._rig.homography())
+        shown, mask = _annotate(canvas, actors)
+        boxes = tuple((actor.label, box) for actor, box in shown)
+        identities = tuple(actor.identity for actor, _ in shown)
+        homography = self._rig.homography()
+        return image, SceneTruth(boxes, mask, conditions.labels(), homography, identities)
 
     def thermal(
         self, camera: Camera, seconds: float, conditions: Conditions, index: int
@@ -97,14 +100,14 @@ def _with_sun(
 
 def _annotate(
     canvas: Canvas, actors: tuple[Actor, ...]
-) -> tuple[tuple[tuple[str, Box], ...], UInt8Image]:
+) -> tuple[list[tuple[Actor, Box]], UInt8Image]:
     """Return boxes and label map of the actors that are large and visible enough.
 
     Actors that are too small or mostly hidden are background in both, so that every labelled
     pixel is inside a box.
     """
     classes = np.zeros(256, np.uint8)
-    boxes: list[tuple[str, Box]] = []
+    boxes: list[tuple[Actor, Box]] = []
     for actor in actors:
         seen = cv2.inRange(canvas.owner, actor.owner, actor.owner)
         pixels = cv2.countNonZero(seen)
@@ -112,5 +115,5 @@ def _annotate(
         if pixels < max(_LEAST_PIXELS, _LEAST_SHARE * actor.drawn) or height < _LEAST_HEIGHT:
             continue
         classes[actor.owner] = CLASS_OF[actor.label]
-        boxes.append((actor.label, (float(x), float(y), float(width), float(height))))
-    return tuple(boxes), np.asarray(classes[canvas.owner], np.uint8)
+        boxes.append((actor, (float(x), float(y), float(width), float(height))))
+    return boxes, np.asarray(classes[canvas.owner], np.uint8)

@@ -43,11 +43,13 @@ class Actor:
         label: ``person`` or ``car``.
         owner: Its number on the canvas.
         drawn: Pixels it was painted on before nearer objects covered it.
+        identity: Its number in the world, the same at all times.
     """
 
     label: str
     owner: int
     drawn: int
+    identity: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,6 @@ class World:
     ) -> tuple[Actor, ...]:
         """Paint trees, lamps, cars and people by falling distance."""
         jobs: list[tuple[float, str, Callable[[int], int]]] = []
-        jobs += [(prop.z, "", _upright(canvas, prop, warm)) for prop in self._props]
         jobs += [
             (walker.at(seconds).z, "person", _person(canvas, walker, seconds, body))
             for walker in self._walkers
@@ -152,12 +153,14 @@ class World:
         jobs += [
             (car.at(seconds)[1], "car", _car(canvas, car, seconds, warm)) for car in self._vehicles
         ]
-        jobs.sort(key=lambda job: -job[0])
+        jobs += [(prop.z, "", _upright(canvas, prop, warm)) for prop in self._props]
+        order = sorted(range(len(jobs)), key=lambda number: -jobs[number][0])
         actors = []
-        for owner, (_, label, paint) in enumerate(jobs, start=1):
+        for owner, identity in enumerate(order, start=1):
+            _, label, paint = jobs[identity]
             drawn = paint(owner if label else 0)
             if label and drawn:
-                actors.append(Actor(label, owner, drawn))
+                actors.append(Actor(label, owner, drawn, identity))
         return tuple(actors)
 
 

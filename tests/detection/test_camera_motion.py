@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fusion_core.detection.camera_motion import CameraMotion, moved_box
+from fusion_core.types import AlignedPair
 
 SIZE = (640, 480)
 
@@ -24,6 +25,10 @@ def view(scene, matrix=None):
     return cv2.cvtColor(picture.astype(np.uint8), cv2.COLOR_GRAY2RGB)
 
 
+def pair(picture):
+    return AlignedPair(0, picture, None, np.ones(picture.shape[:2], bool))
+
+
 @pytest.mark.parametrize(
     "matrix",
     [
@@ -35,11 +40,11 @@ def view(scene, matrix=None):
 )
 def test_motion_is_found_to_a_pixel(scene, matrix):
     camera, matrix = CameraMotion(), np.array(matrix, np.float64)
-    assert camera.step(view(scene)) is None
+    assert camera.step(pair(view(scene))) is None
     # In the picture's own pixels: out of it by the window's offset, moved, and back.
     offset = np.array([150.0, 130.0])
     expected = np.column_stack([matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ offset - offset])
-    motion = camera.step(view(scene, matrix))
+    motion = camera.step(pair(view(scene, matrix)))
     corners = np.array([[0, 0], [640, 0], [0, 480], [640, 480.0]])
     moved, right = (corners @ m[:, :2].T + m[:, 2] for m in (motion, expected))
     assert np.abs(moved - right).max() < 1.5
@@ -54,21 +59,21 @@ def test_a_large_object_that_moves_is_not_the_camera(scene):
         return picture
 
     camera = CameraMotion()
-    camera.step(shown(100))
-    motion = camera.step(shown(140), [(100.0, 100.0, 330.0, 300.0)])
+    camera.step(pair(shown(100)))
+    motion = camera.step(pair(shown(140)), [(100.0, 100.0, 330.0, 300.0)])
     assert np.abs(motion - np.eye(2, 3)).max() < 0.3
 
 
 @pytest.mark.parametrize("what", ["flat", "another scene", "another size"])
 def test_unknown_without_agreement(scene, what):
     camera = CameraMotion()
-    camera.step(view(scene))
+    camera.step(pair(view(scene)))
     other = {
         "flat": np.full((480, 640, 3), 90, np.uint8),
         "another scene": view(scene)[::-1, ::-1].copy(),
         "another size": view(scene)[::2, ::2].copy(),
     }[what]
-    assert camera.step(other) is None
+    assert camera.step(pair(other)) is None
 
 
 def test_a_box_stays_upright():

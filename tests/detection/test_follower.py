@@ -5,11 +5,15 @@ import pytest
 
 from fusion_core.detection.follower import ObjectFollower
 from fusion_core.detection.tracking import ObjectTracker
-from fusion_core.types import Detection
+from fusion_core.types import AlignedPair, Detection
 
 PERIOD_NS = 33_333_333
 NOISE = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
 SPEED = 3.0  # pixels per frame
+
+
+def pair(image, number):
+    return AlignedPair(number * PERIOD_NS, image, None, np.ones(image.shape[:2], bool))
 
 
 def seen(number):
@@ -22,7 +26,7 @@ def follower():
 
 
 def advance(follow, number):
-    follow.advance(NOISE, number * PERIOD_NS)
+    follow.advance(pair(NOISE, number))
 
 
 def on_time(count):
@@ -74,7 +78,7 @@ def test_what_the_camera_did_between_is_added_up():
     for number in range(12):
         x += 4
         image = np.roll(NOISE, -x, axis=1)
-        follow.advance(image, number * PERIOD_NS)
+        follow.advance(pair(image, number))
         if number % 3 == 0:
             where = (200.0 - x, 80.0, 20.0, 40.0)
             answer = Detection("person", 0.9, where)

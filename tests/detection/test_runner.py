@@ -1,4 +1,4 @@
-"""Detection as a stage: temperatures, labels, and what happens when the detector fails."""
+"""Detection as a stage: labels, and what happens when the detector fails."""
 
 import threading
 
@@ -7,7 +7,6 @@ import onnx_networks as networks
 import pytest
 
 from fusion_core.detection import DetectionConfig, DetectionRunner, Detector
-from fusion_core.detection.runner import mean_temperature
 from fusion_core.errors import UsageError
 from fusion_core.types import AlignedPair
 
@@ -24,7 +23,7 @@ def pair(image, stamp_ns=0, temperature=None):
 
 def look(stage, aligned, *, live=False):
     stage.begin(aligned, aligned.visible, live=live)
-    return stage.finish(aligned, aligned.visible, live=live)
+    return stage.finish(aligned, live=live)
 
 
 @pytest.fixture
@@ -150,43 +149,3 @@ class TestLive:
         stage = DetectionRunner(detector, DetectionConfig(track=False, every=3))
         gate.release(4)
         assert [len(self.live(stage, number)) for number in range(4)] == [1, 1, 1, 1]
-
-
-class TestTemperature:
-    """A field whose value is 10 * row + column, so means are easy by hand."""
-
-    field = np.float32(10) * np.arange(4, dtype=np.float32)[:, None] + np.arange(
-        6, dtype=np.float32
-    )
-
-    def aligned(self, valid=None):
-        valid = np.ones((4, 6), bool) if valid is None else valid
-        return AlignedPair(0, None, np.zeros((4, 6), np.float32), valid, self.field.copy())
-
-    def test_convention_pixels_whose_middle_is_inside(self):
-        # Columns 1 and 2, rows 1 and 2: 11, 12, 21, 22.
-        assert mean_temperature(self.aligned(), (1.0, 1.0, 2.0, 2.0)) == 16.5
-        assert mean_temperature(self.aligned(), (0.6, 1.4, 2.0, 2.0)) == 16.5
-        assert mean_temperature(self.aligned(), (0.4, 1.0, 2.0, 2.0)) == 15.5  # columns 0 and 1
-
-    def test_pixels_that_the_thermal_camera_does_not_see_do_not_count(self):
-        valid = np.ones((4, 6), bool)
-        valid[:, 2] = False
-        assert mean_temperature(self.aligned(valid), (1.0, 1.0, 2.0, 2.0)) == 16.0
-        assert mean_temperature(self.aligned(valid), (2.0, 1.0, 1.0, 2.0)) is None
-
-    def test_pixels_without_a_value_do_not_count(self):
-        aligned = self.aligned()
-        aligned.temperature[:, 2] = [np.nan, np.nan, np.inf, np.nan]
-        assert mean_temperature(aligned, (1.0, 1.0, 2.0, 2.0)) == 16.0
-        assert mean_temperature(aligned, (2.0, 1.0, 1.0, 2.0)) is None
-
-    def test_unknown_without_a_measuring_camera(self):
-        assert mean_temperature(pair(DARK), (1.0, 1.0, 2.0, 2.0)) is None
-
-    def test_detections_carry_it(self, detector):
-        stage = DetectionRunner(detector, DetectionConfig())
-        field = np.zeros((64, 64), np.float32)
-        field[16:48, 16:48] = 36.5  # the middle half, where the person is found
-        (found,), _ = look(stage, pair(DARK, temperature=field))
-        assert found.temperature == pytest.approx(36.5)

@@ -67,6 +67,33 @@ def test_radiometric_cameras_give_objects_a_temperature(constant):
     assert fused.detections[0].temperature == pytest.approx(37.0, abs=0.2)
 
 
+def test_a_hot_object_raises_an_alarm(constant):
+    """Two seconds of a box at 80 C on a ground at 20 C, then it cools to 55 C."""
+
+    def heat(index):
+        image = np.full((96, 128), 29315, np.uint16)
+        image[16:64, 16:48] = (80 if index < 20 else 55) * 100 + 27315
+        image[0, index] += 1  # pictures that repeat exactly are those of a closed shutter
+        return Frame((index + 10) * SECOND // 10, "thermal", image, "mono16", "ir", index)
+
+    frames = [heat(index) for index in range(30)]
+    config = {
+        "thermal": {"unit": "kelvin", "scale": 0.01},
+        "temperature": {"alarm_above_c": 60.0, "alarm_after_s": 1.0},
+    }
+    with make(constant, **config) as pipeline:
+        results = list(pipeline.stream(ListSource(stream(visible, 10, 3), frames)))
+        status = pipeline.status().temperature
+    on = [bool(fused.alarms) for fused in results]
+    # The identity comes with the second picture; a second later the alarm does.
+    assert on == [False] * 11 + [True] * 9 + [False] * 10
+    (alarm,) = results[15].alarms
+    assert (alarm.kind, alarm.track_id, alarm.label) == ("above", 1, "person")
+    assert alarm.temperature == pytest.approx(80, abs=0.1)
+    assert results[15].detections[0].heat.maximum == pytest.approx(80, abs=0.1)
+    assert (status["alarms"], status["raised"]) == ((), 1)
+
+
 def test_a_missing_file_stops_the_start(tmp_path):
     with pytest.raises(DetectorError, match="no such file"):
         make(str(tmp_path / "none.onnx"))

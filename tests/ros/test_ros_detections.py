@@ -10,6 +10,8 @@ import av
 import numpy as np
 import onnx_networks as networks
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from robot import picture, repeat_until, stamp_ns, wait_for
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
@@ -105,6 +107,55 @@ def test_a_failing_detector_is_reported_and_fusing_goes_on(start, tmp_path):
         lambda: send(next(indices), 30),
         lambda: detector_status(lambda level, *_: level == 0),
         "recovery in the diagnostics",
+    )
+
+
+def test_temperature_alarms(start, detector):
+    """The person's box at 80 C on a ground at 20 C, then at 40 C: a topic, latched, and the
+    diagnostics say so. The detector runs although nobody subscribes to what it finds."""
+    node = start(
+        **{
+            "detector": detector,
+            "thermal.unit": "kelvin",
+            "thermal.scale": 0.01,
+            "temperature.alarm_above_c": 60.0,
+            "temperature.alarm_after_s": 0.2,
+        }
+    )
+    images = node.connect()
+    indices = itertools.count()
+
+    def send(celsius):
+        index = next(indices)
+        heat = np.full((128, 160), 29315, np.uint16)
+        heat[20:100, 40:90] = celsius * 100 + 27315
+        heat[0, index % 160] += 1
+        node.send_thermal(index * 100, heat, "mono16")
+        node.send_visible(index * 100, picture((160, 128), index))
+        wait_for(lambda: node.at(index * 100) in images.stamps, f"frame {index}: {node.log}")
+
+    def temperature(condition):
+        return (status := node.diagnostics("temperature")) and condition(*status)
+
+    repeat_until(
+        lambda: send(80),
+        lambda: temperature(lambda level, *_: level == 1),
+        "the alarm in the diagnostics",
+    )
+    _, message, values = node.diagnostics("temperature")
+    assert message == "person 1: 80.0 C, above 60.0 C"
+    assert values["alarms"] == "1"
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    alarms = node.listen(DiagnosticArray, "alarms", latched)
+    (late,) = wait_for(lambda: alarms.messages, "the alarm for a late subscriber")[:1]
+    (status,) = late.status
+    assert late.header.frame_id == "rgb_optical"
+    assert (status.name, status.hardware_id) == ("temperature above: person 1", "1")
+    assert {entry.key: entry.value for entry in status.values}["limit"] == "60.000"
+    repeat_until(
+        lambda: send(40),
+        lambda: not alarms.messages[-1].status,
+        "the end of the alarm",
     )
 
 

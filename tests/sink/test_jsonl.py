@@ -55,6 +55,7 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
                     "track_id": 7,
                     "temperature": 36.5,
                     "predicted": False,
+                    "heat": None,
                 },
                 {
                     "label": "car",
@@ -63,8 +64,11 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
                     "track_id": None,
                     "temperature": None,
                     "predicted": False,
+                    "heat": None,
                 },
             ],
+            "detections_age_ns": None,
+            "alarms": [],
             "prior": {
                 "provider": "embedded",
                 "scene_id": 2,

@@ -8,9 +8,10 @@ import pytest
 from radiometric_files import counts_of, flir_file, jpeg, with_segments
 
 from fusion_core.errors import EncodingError, SourceError, UsageError
+from fusion_core.radiometry import temperatures
 from fusion_core.registration import Registrar
 from fusion_core.source import open_source
-from fusion_core.source.flir import camera_of, flir_records, raw_counts, temperatures
+from fusion_core.source.flir import camera_of, flir_records, raw_counts
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
 
 

@@ -23,6 +23,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from fusion_core.pipeline import PipelineStatus
+from fusion_node.alarm_messages import alarm_line
 
 # Degradations that are at least this probable are named.
 _LIKELY = 0.5
@@ -75,6 +76,7 @@ def statuses(
             _latency(pipeline),
             _model(pipeline),
             _detector(pipeline),
+            _temperature(pipeline),
             _memory(pipeline),
             _scene_memory(pipeline),
             _prior(pipeline),
@@ -275,6 +277,16 @@ def _detector(pipeline: PipelineStatus) -> DiagnosticStatus:
     return _status(
         "detector", detector["last_error"] if failing else message, values, _warn_if(failing)
     )
+
+
+def _temperature(pipeline: PipelineStatus) -> DiagnosticStatus:
+    state = pipeline.temperature
+    if not state:
+        return _status("temperature", "no limit is set", [], DiagnosticStatus.OK)
+    lines = [alarm_line(alarm) for alarm in state["alarms"]]
+    values = [("alarms", len(lines)), ("alarms so far", state["raised"])]
+    message = "; ".join(lines) or "within its limits"
+    return _status("temperature", message, values, _warn_if(lines))
 
 
 def _memory(pipeline: PipelineStatus) -> DiagnosticStatus:

@@ -237,7 +237,7 @@ class FusionNode(RefusingLifecycleNode):
             return False
         watched = self._is_watched()
         pipeline.enable_detection(watched or publishers.detections_have_subscribers())
-        return watched or publishers.have_subscribers()
+        return watched or publishers.have_subscribers() or pipeline.raises_alarms
 
     def _is_watched(self) -> bool:
         page = self._page is not None and self._page.watched

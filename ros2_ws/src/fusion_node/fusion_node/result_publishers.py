@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from copy import copy
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -26,6 +27,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fusion_core.transport.result_header import ResultHeader
 from fusion_core.types import FusedFrame, ScenePrior
+from fusion_node.alarm_messages import alarms_message
 from fusion_node.box_marker import MARKER, boxes_message
 from fusion_node.conversions import (
     ImageMessage,
@@ -46,8 +48,8 @@ from fusion_node.vision_messages import (
 # Reliable publishers serve reliable and best-effort subscribers alike.
 _IMAGES = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 _DETECTIONS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-# Priors are rare: a late subscriber that requests it gets the last one.
-_PRIORS = QoSProfile(
+# Priors and alarms are rare: a late subscriber that requests it gets the last one.
+_RARE = QoSProfile(
     depth=1,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
@@ -70,6 +72,8 @@ class ResultPublishers:
         self._info = self._publisher(CameraInfo, "~/camera_info", _IMAGES)
         self._debug = self._publisher(Image, "~/debug_image", _IMAGES)
         self._recalled = self._publisher(Image, "~/recalled", _IMAGES)
+        self._alarms = self._publisher(DiagnosticArray, "~/alarms", _RARE)
+        self._alarms_on: frozenset[tuple[str, int]] | None = None
         self._detections: Publisher | None = None
         self._degradation: Publisher | None = None
         self._boxes: Publisher | None = None
@@ -83,7 +87,7 @@ class ResultPublishers:
             )
         else:
             self._detections = self._publisher(DETECTIONS, "~/detections", _DETECTIONS)
-            self._degradation = self._publisher(CLASSIFICATION, "~/degradation", _PRIORS)
+            self._degradation = self._publisher(CLASSIFICATION, "~/degradation", _RARE)
         self._image_message = ImageMessage()
         self._debug_message = ImageMessage()
 
@@ -93,7 +97,7 @@ class ResultPublishers:
 
     def detections_have_subscribers(self) -> bool:
         """Return whether a topic that shows detections has a subscriber."""
-        shown = [self._debug, self._detections, self._boxes]
+        shown = [self._debug, self._detections, self._boxes, self._alarms]
         return any(publisher is not None and _has_subscribers(publisher) for publisher in shown)
 
     def publish(self, fused: FusedFrame, result: ResultHeader) -> None:
@@ -120,6 +124,10 @@ class ResultPublishers:
             self._published_prior = fused.prior
             if fused.prior is not None:
                 self._degradation.publish(degradation_message(fused.prior, header))
+        on = frozenset((alarm.kind, alarm.track_id) for alarm in fused.alarms)
+        if on != self._alarms_on:
+            self._alarms_on = on
+            self._alarms.publish(alarms_message(fused.alarms, header))
         if _has_subscribers(self._compressed):
             self._compressed.publish(jpeg_message(fused.image, header))
         if _has_subscribers(self._debug):
@@ -142,7 +150,7 @@ class ResultPublishers:
     def _all(self) -> list[Publisher]:
         vision = [self._detections, self._degradation, self._boxes]
         images = [self._image, self._compressed, self._debug, self._recalled]
-        publishers = [*images, self._info, *vision]
+        publishers = [*images, self._info, self._alarms, *vision]
         return [publisher for publisher in publishers if publisher is not None]
 
 

@@ -1,0 +1,1 @@
+"""How well identities hold, on scenes in which every object is known."""
