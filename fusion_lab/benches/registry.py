@@ -87,6 +87,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
         "TasksBench",
         "exposures and focus settings, beside classical and published methods",
     ),
+    "codecs": BenchEntry(
+        "codecs", "CodecsBench", "what codecs keep of pictures, and how long they take"
+    ),
     "ablations": BenchEntry(
         "ablations", "AblationsBench", "networks that were trained with a part taken out"
     ),

@@ -1,0 +1,1 @@
+"""MMAIF: a latent transformer that fuses and restores as a sentence says."""
