@@ -76,7 +76,7 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "tasks": BenchEntry(
         "tasks",
         "TasksBench",
-        "exposures and focus settings, beside classical and published methods",
+        "pairs of each task, beside classical and published methods",
     ),
     "ablations": BenchEntry(
         "ablations", "AblationsBench", "networks that were trained with a part taken out"
