@@ -136,6 +136,7 @@ class ImageStream:
                 name=image.item.name,
                 unit=read.unit,
                 from_visible=read.from_visible,
+                exposure_s=read.exposure_s,
             )
         if failed == len(self._images):
             raise SourceError(f"{reason}; none of {failed} {self._modality} images can be read")
