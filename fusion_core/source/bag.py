@@ -15,8 +15,19 @@ from fusion_core.source.bag_reader import (
     open_reader,
     reason_of,
 )
-from fusion_core.source.topics import CAMERA_INFO, camera_info_topic, choose_topics
+from fusion_core.source.topics import (
+    CAMERA_INFO,
+    camera_info_topic,
+    choose_topics,
+    exposure_topic,
+)
 from fusion_core.transport.camera_info import camera_from_info
+from fusion_core.transport.exposure import (
+    EXPOSURE_TYPES,
+    ExposureMatcher,
+    exposed_at_ns,
+    message_exposure_s,
+)
 from fusion_core.transport.image_messages import ImageMessageDecoder, drop_cause, header_of
 from fusion_core.transport.transforms import TF_MESSAGES, TF_STATIC
 from fusion_core.types import CameraModel, Frame, Modality
@@ -45,6 +56,7 @@ def open_bag(path: Path, visible_topic: str | None, thermal_topic: str | None) -
             raise SourceError(f"{path}: {error}{_passed_over(reader)}") from None
         cameras = {modality: _camera(reader, path, topic) for modality, topic in topics.items()}
         counts = {topic: reader.counts[topic] for topic in topics.values()}
+        exposures = exposure_topic(topics["visible"], filled)
         if not reader.finished:
             _log.warning(
                 "%s: recording was cut off: read as far as it goes; %s to have its index",
@@ -54,7 +66,14 @@ def open_bag(path: Path, visible_topic: str | None, thermal_topic: str | None) -
     finally:
         reader.close()
     return [
-        BagStream(path, topic, modality, counts[topic], cameras[modality])
+        BagStream(
+            path,
+            topic,
+            modality,
+            counts[topic],
+            cameras[modality],
+            exposures=exposures if modality == "visible" else None,
+        )
         for modality, topic in topics.items()
     ]
 
@@ -71,15 +90,24 @@ class BagStream:
         modality: What the images show.
         count: Messages on the topic.
         camera: Intrinsics of the camera when known.
+        exposures: Topic that states the exposure times, None without one.
     """
 
     def __init__(
-        self, path: Path, topic: str, modality: Modality, count: int, camera: CameraModel | None
+        self,
+        path: Path,
+        topic: str,
+        modality: Modality,
+        count: int,
+        camera: CameraModel | None,
+        *,
+        exposures: str | None = None,
     ) -> None:
         self.total = count if modality == "visible" else None
         self.drop_log = DropLog()
         self._path = path
         self._topic = topic
+        self._exposures = exposures
         self._modality: Modality = modality
         self._camera = camera
         self._decoder = ImageMessageDecoder(modality)
@@ -99,15 +127,28 @@ class BagStream:
         # A reader of its own: two readings of one file would move each other's position, and some
         # storages belong to the thread that opened them.
         self._reader = open_reader(self._path)
-        for index, message in enumerate(self._messages(self._reader)):
-            for frame in self._decoded(message, index):
-                given += 1
-                yield frame
-        for frame in self._last_frames():
+        matcher = ExposureMatcher()
+        for frame in self._completed(self._reader, matcher):
+            given += 1
+            yield frame
+        for frame in [*matcher.take_waiting(), *self._last_frames()]:
             given += 1
             yield frame
         if self._reason and not given:
             raise SourceError(f"{self._path}: {self._topic}: no frame is usable: {self._reason}")
+
+    def _completed(self, reader: BagReader, matcher: ExposureMatcher) -> Iterator[Frame]:
+        """Yield the frames, with their exposure times where another topic states them."""
+        index = 0
+        for message in self._messages(reader):
+            if message.type_name in EXPOSURE_TYPES:
+                if message.content is not None:
+                    seconds = message_exposure_s(message.content, message.type_name)
+                    yield from matcher.add_exposure(exposed_at_ns(message.content), seconds)
+                continue
+            for frame in self._decoded(message, index):
+                yield from matcher.add_frame(frame)
+            index += 1
 
     def transforms(self) -> Iterator[object]:
         """Yield the messages of ``/tf_static``; those that are damaged are passed over."""
@@ -164,9 +205,10 @@ class BagStream:
     def _messages(self, reader: BagReader) -> Iterator[BagMessage]:
         count = 0
         try:
-            for message in reader.messages(self._topic):
+            topics = [self._topic, *([self._exposures] if self._exposures else [])]
+            for message in reader.messages(*topics):
                 yield message
-                count += 1
+                count += message.type_name not in EXPOSURE_TYPES
         except Exception as error:
             # Storage plugins and decompressors each raise their own kinds.
             raise SourceError(

@@ -56,8 +56,8 @@ class BagReader(Protocol):
     foreign: dict[str, str]
     finished: bool
 
-    def messages(self, topic: str) -> Iterator[BagMessage]:
-        """Yield a topic's messages in order of recording.
+    def messages(self, *topics: str) -> Iterator[BagMessage]:
+        """Yield the messages of topics in order of recording.
 
         Raises:
             Exception: Of any kind: what follows cannot be read.
@@ -123,13 +123,13 @@ class McapBagReader:
                 f"off, {REPAIR}"
             )
 
-    def messages(self, topic: str) -> Iterator[BagMessage]:
-        """Yield a topic's messages in order of recording."""
+    def messages(self, *topics: str) -> Iterator[BagMessage]:
+        """Yield the messages of topics in order of recording."""
         for file in self._files:
             channels = {
                 number: channel
                 for number, channel in file.channels.items()
-                if channel.topic == topic and channel.encoding in _READABLE
+                if channel.topic in topics and channel.encoding in _READABLE
             }
             for number, log_ns, raw in file.messages(channels):
                 yield self._decoded(channels[number], log_ns, raw)
@@ -182,12 +182,12 @@ class RosbagsReader:
             self.types[connection.topic] = connection.msgtype
         self.counts: Mapping[str, int] = counts
 
-    def messages(self, topic: str) -> Iterator[BagMessage]:
-        """Yield a topic's messages in order of recording."""
+    def messages(self, *topics: str) -> Iterator[BagMessage]:
+        """Yield the messages of topics in order of recording."""
         reader = self._reader
         if reader is None:
             return
-        connections = [c for c in reader.connections if c.topic == topic]
+        connections = [c for c in reader.connections if c.topic in topics]
         for connection, log_ns, raw in reader.messages(connections):
             name = connection.msgtype
             try:

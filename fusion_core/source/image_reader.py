@@ -25,6 +25,7 @@ from fusion_core.source.flir import (
 )
 from fusion_core.source.image_files import ImageItem
 from fusion_core.transport.bit_depth import BitDepth
+from fusion_core.transport.exposure import file_exposure_s
 from fusion_core.transport.image_codec import normalise_picture, to_modality
 from fusion_core.transport.jpeg_file import SOI
 from fusion_core.transport.orientation import read_orientation, upright
@@ -52,6 +53,7 @@ class ReadImage:
     unit: Unit = "counts"
     from_visible: NDArray[np.float64] | None = None
     radiometry: Radiometry | None = None
+    exposure_s: float | None = None
 
 
 class ImageReader:
@@ -95,7 +97,8 @@ class ImageReader:
         if shown and image.dtype == np.uint16 and self._depth is None:
             self._depth = self._stream_depth(data)
         image, encoding = to_modality(image, encoding, self._modality, self._depth)
-        return ReadImage(image, encoding)
+        exposure_s = file_exposure_s(data) if self._modality == "visible" else None
+        return ReadImage(image, encoding, exposure_s=exposure_s)
 
     def _radiometric(self, data: bytes) -> ReadImage | None:
         """Return what a radiometric JPEG holds for this stream, None when it is none."""

@@ -137,6 +137,7 @@ class ImageStream:
                 unit=read.unit,
                 from_visible=read.from_visible,
                 radiometry=read.radiometry,
+                exposure_s=read.exposure_s,
             )
         if failed == len(self._images):
             raise SourceError(f"{reason}; none of {failed} {self._modality} images can be read")

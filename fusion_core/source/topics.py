@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from fusion_core.errors import SourceError
+from fusion_core.transport.exposure import DIAGNOSTICS, EXPOSURE_TYPES
 from fusion_core.transport.image_messages import IMAGE_TYPES
 from fusion_core.types import Modality
 
@@ -64,6 +65,25 @@ def camera_info_topic(image_topic: str) -> str:
     """Return the topic of the ``CameraInfo`` that goes with an image topic."""
     base = _untransported(image_topic).rpartition("/")[0]
     return f"{base}/camera_info"
+
+
+def exposure_topic(image_topic: str, topics: Mapping[str, str]) -> str | None:
+    """Return the topic beside an image topic that states its exposure times, None without one.
+
+    Args:
+        image_topic: The image topic.
+        topics: Topic -> message type.
+    """
+    base = _untransported(image_topic).rpartition("/")[0]
+    named = f"{base}/metadata"
+    if topics.get(named) in EXPOSURE_TYPES:
+        return named
+    beside = sorted(
+        topic
+        for topic, kind in topics.items()
+        if kind in EXPOSURE_TYPES and kind != DIAGNOSTICS and topic.rpartition("/")[0] == base
+    )
+    return beside[0] if beside else None
 
 
 def _untransported(topic: str) -> str:

@@ -26,7 +26,7 @@ def read_orientation(data: bytes) -> int:
 
     That of a TIFF file is a property of its pages, see ``TiffPage``.
     """
-    exif = _exif_block(data)
+    exif = exif_block(data)
     pages = tiff_pages(exif) if exif else []
     orientation = pages[0].orientation if pages else 1
     return orientation if 1 <= orientation <= 8 else 1
@@ -73,7 +73,7 @@ def riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         position += 8 + length + length % 2
 
 
-def _exif_block(data: bytes) -> bytes | None:
+def exif_block(data: bytes) -> bytes | None:
     """Return the EXIF data, which are a small TIFF file."""
     if data.startswith(SOI):
         for marker, payload in jpeg_segments(data):

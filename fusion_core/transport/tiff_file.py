@@ -15,7 +15,8 @@ from fusion_core.errors import EncodingError
 
 MAGICS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _ORIENTATION, _FORMAT = 254, 256, 257, 258, 274, 339
-_TYPES: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_EXIF, _EXPOSURE_TIME, _RATIONAL = 34665, 33434, 5
+_TYPES: Final = {1: "B", 3: "H", 4: "I", _RATIONAL: "II", 16: "Q"}
 _MOST_PAGES: Final = 100_000
 
 
@@ -76,6 +77,26 @@ def tiff_pages(data: bytes | mmap) -> list[TiffPage]:
     except (struct.error, OverflowError):
         pass
     return pages
+
+
+def tiff_exposure_s(data: bytes | mmap) -> float | None:
+    """Return the exposure time of the first page in seconds, None where it states none."""
+    if data[:4] not in MAGICS:
+        return None
+    shape = _shape(data)
+    try:
+        (offset,) = struct.unpack_from(shape.offset_type, data, shape.first)
+        places, _ = _directory(data, offset, shape)
+        if _EXPOSURE_TIME not in places and _EXIF in places:
+            (offset,) = struct.unpack_from(shape.offset_type, data, places[_EXIF][2])
+            places, _ = _directory(data, offset, shape)
+        kind, _, place = places.get(_EXPOSURE_TIME, (0, 0, 0))
+        if kind != _RATIONAL:
+            return None
+        over, under = struct.unpack_from(shape.order + "II", data, place)
+    except (struct.error, OverflowError):
+        return None
+    return over / under if under else None
 
 
 def frame_pages(data: bytes | mmap) -> list[TiffPage]:

@@ -85,7 +85,7 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "tasks": BenchEntry(
         "tasks",
         "TasksBench",
-        "exposures and focus settings, beside classical and published methods",
+        "pairs of each task, beside classical and published methods",
     ),
     "codecs": BenchEntry(
         "codecs", "CodecsBench", "what codecs keep of pictures, and how long they take"

@@ -6,9 +6,9 @@ import json
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ _RANKED: Mapping[FusionTask, tuple[str, ...]] = {
 }
 _BESIDE: Mapping[FusionTask, tuple[str, ...]] = {
     "vif": ("NABF",),
-    "mef": ("MEF_SSIM", "MS_SSIM", "Qcb", "Qcv"),
-    "mff": ("MI", "MS_SSIM", "Qcb", "Qcv"),
+    "mef": ("MEF_SSIM", "MS_SSIM", "FMI", "PSNR", "Qcb", "Qcv"),
+    "mff": ("MI", "MS_SSIM", "FMI", "PSNR", "Qcb", "Qcv"),
 }
 DEFAULT_METRICS: tuple[str, ...] = (*HEADLINE, *_BESIDE["vif"])
 """The headline metrics, and the share of artefacts, which separates detail from noise."""
@@ -109,6 +109,14 @@ class Evaluation:
             else math.nan
             for i, scores in enumerate(self.methods)
         }
+
+    def among(self, images: Collection[str]) -> Evaluation:
+        """Return the scores of some of the images alone."""
+        kept = [
+            (m.method, tuple(scores for scores in m.per_image if scores.image in images))
+            for m in self.methods
+        ]
+        return replace(self, methods=tuple(_summed_up(name, scores) for name, scores in kept))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON: one method flat, several as a list with mean ranks."""

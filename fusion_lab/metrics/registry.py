@@ -12,6 +12,7 @@ from fusion_core.types import UInt8Image
 from fusion_lab.metrics import (
     edges,
     exposure,
+    features,
     fidelity,
     information,
     perception,
@@ -79,6 +80,12 @@ _OF_SOURCES: tuple[tuple[str, Literal["higher", "lower"], _OfSources, str], ...]
     ("RMSE_vifb", "lower", fidelity.rmse_vifb, "VIFB: root of the summed squares / (H W)"),
     ("Qcb", "higher", perception.chen_blum, "Chen & Blum 2009"),
     ("Qcv", "lower", perception.chen_varshney, "Chen & Varshney 2007, VIFB constants"),
+    (
+        "FMI",
+        "higher",
+        features.feature_mutual_information,
+        "Haghighat & Razian 2014, pixels, 3x3",
+    ),
     ("SD_u8", "higher", _alone(statistics.standard_deviation_u8), "SD, saturating 8-bit"),
     ("SF_u8", "higher", _alone(statistics.spatial_frequency_u8), "SF, saturating 8-bit"),
     (

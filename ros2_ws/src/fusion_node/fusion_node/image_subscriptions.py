@@ -30,6 +30,7 @@ from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 
 from fusion_core.errors import ConfigError, EncodingError
 from fusion_core.transport.camera_info import camera_from_info
+from fusion_core.transport.exposure import ExposureMatcher
 from fusion_core.transport.image_messages import (
     COMPRESSED,
     IMAGE,
@@ -39,6 +40,7 @@ from fusion_core.transport.image_messages import (
 from fusion_core.transport.message_definitions import COMPRESSED_VIDEO, FFMPEG_PACKET
 from fusion_core.types import Box, CameraModel, Frame, Modality, UInt8Image
 from fusion_node.conversions import fitting_frame, mask_from_message
+from fusion_node.exposure_subscription import ExposureSubscription
 from fusion_node.qos_mismatch import MismatchHandler, subscription_events
 from fusion_node.topic_names import camera_topics
 
@@ -88,6 +90,7 @@ class ImageSubscriptions:
         needed: Called before each image is decoded; an image for which it returns False is left
             out.
         on_mismatch: Called with topic and explanation on an incompatible quality of service.
+        bracketed: The visible camera alternates its exposure; the times are then looked for.
 
     Raises:
         ConfigError: The messages of the transport are not installed.
@@ -100,6 +103,8 @@ class ImageSubscriptions:
         receiver: FrameReceiver,
         needed: Callable[[], bool],
         on_mismatch: MismatchHandler,
+        *,
+        bracketed: bool = False,
     ) -> None:
         self._node = node
         self._receiver = receiver
@@ -121,6 +126,11 @@ class ImageSubscriptions:
         self._subscribe(Image, "~/mask", self._on_mask)
         self._subscribe(PointStamped, "~/prompt_point", self._on_prompt_point)
         self._subscribe(RegionOfInterest, "~/prompt_box", self._on_prompt_box)
+        self._matcher = ExposureMatcher()
+        self._exposures: ExposureSubscription | None = None
+        if bracketed:
+            metadata = camera_topics(node, _TOPICS["visible"]).metadata
+            self._exposures = ExposureSubscription(node, metadata, self._on_exposure)
 
     @property
     def topics(self) -> list[str]:
@@ -141,6 +151,8 @@ class ImageSubscriptions:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
+        if self._exposures is not None:
+            self._exposures.destroy()
 
     def _subscribe_stream(
         self,
@@ -188,7 +200,16 @@ class ImageSubscriptions:
         else:
             for frame in frames:
                 self._sizes[modality] = (frame.image.shape[1], frame.image.shape[0])
-                self._receiver.submit(fitting_frame(frame, self._cameras.get(modality)))
+                fitting = fitting_frame(frame, self._cameras.get(modality))
+                exposed = modality == "visible" and self._exposures is not None
+                self._submit(self._matcher.add_frame(fitting) if exposed else [fitting])
+
+    def _on_exposure(self, stamp_ns: int, exposure_s: float | None) -> None:
+        self._submit(self._matcher.add_exposure(stamp_ns, exposure_s))
+
+    def _submit(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            self._receiver.submit(frame)
 
     def _on_mask(self, message: Image) -> None:
         try:

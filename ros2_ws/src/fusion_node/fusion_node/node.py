@@ -164,7 +164,12 @@ class FusionNode(RefusingLifecycleNode):
         transport = str(self.get_parameter("image_transport").value)
         self._reported.clear()
         self._image_subscriptions = ImageSubscriptions(
-            self, transport, self._pipeline, self._results_needed, self._on_mismatch
+            self,
+            transport,
+            self._pipeline,
+            self._results_needed,
+            self._on_mismatch,
+            bracketed=self._pipeline.config.source.bracket > 1,
         )
         self._static_transforms = self._listen_to_transforms(self._pipeline)
         self.get_logger().info("subscribed to " + ", ".join(self._image_subscriptions.topics))

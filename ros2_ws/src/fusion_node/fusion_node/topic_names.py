@@ -28,24 +28,31 @@ class CameraTopics:
     Attributes:
         image: Images, with the suffix of their transport.
         info: Camera infos.
+        metadata: What states exposure times.
     """
 
     image: str
     info: str
+    metadata: str
 
 
 def camera_topics(node: Node, base: str, transport: str = "raw") -> CameraTopics:
     """Return the topics of the camera ``base``, after remapping ``base/image_raw``.
 
     A transport's topic is ``IMAGE/TRANSPORT``, and the camera infos lie beside the images: for
-    ``/front/image_rect`` on ``/front/camera_info``. A topic that is remapped itself goes first.
+    ``/front/image_rect`` on ``/front/camera_info``, metadata on ``/front/metadata``. A topic that
+    is remapped itself goes first.
     """
     image = node.resolve_topic_name(f"{base}/image_raw")
-    info = _remapped(node, f"{base}/camera_info") or image.rpartition("/")[0] + "/camera_info"
+    place = image.rpartition("/")[0]
+    info, metadata = (
+        _remapped(node, f"{base}/{name}") or f"{place}/{name}"
+        for name in ("camera_info", "metadata")
+    )
     if transport != "raw":
         suffixed = f"{base}/image_raw/{transport}"
         image = _remapped(node, suffixed) or f"{image}/{transport}"
-    return CameraTopics(image, info)
+    return CameraTopics(image, info, metadata)
 
 
 def _remapped(node: Node, topic: str) -> str:
