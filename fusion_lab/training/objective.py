@@ -40,6 +40,7 @@ class LossWeights:
         gradient: L1 to the larger Sobel magnitude.
         overshoot: Sobel magnitude beyond that.
         complement: What fused adds to one source correlates with the other source.
+        distilled: L1 to the picture of the teacher.
         contrast: Contrastive terms between scene vectors (M2PN, L_ctr).
         k: Threshold of the selection in standard deviations.
         guard: Select thermal only where it stands out from the visible surround at least as much
@@ -54,18 +55,22 @@ class LossWeights:
     gradient: _Weight = 15.0
     overshoot: _Weight = 0.0
     complement: _Weight = 0.0
+    distilled: _Weight = 0.0
     contrast: _Weight = 1.0
     k: float = 0.1
     guard: bool = False
 
 
-def objective(output: LumaOutput, batch: PairBatch, weights: LossWeights) -> dict[str, Tensor]:
+def objective(
+    output: LumaOutput, batch: PairBatch, weights: LossWeights, taught: Tensor | None = None
+) -> dict[str, Tensor]:
     """Return every active term, weighted, and their sum as ``total``; all in float32.
 
     Args:
         output: What the network made of the batch.
         batch: The sources.
         weights: Weights; a term of weight 0 is not computed.
+        taught: ``Bx1xHxW`` what the teacher made of the batch; None: there is none.
     """
     fused = output.fused.float()
     thermal, visible = batch.thermal, batch.visible
@@ -85,6 +90,8 @@ def objective(output: LumaOutput, batch: PairBatch, weights: LossWeights) -> dic
         terms["overshoot"] = weights.overshoot * overshoot_loss(fused, thermal, visible)
     if weights.complement:
         terms["complement"] = weights.complement * complement_loss(fused, thermal, visible)
+    if weights.distilled and taught is not None:
+        terms["distilled"] = weights.distilled * (fused - taught).abs().mean()
     if weights.contrast and "thermal_graph" in output.nodes:
         terms["contrast"] = weights.contrast * contrast_loss(output.nodes)
     terms["total"] = torch.stack(list(terms.values())).sum()

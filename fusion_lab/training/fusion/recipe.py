@@ -42,6 +42,8 @@ class FusionRecipe(FuserSchedule):
             folders that the run is given.
         quality_score: What scores the fused crops for the memory: ``handcrafted`` or
             ``discriminator``.
+        teacher: Trained network, or file of weights, whose pictures ``loss.distilled`` asks for;
+            empty: none.
         batch: Crops per step.
         crop: Edge of a crop in pixels.
         momentum: Share of a good scene vector in its memory slot's update.
@@ -57,6 +59,7 @@ class FusionRecipe(FuserSchedule):
     kappa: float = 0.5
     replace_after: Annotated[int, Field(ge=1)] = 4000
     ablation: str = ""
+    teacher: str = ""
     tasks: dict[FusionTask, TaskData] = field(default_factory=dict)
     quality_score: Literal["handcrafted", "discriminator"] = "handcrafted"
     loss: LossWeights = field(default_factory=LossWeights)
