@@ -16,6 +16,9 @@ from fusion_core.models.blocks import (
     DenseEncoder,
     GraphAttention,
     PadToMultiple,
+    channel_means,
+    convolve_mapped,
+    runs_alone,
 )
 from fusion_core.models.cues import Cues
 from fusion_core.models.features import Features
@@ -83,6 +86,9 @@ class PromptBlock(nn.Module):
     def forward(self, x: Tensor, query: Tensor, context: Tensor) -> Tensor:
         """Modulate ``BxCxHxW`` by the query ``BxD``, which reads the context ``BxSxD``."""
         prompt = self.prompt(query[:, None], context)[:, 0]
+        if runs_alone(x):
+            (scale,), (shift,) = self.modulation.affine_map(x, prompt)
+            return F.relu_(convolve_mapped(x, scale, shift, self.conv))
         return F.relu_(self.conv(self.modulation(x, prompt)))
 
 
@@ -182,10 +188,10 @@ class M2PN(LumaFuser):
         thermal, visible = self._to_grid(thermal), self._to_grid(visible)
         sources = torch.cat([*self.thermal_encoder(thermal), *self.visible_encoder(visible)], 1)
         fused = F.relu_(self.merge(sources))
-        thermal_mean, visible_mean = sources.mean((2, 3)).chunk(2, dim=1)
-        means = {"thermal": thermal_mean, "visible": visible_mean, "fused": fused.mean((2, 3))}
+        thermal_mean, visible_mean = channel_means(sources).chunk(2, dim=1)
+        means = {"thermal": thermal_mean, "visible": visible_mean, "fused": channel_means(fused)}
         if self.config.context_nodes:
-            means["residual"] = self.residual_encoder(thermal - visible).mean((2, 3))
+            means["residual"] = channel_means(self.residual_encoder(thermal - visible))
         return fused, {name: self.node[name](mean) for name, mean in means.items()}
 
     def _to_grid(self, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from fusion_core.models import ctrlfuse, m2pn, mdaif, tcmoa
+from fusion_core.models import ctrlfuse, m2pn, m2pn_nano, mdaif, tcmoa
 from fusion_core.models.spec import ModelSpec
 
 _WEIGHTS: Final = Path(__file__).parent / "weights"
@@ -25,6 +25,14 @@ M2PN_EDGE: Final = ModelSpec(
     description="The same design on a quarter of the grid; live on two CPU cores.",
     parameters=124_272,
     weights=_WEIGHTS / "m2pn-edge.safetensors",
+)
+M2PN_NANO: Final = ModelSpec(
+    network=m2pn_nano.M2PNNano,
+    config=m2pn_nano.NanoConfig(),
+    paper="M2PN",
+    description="Its parts on a sixteenth of the grid and less, with the sources' pixels; fastest.",
+    parameters=32_451,
+    weights=_WEIGHTS / "m2pn-nano.safetensors",
 )
 CTRLFUSE: Final = ModelSpec(
     network=ctrlfuse.CtrlFuse,

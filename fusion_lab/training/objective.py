@@ -40,6 +40,7 @@ class LossWeights:
         gradient: L1 to the larger Sobel magnitude.
         overshoot: Sobel magnitude beyond that.
         complement: What fused adds to one source correlates with the other source.
+        distilled: L1 to the picture of the teacher.
         contrast: The refined thermal and visible scene vectors differ from each other, and each is
             near the mean of its own features (M2PN, three of the five terms of L_ctr, eq. 17).
         apart: Each differs from the mean of the other's features (the other two of eq. 17).
@@ -58,6 +59,7 @@ class LossWeights:
     gradient: _Weight = 15.0
     overshoot: _Weight = 0.0
     complement: _Weight = 0.0
+    distilled: _Weight = 0.0
     contrast: _Weight = 1.0
     apart: _Weight = 1.0
     reading: _Weight = 0.0
@@ -65,13 +67,16 @@ class LossWeights:
     guard: bool = False
 
 
-def objective(output: LumaOutput, batch: PairBatch, weights: LossWeights) -> dict[str, Tensor]:
+def objective(
+    output: LumaOutput, batch: PairBatch, weights: LossWeights, taught: Tensor | None = None
+) -> dict[str, Tensor]:
     """Return every active term, weighted, and their sum as ``total``; all in float32.
 
     Args:
         output: What the network made of the batch.
         batch: The sources.
         weights: Weights; a term of weight 0 is not computed.
+        taught: ``Bx1xHxW`` what the teacher made of the batch; None: there is none.
     """
     fused = output.fused.float()
     thermal, visible = batch.thermal, batch.visible
@@ -91,6 +96,8 @@ def objective(output: LumaOutput, batch: PairBatch, weights: LossWeights) -> dic
         terms["overshoot"] = weights.overshoot * overshoot_loss(fused, thermal, visible)
     if weights.complement:
         terms["complement"] = weights.complement * complement_loss(fused, thermal, visible)
+    if weights.distilled and taught is not None:
+        terms["distilled"] = weights.distilled * (fused - taught).abs().mean()
     if "thermal_graph" in output.nodes:
         nodes = {name: vector.float() for name, vector in output.nodes.items()}
         for name, loss_of in SCENE_TERMS.items():

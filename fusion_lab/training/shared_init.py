@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from fusion_core.errors import UsageError
 from fusion_core.models import Fuser, create_model
 
 
@@ -73,7 +74,7 @@ def build_variant(
         own: Last names of tensors whose beginning is what the variant changes.
 
     Raises:
-        UsageError: No such network.
+        UsageError: No such network, or it has no such field.
     """
     full = _rebuilt(create_model(name, seed), seed, given or {})
     if not changes:
@@ -87,6 +88,13 @@ def _rebuilt(network: Fuser, seed: int, changes: Mapping[str, Any]) -> Fuser:
     """Return an untrained network of the same kind with other fields in its configuration."""
     if not changes:
         return network
+    fields = {field.name for field in dataclasses.fields(network.config)}
+    if not fields.issuperset(changes):
+        odd = ", ".join(sorted(changes.keys() - fields))
+        raise UsageError(
+            f"model {network.name!r}: its {odd} cannot be changed; its fields: "
+            f"{', '.join(sorted(fields))}"
+        )
     kind: Any = type(network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

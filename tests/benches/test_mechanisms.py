@@ -11,6 +11,7 @@ from fusion_core.models import Cues, LumaFuser, LumaOutput, create_model
 from fusion_core.models.blocks.routing import NoisyTopK
 from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
 from fusion_core.models.m2pn import M2PN, M2PNConfig
+from fusion_core.models.m2pn_nano import M2PNNano, NanoConfig
 from fusion_core.models.mdaif import MdaIF, MdaIFConfig
 from fusion_lab.benches.mechanisms import ctrlfuse, m2pn, mdaif
 from fusion_lab.benches.mechanisms.bench import Mechanisms, measure_parts, system_of
@@ -88,6 +89,33 @@ class TestM2PN:
             measure_parts(network, m2pn.SYSTEM, samples, seeds=1)
             after = outputs(network, m2pn.SYSTEM, samples)
         assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+class TestM2PNNano:
+    @pytest.fixture
+    def network(self):
+        torch.manual_seed(3)
+        network = M2PNNano("tiny", NanoConfig(stem=4, width=8, dim=8, heads=2, slots=4)).eval()
+        for layer in (network.head.conv, network.head.scene):  # untrained: the sources' mean
+            torch.nn.init.normal_(layer.weight)
+        for block in network.blocks:
+            torch.nn.init.normal_(block.modulation.affine.weight)
+        return network
+
+    @pytest.fixture
+    def samples(self):
+        pairs = [(planes(seed), planes(seed + 10)) for seed in range(3)]
+        gray = [tuple(p[0, 0].mul(255).byte().numpy() for p in pair) for pair in pairs]
+        return [Sample(*pair, Cues(), g) for pair, g in zip(pairs, gray, strict=True)]
+
+    def test_parts_that_act_are_seen_to_act(self, network, samples):
+        assert system_of(network) is m2pn.NANO_SYSTEM
+        assert all(change > 0 for change in changes(network, m2pn.NANO_SYSTEM, samples).values())
+
+    def test_a_scene_that_the_head_does_not_hear_changes_nothing_there(self, network, samples):
+        torch.nn.init.zeros_(network.head.scene.weight)
+        for (part, _), change in changes(network, m2pn.NANO_SYSTEM, samples).items():
+            assert (change == 0) == (part == "scene in the head"), part
 
 
 class TestMdaIF:

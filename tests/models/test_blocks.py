@@ -14,6 +14,10 @@ from fusion_core.models.blocks import (
     DenseEncoder,
     GraphAttention,
     PadToMultiple,
+    channel_means,
+    channel_moments,
+    convolve_mapped,
+    runs_alone,
 )
 from fusion_core.models.blocks.heads import shuffle, smooth
 
@@ -153,6 +157,37 @@ def test_modulation_starts_as_plain_instance_norm():
 
 def test_modulation_of_a_constant_map_is_finite():
     assert ChannelModulation(3, 4)(torch.full((1, 4, 8, 8), 7.0), torch.randn(1, 3)).abs().max() < 1
+
+
+# Moments of channels, and an affine map inside a convolution
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_moments_are_those_of_numpy_in_one_pass_and_in_two(layout, precision):
+    x = (torch.randn(1, 6, 31, 17) * 3 + 20).to(precision, memory_format=layout)
+    pixels = x.float().double().numpy()
+    mean, variance = pixels.mean((2, 3)), pixels.var((2, 3))
+    with torch.inference_mode():
+        assert runs_alone(x)
+        alone = channel_moments(x)
+    assert not runs_alone(x)
+    for found in (alone, channel_moments(x)):
+        assert found[0].dtype == found[1].dtype == torch.float32
+        np.testing.assert_allclose(found[0], mean, rtol=1e-5)
+        np.testing.assert_allclose(found[1], variance, rtol=1e-3)
+    with torch.inference_mode():
+        np.testing.assert_allclose(channel_means(x), mean, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (4, 1), (2, 3), (7, 9)])
+def test_an_affine_map_inside_a_convolution_is_that_before_it(height, width):
+    """The border as well: a convolution pads what was shifted with zeros."""
+    conv = nn.Conv2d(3, 4, 3, padding=1)
+    x, scale, shift = torch.randn(1, 3, height, width), torch.randn(3), torch.randn(3) + 2
+    with torch.inference_mode():
+        mapped = scale[:, None, None] * x + shift[:, None, None]
+        close(convolve_mapped(x, scale, shift, conv), conv(mapped))
 
 
 # Padding

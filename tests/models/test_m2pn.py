@@ -178,6 +178,19 @@ def test_half_precision_stays_near_single_precision():
     assert (full.fused - half.fused).abs().mean() < 0.02
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_running_gives_what_training_gave(name):
+    """Running has shorter ways than training, whose numbers have a gradient."""
+    model = trained_alike({"m2pn": FULL, "m2pn-edge": EDGE}[name])
+    images = pair(34, 46)
+    learning = model.forward_luma(*images)
+    with torch.inference_mode():
+        running = model.forward_luma(*images)
+    assert learning.fused.requires_grad
+    assert (learning.fused - running.fused).abs().max() < 1e-4
+    assert (learning.query - running.query).abs().max() < 1e-4
+
+
 def test_wrong_shapes_are_refused_with_the_shapes_named():
     model = create_model("m2pn-edge", seed=0)
     assert isinstance(model, Fuser)

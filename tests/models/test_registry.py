@@ -27,7 +27,7 @@ def entries(monkeypatch):
 
 
 def test_every_shipped_model_is_listed():
-    shipped = {"m2pn", "m2pn-edge", "ctrlfuse", "ctrlfuse-full", "mdaif", "mdaif-b1"}
+    shipped = {"m2pn", "m2pn-edge", "m2pn-nano", "ctrlfuse", "ctrlfuse-full", "mdaif", "mdaif-b1"}
     shipped |= {"tcmoa", "tcmoa-base", "tcmoa-large"}
     assert shipped <= set(INFOS)
 

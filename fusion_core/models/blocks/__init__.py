@@ -5,8 +5,9 @@ from fusion_core.models.blocks.encoder import DenseEncoder
 from fusion_core.models.blocks.experts import ExpertMixture, Prototypes, SceneGuidance
 from fusion_core.models.blocks.gradient_dense import GradientDenseBlock
 from fusion_core.models.blocks.graph import GraphAttention
-from fusion_core.models.blocks.heads import BlendHead, TanhHead
-from fusion_core.models.blocks.modulation import ChannelModulation
+from fusion_core.models.blocks.heads import AffineHead, BlendHead, TanhHead
+from fusion_core.models.blocks.modulation import ChannelModulation, convolve_mapped
+from fusion_core.models.blocks.moments import channel_means, channel_moments, runs_alone
 from fusion_core.models.blocks.padding import PadToMultiple
 from fusion_core.models.blocks.prompt_fusion import PromptSemanticFusion, Window
 from fusion_core.models.blocks.reference_prompts import (
@@ -19,6 +20,7 @@ from fusion_core.models.blocks.scene import PromptedScene
 from fusion_core.models.blocks.transformer import MiTConfig, MiTEncoder
 
 __all__ = [
+    "AffineHead",
     "BlendHead",
     "ChannelModulation",
     "ChannelNorm",
@@ -38,6 +40,10 @@ __all__ = [
     "SceneGuidance",
     "TanhHead",
     "Window",
+    "channel_means",
+    "channel_moments",
+    "convolve_mapped",
     "marked_on_grid",
+    "runs_alone",
     "to_grid",
 ]

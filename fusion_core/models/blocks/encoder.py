@@ -28,5 +28,6 @@ class DenseEncoder(nn.Module):
         """
         outputs: list[Tensor] = []
         for conv in self.convs:
-            outputs.append(F.relu_(conv(torch.cat(outputs, 1) if outputs else x)))
+            seen = torch.cat(outputs, 1) if len(outputs) > 1 else (*outputs, x)[0]
+            outputs.append(F.relu_(conv(seen)))
         return outputs

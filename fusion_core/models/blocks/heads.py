@@ -62,6 +62,63 @@ class BlendHead(nn.Module):
         return F.interpolate(added, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
+class AffineHead(nn.Module):
+    """Local affine maps of the sources, predicted on a coarse grid.
+
+    ``fused = a visible + b thermal + m relu(thermal - visible) + c`` with ``a, b`` in (-1/2, 3/2)
+    and ``m`` in (-1, 1), all interpolated from the grid. ``c`` is such that without ``m`` the means
+    of the grid's cells become ``w`` of the thermal and ``1 - w`` of the visible means, plus ``r``
+    in (-1/2, 1/2): ``a`` and ``b`` decide the detail within a cell, ``w`` and ``r`` the brightness
+    of cells, and ``m`` lets single pixels choose the brighter source. A vector of the scene shifts
+    all of them before they are bounded.
+    All of it starts at zero: an untrained network returns the mean of the sources.
+
+    Args:
+        channels: Channels of the feature maps.
+        dim: Width of the scene's vector.
+        down: Edge of a cell in pixels.
+    """
+
+    def __init__(self, channels: int, dim: int, down: int) -> None:
+        super().__init__()
+        self.down = down
+        self.conv = nn.Conv2d(channels, 5, 3, padding=1)
+        self.scene = nn.Linear(dim, 5, bias=False)
+        for weight in (self.conv.weight, self.conv.bias, self.scene.weight):
+            nn.init.zeros_(weight)  # type: ignore[arg-type]
+
+    def forward(
+        self,
+        x: Tensor,
+        scene: Tensor,
+        means: tuple[Tensor, Tensor],
+        thermal: Tensor,
+        visible: Tensor,
+    ) -> Tensor:
+        """Return ``Bx1xHxW`` in [0, 1].
+
+        Args:
+            x: ``BxCxhxw`` features, ``h`` = H / down.
+            scene: ``BxD`` vector of the scene.
+            means: Means of the cells, ``Bx1xhxw`` thermal and visible.
+            thermal: ``Bx1xHxW``.
+            visible: ``Bx1xHxW``.
+        """
+        shift = self.scene(scene)[:, :, None, None]
+        maps = (self.conv(x) + shift).tanh()
+        a, b, m, w, r = maps.split(1, dim=1)
+        hot, seen = means
+        a, b = a + 0.5, b + 0.5
+        c = torch.lerp(seen, hot, w / 2 + 0.5) + r / 2 - a * seen - b * hot
+        # m relu(thermal - visible) is m max(thermal, visible) - m visible
+        a, b, m, fused = (
+            F.interpolate(part.contiguous(), scale_factor=float(self.down), mode="bilinear")
+            for part in (a - m, b, m, c)
+        )
+        fused.addcmul_(a, visible).addcmul_(b, thermal)
+        return fused.addcmul_(m, torch.maximum(thermal, visible)).clamp(0, 1)
+
+
 class TanhHead(nn.Module):
     """A 3x3 convolution and ``tanh / 2 + 1/2`` on the picture's own grid (CtrlFuse, section 4.1).
 

@@ -20,7 +20,7 @@ from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Random, Sample, S
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.tables import Table
 
-SYSTEMS: Final = (m2pn.SYSTEM, mdaif.SYSTEM, ctrlfuse.SYSTEM)
+SYSTEMS: Final = (m2pn.SYSTEM, m2pn.NANO_SYSTEM, mdaif.SYSTEM, ctrlfuse.SYSTEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ class MechanismsBench(BenchCommand):
     models: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = (
         "m2pn",
         "m2pn-edge",
+        "m2pn-nano",
         "mdaif",
         "ctrlfuse",
     )

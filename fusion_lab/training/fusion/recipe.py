@@ -44,6 +44,8 @@ class FusionRecipe(FuserSchedule):
         quality_score: What scores the fused crops for the memory: ``handcrafted``, ``clip`` (the
             paper's) or ``discriminator``.
         quality_weights: Folder or hub name of the weights for ``clip``; empty: the default.
+        teacher: Trained network, or file of weights, whose pictures ``loss.distilled`` asks for;
+            empty: none.
         batch: Crops per step.
         crop: Edge of a crop in pixels.
         momentum: Share of a good scene vector in its memory slot's update.
@@ -59,6 +61,7 @@ class FusionRecipe(FuserSchedule):
     kappa: float = 0.5
     replace_after: Annotated[int, Field(ge=1)] = 4000
     ablation: str = ""
+    teacher: str = ""
     tasks: dict[FusionTask, TaskData] = field(default_factory=dict)
     quality_score: JudgeName = "handcrafted"
     quality_weights: str = ""

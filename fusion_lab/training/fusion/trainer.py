@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig
-from fusion_core.models import NO_CUES, LumaFuser
+from fusion_core.models import NO_CUES, LumaFuser, load_model
 from fusion_core.types import UInt8Image
 from fusion_lab.data import Example, FusionTask, split_by_scene
 from fusion_lab.training.batches import PairBatch, make_pair_batch, pair_planes
@@ -19,7 +20,7 @@ from fusion_lab.training.fusion.ablation import build_network
 from fusion_lab.training.fusion.judges import open_judge
 from fusion_lab.training.fusion.recipe import FusionRecipe
 from fusion_lab.training.fusion.validation import validate_fusion
-from fusion_lab.training.gathering import gather_luma, own_rows
+from fusion_lab.training.gathering import gather_luma, gather_parts, own_rows
 from fusion_lab.training.loop import Place
 from fusion_lab.training.objective import LossWeights, objective
 from fusion_lab.training.tasks import TaskRotation, by_task
@@ -61,6 +62,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
         self.judge = open_judge(
             recipe.quality_score, recipe.quality_weights, torch.device(place.device), place.seed
         )
+        self.teacher = _load_teacher(recipe.teacher, place.device)
         super().__init__(recipe, network, place, resume=resume)
         self.bank = MemoryBank(
             self.model.bank,
@@ -80,7 +82,17 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
             output = self.fuse(own.thermal, own.visible, self.bank.slots, NO_CUES)
         output = gather_luma(self.joint, output)
         self._last = batch, output
-        return objective(output, batch, self.recipe.loss_of(task))
+        taught = self._taught(own)
+        return objective(output, batch, self.recipe.loss_of(task), taught)
+
+    @torch.no_grad()
+    def _taught(self, own: PairBatch) -> Tensor | None:
+        """Return what the teacher makes of the whole batch, from the rows of this process."""
+        if self.teacher is None:
+            return None
+        with self._autocast():
+            made = self.teacher.forward_luma(own.thermal, own.visible).fused
+        return gather_parts(self.joint, [made.float()])[0]
 
     def _learned(self) -> None:
         """Update the memory with the scene vectors and the quality scores of the fused crops."""
@@ -144,3 +156,18 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
         stats = self.bank.stats()
         memory = {"accepted": stats.accepted, "queries": stats.queries}
         return {"memory": {**memory, "diversity": round(stats.diversity, 4)}}
+
+
+def _load_teacher(name: str, device: str) -> LumaFuser | None:
+    """Return the network to learn from; None without a name.
+
+    Raises:
+        UsageError: No such network, or it does not fuse luma.
+        WeightsError: It has no weights, or they do not fit.
+    """
+    if not name:
+        return None
+    network = load_model(name, device).luma_path
+    if network is None:
+        raise UsageError(f"teacher {name!r}: does not fuse luma; name one that does, as m2pn-edge")
+    return network.requires_grad_(requires_grad=False)
