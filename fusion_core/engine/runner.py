@@ -15,8 +15,8 @@ from fusion_core.runtime.timed_call import CallTimeoutError, TimedCaller
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
 if TYPE_CHECKING:
+    from fusion_core.engine.pair_engine import PairEngine
     from fusion_core.engine.switching import SwitchingEngine
-    from fusion_core.engine.torch_engine import Engine
 
 _log = logging.getLogger(__name__)
 AWAY: Final = "engine_away"
@@ -39,7 +39,7 @@ class FusionRunner(Closable):
         last_error: What the last of them failed of, empty before.
     """
 
-    def __init__(self, engine: Engine | SwitchingEngine | RemoteEngine) -> None:
+    def __init__(self, engine: PairEngine | SwitchingEngine | RemoteEngine) -> None:
         self.failures = self.away = 0
         self.last_error = ""
         self._engine = engine
@@ -84,7 +84,7 @@ class FusionRunner(Closable):
             return EngineResult(_camera_picture(pair)), (FAILED,)
         return fused, ()
 
-    def use(self, engine: Engine | SwitchingEngine | RemoteEngine) -> None:
+    def use(self, engine: PairEngine | SwitchingEngine | RemoteEngine) -> None:
         """Run another network from the next pair on."""
         self._engine = engine
 
