@@ -67,6 +67,9 @@ class PairEngine(ABC):
         correct_inputs: Correct a source that the prior calls degraded; for a network that uses the
             prior itself only the glare.
         fade_frames: Frames over which a network that uses the prior goes from one to the next.
+
+    Attributes:
+        choice: Why this kind of engine was picked; empty where it was asked for.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class PairEngine(ABC):
         correct_inputs: bool = False,
         fade_frames: int = 1,
     ) -> None:
+        self.choice = ""
         self._name, self._features, self._bank = name, features, bank
         self._io: PictureIO = LumaIO() if features.gives == "luma" else RgbIO()
         self._tuning: tuple[float, bool] | None = None

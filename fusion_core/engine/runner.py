@@ -95,9 +95,10 @@ class FusionRunner(Closable):
         self._caller.close()
 
     def status(self) -> dict[str, Any]:
-        """Return the state of a server that runs the network, and frames without it; else none."""
+        """Return what runs the network and why; of a server its state, and frames without it."""
         if not isinstance(self._engine, RemoteEngine):
-            return {}
+            chosen = {"choice": self._engine.choice} if self._engine.choice else {}
+            return {"kind": self._engine.kind, **chosen}
         return {**self._engine.status(), "frames_away": self.away}
 
     def _fuse(

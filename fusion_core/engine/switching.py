@@ -94,6 +94,16 @@ class SwitchingEngine:
         return self._degraded.name if self._switch.degraded else self._clean.name
 
     @property
+    def kind(self) -> str:
+        """What runs the networks."""
+        return ", ".join(dict.fromkeys((self._clean.kind, self._degraded.kind)))
+
+    @property
+    def choice(self) -> str:
+        """Why these kinds of engine were picked; empty where they were asked for."""
+        return self._clean.choice
+
+    @property
     def uses_text(self) -> bool:
         """Whether a text changes the result of one of the networks."""
         return self._clean.uses_text or self._degraded.uses_text
