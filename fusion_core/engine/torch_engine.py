@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion_core.engine.colour import to_uint8
+from fusion_core.engine.cuda_graph import Forward, GraphedForward
 from fusion_core.engine.pair_engine import PairEngine, PreparedPair
 from fusion_core.engine.picture_io import NetworkPicture
 from fusion_core.engine.precision import fast_precision
@@ -50,6 +51,8 @@ class Engine(PairEngine):
         temporal_smoothing: See :class:`PairEngine`.
         correct_inputs: See :class:`PairEngine`.
         fade_frames: See :class:`PairEngine`.
+        precision: Type of the numbers; None: half the bits where the device is fast with them.
+        graphs: On a GPU start all the network's work with one call.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class Engine(PairEngine):
         *,
         correct_inputs: bool = False,
         fade_frames: int = 1,
+        precision: torch.dtype | None = None,
+        graphs: bool = True,
     ) -> None:
         gives = "rgb" if model.luma_path is None else "luma"
         super().__init__(
@@ -74,7 +79,9 @@ class Engine(PairEngine):
         self._device = model.bank.device
         # Half the numbers' bits for less time; the result changes by less than half a gray level.
         on_gpu = self._device.type == "cuda"
-        self._precision = torch.float16 if on_gpu else fast_precision("cpu")
+        fast = torch.float16 if on_gpu else fast_precision("cpu")
+        self._precision = precision or fast
+        self._fuse: Forward = GraphedForward(self._plain) if on_gpu and graphs else self._plain
         self._generator = torch.Generator(self._device).manual_seed(0)
         self._text: tuple[str, TextCue] | None = None
         self._described: TextCue | None = None
@@ -186,11 +193,15 @@ class Engine(PairEngine):
             cues: What else is known.
         """
         start = time.perf_counter()
-        with self._fast():
-            made = fuse_tensors(self._model, visible, hot, cues)
+        made = self._fuse(visible, hot, cues)
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return made, (time.perf_counter() - start) * 1e3
+
+    def _plain(self, visible: Tensor, hot: Tensor, cues: Cues) -> NetworkTensors:
+        """Run the network step by step."""
+        with self._fast():
+            return fuse_tensors(self._model, visible, hot, cues)
 
     def _to_device(self, array: FloatImage | UInt8Image) -> Tensor:
         return torch.from_numpy(array).to(self._device)
@@ -210,4 +221,8 @@ class Engine(PairEngine):
     def _fast(self) -> torch.autocast:
         """Return the context in which the network runs in the fast precision."""
         half = self._precision != torch.float32
-        return torch.autocast(self._device.type, self._precision, enabled=half)
+        # What is recorded for a GPU must not hold weights that a cache lets go.
+        cached = self._device.type != "cuda"
+        return torch.autocast(
+            self._device.type, self._precision, enabled=half, cache_enabled=cached
+        )

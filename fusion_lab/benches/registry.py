@@ -34,6 +34,12 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "latency": BenchEntry(
         "latency", "LatencyBench", "latency, start-up and memory of the pipeline, per model"
     ),
+    "engines": BenchEntry(
+        "engines", "EnginesBench", "PyTorch, ONNX Runtime and OpenVINO beside each other"
+    ),
+    "gpu": BenchEntry(
+        "gpu", "GpuBench", "every model on a GPU against the CPU, and how fast it is there"
+    ),
     "ros": BenchEntry(
         "ros.bench", "RosBench", "latency and delivery from cameras to fused image over DDS"
     ),
