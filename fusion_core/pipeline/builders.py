@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from fusion_core.config import Config
 from fusion_core.detection import DetectionRunner, Detector
 from fusion_core.engine.remote import RemoteEngine, RemoteProvider
-from fusion_core.errors import DetectorError, UsageError
+from fusion_core.errors import DetectorError, UsageError, missing_extra
+from fusion_core.inference import is_installed
 from fusion_core.masks import MaskProvider
 from fusion_core.memory import MemoryConfig, SnapshotManager
 from fusion_core.memory.kept import KeptBank
@@ -157,7 +158,7 @@ def _check_stream_use(model: Fuser) -> None:
         UsageError: It is made for other tasks, or needs a text or an edit for every picture.
     """
     from fusion_core.models import find_models
-    from fusion_core.models.cues import VISIBLE_INFRARED
+    from fusion_core.models.features import VISIBLE_INFRARED
 
     features = model.features
     if VISIBLE_INFRARED not in features.tasks:
@@ -197,8 +198,8 @@ def option_fields(config: Config) -> tuple[OptionField, ...]:
         UsageError: Unknown model.
         WeightsError: A checkpoint is missing, torn or foreign.
     """
-    if config.engine.endpoint:
-        return ()
+    if config.engine.endpoint or not is_installed("torch"):
+        return ()  # exported networks have none
     from fusion_core.models import model_options
 
     pair = config.adapt.clean, config.adapt.degraded
@@ -248,9 +249,12 @@ def open_bracket_merger(config: Config) -> BracketMerger | None:
     Raises:
         UsageError: No installed model does multi-exposure fusion, or the one named does not.
         WeightsError: Its weights are missing or torn.
+        MissingExtraError: Torch is not installed.
     """
     if config.source.bracket == 1:
         return None
+    if not is_installed("torch"):
+        raise missing_extra(f"source.bracket {config.source.bracket}", "torch", "torch")
     from fusion_core.pipeline.bracket_merger import BracketMerger
     from fusion_core.pipeline.device import prepare_device
 

@@ -132,10 +132,27 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def without_torch(arguments):
-    """Run the command in a process that cannot import torch."""
+CALL = (
+    RUN.partition("from fusion_core")[0]
+    + """
+import numpy as np
+import fusion_core as fc
+from fusion_core.config import Config
+from fusion_core.pipeline.live_settings import live_settings
+
+rng = np.random.default_rng(0)
+thermal, visible = rng.random((48, 64), np.float32), rng.integers(0, 256, (48, 64, 3), np.uint8)
+np.save(sys.argv[1], fc.fuse(thermal, visible))
+print({each.name: each.choices for each in live_settings(Config())}["model"])
+fc.fuse(thermal, visible, model="ctrlfuse")
+"""
+)
+
+
+def without_torch(arguments, program=RUN):
+    """Run the command, or a program, in a process that cannot import torch."""
     return subprocess.run(
-        [sys.executable, "-c", RUN, *arguments],
+        [sys.executable, "-c", program, *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -169,3 +186,17 @@ def test_a_model_without_export_in_a_python_without_torch(tmp_path):
     assert done.returncode == 1
     assert "model 'mdaif' needs torch" in done.stderr
     assert "pip install -e '.[torch]'" in done.stderr
+
+
+def test_calls_of_the_library_in_a_python_without_torch(tmp_path):
+    import fusion_core as fc
+
+    path = tmp_path / "fused.npy"
+    done = without_torch([str(path)], CALL)
+    rng = np.random.default_rng(0)
+    thermal, visible = rng.random((48, 64), np.float32), rng.integers(0, 256, (48, 64, 3), np.uint8)
+    off = np.abs(np.load(path).astype(int) - fc.fuse(thermal, visible))
+    assert off.mean() < 0.5
+    assert "m2pn-edge" in done.stdout
+    assert "ctrlfuse" not in done.stdout
+    assert done.stderr.strip().endswith("pip install -e '.[torch]'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,7 @@ from fusion_core.engine.picture_io import NetworkPicture
 from fusion_core.errors import UsageError, WeightsError
 from fusion_core.inference import SessionConfig, open_session
 from fusion_core.models.exported import ExportedCard
-from fusion_core.plugins import MODELS
+from fusion_core.plugins import MODELS, plugin_names
 from fusion_core.runtime.safetensors_file import read_safetensors, weights_identity
 from fusion_core.types import FloatImage, UInt8Image
 
@@ -50,6 +51,16 @@ def exported_file(model: str) -> Path:
             f"run `fusion export --model {model} --out {path}`, or set engine.kind torch"
         )
     return path
+
+
+def exported_models() -> tuple[str, ...]:
+    """Return the installed models that were exported."""
+    found = []
+    for name in plugin_names(MODELS):
+        with suppress(WeightsError):
+            exported_file(name)
+            found.append(name)
+    return tuple(found)
 
 
 class ExportedNetwork:
