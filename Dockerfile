@@ -29,7 +29,7 @@ FROM runtime AS build
 
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 
-ARG EXTRAS=foxglove
+ARG EXTRAS=foxglove,torch
 ARG PIP_EXTRA_INDEX_URL
 
 # hadolint ignore=DL3008

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.engine import Engine, open_bank, pick_device
-from fusion_core.errors import CalibrationError, EncodingError, MaskError, UsageError
+from fusion_core.engine import PairEngine
+from fusion_core.engine.exported import (
+    ExportedEngine,
+    ExportedNetwork,
+    exported_file,
+    trained_bank,
+)
+from fusion_core.errors import (
+    CalibrationError,
+    EncodingError,
+    MaskError,
+    UsageError,
+    WeightsError,
+    missing_extra,
+)
+from fusion_core.inference import SessionConfig, is_installed
 from fusion_core.memory import MemoryConfig
-from fusion_core.models import Fuser, find_models, load_model
-from fusion_core.models.cues import VISIBLE_INFRARED
+from fusion_core.models.features import VISIBLE_INFRARED
 from fusion_core.priors import PriorProvider, PriorsConfig, assess_pair, open_provider
 from fusion_core.registration import Registrar, check_images
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
 from fusion_core.types import AlignedPair, Frame, ThermalImage, UInt8Image
+
+if TYPE_CHECKING:
+    from fusion_core.engine import Engine
+    from fusion_core.models import Fuser
 
 _DEFAULT = "m2pn-edge"
 _ENCODINGS = {"uint8": "mono8", "uint16": "mono16", "float32": "32FC1", "float64": "32FC1"}
@@ -61,7 +78,7 @@ def fuse(
             "a mask lies on the visible image's grid"
         )
     marked = None if mask is None else (np.asarray(mask) != 0).astype(np.float32)
-    engine = _engine(model, device).engine
+    engine = _pair_engine(model, device)
     prior = assess_pair(_provider(), aligned) if engine.uses_prior else None
     return engine.fuse(aligned, prior, marked).image
 
@@ -150,6 +167,8 @@ def model_for(task: str, text: str | None = None) -> str:
     Raises:
         UsageError: No installed model does the task, with this text.
     """
+    from fusion_core.models import find_models
+
     known = find_models(
         lambda features: task in features.tasks and (text is None or features.uses_text)
     )
@@ -160,8 +179,31 @@ def model_for(task: str, text: str | None = None) -> str:
 
 
 def _models_for(task: str) -> str:
+    from fusion_core.models import find_models
+
     known = find_models(lambda features: task in features.tasks)
     return f"models that do: {', '.join(known)}" if known else f"no installed model does {task!r}"
+
+
+def _pair_engine(model: str | Fuser, device: str) -> PairEngine:
+    """Return what fuses a pair: PyTorch, or where it is not installed the exported network.
+
+    Raises:
+        MissingExtraError: The model was not exported, and needs it.
+    """
+    if isinstance(model, str) and not is_installed("torch"):
+        return _load_exported(model)
+    return _engine(model, device).engine
+
+
+@lru_cache(maxsize=4)
+def _load_exported(model: str) -> ExportedEngine:
+    try:
+        path = exported_file(model)
+    except WeightsError:
+        raise missing_extra(f"model {model!r}", "torch", "torch") from None
+    network = ExportedNetwork(path, SessionConfig("onnx"))
+    return ExportedEngine(network, trained_bank(network, MemoryConfig(mode="frozen")))
 
 
 def _engine(model: str | Fuser, device: str) -> _Loaded:
@@ -170,17 +212,25 @@ def _engine(model: str | Fuser, device: str) -> _Loaded:
 
 @lru_cache(maxsize=4)
 def _load(model: str, device: str) -> _Loaded:
+    if not is_installed("torch"):
+        raise missing_extra(f"model {model!r}", "torch", "torch")
+    from fusion_core.engine import pick_device
+    from fusion_core.models import load_model
+
     return _wrap(load_model(model, pick_device(device)))
 
 
 def _wrap(network: Fuser) -> _Loaded:
+    from fusion_core.engine import Engine, open_bank
+
     return _Loaded(network, Engine(network, open_bank(network, MemoryConfig(mode="frozen"))))
 
 
 @lru_cache(maxsize=1)
 def _provider() -> PriorProvider:
     """Return the embedded provider."""
-    return open_provider("embedded", PriorsConfig(), "cpu")
+    exported = not is_installed("torch")
+    return open_provider("embedded", PriorsConfig(), "cpu", exported=exported)
 
 
 def _luminance(thermal: NDArray[Any]) -> ThermalImage:

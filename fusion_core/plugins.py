@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
-from fusion_core.errors import UsageError
+from fusion_core.errors import UsageError, missing_extra
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ def load_plugin(group: str, name: str, kind: type | tuple[type, ...] = object) -
 
     Raises:
         UsageError: There is no such name, two packages claim it, or it cannot be imported.
+        MissingExtraError: It needs torch, which is not installed.
     """
     entries = _entries(group)
     if name not in entries:
@@ -50,6 +51,8 @@ def load_plugin(group: str, name: str, kind: type | tuple[type, ...] = object) -
     try:
         part = entry.load()
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+            raise missing_extra(f"{group}: {name!r}", "torch", "torch") from None
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise UsageError(
             f"{group}: {name!r} of {_owner(entry)} cannot be imported ({reason}); "

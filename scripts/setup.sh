@@ -3,8 +3,8 @@
 # are installed when this runs as root or sudo needs no password.
 #
 # With a sourced ROS 2 installation its rclpy and messages are used; otherwise ROS 2 Jazzy comes
-# from the Python package index. PYTHON chooses the interpreter, EXTRA the extra of pyproject.toml:
-# dev, or one that dev contains.
+# from the Python package index. PYTHON chooses the interpreter, EXTRA the extras of pyproject.toml:
+# dev, or some that dev contains.
 # shellcheck shell=bash
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

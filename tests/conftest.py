@@ -37,3 +37,11 @@ def pytest_collection_modifyitems(items):
 def recordings():
     """Return the folder of real recordings; for tests marked `data`."""
     return RECORDINGS
+
+
+@pytest.fixture(autouse=True)
+def one_kind_of_engine(monkeypatch):
+    """Let engine `auto` be torch: tests compare pictures bit by bit, and machines differ."""
+    from fusion_core.pipeline import local_engine
+
+    monkeypatch.setattr(local_engine, "KINDS", ("torch",))

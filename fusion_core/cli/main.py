@@ -11,7 +11,7 @@ from typing import Any
 
 from fusion_core import __version__
 from fusion_core.cli.stop_signal import ignore_signals, quiet_abort
-from fusion_core.errors import FusionError, UsageError
+from fusion_core.errors import FusionError, UsageError, missing_extra
 from fusion_core.plugins import VERBS, load_plugin, load_plugins, plugin_names
 from fusion_core.runtime.process import tune_process
 
@@ -28,6 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FusionError as error:
         print(f"fusion: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        print(f"fusion: {missing_extra(f'`fusion {given[0]}`', 'torch', 'torch')}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         ignore_signals()
         print("fusion: interrupted", file=sys.stderr)

@@ -67,6 +67,8 @@ class Run:
     """Configuration file, or a rig file."""
     device: Literal["auto", "cpu", "cuda"] | None = None
     """Where the network runs."""
+    engine: Literal["auto", "torch", "openvino", "onnx"] | None = None
+    """What runs it; auto: the fastest by a short measurement."""
     max_frames: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Stop after this many fused frames."""
     memory: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
@@ -104,6 +106,7 @@ class Run:
             "detector": self.detector,
             "calibration": self.calibration,
             "device": self.device,
+            "engine.kind": self.engine,
             "memory.file": self.memory,
             "mask.file": self.mask,
             "mask.box": ";".join(self.box) or None,

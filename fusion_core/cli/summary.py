@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from fusion_core.pipeline import PipelineStatus
     from fusion_core.runtime.meters import LatencyMeter
 
-_PACKAGES = ("fusion-core", "torch", "numpy", "opencv-python-headless", "av")
+_PACKAGES = (
+    "fusion-core",
+    "torch",
+    "onnxruntime",
+    "openvino",
+    "numpy",
+    "opencv-python-headless",
+    "av",
+)
 
 
 def summarise(
@@ -167,9 +175,12 @@ def print_summary(summary: dict[str, Any], written: Path | None) -> None:
 
 def _print_network(summary: dict[str, Any]) -> None:
     print(f"model    {summary['model']} on {summary['device']}")
-    if engine := summary["engine"]:
+    engine = summary["engine"]
+    if "endpoint" in engine:
         print(f"engine   {engine['endpoint']}, {engine['sessions']} session(s)")
-    away = summary["engine"].get("frames_away", 0)
+    elif engine:
+        print(f"engine   {engine['kind']}" + (f" ({why})" if (why := engine.get("choice")) else ""))
+    away = engine.get("frames_away", 0)
     if away:
         print(f"away     on {away} frames, which show the plain mean of both cameras")
     if failed := summary["fusion_failures"] - away:

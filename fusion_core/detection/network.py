@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from fusion_core.detection.letterbox import Size
 from fusion_core.errors import DetectorError, MissingExtraError
+from fusion_core.inference.onnx_session import spin_briefly
+from fusion_core.runtime.shared_parts import SharedParts, file_identity
 
 _log = logging.getLogger(__name__)
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -20,12 +22,11 @@ _ANY_SIZE = (640, 640)
 _LARGEST_EDGE = 8192
 _SHOWN = 100  # characters of a wrong value in a message
 _FATAL_ONLY = 4
-_SPIN_US = "50"
-_SPINS_BRIEFLY = (1, 26)
+_sessions: SharedParts[Any] = SharedParts()
 
 
 class Network:
-    """One network with an image input and any outputs.
+    """One network with an image input and any outputs; loaded once for all who run it alike.
 
     A second input is taken as that of RT-DETR and D-FINE: the size that boxes are wanted in.
 
@@ -57,11 +58,14 @@ class Network:
             raise DetectorError(f"{path}: no such file; give an ONNX file of a detector")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        _spin_briefly(options, onnxruntime.__version__)
+        spin_briefly(options, onnxruntime.__version__)
         options.log_severity_level = _FATAL_ONLY
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=_providers(onnxruntime, device)
+            self._session = _sessions.get(
+                (file_identity(path), device, threads),
+                lambda: onnxruntime.InferenceSession(
+                    str(path), options, providers=_providers(onnxruntime, device)
+                ),
             )
         except Exception as error:  # noqa: BLE001 - its errors have no common class
             raise DetectorError(f"{path}: ONNX Runtime cannot load it ({_line(error)})") from None
@@ -153,17 +157,6 @@ class Network:
         except Exception as error:  # noqa: BLE001 - its errors have no common class
             raise DetectorError(f"{self._path}: cannot be executed ({_line(error)})") from None
         return dict(zip(names, results, strict=True))
-
-
-def _spin_briefly(options: Any, version: str) -> None:  # noqa: ANN401 - of the imported module
-    """Let waiting threads spin from one operation to the next, but not after a run.
-
-    Waking them costs more than most operations of a small network do; spinning on they would take
-    the cores that cameras and the fusion network need, so releases without a limit do not spin.
-    """
-    limited = tuple(int(part) for part in version.split(".")[:2]) >= _SPINS_BRIEFLY
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if limited else "0")
-    options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_US)
 
 
 def _providers(runtime: Any, device: str) -> list[str]:  # noqa: ANN401 - the imported module

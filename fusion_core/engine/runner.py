@@ -15,8 +15,8 @@ from fusion_core.runtime.timed_call import CallTimeoutError, TimedCaller
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
 if TYPE_CHECKING:
+    from fusion_core.engine.pair_engine import PairEngine
     from fusion_core.engine.switching import SwitchingEngine
-    from fusion_core.engine.torch_engine import Engine
 
 _log = logging.getLogger(__name__)
 AWAY: Final = "engine_away"
@@ -39,7 +39,7 @@ class FusionRunner(Closable):
         last_error: What the last of them failed of, empty before.
     """
 
-    def __init__(self, engine: Engine | SwitchingEngine | RemoteEngine) -> None:
+    def __init__(self, engine: PairEngine | SwitchingEngine | RemoteEngine) -> None:
         self.failures = self.away = 0
         self.last_error = ""
         self._engine = engine
@@ -84,7 +84,7 @@ class FusionRunner(Closable):
             return EngineResult(_camera_picture(pair)), (FAILED,)
         return fused, ()
 
-    def use(self, engine: Engine | SwitchingEngine | RemoteEngine) -> None:
+    def use(self, engine: PairEngine | SwitchingEngine | RemoteEngine) -> None:
         """Run another network from the next pair on."""
         self._engine = engine
 
@@ -95,9 +95,10 @@ class FusionRunner(Closable):
         self._caller.close()
 
     def status(self) -> dict[str, Any]:
-        """Return the state of a server that runs the network, and frames without it; else none."""
+        """Return what runs the network and why; of a server its state, and frames without it."""
         if not isinstance(self._engine, RemoteEngine):
-            return {}
+            chosen = {"choice": self._engine.choice} if self._engine.choice else {}
+            return {"kind": self._engine.kind, **chosen}
         return {**self._engine.status(), "frames_away": self.away}
 
     def _fuse(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -30,10 +30,27 @@ class AdaptConfig(Settings):
     )
 
 
+EngineKind = Literal["auto", "torch", "openvino", "onnx"]
+
+
 @dataclass(frozen=True)
 class EngineConfig(Settings):
-    """Where the networks run: in this process, or on a server."""
+    """What runs the networks: in this process, or on a server."""
 
+    kind: Annotated[
+        EngineKind,
+        Field(
+            description="What runs the fusion network in this process: torch, openvino, onnx (ONNX"
+            " Runtime), or auto: the fastest by a short measurement, which is kept."
+        ),
+    ] = "auto"
+    provider: Annotated[
+        Literal["auto", "cpu", "cuda", "tensorrt"],
+        Field(
+            description="Execution provider of ONNX Runtime; auto: cuda on a GPU, else cpu."
+            " tensorrt builds its engine at the first start, for minutes, and keeps it."
+        ),
+    ] = "auto"
     endpoint: Annotated[
         str,
         Field(

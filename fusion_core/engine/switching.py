@@ -9,8 +9,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from fusion_core.engine.pair_engine import PairEngine
 from fusion_core.engine.result import EngineResult
-from fusion_core.engine.torch_engine import Engine
 from fusion_core.memory import MemoryBank
 from fusion_core.runtime.settings import Settings
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
@@ -72,7 +72,9 @@ class SwitchingEngine:
         fade_frames: See :class:`Switch`.
     """
 
-    def __init__(self, clean: Engine, degraded: Engine, fade_frames: int = FADE_FRAMES) -> None:
+    def __init__(
+        self, clean: PairEngine, degraded: PairEngine, fade_frames: int = FADE_FRAMES
+    ) -> None:
         self._clean, self._degraded = clean, degraded
         self._switch = SceneSwitch(fade_frames)
 
@@ -92,6 +94,16 @@ class SwitchingEngine:
         return self._degraded.name if self._switch.degraded else self._clean.name
 
     @property
+    def kind(self) -> str:
+        """What runs the networks."""
+        return ", ".join(dict.fromkeys((self._clean.kind, self._degraded.kind)))
+
+    @property
+    def choice(self) -> str:
+        """Why these kinds of engine were picked; empty where they were asked for."""
+        return self._clean.choice
+
+    @property
     def uses_text(self) -> bool:
         """Whether a text changes the result of one of the networks."""
         return self._clean.uses_text or self._degraded.uses_text
@@ -104,12 +116,12 @@ class SwitchingEngine:
     def tune(
         self, options: Mapping[str, Settings], temporal_smoothing: float, *, correct_inputs: bool
     ) -> None:
-        """Change what may change between two pairs; see :meth:`Engine.tune`."""
+        """Change what may change between two pairs; see :meth:`PairEngine.tune`."""
         for engine in (self._clean, self._degraded):
             engine.tune(options, temporal_smoothing, correct_inputs=correct_inputs)
 
     def describe(self, text: str) -> None:
-        """Set the text that describes the results; see :meth:`Engine.describe`."""
+        """Set the text that describes the results; see :meth:`PairEngine.describe`."""
         for engine in (self._clean, self._degraded):
             engine.describe(text)
 
@@ -124,14 +136,14 @@ class SwitchingEngine:
         return self._clean.uses_mask
 
     def check_prior(self, name: str, width: int) -> None:
-        """Refuse a provider that one of the networks cannot read; see `Engine.check_prior`."""
+        """Refuse a provider that one of the networks cannot read; see `PairEngine.check_prior`."""
         for engine in (self._clean, self._degraded):
             engine.check_prior(name, width)
 
     def fuse(
         self, pair: AlignedPair, prior: ScenePrior | None = None, mask: FloatImage | None = None
     ) -> EngineResult:
-        """Fuse one pair; see :meth:`Engine.fuse`."""
+        """Fuse one pair; see :meth:`PairEngine.fuse`."""
         share = self._switch.update(prior)
         if share in {0.0, 1.0}:
             only = self._degraded if share else self._clean
@@ -146,7 +158,7 @@ class SwitchingEngine:
         )
 
     def warm_up(self, height: int, width: int) -> None:
-        """Run both networks once; see :meth:`Engine.warm_up`."""
+        """Run both networks once; see :meth:`PairEngine.warm_up`."""
         for engine in (self._clean, self._degraded):
             engine.warm_up(height, width)
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from fusion_core.engine.picture_io import NetworkPicture, to_tensor
-from fusion_core.engine.torch_engine import Engine, PreparedPair
+from fusion_core.engine.pair_engine import PreparedPair
+from fusion_core.engine.picture_io import NetworkPicture
+from fusion_core.engine.torch_engine import Engine
 from fusion_core.models import Cues
 
 
 def run_together(
-    engine: Engine, prepared: Sequence[PreparedPair]
+    prepared: Sequence[tuple[Engine, PreparedPair]],
 ) -> list[tuple[NetworkPicture, float]]:
     """Return what the network makes of each pair, and the milliseconds of the pass.
 
@@ -22,14 +23,13 @@ def run_together(
     bank, so that the result is that of a pass of its own.
 
     Args:
-        engine: Any engine of the network.
-        prepared: Pairs of one size, with the same kinds of cues.
+        prepared: Engines of one network, each with its pair; the pairs are of one size and have
+            the same kinds of cues.
     """
-    device = torch.device(engine.device)
-    visible = torch.cat([to_tensor(each.seen, device) for each in prepared])
-    hot = torch.stack([torch.from_numpy(each.thermal).to(device)[None] for each in prepared])
-    made, network_ms = engine.forward(visible, hot, _joined([each.cues for each in prepared]))
-    return [(_one(made, index), network_ms) for index in range(len(prepared))]
+    parts = [engine.tensors(pair) for engine, pair in prepared]
+    visible, hot = (torch.cat([part[place] for part in parts]) for place in (0, 1))
+    made, network_ms = prepared[0][0].forward(visible, hot, _joined([cues for *_, cues in parts]))
+    return [(made.picture(index), network_ms) for index in range(len(prepared))]
 
 
 def _joined(cues: Sequence[Cues]) -> Cues:
@@ -47,14 +47,3 @@ def _joined(cues: Sequence[Cues]) -> Cues:
 def _cat(parts: Sequence[Tensor | None]) -> Tensor | None:
     given = [part for part in parts if part is not None]
     return torch.cat(given) if given else None
-
-
-def _one(made: NetworkPicture, index: int) -> NetworkPicture:
-    """Return one picture of a batch, as a batch of one."""
-
-    def pick(part: Tensor | None) -> Tensor | None:
-        return None if part is None else part[index : index + 1]
-
-    return NetworkPicture(
-        made.luma[index : index + 1], pick(made.image), pick(made.chroma), pick(made.memory_query)
-    )

@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+from fusion_core.memory.bank import MemoryBank
+from fusion_core.memory.quality import quality_score
 from fusion_core.memory.settings import MemoryConfig
 from fusion_core.memory.snapshot_manager import SnapshotManager
 from fusion_core.memory.statistics import BankStats
 from fusion_core.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from fusion_core.memory.bank import MemoryBank as MemoryBank
-    from fusion_core.memory.bank import random_slots as random_slots
-    from fusion_core.memory.bank import retrieve as retrieve
-    from fusion_core.memory.quality import quality_score as quality_score
+    from fusion_core.memory.retrieval import random_slots as random_slots
+    from fusion_core.memory.retrieval import retrieve as retrieve
 
 __all__ = [
     "BankStats",
@@ -23,12 +23,4 @@ __all__ = [
     "retrieve",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "MemoryBank": "bank",
-        "quality_score": "quality",
-        "random_slots": "bank",
-        "retrieve": "bank",
-    },
-)
+__getattr__ = lazy_names(__name__, {"random_slots": "retrieval", "retrieve": "retrieval"})

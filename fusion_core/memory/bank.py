@@ -8,51 +8,16 @@ import threading
 from collections import deque
 from pathlib import Path
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+import numpy as np
+from numpy.typing import ArrayLike
 
 from fusion_core.memory.settings import MemoryConfig
 from fusion_core.memory.snapshot import Snapshot, read_snapshot, write_snapshot
 from fusion_core.memory.statistics import HISTORY, KAPPA, BankStats, bank_stats, score_threshold
+from fusion_core.types import FloatImage
 
-TEMPERATURE = 0.1
 MOMENTUM = 0.1  # share of an accepted query in its slot's update
-
-
-def retrieve(
-    query: Tensor, slots: Tensor, temperature: float = TEMPERATURE
-) -> tuple[Tensor, Tensor]:
-    """Read a bank by similarity: softmax over cosines, then the weighted sum of the slots.
-
-    M2PN, dynamic memory bank; the paper has no temperature, which is ``temperature=1`` here and
-    reads a hundred slots almost evenly.
-
-    Args:
-        query: ``BxD`` scene vectors.
-        slots: ``NxD``, or ``BxNxD`` of a bank for every vector.
-        temperature: Divides the cosines; small is selective.
-
-    Returns:
-        What was read, ``BxD``, and the weights of the slots, ``BxN``; float32 outside autocast.
-    """
-    slots = slots.to(query.device, torch.float32)
-    if slots.ndim == 3:
-        pairs = [
-            retrieve(one[None], own, temperature) for one, own in zip(query, slots, strict=True)
-        ]
-        read, weights = zip(*pairs, strict=True)
-        return torch.cat(read), torch.cat(weights)
-    attention = (_cosine(query, slots) / temperature).softmax(dim=1)
-    return attention @ slots, attention
-
-
-def random_slots(count: int, dim: int, norm: float = 1.0) -> Tensor:
-    """Return ``count x dim`` random directions of length ``norm``, from torch's global generator.
-
-    A bank starts so, with the mean length of the first batch's scene vectors as ``norm``.
-    """
-    return F.normalize(torch.randn(count, dim), dim=1) * norm
+_TINY = 1e-12  # length below which a vector has no direction
 
 
 class MemoryBank:
@@ -74,7 +39,7 @@ class MemoryBank:
 
     def __init__(
         self,
-        slots: Tensor,
+        slots: ArrayLike,
         config: MemoryConfig,
         model_name: str,
         *,
@@ -82,7 +47,7 @@ class MemoryBank:
         kappa: float = KAPPA,
         replace_after: int | None = None,
     ) -> None:
-        self._initial = slots.detach().float().clone()
+        self._initial = np.asarray(slots, np.float32).copy()
         self._config = config
         self._model_name = model_name
         self._momentum, self._kappa = momentum, kappa
@@ -103,8 +68,8 @@ class MemoryBank:
         return count, width
 
     @property
-    def slots(self) -> Tensor:
-        """Current slots, ``NxD`` float32; a later update leaves this tensor as it is."""
+    def slots(self) -> FloatImage:
+        """Current slots, ``NxD`` float32; a later update leaves this array as it is."""
         return self._slots
 
     @property
@@ -123,8 +88,7 @@ class MemoryBank:
             self._last_used = [-1] * count
             self._revision += 1
 
-    @torch.no_grad()
-    def update(self, query: Tensor, scores: Tensor) -> int | None:
+    def update(self, query: ArrayLike, scores: ArrayLike) -> int | None:
         """Submit a batch of queries, in order; a frozen bank ignores them.
 
         Args:
@@ -136,11 +100,10 @@ class MemoryBank:
         """
         if self._config.mode == "frozen":
             return None
-        vectors = query.detach().to(self._initial.device, torch.float32)
+        vectors, values = np.asarray(query, np.float32), np.asarray(scores, np.float64)
         updated = None
-        # Leaving inference mode makes the new slots ordinary tensors, which training may use.
-        with self._lock, torch.inference_mode(mode=False):
-            for vector, score in zip(vectors, scores.tolist(), strict=True):
+        with self._lock:
+            for vector, score in zip(vectors, values.tolist(), strict=True):
                 slot = self._submit_query(vector, score)
                 self._revision += 1
                 updated = updated if slot is None else slot
@@ -153,13 +116,13 @@ class MemoryBank:
     @property
     def origin(self) -> str:
         """Fingerprint of the trained slots, which retrained weights do not share."""
-        return hashlib.sha256(self._initial.cpu().numpy().tobytes()).hexdigest()
+        return hashlib.sha256(self._initial.tobytes()).hexdigest()
 
     def snapshot(self) -> Snapshot:
         """Return slots, statistics and history as they are now."""
         with self._lock:
             return Snapshot(
-                slots=self._slots.cpu().numpy(),
+                slots=self._slots,
                 uses=tuple(self._uses),
                 updates=tuple(self._updates),
                 last_used=tuple(self._last_used),
@@ -171,7 +134,7 @@ class MemoryBank:
     def restore(self, snapshot: Snapshot) -> None:
         """Take over a state of a bank of this shape."""
         with self._lock:
-            self._slots = torch.tensor(snapshot.slots, device=self._initial.device)
+            self._slots = np.asarray(snapshot.slots, np.float32).copy()
             self._uses, self._updates = list(snapshot.uses), list(snapshot.updates)
             self._last_used = list(snapshot.last_used)
             self._accepted, self._rejected = snapshot.accepted, snapshot.rejected
@@ -195,15 +158,15 @@ class MemoryBank:
         """
         self.restore(read_snapshot(path, self._model_name, self.origin, self.shape))
 
-    def _submit_query(self, vector: Tensor, score: float) -> int | None:
+    def _submit_query(self, vector: FloatImage, score: float) -> int | None:
         """Count one query, update a slot when it is good; return that slot."""
         number = self._accepted + self._rejected
-        if not (bool(vector.isfinite().all()) and math.isfinite(score)):
+        if not (np.isfinite(vector).all() and math.isfinite(score)):
             self._rejected += 1
             return None
         threshold = self._threshold()
         self._history.append(score)
-        slot = int(_cosine(vector[None], self._slots).argmax())
+        slot = int(_cosine(vector, self._slots).argmax())
         self._uses[slot] += 1
         self._last_used[slot] = number
         if threshold is not None and score <= threshold:
@@ -217,8 +180,8 @@ class MemoryBank:
         ):
             slot, share = stalest, 1.0
             self._last_used[slot] = number
-        slots = self._slots.clone()
-        slots[slot].lerp_(vector, share)
+        slots = self._slots.copy()
+        slots[slot] = _moved(slots[slot], vector, share)
         self._slots = slots
         self._updates[slot] += 1
         return slot
@@ -227,5 +190,13 @@ class MemoryBank:
         return score_threshold(self._accepted + self._rejected, self._history, self._kappa)
 
 
-def _cosine(query: Tensor, slots: Tensor) -> Tensor:
-    return F.normalize(query.float(), dim=1) @ F.normalize(slots.float(), dim=1).T
+def _cosine(query: FloatImage, slots: FloatImage) -> FloatImage:
+    """Return the cosines of a vector ``D`` with slots ``NxD``."""
+    lengths = np.linalg.norm(slots, axis=1) * np.linalg.norm(query)
+    return np.asarray(slots @ query / np.maximum(lengths, _TINY), np.float32)
+
+
+def _moved(slot: FloatImage, vector: FloatImage, share: float) -> FloatImage:
+    """Return a slot that has gone a share of the way to a vector, rounded once."""
+    step = np.float64(np.float32(share)) * (vector - slot).astype(np.float64)
+    return np.asarray(slot + step, np.float32)

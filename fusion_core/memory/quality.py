@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+import numpy as np
+
+from fusion_core.types import FloatImage
 
 # Of every sixteen rows three neighbouring ones are looked at.
 _ROWS, _PERIOD = 3, 16
@@ -25,9 +25,8 @@ _CLIPPED = 0.48
 _BIAS, _CONTRAST, _SHARPNESS, _EXPOSURE, _NOISE = -3.0, 2.0, 6.0, 2.0, -5.0
 
 
-@torch.no_grad()
-def quality_score(luma: Tensor) -> Tensor:
-    """Return a quality score per picture.
+def quality_score(luma: FloatImage) -> float:
+    """Return the quality score of a picture.
 
     The logistic of four terms, each saturating as ``v / (v + half)``: contrast (standard
     deviation), sharpness (root mean square gradient, less what the noise puts into it), exposure
@@ -35,57 +34,56 @@ def quality_score(luma: Tensor) -> Tensor:
     taken from the flattest tenth of the tiles, so that texture is not mistaken for it).
 
     Args:
-        luma: ``Bx1xHxW`` in [0, 1].
+        luma: ``HxW`` float32 in [0, 1].
 
     Returns:
-        ``B`` scores in (0, 1); higher is better, and only scores of one camera compare.
+        A score in (0, 1); higher is better, and only scores of one camera compare.
     """
-    rows = _sample_rows(luma.float())
-    mean = rows.mean((1, 2, 3))
-    contrast = rows.std((1, 2, 3))
+    rows = _sample_rows(luma)
+    mean, contrast = float(rows.mean()), float(rows.std(ddof=1))
     noise = _noise(rows)
-    sharpness = _sharpness(rows, noise)
-    clipped = ((rows - 0.5).abs() > _CLIPPED).float().mean((1, 2, 3))
-    exposure = (1 - (2 * mean - 1).square()) * (1 - clipped)
-    return torch.sigmoid(
+    clipped = np.count_nonzero(np.abs(rows - np.float32(0.5)) > _CLIPPED) / rows.size
+    exposure = (1 - (2 * mean - 1) ** 2) * (1 - clipped)
+    logit = (
         _BIAS
         + _CONTRAST * _saturate(contrast, _HALF_CONTRAST)
-        + _SHARPNESS * _saturate(sharpness, _HALF_SHARPNESS)
+        + _SHARPNESS * _saturate(_sharpness(rows, noise), _HALF_SHARPNESS)
         + _EXPOSURE * exposure
         + _NOISE * _saturate(noise, _HALF_NOISE)
     )
+    return 1 / (1 + math.exp(-logit))
 
 
-def _sample_rows(luma: Tensor) -> Tensor:
-    """Return ``BxKx3xW``: three neighbouring rows out of every sixteen."""
-    bottom, right = max(0, _PERIOD - luma.shape[2]), max(0, _TILE + 2 - luma.shape[3])
+def _sample_rows(luma: FloatImage) -> FloatImage:
+    """Return ``Kx3xW``: three neighbouring rows out of every sixteen."""
+    bottom, right = max(0, _PERIOD - luma.shape[0]), max(0, _TILE + 2 - luma.shape[1])
     if bottom or right:
-        luma = F.pad(luma, (0, right, 0, bottom), mode="replicate")
-    height, width = luma.shape[2:]
+        luma = np.pad(luma, ((0, bottom), (0, right)), mode="edge")
+    height, width = luma.shape
     kept = height // _PERIOD
-    return luma[:, 0, : kept * _PERIOD].view(-1, kept, _PERIOD, width)[:, :, :_ROWS]
+    rows = luma[: kept * _PERIOD].reshape(kept, _PERIOD, width)[:, :_ROWS]
+    return np.ascontiguousarray(rows, np.float32)
 
 
-def _noise(rows: Tensor) -> Tensor:
+def _noise(rows: FloatImage) -> float:
     """Return the standard deviation of the noise."""
-    across = rows[..., :-2] - 2 * rows[..., 1:-1] + rows[..., 2:]
-    response = (across[:, :, 0] - 2 * across[:, :, 1] + across[:, :, 2]).abs()
-    whole = response.shape[-1] // _TILE * _TILE
-    tiles = response[..., :whole].reshape(len(rows), -1, _TILE).mean(-1)
-    rank = max(1, round(_FLAT_SHARE * tiles.shape[1]))
-    flattest: Tensor = tiles.kthvalue(rank, dim=1).values
-    return flattest / (_IMMERKAER * _FLATTEST)
+    down = rows[:, 0] - 2 * rows[:, 1] + rows[:, 2]
+    response = np.abs(down[:, :-2] - 2 * down[:, 1:-1] + down[:, 2:])
+    whole = response.shape[1] // _TILE * _TILE
+    tiles = response[:, :whole].reshape(-1, _TILE).mean(1)
+    rank = max(1, round(_FLAT_SHARE * len(tiles))) - 1
+    return float(np.partition(tiles, rank)[rank]) / (_IMMERKAER * _FLATTEST)
 
 
-def _sharpness(rows: Tensor, noise: Tensor) -> Tensor:
+def _sharpness(rows: FloatImage, noise: float) -> float:
     """Return the root mean square gradient of the picture behind the noise."""
-    middle = rows[:, :, 1]
-    across = middle[..., 1:] - middle[..., :-1]
-    down = rows[:, :, 2] - middle
-    energy = across.square().mean((1, 2)) + down.square().mean((1, 2))
+    middle = rows[:, 1]
+    across = middle[:, 1:] - middle[:, :-1]
+    down = rows[:, 2] - middle
+    energy = float(np.square(across).mean()) + float(np.square(down).mean())
     # Each of the two differences doubles the variance of white noise.
-    return (energy - 4 * noise.square()).clamp_min(0).sqrt()
+    return math.sqrt(max(0.0, energy - 4 * noise * noise))
 
 
-def _saturate(value: Tensor, half: float) -> Tensor:
+def _saturate(value: float, half: float) -> float:
     return value / (value + half)

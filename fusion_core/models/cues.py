@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 import torch
 from torch import Tensor
 
 from fusion_core.errors import UsageError
+from fusion_core.models.features import VISIBLE_INFRARED
 
-VISIBLE_INFRARED: Final = "vif"
 # Ten times the contrast of the prompts saturates any of them.
 _LARGEST_ALPHA = 10.0
 _TOLERANCE = 1e-6

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
+VISIBLE_INFRARED: Final = "vif"
 Need = Literal["prior", "mask", "text", "edit"]
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from fusion_core.config import Config
 from fusion_core.detection import DetectionRunner, Detector
 from fusion_core.engine.remote import RemoteEngine, RemoteProvider
-from fusion_core.errors import DetectorError, MissingExtraError, UsageError
+from fusion_core.errors import DetectorError, UsageError, missing_extra
+from fusion_core.inference import is_installed
 from fusion_core.masks import MaskProvider
 from fusion_core.memory import MemoryConfig, SnapshotManager
 from fusion_core.memory.kept import KeptBank
 from fusion_core.models.options import OptionField, options_fields, read_options, split_options
+from fusion_core.pipeline.local_engine import open_local
 from fusion_core.pipeline.threads import detector_threads, usable_threads
 from fusion_core.priors import PriorProvider, open_provider
 from fusion_core.runtime.timed_call import START_TIMEOUT_S, CallTimeoutError, TimedCaller
@@ -22,15 +24,15 @@ from fusion_core.scene_memory import SceneMemory, SceneMemoryConfig
 if TYPE_CHECKING:
     import torch
 
-    from fusion_core.engine import Engine, SwitchingEngine
+    from fusion_core.engine import Engine, PairEngine, SwitchingEngine
     from fusion_core.memory import MemoryBank
     from fusion_core.models import Fuser
     from fusion_core.pipeline.bracket_merger import BracketMerger
 
-    StreamEngine = Engine | SwitchingEngine | RemoteEngine
+    StreamEngine = PairEngine | SwitchingEngine | RemoteEngine
 
-# What of torch is needed is imported where a network runs in this process: with the networks on a
-# server the pipeline works in a Python without it.
+# What of torch is needed is imported where torch runs a network in this process: with exported
+# networks, or the networks on a server, the pipeline works in a Python without it.
 
 
 def open_stream_engine(config: Config, *, server_required: bool) -> StreamEngine:
@@ -57,21 +59,20 @@ def open_stream_engine(config: Config, *, server_required: bool) -> StreamEngine
     return engine
 
 
-def open_local_engine(config: Config) -> Engine | SwitchingEngine:
+def open_local_engine(config: Config) -> PairEngine | SwitchingEngine:
     """Return what runs the networks in this process.
 
     Raises:
-        UsageError: As :func:`open_engine`.
-        MissingExtraError: The process has no torch.
+        UsageError: As :func:`open_engine`, or the kind of engine cannot run the model.
+        MissingExtraError: What runs the model is not installed.
+        WeightsError: The model was not exported for the kind of engine that is asked for.
     """
-    try:
-        from fusion_core.pipeline.device import prepare_device
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"networks need {error.name}, which this Python lacks: in your clone of the "
-            "project run `pip install -e .`, or let a `fusion serve` in another Python run "
-            "them and set engine.endpoint to its address"
-        ) from None
+    return open_local(config, _open_torch)
+
+
+def _open_torch(config: Config) -> Engine | SwitchingEngine:
+    from fusion_core.pipeline.device import prepare_device
+
     return open_engine(config, prepare_device(config))[2]
 
 
@@ -83,10 +84,10 @@ def server_settings(config: Config) -> dict[str, object]:
 
 
 def load_model(name: str, device: torch.device) -> Fuser:
-    """Return a network with its weights; see ``fusion_core.models.load_model``."""
-    from fusion_core import models
+    """Return a network whose weights are shared with all pipelines of this process that use it."""
+    from fusion_core.models.sharing import shared_model
 
-    return models.load_model(name, device)
+    return shared_model(name, device)
 
 
 def open_engine(
@@ -158,7 +159,7 @@ def _check_stream_use(model: Fuser) -> None:
         UsageError: It is made for other tasks, or needs a text or an edit for every picture.
     """
     from fusion_core.models import find_models
-    from fusion_core.models.cues import VISIBLE_INFRARED
+    from fusion_core.models.features import VISIBLE_INFRARED
 
     features = model.features
     if VISIBLE_INFRARED not in features.tasks:
@@ -198,8 +199,8 @@ def option_fields(config: Config) -> tuple[OptionField, ...]:
         UsageError: Unknown model.
         WeightsError: A checkpoint is missing, torn or foreign.
     """
-    if config.engine.endpoint:
-        return ()
+    if config.engine.endpoint or not is_installed("torch"):
+        return ()  # exported networks have none
     from fusion_core.models import model_options
 
     pair = config.adapt.clean, config.adapt.degraded
@@ -255,9 +256,12 @@ def open_bracket_merger(config: Config) -> BracketMerger | None:
     Raises:
         UsageError: No installed model does multi-exposure fusion, or the one named does not.
         WeightsError: Its weights are missing or torn.
+        MissingExtraError: Torch is not installed.
     """
     if config.source.bracket == 1:
         return None
+    if not is_installed("torch"):
+        raise missing_extra(f"source.bracket {config.source.bracket}", "torch", "torch")
     from fusion_core.pipeline.bracket_merger import BracketMerger
     from fusion_core.pipeline.device import prepare_device
 
@@ -312,7 +316,9 @@ def open_prior_provider(config: Config, engine: StreamEngine) -> PriorProvider |
         return None
     if isinstance(engine, RemoteEngine):
         return RemoteProvider(config.engine, config.prior)
-    provider = open_provider(config.prior, config.priors, engine.device)
+    # Beside an exported network nothing shall wait for torch, or need it.
+    exported = not engine.kind.startswith("torch")
+    provider = open_provider(config.prior, config.priors, engine.device, exported=exported)
     engine.check_prior(provider.name, provider.dim)
     return provider
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
 from fusion_core.config import Config
+from fusion_core.engine.exported import exported_models
 from fusion_core.errors import ConfigError
+from fusion_core.inference import is_installed
+from fusion_core.models.features import VISIBLE_INFRARED
 from fusion_core.models.options import OptionField, describe_option
 from fusion_core.pipeline.builders import option_fields
 from fusion_core.runtime.live_setting import LiveSetting, Scalar
@@ -98,6 +101,8 @@ def _described(
 
 def _models(config: Config) -> tuple[str, ...]:
     """Return the models that a stream can use, with the one in force."""
+    if not is_installed("torch"):
+        return tuple(dict.fromkeys((config.model, *exported_models())))
     from fusion_core.models import find_models
 
     automatic = () if config.prior == "none" else ("auto",)
@@ -105,6 +110,4 @@ def _models(config: Config) -> tuple[str, ...]:
 
 
 def _fuses_streams(features: Features) -> bool:
-    from fusion_core.models.cues import VISIBLE_INFRARED
-
     return VISIBLE_INFRARED in features.tasks and not features.needs & {"text", "edit"}

@@ -13,8 +13,10 @@ from torch import nn
 from fusion_core.foundation import FoundationKind, FrozenModel
 from fusion_core.priors.checkpoint import SHIPPED, load_prior
 from fusion_core.priors.inputs import make_inputs
-from fusion_core.priors.network import DIM, TOKENS, PriorNet
+from fusion_core.priors.network import PriorNet
 from fusion_core.priors.provider import Assessment
+from fusion_core.priors.tokens import DIM, TOKENS
+from fusion_core.runtime.shared_parts import SharedParts, file_identity
 from fusion_core.types import FloatImage, UInt8Image
 
 
@@ -25,6 +27,7 @@ def _load(weights: str, dtype: torch.dtype) -> nn.Module:
 
 EMBEDDED: Final = FoundationKind("prior 'embedded'", _load, str(SHIPPED), "its weights")
 """The networks of both modalities as a frozen model."""
+_networks: SharedParts[nn.ModuleDict] = SharedParts()
 _NOTHING: tuple[dict[str, float], FloatImage] = ({}, np.zeros((TOKENS, DIM), np.float32))
 
 
@@ -45,7 +48,10 @@ class EmbeddedProvider:
     name = "embedded"
 
     def __init__(self, weights: Path | None = None) -> None:
-        networks = FrozenModel(EMBEDDED, str(weights or SHIPPED)).model
+        path = weights or SHIPPED
+        self._networks = networks = _networks.get(
+            file_identity(path), lambda: FrozenModel(EMBEDDED, str(path)).model
+        )
         self._visible, self._thermal = networks["visible"], networks["thermal"]
 
     @property

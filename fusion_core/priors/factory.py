@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from typing import Literal
 
+from fusion_core.errors import missing_extra
+from fusion_core.inference import SessionConfig, is_installed
 from fusion_core.priors.provider import PriorProvider
 from fusion_core.priors.settings import PriorsConfig
 
 ProviderName = Literal["embedded", "clip", "blip2"]
 
 
-def open_provider(name: ProviderName, config: PriorsConfig, device: str) -> PriorProvider:
+def open_provider(
+    name: ProviderName, config: PriorsConfig, device: str, *, exported: bool = False
+) -> PriorProvider:
     """Return a provider with its weights loaded.
 
     Args:
         name: Which.
         config: Where weights lie.
         device: ``cpu`` or ``cuda``, for the large ones; the embedded one stays on the CPU.
+        exported: Run the embedded one without torch.
 
     Raises:
         MissingExtraError: The package that runs it is not installed.
         WeightsError: The weights are missing or torn.
     """
+    if name == "embedded" and exported:
+        from fusion_core.priors.exported import ExportedProvider
+
+        return ExportedProvider(SessionConfig("onnx", threads=1))
+    if not is_installed("torch"):
+        raise missing_extra(f"prior {name!r}", "torch", "torch")
     if name == "embedded":
         from fusion_core.priors.embedded import EmbeddedProvider
 

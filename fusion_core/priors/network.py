@@ -7,11 +7,9 @@ from torch import Tensor, nn
 
 from fusion_core.priors.inputs import STATISTICS
 from fusion_core.priors.kinds import kinds_of
+from fusion_core.priors.tokens import DIM, TOKEN_GRID
 from fusion_core.types import Modality
 
-TOKEN_GRID = 4
-TOKENS = TOKEN_GRID**2
-DIM = 128
 _WIDTH = 64
 
 

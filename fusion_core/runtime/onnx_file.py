@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ def write_onnx(
     outputs: Sequence[str],
     path: Path,
     metadata: Mapping[str, str],
+    *,
+    dynamic: Mapping[str, Mapping[int, Any]] | None = None,
 ) -> None:
     """Write a network, as it computes in evaluation mode; the file is whole or as it was.
 
@@ -32,8 +35,10 @@ def write_onnx(
         outputs: Names of the outputs.
         path: File to write.
         metadata: Lines to keep with the network.
+        dynamic: Name of an input -> axis -> the `torch.export.Dim` by which it may vary.
 
     Raises:
+        Exception: Of many classes, where the network computes something else for other sizes.
         MissingExtraError: The exporter's packages are not installed.
         OSError: The file cannot be written.
     """
@@ -53,6 +58,7 @@ def write_onnx(
             opset_version=_OPSET,
             dynamo=True,
             verbose=False,
+            dynamic_shapes=None if dynamic is None else _by_position(network, inputs, dynamic),
         )
     assert program is not None
     proto = program.model_proto
@@ -67,3 +73,15 @@ def write_onnx(
     onnx.helper.set_model_props(proto, dict(metadata))
     with atomic_path(path) as temporary:
         temporary.write_bytes(proto.SerializeToString())
+
+
+def _by_position(
+    network: nn.Module, inputs: Mapping[str, Tensor], dynamic: Mapping[str, Mapping[int, Any]]
+) -> tuple[Any, ...]:
+    """Return what varies per argument of ``forward``; the last one may take all that follow."""
+    each = [dict(dynamic.get(name, {})) for name in inputs]
+    kinds = [parameter.kind for parameter in signature(network.forward).parameters.values()]
+    if Parameter.VAR_POSITIONAL not in kinds:
+        return tuple(each)
+    plain = kinds.index(Parameter.VAR_POSITIONAL)
+    return (*each[:plain], tuple(each[plain:]))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from fusion_core.errors import FusionError
 
 _SHOWN: Final = 200  # characters of a reason in a message
+_DIGITS: Final = 16  # of an identity
 
 
 def read_safetensors(
@@ -48,3 +52,16 @@ def read_safetensors(
         if metadata.get(key) != value:
             raise error(f"{path}: {key} {metadata.get(key)!r}, expected {value!r}; {advice}")
     return metadata, tensors
+
+
+def weights_identity(tensors: Mapping[str, NDArray[Any]]) -> str:
+    """Return 16 hexadecimal digits that identify the weights of a network.
+
+    Args:
+        tensors: Name -> array, as in its checkpoint.
+    """
+    digest = hashlib.sha256()
+    for name, array in sorted(tensors.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:_DIGITS]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fusion_core.engine import Engine
+from fusion_core.engine.pair_engine import PreparedPair
 from fusion_core.engine.together import run_together
-from fusion_core.engine.torch_engine import PreparedPair
 from fusion_core.serving.refusal import refusal
 from fusion_core.serving.session import EngineSession, Session
 from fusion_core.transport.calls import Message
@@ -47,7 +47,7 @@ def fuse_calls(calls: Sequence[tuple[EngineSession, Message]]) -> list[Message]:
         except Exception as error:  # noqa: BLE001 - the others' calls go on
             answers[place] = refusal(message.number, error)
     try:
-        made = run_together(ready[0][1], [pair for _, _, pair in ready]) if ready else []
+        made = run_together([(engine, pair) for _, engine, pair in ready]) if ready else []
     except Exception as error:  # noqa: BLE001 - their sessions go on
         return [refusal(message.number, error) for _, message in calls]
     for (place, engine, pair), (picture, network_ms) in zip(ready, made, strict=True):

@@ -37,6 +37,12 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "live": BenchEntry(
         "live", "LiveBench", "delivery, lateness and age of detections of a run on live videos"
     ),
+    "engines": BenchEntry(
+        "engines", "EnginesBench", "PyTorch, ONNX Runtime and OpenVINO beside each other"
+    ),
+    "gpu": BenchEntry(
+        "gpu", "GpuBench", "every model on a GPU against the CPU, and how fast it is there"
+    ),
     "ros": BenchEntry(
         "ros.bench", "RosBench", "latency and delivery from cameras to fused image over DDS"
     ),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -13,10 +16,16 @@ from torch import Tensor, nn
 
 from fusion_core.errors import UsageError
 from fusion_core.models import Cues, Features, Fuser, LumaFuser, find_models
-from fusion_core.priors.network import DIM, TOKENS
+from fusion_core.models.blocks import PadToMultiple
+from fusion_core.models.exported import ANY_SIZE, ExportedCard
+from fusion_core.priors.tokens import DIM, TOKENS
 from fusion_core.runtime.onnx_file import write_onnx
+from fusion_core.runtime.safetensors_file import weights_identity
 
 _TOKENS = 2 * TOKENS  # of the embedded provider: those of both pictures
+_EXAMPLE = 96, 128  # height and width of the pictures with which a network for any size is traced
+_OTHER = 160, 64  # another size, with which it is compared
+_LEAST, _LARGEST = 32, 8192  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +35,8 @@ class Exported:
     Attributes:
         inputs: Name -> shape.
         outputs: Name -> shape.
-        difference: Largest difference of the fused picture between ONNX Runtime and PyTorch on one
-            random pair, in gray levels of 255.
+        difference: Largest difference of the fused picture between ONNX Runtime and PyTorch on
+            random pairs, in gray levels of 255.
     """
 
     inputs: dict[str, tuple[int, ...]]
@@ -64,8 +73,11 @@ class _RgbGraph(nn.Module):
         return tuple(x for x in found if x is not None)
 
 
-def export_network(model: Fuser, path: Path, size: tuple[int, int]) -> Exported:
-    """Write a network in float32 for pictures of one size.
+def export_network(model: Fuser, path: Path, size: tuple[int, int] | None = None) -> Exported:
+    """Write a network in float32, for pictures of any size or of one.
+
+    Of any size means height and width that are multiples of the network's grid, which the file's
+    metadata state with all else that :class:`ExportedCard` has.
 
     Inputs of a network that fuses luma: ``thermal`` and ``visible`` luma (full-range BT.601),
     1x1xHxW in [0, 1], hot is bright, and ``chroma`` 1x2xHxW Cb and Cr in [0, 1] where it looks at
@@ -79,17 +91,17 @@ def export_network(model: Fuser, path: Path, size: tuple[int, int]) -> Exported:
     Args:
         model: The network.
         path: File to write.
-        size: Height and width of the pictures.
+        size: Height and width of the pictures; None for any.
 
     Raises:
-        UsageError: The network takes a mask or a text.
+        UsageError: The network takes a mask or a text, or does not work for any size alike.
         MissingExtraError: The exporter's packages are not installed.
         OSError: The file cannot be written.
     """
     uses = model.features
     _refuse(model)
     rng = torch.Generator().manual_seed(0)
-    arguments = _arguments(model, size, rng)
+    arguments = _arguments(model, size or _EXAMPLE, rng)
     network = copy.deepcopy(model)
     luma = network.luma_path
     graph = (_RgbGraph(network) if luma is None else _LumaGraph(luma)).eval()
@@ -100,18 +112,82 @@ def export_network(model: Fuser, path: Path, size: tuple[int, int]) -> Exported:
         "query": uses.uses_memory,
     }
     outputs = [name for name, given in named.items() if given]
-    metadata = {"model": model.name, "size": f"{size[1]}x{size[0]}"}
-    write_onnx(graph, arguments, outputs, path, metadata)
-    with torch.inference_mode():
-        expected = graph(*arguments.values())
+    metadata = exported_card(model).to_metadata()
+    metadata["size"] = f"{size[1]}x{size[0]}" if size else ANY_SIZE
+    if size:
+        write_onnx(graph, arguments, outputs, path, metadata)
+    else:
+        _write_for_any_size(model, graph, arguments, outputs, path=path, metadata=metadata)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    got = session.run(outputs, {name: x.numpy() for name, x in arguments.items()})
-    difference = float(np.abs(np.asarray(got[0]) - expected[0].numpy()).max()) * 255
+    difference = 0.0
+    for checked in (size,) if size else (_EXAMPLE, _OTHER):
+        given = _arguments(model, checked, rng)
+        with torch.inference_mode():
+            expected = graph(*given.values())
+        got = session.run(outputs, {name: x.numpy() for name, x in given.items()})
+        largest = float(np.abs(np.asarray(got[0]) - expected[0].numpy()).max()) * 255
+        difference = max(difference, largest)
     return Exported(
         {name: tuple(x.shape) for name, x in arguments.items()},
         {name: tuple(np.shape(x)) for name, x in zip(outputs, got, strict=True)},
         difference,
     )
+
+
+def exported_card(model: Fuser) -> ExportedCard:
+    """Return what the exported file states about a network."""
+    tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+    return ExportedCard(
+        model=model.name,
+        features=replace(model.features, gives="rgb" if model.luma_path is None else "luma"),
+        grid=_grid(model),
+        weights=weights_identity(tensors),
+        slots=model.bank.detach().float().cpu().numpy(),
+    )
+
+
+def _grid(model: Fuser) -> int:
+    """Return of what height and width of the network's pictures are multiples."""
+    pads = [part.multiple for part in model.modules() if isinstance(part, PadToMultiple)]
+    return math.lcm(1, *pads)
+
+
+def _write_for_any_size(
+    model: Fuser,
+    graph: nn.Module,
+    arguments: Mapping[str, Tensor],
+    outputs: list[str],
+    *,
+    path: Path,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write a network whose pictures may have any height and width on its grid.
+
+    Raises:
+        UsageError: Its graph depends on the size in some other way.
+    """
+    grid = _grid(model)
+    edges = (
+        torch.export.Dim(name, min=-(-_LEAST // grid), max=_LARGEST // grid) * grid
+        for name in ("rows", "columns")
+    )
+    vary: dict[int, Any] = dict(zip((2, 3), edges, strict=True))
+    pictures = arguments.keys() - {"slots", "tokens"}
+    try:
+        write_onnx(
+            graph,
+            arguments,
+            outputs,
+            path,
+            metadata,
+            dynamic=dict.fromkeys(pictures, vary),
+        )
+    except torch.onnx.OnnxExporterError as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        raise UsageError(
+            f"model {model.name!r}: cannot be exported for any size ({reason}); give one size "
+            "with --size, such as 640x480"
+        ) from error
 
 
 def _refuse(model: Fuser) -> None:

@@ -20,7 +20,12 @@ from fusion_core.source import open_source
 REFERENCE = Path(__file__).with_name("reference.json")
 SCENE = "synthetic://street?seed=7&seconds=1&rgb_hz=10"
 RIG = Path(__file__).parents[2] / "calibration" / "synthetic.yaml"
-CONFIG = {"device": "cpu", "model": "m2pn-edge", "calibration": str(RIG)}
+CONFIG = {
+    "device": "cpu",
+    "engine": {"kind": "torch"},
+    "model": "m2pn-edge",
+    "calibration": str(RIG),
+}
 SIZE = (16, 12)  # of the thumbnails
 
 

@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from fusion_core.priors.embedded import EmbeddedProvider
@@ -96,7 +97,7 @@ def losses_of(trainer):
         terms = trainer._advance()
         steps.append({name: float(value.detach()) for name, value in terms.items()})
     if hasattr(trainer, "bank"):
-        steps.append({"memory": float(trainer.bank.slots.norm())})
+        steps.append({"memory": float(np.linalg.norm(trainer.bank.slots))})
         steps.append({"accepted": trainer.bank.stats().accepted})
     running = [value for name, value in trainer.model.named_buffers() if "gate." in name]
     if running:

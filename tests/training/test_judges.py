@@ -48,7 +48,7 @@ def test_missing_weights_are_named():
 
 def test_the_handcrafted_score_is_that_of_a_running_robot():
     scores = open_judge("handcrafted", "", CPU, 0).score(FUSED, FUSED, FUSED)
-    assert torch.equal(scores, quality_score(FUSED))
+    assert scores.tolist() == pytest.approx([quality_score(luma) for luma in FUSED[:, 0].numpy()])
 
 
 def test_the_discriminator_learns_to_tell_sources_from_fused_pictures():

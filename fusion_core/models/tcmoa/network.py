@@ -13,8 +13,8 @@ from fusion_core.foundation import FrozenModel
 from fusion_core.models.base import Fuser
 from fusion_core.models.blocks.padding import PadToMultiple
 from fusion_core.models.colour import attach_luma, luma_of
-from fusion_core.models.cues import NO_CUES, VISIBLE_INFRARED, Cues, PromptEdit
-from fusion_core.models.features import Features
+from fusion_core.models.cues import NO_CUES, Cues, PromptEdit
+from fusion_core.models.features import VISIBLE_INFRARED, Features
 from fusion_core.models.outputs import FuserOutput
 from fusion_core.models.requirements import check_pictures
 from fusion_core.models.tcmoa.backbone import PATCH, MaskedAutoencoder

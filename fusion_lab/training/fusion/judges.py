@@ -27,7 +27,7 @@ class Handcrafted:
 
     def score(self, fused: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:  # noqa: ARG002
         """Return the scores; the sources are not looked at."""
-        return quality_score(fused)
+        return torch.tensor([quality_score(luma) for luma in fused[:, 0].float().cpu().numpy()])
 
 
 class ClipJudge:

@@ -65,7 +65,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
         self.teacher = _load_teacher(recipe.teacher, place.device)
         super().__init__(recipe, network, place, resume=resume)
         self.bank = MemoryBank(
-            self.model.bank,
+            self.model.bank.detach().cpu().numpy(),
             MemoryConfig(mode="online"),
             recipe.model,
             momentum=recipe.momentum,
@@ -79,7 +79,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
         task, batch = self._crops()
         own = own_rows(self.joint, batch)
         with self._autocast():
-            output = self.fuse(own.thermal, own.visible, self.bank.slots, NO_CUES)
+            output = self.fuse(own.thermal, own.visible, self._slots(), NO_CUES)
         output = gather_luma(self.joint, output)
         self._last = batch, output
         taught = self._taught(own)
@@ -98,8 +98,12 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
         """Update the memory with the scene vectors and the quality scores of the fused crops."""
         batch, output = self._last
         fused = output.fused.detach().float()
-        scores = self.judge.score(fused, batch.thermal, batch.visible)
-        self.bank.update(output.query, scores)
+        scores = self.judge.score(fused, batch.thermal, batch.visible).tolist()
+        self.bank.update(output.query.detach().float().cpu().numpy(), scores)
+
+    def _slots(self) -> Tensor:
+        """Return the memory as it is now, on the network's device."""
+        return torch.from_numpy(self.bank.slots).to(self.place.device)
 
     def _crops(self) -> tuple[FusionTask, PairBatch]:
         """Return the task of this step and its crops."""
@@ -131,7 +135,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
     def _keep(self) -> dict[str, Any]:
         bank = f"bank-{self.step:06d}.safetensors"
         self.bank.save_snapshot(self.place.out / bank)
-        self.average.bank.copy_(self.bank.slots)
+        self.average.bank.copy_(self._slots())
         return {"bank": bank}
 
     def _write(self, scalars: Mapping[str, Any]) -> None:
