@@ -70,6 +70,10 @@ install_packages() {
   # shellcheck disable=SC2046
   "$VENV/bin/pip" install --progress-bar "$progress" --disable-pip-version-check $(torch_index) \
     "${constraints[@]}" ${wheels[@]+"${wheels[@]}"} -e "$ROOT[$EXTRA]" >&2
+  if [ "$EXTRA" = dev ]; then
+    # What it requires beside the extras, opencv-python, would replace opencv-python-headless.
+    "$VENV/bin/pip" install -q --disable-pip-version-check "${constraints[@]}" --no-deps trackeval >&2
+  fi
 }
 
 # The node needs messages that the package index lacks: those of scripts/vision_msgs and

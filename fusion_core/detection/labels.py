@@ -30,7 +30,7 @@ CLASS_OF: Mapping[str, str] = {
     "motorcycle": "cycle",
     "motorbike": "cycle",
 }
-"""Label of a data set or a detector, in small letters -> class; others are passed over."""
+"""Label of a data set or a detector, in small letters -> class."""
 
 M3FD_LABELS = ("people", "car", "bus", "lamp", "motorcycle", "truck")
 """Classes of M3FD (Liu et al., CVPR 2022): what YOLO files without a ``classes.txt`` mean."""
@@ -47,10 +47,12 @@ class GroundTruth:
     Attributes:
         objects: Class -> boxes, for each of ``CLASSES``.
         ignore: Regions that could not be labelled.
+        others: Labelled things that are of no such class, by label: lamps, statues, animals.
     """
 
     objects: Mapping[str, FloatArray]
     ignore: FloatArray
+    others: Mapping[str, FloatArray]
 
 
 def labelled_stems(folder: Path) -> list[str]:
@@ -87,11 +89,10 @@ def read_labels(folder: Path, stem: str, height: int, width: int) -> GroundTruth
         )
     groups: dict[str, list[list[float]]] = {name: [] for name in (*CLASSES, _IGNORE)}
     for label, (x, y, w, h) in rows:
-        group = _IGNORE if label == _IGNORE else CLASS_OF.get(label, "")
-        if group in groups:
-            groups[group].append([x, y, x + w, y + h])
+        groups.setdefault(CLASS_OF.get(label, label), []).append([x, y, x + w, y + h])
     arrays = {name: np.array(boxes, np.float64).reshape(-1, 4) for name, boxes in groups.items()}
-    return GroundTruth({name: arrays[name] for name in CLASSES}, arrays[_IGNORE])
+    objects = {name: arrays.pop(name) for name in CLASSES}
+    return GroundTruth(objects, arrays.pop(_IGNORE), arrays)
 
 
 _Row = tuple[str, tuple[float, ...]]

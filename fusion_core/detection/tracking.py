@@ -37,7 +37,7 @@ _CONFIRMED = 2
 _MOST_TRACKS: Final = 1000
 # In box heights, ByteTrack's at 30 Hz: noise of a measured coordinate, 1/20; acceleration noise per
 # s^1.5; first speed per s.
-_NOISE, _SHAKE, _SPEED = 0.05, 0.5, 2.0
+_NOISE, _SHAKE, _SPEED = 0.05, 0.25, 2.0
 # Farthest way to a lost object: in standard deviations of the prediction, and in heights.
 _REACH, _FARTHEST, _MOST_RATIO = 2.5, 1.0, 1.5
 
@@ -161,7 +161,7 @@ class ObjectTracker:
         matches: dict[int, _Track] = {}
         confirmed = [track for track in self._tracks if track.id is not None]
         fresh = [track for track in self._tracks if track.id is None]
-        for tracks, found, likeness in (
+        for tracks, candidates, likeness in (
             (confirmed, high, _overlapping(_HIGH_SCORE_IOU)),
             (confirmed, low, _overlapping(_LOW_SCORE_IOU)),
             (confirmed, high, _overlapping(_OTHER_CLASS_IOU, any_class=True)),
@@ -169,7 +169,7 @@ class ObjectTracker:
             (fresh, high, _overlapping(_NEW_IOU)),
             (fresh, high, _within_reach),
         ):
-            _match(tracks, found, likeness, matches)
+            _match(tracks, candidates, likeness, matches)
         for found in detections:
             if id(found) in matches:
                 self._extend(matches[id(found)], found)

@@ -30,7 +30,8 @@ class Evaluate:
     gives {"dataset", "pairs", "method", "metrics", "per_image"}; several give {"dataset",
     "pairs", "methods": [the same, with "mean_rank" over the headline metrics]}. A detector adds
     "detection": {"detector", "iou", "score_threshold", "pictures", "inputs": {name: {"mAP50",
-    class: {"objects", "AP50", "recall", "precision", "recall_at_1_false_per_picture"}}}}.
+    class: {"objects", "AP50", "AP", "recall", "precision", "recall_at_1_false_per_picture",
+    "recall_at_0.1_false_per_picture"}}}}.
 
     With --visible and --thermal instead of --data, the pipeline runs over a recording and the
     stability of the fused stream is measured beside that of its sources: warping error along the

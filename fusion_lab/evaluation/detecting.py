@@ -142,7 +142,9 @@ def _plain(scores: ClassScores) -> dict[str, Any]:
     return {
         "objects": scores.objects,
         "AP50": finite(scores.ap50),
+        "AP": finite(scores.ap),
         "recall": finite(scores.recall),
         "precision": finite(scores.precision),
         "recall_at_1_false_per_picture": finite(scores.recall_at_one),
+        "recall_at_0.1_false_per_picture": finite(scores.recall_at_tenth),
     }

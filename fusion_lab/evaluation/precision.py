@@ -1,4 +1,4 @@
-"""How well detections meet labelled boxes: average precision and recall at IoU 0.5, by pycocotools.
+"""How well detections meet labelled boxes: average precision and recall, by pycocotools.
 
 Definitions are those of COCO (Lin et al., 2014) for objects of any size: per picture and class the
 detections, best first, each take the free labelled box that they overlap most, from IoU 0.5 on.
@@ -17,11 +17,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fusion_core.detection.boxes import FloatArray
 from fusion_core.errors import missing_extra
 
 IOU = 0.5
+"""Overlap from which on a detection is right."""
+_IOUS = np.arange(10, 20) / 20  # those that AP is the mean of; the first is IOU
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +34,20 @@ class ClassScores:
     Attributes:
         objects: Labelled objects.
         ap50: Average precision at IoU 0.5.
+        ap: Mean of those at IoU 0.5, 0.55, ..., 0.95.
         recall: Share of objects found at the threshold.
         precision: Share of detections at the threshold that are right.
         recall_at_one: Share of objects found at one false detection per picture.
+        recall_at_tenth: The same at one false detection in ten pictures.
     """
 
     objects: int
     ap50: float
+    ap: float
     recall: float
     precision: float
     recall_at_one: float
+    recall_at_tenth: float
 
 
 @dataclass(slots=True)
@@ -90,40 +97,55 @@ class ClassTally:
         """Labelled objects."""
         return sum(int((np.asarray(p["gtIgnore"]) == 0).sum()) for p in self.pictures if p)
 
-    def sum_up(self, threshold: float) -> ClassScores:
-        """Return the scores, those at a threshold for this least score."""
+    def verdicts(self) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Return scores and whether they are right of all detections that count, best first."""
         known = [picture for picture in self.pictures if picture]
         scores = np.array([score for p in known for score in p["dtScores"]], np.float64)
         counts = np.array([flag == 0 for p in known for flag in p["dtIgnore"][0]], np.bool_)
         right = np.array([match > 0 for p in known for match in p["dtMatches"][0]], np.bool_)
         order = np.argsort(-scores[counts], kind="stable")
-        scores, right = scores[counts][order], right[counts][order]
+        return scores[counts][order], right[counts][order]
+
+    def sum_up(self, threshold: float) -> ClassScores:
+        """Return the scores, those at a threshold for this least score."""
+        scores, right = self.verdicts()
         sure = int((scores >= threshold).sum())
-        allowed = int((np.cumsum(~right) <= len(self.pictures)).sum())
-        objects = self.objects
+        false, pictures, objects = np.cumsum(~right), len(self.pictures), self.objects
+        precision = self.average_precision() if objects else [math.nan]
 
         def share(count: float, whole: float) -> float:
             return count / whole if whole else math.nan
 
         return ClassScores(
             objects=objects,
-            ap50=self._average_precision() if objects else math.nan,
+            ap50=float(precision[0]),
+            ap=float(np.mean(precision)),
             recall=share(float(right[:sure].sum()), objects),
             precision=share(float(right[:sure].sum()), sure),
-            recall_at_one=share(float(right[:allowed].sum()), objects),
+            recall_at_one=share(float(right[false <= pictures].sum()), objects),
+            recall_at_tenth=share(float(right[false <= pictures / 10].sum()), objects),
         )
 
-    def _average_precision(self) -> float:
-        """Return the mean of the interpolated precision at the recalls 0, 0.01, ..., 1."""
-        most = max(len(picture["dtScores"]) for picture in self.pictures if picture)
+    def average_precision(self, overlaps: int = len(_IOUS)) -> FloatArray:
+        """Return the mean of the interpolated precision at the recalls 0, 0.01, ..., 1.
+
+        Args:
+            overlaps: For how many of the overlaps 0.5, 0.55, ..., 0.95.
+        """
+        pictures = [
+            {**p, **{key: p[key][:overlaps] for key in ("dtMatches", "dtIgnore")}} if p else None
+            for p in self.pictures
+        ]
+        most = max(len(picture["dtScores"]) for picture in pictures if picture)
         evaluation = _evaluation(most)
-        evaluation.params.imgIds = list(range(len(self.pictures)))
+        evaluation.params.imgIds = list(range(len(pictures)))
         evaluation.params.catIds = [0]
+        evaluation.params.iouThrs = _IOUS[:overlaps]
         # COCOeval.evaluate would set these two from data sets of whole pictures.
-        evaluation.evalImgs, evaluation._paramsEval = self.pictures, evaluation.params
+        evaluation.evalImgs, evaluation._paramsEval = pictures, evaluation.params
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation.accumulate()
-        return float(evaluation.eval["precision"].mean())
+        return np.asarray(evaluation.eval["precision"].mean(axis=(1, 2, 3, 4)), np.float64)
 
 
 def _evaluation(detections: int) -> Any:  # noqa: ANN401 - pycocotools has no types
@@ -133,7 +155,7 @@ def _evaluation(detections: int) -> Any:  # noqa: ANN401 - pycocotools has no ty
     except ImportError:
         raise missing_extra("average precision", "pycocotools", "lab") from None
     evaluation = COCOeval(iouType="bbox")
-    evaluation.params.iouThrs = np.array([IOU])
+    evaluation.params.iouThrs = _IOUS
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, math.inf]], ["all"]
     evaluation.params.maxDets = [max(1, detections)]
     return evaluation

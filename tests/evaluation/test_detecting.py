@@ -107,16 +107,19 @@ class TestCommand:
         assert detection["inputs"]["good"] == {
             "mAP50": 1.0,
             "person": {
-                "objects": 2, "AP50": 1.0, "recall": 1.0, "precision": 1.0,
+                "objects": 2, "AP50": 1.0, "AP": 1.0, "recall": 1.0, "precision": 1.0,
                 "recall_at_1_false_per_picture": 1.0,
+                "recall_at_0.1_false_per_picture": 1.0,
             },
             "vehicle": {
-                "objects": 0, "AP50": None, "recall": None, "precision": None,
+                "objects": 0, "AP50": None, "AP": None, "recall": None, "precision": None,
                 "recall_at_1_false_per_picture": None,
+                "recall_at_0.1_false_per_picture": None,
             },
             "cycle": {
-                "objects": 0, "AP50": None, "recall": None, "precision": None,
+                "objects": 0, "AP50": None, "AP": None, "recall": None, "precision": None,
                 "recall_at_1_false_per_picture": None,
+                "recall_at_0.1_false_per_picture": None,
             },
         }  # fmt: skip
         assert list(detection["inputs"]) == ["visible", "thermal", "good"]

@@ -12,15 +12,25 @@ import numpy as np
 import tyro
 
 from fusion_core.detection.labels import CLASSES
+from fusion_core.errors import UsageError
 from fusion_core.types import Modality
 from fusion_lab.benches.command import BenchCommand
+from fusion_lab.benches.detector.places import (
+    FIGURES,
+    SUMMARIES,
+    PlacesFigures,
+    measure_places,
+)
+from fusion_lab.benches.detector.reliability import ReliabilityBin, expected_error
 from fusion_lab.benches.detector.tallies import SetFigures, TargetCounts, tally_set
 from fusion_lab.benches.detector.views import OTHER, STATES, DetectorViews, read_labelled
+from fusion_lab.benches.intervals import Interval
 from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.data import dataset_name
 from fusion_lab.evaluation.precision import ClassScores
 
 _LEAST_OBJECTS = 10
+_FIGURE_NAMES = ("AP50", "AP", "recall at one false", "recall at 0.1 false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +38,19 @@ class DetectorResult:
     """Figures of all sets.
 
     Attributes:
-        sets: Name of the set -> its figures.
+        sets: Name of the set -> its figures with cameras at work and broken; empty where only
+            places are measured.
+        places: Figures place by place, None where they are not measured.
     """
 
     sets: Mapping[str, SetFigures]
+    places: PlacesFigures | None = None
 
     def tables(self) -> Sequence[Table]:
+        """Return the tables of the sets, or those of the places."""
+        return place_tables(self.places) if self.places else self._set_tables()
+
+    def _set_tables(self) -> Sequence[Table]:
         """Return scores, gains, and with a reference detector what a broken camera costs."""
         columns = tuple(f"{label}: AP50 / recall / at one false" for label in CLASSES)
         scores = Table(
@@ -88,6 +105,12 @@ class DetectorBench(BenchCommand):
     of the labelled objects that the reference finds in a camera's picture alone, how many the
     detector finds with both cameras, with the other one broken, and at the end of a stream through
     the whole pipeline in which the other one repeats its picture.
+
+    With --places, or detectors that were trained without one place each (--left-out), the figures
+    are those of both cameras at work, place by place: a recording is a place, and so is a set of
+    single pictures. AP is COCO's (IoU 0.5 to 0.95); intervals are the 5th and 95th percentile over
+    resampled pictures. Two more tables tell how often people of a score are right, and what the
+    false ones are, by the labels; anything may be labelled there, such as `lamp` or `statue`.
     """
 
     data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR [DIR ...]")]
@@ -98,15 +121,95 @@ class DetectorBench(BenchCommand):
     """A detector for single pictures: it sees visible, thermal and fused pictures."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "m2pn-edge"
     """Network that fuses what the reference sees."""
+    places: bool = False
+    """Measure place by place, with both cameras at work."""
+    left_out: Annotated[
+        tuple[str, ...],
+        tyro.conf.UseAppendAction,
+        tyro.conf.arg(name="left-out", metavar="PLACE=FILE.onnx"),
+    ] = ()
+    """Detector of one place, trained without it; may be given several times. Implies --places."""
 
     def measure(self) -> DetectorResult:
         """Run the detectors on all sets."""
+        if self.places or self.left_out:
+            left_out = dict(_parsed(text) for text in self.left_out)
+            return DetectorResult({}, measure_places(self.data, self.detector, left_out))
         with closing(DetectorViews(self.detector, self.reference, self.model)) as views:
             sets = {
                 dataset_name([folder]): tally_set(read_labelled(folder), views)
                 for folder in self.data
             }
         return DetectorResult(sets)
+
+
+def place_tables(places: PlacesFigures) -> Sequence[Table]:
+    """Return scores by place with their summary, reliability, and what false people are."""
+    head = ("place", "detector", "class", "pictures", "objects", *_FIGURE_NAMES)
+    rows: list[tuple[Cell, ...]] = [
+        (s.place, s.detector, s.label, s.pictures, s.objects, *map(_interval, s.figures.values()))
+        for s in places.scores
+    ]
+    for label in CLASSES:
+        every = [s for s in places.scores if s.label == label and s.objects >= _LEAST_OBJECTS]
+        for name, summary in SUMMARIES.items():
+            if every:
+                values = (summary([s.figures[key].value for s in every]) for key in FIGURES)
+                objects = sum(s.objects for s in every)
+                pictures = sum(s.pictures for s in every)
+                rows.append((name, "", label, pictures, objects, *map(_number, values)))
+    lows = [f"{one.low:.1f}" for one in next(iter(places.bins.values()))]
+    trust: list[tuple[Cell, ...]] = [
+        (place, *(_bin(one) for one in bins), expected_error(bins))
+        for place, bins in places.bins.items()
+    ]
+    return [
+        Table("", head, tuple(rows)),
+        Table(
+            "People: mean score > share that is right (number), by least score",
+            ("place", *lows, "mean error"),
+            tuple(trust),
+            digits=3,
+        ),
+        Table(
+            "False people at the detector's threshold, by what the labels say is there",
+            ("place", "what", "labelled", "false people", "per picture"),
+            tuple(_clutter_rows(places)),
+            digits=3,
+        ),
+    ]
+
+
+def _clutter_rows(places: PlacesFigures) -> Iterator[tuple[Cell, ...]]:
+    for place, counts in places.clutter.items():
+        for kind in sorted(counts.false.keys() | counts.labelled.keys()):
+            labelled: Cell = counts.labelled[kind] or ""
+            false = counts.false[kind]
+            yield (place, kind, labelled, false, false / counts.pictures)
+
+
+def _interval(figure: Interval) -> str:
+    return f"{_number(figure.value)} ({_number(figure.low)} to {_number(figure.high)})"
+
+
+def _number(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}"
+
+
+def _bin(one: ReliabilityBin) -> str:
+    return f"{one.score:.2f} > {one.right:.2f} ({one.count})" if one.count else "–"
+
+
+def _parsed(text: str) -> tuple[str, str]:
+    """Return place and file of ``PLACE=FILE.onnx``.
+
+    Raises:
+        UsageError: It is not of this form.
+    """
+    place, separator, path = text.partition("=")
+    if not (place and separator and path):
+        raise UsageError(f"--left-out {text!r}: expected PLACE=FILE.onnx")
+    return place, path
 
 
 def _cell(scores: ClassScores | None) -> str:

@@ -153,7 +153,8 @@ def gain_of_both(both: list[ClassTally], single: list[list[ClassTally]]) -> Inte
 
 def _ap50(tallies: list[ClassTally], picks: Iterable[int]) -> float:
     """Return the average precision on some of the pictures, as often as they were picked."""
-    return ClassTally.merged(tallies[pick] for pick in picks).sum_up(0.0).ap50
+    drawn = ClassTally.merged(tallies[pick] for pick in picks)
+    return float(drawn.average_precision(1)[0]) if drawn.objects else float("nan")
 
 
 def _boxes(pair: Example, number: int) -> FloatArray:

@@ -54,10 +54,12 @@ class TrackingResult:
         ]
         for tracker in next(iter(self.sequences.values())):
             every = [trackers[tracker] for trackers in self.sequences.values()]
-            means = (float(np.mean([s.hota for s in every])),)
-            means += (float(np.mean([s.association for s in every])),)
-            means += (float(np.mean([s.idf1 for s in every])),)
-            rows.append(("mean", tracker, *means, sum(s.switches for s in every), ""))
+            hota, association, idf1 = (
+                float(np.mean([getattr(scores, name) for scores in every]))
+                for name in ("hota", "association", "idf1")
+            )
+            switches = sum(scores.switches for scores in every)
+            rows.append(("mean", tracker, hota, association, idf1, switches, ""))
         return [Table("", head, tuple(rows), digits=3)]
 
 

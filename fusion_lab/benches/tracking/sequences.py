@@ -141,7 +141,8 @@ def _swung(frame: Frame, seed: int) -> Frame:
     at = (frame.stamp_ns - START_NS) / 1e9
     height, width = frame.image.shape[:2]
     roll = _ROLL_DEG * np.sin(2 * np.pi * 0.7 * at)
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), roll, 1.0)
+    middle = (width / 2, height / 2)
+    matrix = np.asarray(cv2.getRotationMatrix2D(middle, roll, 1.0), np.float64)
     matrix[:, 2] += _SWING_PX * np.sin(2 * np.pi * _SWING_HZ * at + 0.7 * seed)
     image = cv2.warpAffine(frame.image, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
     truth = frame.truth
