@@ -277,7 +277,7 @@ def test_a_network_that_hangs_is_left_out_until_it_answers(monkeypatch, gate):
 def test_a_detector_that_hangs_is_left_out_until_it_answers(monkeypatch, gate):
     monkeypatch.setattr(pair_step, "LIVE_TIMEOUT_S", 1.0)
     results, frames = [], live_frames()
-    with make(monkeypatch, detector="default") as pipeline:
+    with make(monkeypatch, detector="default", detection={"every": 1}) as pipeline:
         detector = pipeline._step.detection._detector
         detect = detector.detect
         monkeypatch.setattr(detector, "detect", lambda *a, **k: gate.wait(()))
@@ -295,7 +295,9 @@ def test_a_detector_that_hangs_is_left_out_until_it_answers(monkeypatch, gate):
 def test_a_pipeline_closes_while_network_and_detector_hang(monkeypatch, gate):
     monkeypatch.setattr(pair_step, "LIVE_TIMEOUT_S", 0.5)
     results = []
-    pipeline = make(monkeypatch, gate.wait, first=0, count=99, detector="default")
+    pipeline = make(
+        monkeypatch, gate.wait, first=0, count=99, detector="default", detection={"every": 1}
+    )
     monkeypatch.setattr(pipeline._step.detection._detector, "detect", lambda *a, **k: gate.wait(()))
     pipeline.start(results.append)
     feed(pipeline, live_frames(), lambda: len(results) >= 2)
