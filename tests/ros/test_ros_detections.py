@@ -14,7 +14,6 @@ from robot import picture, repeat_until, stamp_ns, wait_for
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
-
 # Every frame waits for its own detections, however slow the machine is.
 WAITING = {"detection.every": 1}
 
