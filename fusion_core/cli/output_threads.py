@@ -64,7 +64,9 @@ class OutputThreads:
 
     def close(self) -> list[Exception]:
         """Wait until everything is written; return the errors that were not raised before."""
-        workers = [*self._sinks, *([self._report] if self._report else [])]
+        workers: list[OrderedWorker[FusedFrame] | OrderedWorker[_Sampled]] = [*self._sinks]
+        if self._report is not None:
+            workers.append(self._report)
         for worker in workers:
             worker.close()
         errors = (worker.take_error() for worker in workers)

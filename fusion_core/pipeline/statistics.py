@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from fusion_core.runtime.message_filter import MessageFilter
 from fusion_core.runtime.meters import LatencyMeter, RateMeter
@@ -38,7 +39,7 @@ class PipelineStatistics:
         self._messages = MessageFilter()
 
     def record_result(
-        self, timings: dict[str, float], pair: FramePair, health: tuple[str, ...]
+        self, timings: Mapping[str, float], pair: FramePair, health: tuple[str, ...]
     ) -> None:
         """Count one result."""
         self.fused += 1

@@ -45,6 +45,7 @@ def test_detections_in_the_log_and_the_summary(detector, tmp_path, capsys):
             "box": pytest.approx([80, 160, 160, 160], abs=1e-3),
             "track_id": 1,
             "temperature": None,
+            "predicted": False,
         },
         {
             "label": "vehicle",
@@ -52,6 +53,7 @@ def test_detections_in_the_log_and_the_summary(detector, tmp_path, capsys):
             "box": pytest.approx([400, 160, 160, 160], abs=1e-3),
             "track_id": 2,
             "temperature": None,
+            "predicted": False,
         },
     ]
     assert lines[2]["latency_ms"]["detection"] > 0

@@ -27,6 +27,7 @@ from fusion_lab.benches.ros.node import MeanFuserConfig
 
 SCENE = ["--bag", "synthetic://street?seed=1&registered=1", "--device", "cpu"]
 FUSED_TWICE = {"visible_topic": "/fusion/image", "thermal_topic": "/fusion/image"}
+APART = 10  # results that wait for an output, with those being written
 WITHOUT = ["--prior", "none", "--detector", "none"]
 
 
@@ -85,15 +86,16 @@ def test_what_a_killed_run_leaves_opens_again(tmp_path):
     lines = log.read_text().splitlines()
     assert [json.loads(line)["frame"] for line in lines] == list(range(len(lines)))
     pictures = sorted((tmp_path / "p").glob("*.png"))
-    assert len(pictures) in {len(lines), len(lines) - 1}
+    # Each output is written beside the others, which are at most a queue ahead or behind.
+    assert abs(len(pictures) - len(lines)) <= APART
     assert all(cv2.imread(str(path)).shape == (48, 64, 3) for path in pictures)
     with open_source(str(tmp_path / "drive"), **FUSED_TWICE) as source:
         written = sum(frame.modality == "visible" for frame in source.frames())
-    assert 1 <= written <= len(lines)
+    assert 1 <= written <= len(lines) + APART
     for name, most_lost in (("a.mkv", 30), ("a.mp4", 90)):
         with open_source(visible=tmp_path / name) as source:
             played = sum(1 for _ in source.frames())
-        assert max(1, len(lines) - most_lost) <= played <= len(lines)
+        assert max(1, len(lines) - most_lost - APART) <= played <= len(lines) + APART
     model = load_model("m2pn-edge", torch.device("cpu"))
     restored = MemoryBank(model.bank, MemoryConfig(), model.name)
     restored.load_snapshot(bank)
@@ -275,7 +277,7 @@ def test_a_network_that_hangs_is_left_out_until_it_answers(monkeypatch, gate):
 def test_a_detector_that_hangs_is_left_out_until_it_answers(monkeypatch, gate):
     monkeypatch.setattr(pair_step, "LIVE_TIMEOUT_S", 1.0)
     results, frames = [], live_frames()
-    with make(monkeypatch, detector="default") as pipeline:
+    with make(monkeypatch, detector="default", detection={"every": 1}) as pipeline:
         detector = pipeline._step.detection._detector
         detect = detector.detect
         monkeypatch.setattr(detector, "detect", lambda *a, **k: gate.wait(()))
@@ -293,7 +295,9 @@ def test_a_detector_that_hangs_is_left_out_until_it_answers(monkeypatch, gate):
 def test_a_pipeline_closes_while_network_and_detector_hang(monkeypatch, gate):
     monkeypatch.setattr(pair_step, "LIVE_TIMEOUT_S", 0.5)
     results = []
-    pipeline = make(monkeypatch, gate.wait, first=0, count=99, detector="default")
+    pipeline = make(
+        monkeypatch, gate.wait, first=0, count=99, detector="default", detection={"every": 1}
+    )
     monkeypatch.setattr(pipeline._step.detection._detector, "detect", lambda *a, **k: gate.wait(()))
     pipeline.start(results.append)
     feed(pipeline, live_frames(), lambda: len(results) >= 2)

@@ -117,7 +117,7 @@ def test_a_failing_detector_never_ends_a_live_stream(tmp_path):
         pipeline.submit(Frame(stamp, "thermal", (value + noise).astype(np.uint8), "mono8"))
         assert arrived.wait(30)
 
-    with make(path) as pipeline:
+    with make(path, detection={"every": 1}) as pipeline:
         pipeline.start(keep)
         for index, value in enumerate((240, 240, 40, 40)):
             send(pipeline, index, value)

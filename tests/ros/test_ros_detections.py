@@ -16,6 +16,9 @@ from robot import picture, repeat_until, stamp_ns, wait_for
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
+# Every frame waits for its own detections, however slow the machine is.
+WAITING = {"detection.every": 1}
+
 
 @pytest.fixture
 def detector(tmp_path):
@@ -31,7 +34,7 @@ def detector(tmp_path):
 
 
 def test_convention_boxes_by_centre_with_the_header_of_the_source(start, detector):
-    node = start(detector=detector)
+    node = start(detector=detector, **WAITING)
     images = node.connect()
     arrays, debug = node.listen(Detection2DArray, "detections"), node.listen(Image, "debug_image")
     fused = {}
@@ -84,7 +87,7 @@ def test_the_detector_runs_only_for_subscribers(start, detector):
 
 
 def test_a_failing_detector_is_reported_and_fusing_goes_on(start, tmp_path):
-    node = start(detector=networks.fails_on_bright(tmp_path / "net.onnx"))
+    node = start(detector=networks.fails_on_bright(tmp_path / "net.onnx"), **WAITING)
     images = node.connect()
     node.listen(Detection2DArray, "detections")
 
@@ -167,7 +170,7 @@ def test_a_missing_detector_leaves_the_node_unconfigured(start, tmp_path):
 
 def test_the_recorder_writes_detections(start, detector, tmp_path):
     """The log holds what the node published, the video shows it."""
-    node = start(detector=detector)
+    node = start(detector=detector, **WAITING)
     out, video = tmp_path / "out" / "fused.jsonl", tmp_path / "out" / "fused.mkv"
     arguments = [
         "--ros-args",

@@ -16,7 +16,7 @@ import pytest
 
 from fusion_core.cli.run import Run
 from fusion_core.errors import MissingExtraError, SinkError
-from fusion_core.pipeline import pipeline
+from fusion_core.pipeline import pair_step
 from fusion_core.sink.report import HtmlReport
 from fusion_core.sink.report_glossary import PARTS, STAGES
 from fusion_core.sink.report_page import command_line
@@ -210,7 +210,7 @@ def test_stages_are_listed_in_the_order_of_the_pipeline_with_their_meaning(tmp_p
 
 def test_stages_of_the_pipeline_have_a_meaning():
     """The names that the pipeline times, read from its source."""
-    timed = set(re.findall(r'timer\("(\w+)"\)', inspect.getsource(pipeline)))
+    timed = set(re.findall(r'timer\("(\w+)"\)', inspect.getsource(pair_step)))
     assert len(timed) > 4
     assert timed <= set(STAGES)
     assert set(PARTS) | {"total"} == timed
