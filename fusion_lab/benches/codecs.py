@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -170,12 +171,11 @@ def _costs(
 ) -> tuple[CostRow, ...]:
     """Time all codecs in turns."""
     picture = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
-    latents = {name: codec.encode(picture) for name, codec in codecs.items()}
-    cases = {}
+    cases: dict[str, Callable[[], object]] = {}
     for name, codec in codecs.items():
-        cases[name, "encode"] = lambda codec=codec: codec.encode(picture)
-        cases[name, "decode"] = lambda codec=codec, name=name: codec.decode(latents[name], size)
-    times = interleaved({" ".join(key): work for key, work in cases.items()}, rounds)
+        cases[f"{name} encode"] = partial(codec.encode, picture)
+        cases[f"{name} decode"] = partial(codec.decode, codec.encode(picture), size)
+    times = interleaved(cases, rounds)
     return tuple(
         CostRow(
             name,

@@ -96,6 +96,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "codecs": BenchEntry(
         "codecs", "CodecsBench", "what codecs keep of pictures, and how long they take"
     ),
+    "texts": BenchEntry(
+        "texts", "TextsBench", "what the embedded text encoder understands of sentences"
+    ),
     "ablations": BenchEntry(
         "ablations", "AblationsBench", "networks that were trained with a part taken out"
     ),
