@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fusion_core.engine.result import EngineResult
+from fusion_core.engine.result import EngineResult, ExplainedPicture
 from fusion_core.engine.runner import FusionRunner
 from fusion_core.engine.settings import AdaptConfig, EngineConfig
 from fusion_core.runtime.lazy_names import lazy_names
@@ -19,6 +19,7 @@ __all__ = [
     "Engine",
     "EngineConfig",
     "EngineResult",
+    "ExplainedPicture",
     "FusionRunner",
     "SwitchingEngine",
     "fast_precision",

@@ -23,11 +23,11 @@ from fusion_core.engine.picture_io import (
 from fusion_core.engine.plain_fusion import single_picture
 from fusion_core.engine.precision import fast_precision
 from fusion_core.engine.prior_fade import PriorFade
-from fusion_core.engine.result import EngineResult
+from fusion_core.engine.result import EngineResult, ExplainedPicture
 from fusion_core.engine.temporal_smoothing import TemporalSmoother
 from fusion_core.errors import NetworkError, UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
-from fusion_core.models import Cues, Fuser, TextCue
+from fusion_core.models import Cues, Fuser, FuserOutput, TextCue
 from fusion_core.runtime.settings import Settings
 from fusion_core.types import AlignedPair, FloatImage, Mask, ScenePrior, UInt8Image
 
@@ -267,14 +267,47 @@ class Engine:
             UsageError: The network cannot do the task, or lacks a cue.
             NetworkError: It gives values that are not finite.
         """
+        return self._picture_of(self._joined(pictures, task, prior, text))
+
+    @torch.inference_mode()
+    def explain_pictures(
+        self,
+        pictures: Sequence[UInt8Image],
+        task: str,
+        *,
+        prior: ScenePrior | None = None,
+        text: str | None = None,
+    ) -> ExplainedPicture:
+        """Fuse pictures of any task, and say which of them made each pixel.
+
+        Arguments and errors are those of :meth:`fuse_pictures`.
+        """
+        output = self._joined(pictures, task, prior, text)
+        image = self._picture_of(output)
+        if output.decision is None:
+            return ExplainedPicture(image)
+        shares, prompts = (share[0].float().cpu().numpy() for share in output.decision)
+        return ExplainedPicture(image, shares, prompts)
+
+    def _joined(
+        self,
+        pictures: Sequence[UInt8Image],
+        task: str,
+        prior: ScenePrior | None,
+        text: str | None,
+    ) -> FuserOutput:
         self._generator.manual_seed(0)
         encoded = None if text is None else self._text_cue(text)
         cues = replace(self._cues(prior, None), task=task, text=encoded)
         tensors = [to_tensor(picture, self._device) for picture in pictures]
         with self._fast():
-            fused = self._model.fuse_many(tensors, cues).image
-        self._require_finite(fused)
-        return to_uint8(fused[0].float().permute(1, 2, 0).cpu().numpy())
+            output: FuserOutput = self._model.fuse_many(tensors, cues)
+            self._require_finite(output.image)
+        return output
+
+    @staticmethod
+    def _picture_of(output: FuserOutput) -> UInt8Image:
+        return to_uint8(output.image[0].float().permute(1, 2, 0).cpu().numpy())
 
     @torch.inference_mode()
     def warm_up(self, height: int, width: int) -> None:

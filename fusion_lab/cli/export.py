@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -28,6 +28,8 @@ class Export:
     """File to write."""
     size: Annotated[str, tyro.conf.arg(metavar="WxH")] = "640x480"
     """Width and height of the pictures in pixels."""
+    task: Literal["vif", "mef", "mff"] = "vif"
+    """What the file does, of a network of several tasks."""
 
     def run(self) -> int:
         """Write the file and print its interface."""
@@ -45,7 +47,7 @@ class Export:
 
         check_outputs([], [self.model], [self.out])
         width, height = (int(edge) for edge in match.groups())
-        made = export_network(load_model(self.model), self.out, (height, width))
+        made = export_network(load_model(self.model), self.out, (height, width), self.task)
         for title, named in (("in", made.inputs), ("out", made.outputs)):
             for name, shape in named.items():
                 print(f"{title:4s}{name:14s}{'x'.join(map(str, shape))}")

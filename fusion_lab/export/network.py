@@ -10,9 +10,12 @@ import numpy as np
 import onnxruntime
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fusion_core.errors import UsageError
+from fusion_core.foundation import load_frozen
 from fusion_core.models import Cues, Features, Fuser, LumaFuser, find_models
+from fusion_core.models.cues import VISIBLE_INFRARED
 from fusion_core.priors.network import DIM, TOKENS
 from fusion_core.runtime.onnx_file import write_onnx
 
@@ -53,18 +56,20 @@ class _LumaGraph(nn.Module):
 class _RgbGraph(nn.Module):
     """A network that gives the colour picture, with plain tensors in and out."""
 
-    def __init__(self, model: Fuser) -> None:
+    def __init__(self, model: Fuser, task: str) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.task = model, task
 
     def forward(self, first: Tensor, second: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
         slots, cues = _cues(self.model.features, self.model.bank, list(more))
-        out = self.model.fuse(first, second, replace(cues, memory=slots))
+        out = self.model.fuse(first, second, replace(cues, memory=slots, task=self.task))
         found = (out.image, out.memory_query)
         return tuple(x for x in found if x is not None)
 
 
-def export_network(model: Fuser, path: Path, size: tuple[int, int]) -> Exported:
+def export_network(
+    model: Fuser, path: Path, size: tuple[int, int], task: str = VISIBLE_INFRARED
+) -> Exported:
     """Write a network in float32 for pictures of one size.
 
     Inputs of a network that fuses luma: ``thermal`` and ``visible`` luma (full-range BT.601),
@@ -80,19 +85,21 @@ def export_network(model: Fuser, path: Path, size: tuple[int, int]) -> Exported:
         model: The network.
         path: File to write.
         size: Height and width of the pictures.
+        task: The one task that the file does.
 
     Raises:
-        UsageError: The network takes a mask or a text.
+        UsageError: The network takes a mask or a text, or does not do the task.
         MissingExtraError: The exporter's packages are not installed.
         OSError: The file cannot be written.
     """
     uses = model.features
-    _refuse(model)
+    _refuse(model, task)
+    load_frozen(model)
     rng = torch.Generator().manual_seed(0)
     arguments = _arguments(model, size, rng)
     network = copy.deepcopy(model)
     luma = network.luma_path
-    graph = (_RgbGraph(network) if luma is None else _LumaGraph(luma)).eval()
+    graph = (_RgbGraph(network, task) if luma is None else _LumaGraph(luma)).eval()
     named = {
         "image": luma is None,
         "fused": luma is not None,
@@ -100,10 +107,12 @@ def export_network(model: Fuser, path: Path, size: tuple[int, int]) -> Exported:
         "query": uses.uses_memory,
     }
     outputs = [name for name, given in named.items() if given]
-    metadata = {"model": model.name, "size": f"{size[1]}x{size[0]}"}
-    write_onnx(graph, arguments, outputs, path, metadata)
+    metadata = {"model": model.name, "size": f"{size[1]}x{size[0]}", "task": task}
     with torch.inference_mode():
         expected = graph(*arguments.values())
+    # Other ways to compute attention order its result in memory as ONNX's does not.
+    with sdpa_kernel(SDPBackend.MATH):
+        write_onnx(graph, arguments, outputs, path, metadata)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     got = session.run(outputs, {name: x.numpy() for name, x in arguments.items()})
     difference = float(np.abs(np.asarray(got[0]) - expected[0].numpy()).max()) * 255
@@ -114,9 +123,11 @@ def export_network(model: Fuser, path: Path, size: tuple[int, int]) -> Exported:
     )
 
 
-def _refuse(model: Fuser) -> None:
-    """Refuse a network that a fixed graph cannot hold."""
+def _refuse(model: Fuser, task: str) -> None:
+    """Refuse a network that does not do the task, or that a fixed graph cannot hold."""
     uses = model.features
+    if task not in uses.tasks:
+        raise UsageError(f"model {model.name!r}: does {', '.join(uses.tasks)}, not {task!r}")
     for taken, reason in (
         (uses.uses_mask, "a mask: what it computes depends on where the mask marks something"),
         (uses.uses_text, "a text: its encoder and the number of tokens are not fixed"),
