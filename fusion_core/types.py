@@ -303,6 +303,8 @@ class FusedFrame:
         memory_slot: Slot of the memory bank this frame updated, None when none was.
         model: With model ``auto`` the network that the prior picked, else empty.
         recalled: What the picture shows from memory, None where it shows the present alone.
+        shares: ``2xhxw`` float32 shares of the visible and the thermal picture, coarser than the
+            image, None where the network has none.
     """
 
     frame: int
@@ -321,6 +323,7 @@ class FusedFrame:
     memory_slot: int | None = None
     model: str = ""
     recalled: Recalled | None = None
+    shares: FloatImage | None = None
 
     @property
     def skew_ns(self) -> int | None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from fusion_core.engine.colour import to_rgb, to_uint8
 from fusion_core.engine.temporal_smoothing import TemporalSmoother
@@ -41,12 +42,15 @@ class NetworkPicture:
         image: ``1x3xHxW`` RGB in [0, 1], of a network that gives it.
         chroma: ``1x2xHxW`` Cb and Cr in [0, 1], of a network that fuses luma and gives them.
         memory_query: ``1xD`` scene vector, of a network with memory.
+        shares: ``1x2xhxw`` shares of the visible and the thermal picture, at a quarter of the size,
+            of a network that has them.
     """
 
     luma: Tensor
     image: Tensor | None = None
     chroma: Tensor | None = None
     memory_query: Tensor | None = None
+    shares: Tensor | None = None
 
 
 class PictureIO(ABC):
@@ -176,7 +180,11 @@ class RgbIO(PictureIO):
         """Run the network on RGB."""
         output = self._network(visible, thermal.expand(-1, 3, -1, -1), cues)
         image = output.image.float()
-        return NetworkPicture(luma_of(image), image=image, memory_query=output.memory_query)
+        decision = output.decision
+        shares = None if decision is None else _quarter(decision.pixels.float())
+        return NetworkPicture(
+            luma_of(image), image=image, memory_query=output.memory_query, shares=shares
+        )
 
     def write(
         self,
@@ -208,6 +216,12 @@ def to_tensor(picture: UInt8Image, device: torch.device) -> Tensor:
     pixels = torch.from_numpy(picture).to(device)
     planes = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
     return planes[None].float().mul_(1 / 255)
+
+
+def _quarter(shares: Tensor) -> Tensor:
+    """Return shares at a quarter of the size, for people to look at."""
+    size = [max(1, edge // 4) for edge in shares.shape[-2:]]
+    return F.interpolate(shares, size, mode="area")
 
 
 def _to_levels(image: FloatImage) -> UInt8Image:

@@ -18,6 +18,8 @@ class EngineResult:
         memory_slot: Slot of the bank that this frame updated, or None.
         network_ms: Time in the network alone, in milliseconds.
         model: Name of the network where the scene picks one, else empty.
+        shares: ``2xhxw`` float32 shares of the visible and the thermal picture, coarser than the
+            image, where the network has them and ran in this process.
     """
 
     image: UInt8Image
@@ -25,6 +27,7 @@ class EngineResult:
     memory_slot: int | None = None
     network_ms: float = 0.0
     model: str = ""
+    shares: FloatImage | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

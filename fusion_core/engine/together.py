@@ -56,5 +56,9 @@ def _one(made: NetworkPicture, index: int) -> NetworkPicture:
         return None if part is None else part[index : index + 1]
 
     return NetworkPicture(
-        made.luma[index : index + 1], pick(made.image), pick(made.chroma), pick(made.memory_query)
+        made.luma[index : index + 1],
+        pick(made.image),
+        pick(made.chroma),
+        pick(made.memory_query),
+        pick(made.shares),
     )

@@ -241,7 +241,8 @@ class Engine:
         weight = None if inside else self._seam_weight(pair.valid)
         smooth = Smooth(self._smoother, pair.stamp_ns) if self._smoother else None
         image = self._io.write(made, prepared.camera, weight, smooth)
-        return EngineResult(image, float(score[0]), slot, network_ms)
+        shares = None if made.shares is None else made.shares[0].cpu().numpy()
+        return EngineResult(image, float(score[0]), slot, network_ms, shares=shares)
 
     @torch.inference_mode()
     def fuse_pictures(

@@ -211,6 +211,7 @@ class Pipeline(Closable):
             memory_slot=result.memory_slot,
             model=result.model,
             recalled=recalled,
+            shares=result.shares,
         )
 
     def stream(self, source: Source) -> Generator[FusedFrame, None, None]:

@@ -8,6 +8,8 @@ from scenes import exposed, read, scene, write
 import fusion_core as fc
 from fusion_core.cli.main import main
 from fusion_core.drawing import SOURCE_COLOURS, draw_shares
+from fusion_core.engine import Engine
+from fusion_core.types import AlignedPair
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,17 @@ def test_prompts_of_three_exposures_add_up_to_one():
     for share in (made.shares, made.prompts):
         np.testing.assert_allclose(share.sum(0), 1, atol=1e-4)
         assert share.min() >= 0
+
+
+def test_a_pair_of_cameras_has_the_shares_of_its_two_pictures():
+    visible = np.ascontiguousarray(scene(3)[::2, ::2])
+    thermal = np.zeros((120, 160), np.float32)
+    thermal[:, 80:] = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY)[:, 80:] / 255
+    pair = AlignedPair(0, visible, thermal, np.ones((120, 160), bool))
+    shares = Engine(fc.load_model("tcmoa"), None).fuse(pair).shares
+    assert shares.shape == (2, 30, 40)
+    np.testing.assert_allclose(shares.sum(0), 1, atol=1e-3)
+    assert shares[0, :, :18].mean() > shares[0, :, 22:].mean()  # nothing to see on the left
 
 
 def test_a_model_without_shares_says_so(halves, chooser, capsys, tmp_path):
