@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fusion_core.api import explain_images as explain_images
     from fusion_core.api import fuse as fuse
     from fusion_core.api import fuse_images as fuse_images
     from fusion_core.config import Config as Config
@@ -25,6 +26,7 @@ _MODULE_OF = {
     "Config": "fusion_core.config",
     "Pipeline": "fusion_core.pipeline",
     "Registration": "fusion_core.registration",
+    "explain_images": "fusion_core.api",
     "fuse": "fusion_core.api",
     "fuse_images": "fusion_core.api",
     "load_model": "fusion_core.models",
@@ -36,6 +38,7 @@ __all__ = [
     "Pipeline",
     "Registration",
     "__version__",
+    "explain_images",
     "fuse",
     "fuse_images",
     "load_model",

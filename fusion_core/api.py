@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.engine import PairEngine
+from fusion_core.engine import ExplainedPicture, PairEngine
 from fusion_core.engine.exported import (
     ExportedEngine,
     ExportedNetwork,
@@ -30,7 +30,7 @@ from fusion_core.models.features import VISIBLE_INFRARED
 from fusion_core.priors import PriorProvider, PriorsConfig, assess_pair, open_provider
 from fusion_core.registration import Registrar, check_images
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
-from fusion_core.types import AlignedPair, Frame, ThermalImage, UInt8Image
+from fusion_core.types import AlignedPair, Frame, ScenePrior, ThermalImage, UInt8Image
 
 if TYPE_CHECKING:
     from fusion_core.engine import Engine
@@ -115,6 +115,34 @@ def fuse_images(
         EncodingError: An array has the wrong type or shape.
         CalibrationError: The sizes differ.
     """
+    ready = _ready(images, task, text, model, device)
+    return ready.engine.fuse_pictures(images, task, prior=ready.prior, text=text)
+
+
+def explain_images(
+    *images: UInt8Image,
+    task: str = VISIBLE_INFRARED,
+    text: str | None = None,
+    model: str | Fuser | None = None,
+    device: str = "auto",
+) -> ExplainedPicture:
+    """Fuse as :func:`fuse_images` does, and say which picture made each pixel.
+
+    Returns:
+        The picture, with the shares of the given ones where the model has any.
+    """
+    ready = _ready(images, task, text, model, device)
+    return ready.engine.explain_pictures(images, task, prior=ready.prior, text=text)
+
+
+def _ready(
+    images: Sequence[UInt8Image],
+    task: str,
+    text: str | None,
+    model: str | Fuser | None,
+    device: str,
+) -> _Ready:
+    """Return what fuses these pictures, checked."""
     _check_pictures(images)
     if model is None:
         model = model_for(task, text)
@@ -135,7 +163,14 @@ def fuse_images(
         gray = thermal[..., 0] / np.float32(255)
         valid = np.ones(gray.shape, bool)
         prior = assess_pair(_provider(), AlignedPair(0, visible, gray, valid))
-    return loaded.engine.fuse_pictures(images, task, prior=prior, text=text)
+    return _Ready(loaded.engine, prior)
+
+
+class _Ready(NamedTuple):
+    """An engine, and what it is told of the pictures that it is to fuse."""
+
+    engine: Engine
+    prior: ScenePrior | None
 
 
 class _Loaded(NamedTuple):

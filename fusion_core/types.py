@@ -387,6 +387,8 @@ class FusedFrame:
         model: With model ``auto`` the network that the prior picked, else empty.
         recalled: What the picture shows from memory, None where it shows the present alone.
         alarms: Temperature alarms that are on, oldest first.
+        shares: ``2xhxw`` float32 shares of the visible and the thermal picture, coarser than the
+            image, None where the network has none.
     """
 
     frame: int
@@ -407,6 +409,7 @@ class FusedFrame:
     model: str = ""
     recalled: Recalled | None = None
     alarms: tuple[Alarm, ...] = ()
+    shares: FloatImage | None = None
 
     @property
     def skew_ns(self) -> int | None:

@@ -48,6 +48,9 @@ class Fuse:
     """What to do with things that moved between exposures or focus settings."""
     side_by_side: Annotated[str | None, tyro.conf.arg(metavar="DST")] = None
     """Write the pictures and the result beside each other, too."""
+    maps: Annotated[str | None, tyro.conf.arg(metavar="DIR/")] = None
+    """Write which picture made each pixel, and which the model's prompts asked for, as colours:
+    STEM_pixels.png and STEM_prompts.png, for models that have them (tcmoa)."""
     settings: Assignments = ()
     """Set an option of the model, as options.NAME=VALUE; may be given several times."""
 
@@ -100,10 +103,12 @@ class Fuse:
     def _fuse(self, fuser: SetFuser, entry: PictureSet, places: tuple[Path, ...]) -> FusedSet:
         from fusion_core.cli.set_fuser import beside, write_picture
 
-        fused = fuser.fuse(entry)
+        fused = fuser.fuse(entry, maps=self.maps is not None)
         write_picture(places[0], fused.image)
         if len(places) > 1:
-            write_picture(places[1], beside([*fused.pictures, fused.image]))
+            write_picture(places[1], beside([*fused.pictures, *fused.maps.values(), fused.image]))
+        for name, drawn in fused.maps.items():
+            write_picture(Path(self.maps or "") / f"{entry.name}_{name}.png", drawn)
         return fused
 
     def _destinations(self, *, many: bool) -> tuple[str, ...]:
@@ -114,7 +119,10 @@ class Fuse:
         destinations = (self.out, *([self.side_by_side] if self.side_by_side else []))
         for destination in destinations:
             check_target(destination, folder=many)
-        refuse_overlap(self.pictures, [Path(destination) for destination in destinations])
+        if self.maps:
+            check_target(self.maps, folder=True)
+        written = [*destinations, *([self.maps] if self.maps else [])]
+        refuse_overlap(self.pictures, [Path(destination) for destination in written])
         return destinations
 
     def _options(self) -> dict[str, str | int | float | bool]:

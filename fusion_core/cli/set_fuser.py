@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
@@ -11,9 +11,10 @@ from typing import Final, Literal
 import cv2
 import numpy as np
 
-from fusion_core.api import fuse_images, model_for
+from fusion_core.api import explain_images, fuse_images, model_for
 from fusion_core.cli.picture_sets import PictureSet
-from fusion_core.engine import pick_device
+from fusion_core.drawing import SOURCE_COLOURS, draw_shares
+from fusion_core.engine import ExplainedPicture, pick_device
 from fusion_core.errors import CalibrationError, EncodingError, SinkError, SourceError, UsageError
 from fusion_core.foundation import load_frozen
 from fusion_core.models import Fuser, load_model
@@ -45,6 +46,8 @@ class FusedSet:
         task: What they were fused for.
         model: Name of the model.
         prepared: How the stack was made ready.
+        maps: ``pixels`` and ``prompts``, where they were asked for: which picture made each pixel
+            or was asked for by each token, as colours, ``HxWx3`` uint8 RGB.
     """
 
     image: UInt8Image
@@ -52,6 +55,7 @@ class FusedSet:
     task: Task
     model: str
     prepared: Prepared
+    maps: Mapping[str, UInt8Image] = field(default_factory=dict)
 
     def described(self) -> str:
         """Return one line for the user."""
@@ -61,6 +65,9 @@ class FusedSet:
             words.append(f"aligned by up to {max(moved):.1f} px")
         if max(self.prepared.replaced) > 0:
             words.append(f"{max(self.prepared.replaced):.1%} taken from the reference alone")
+        if self.maps:
+            names = zip(SOURCE_COLOURS, range(1, 1 + len(self.pictures)), strict=False)
+            words.append("maps: " + ", ".join(f"{colour} picture {n}" for colour, n in names))
         return "; ".join(words)
 
 
@@ -100,15 +107,19 @@ class SetFuser:
         self._still = still
         self._loaded: dict[str, Fuser] = {}
 
-    def fuse(self, entry: PictureSet) -> FusedSet:
+    def fuse(self, entry: PictureSet, *, maps: bool = False) -> FusedSet:
         """Read and fuse one set.
+
+        Args:
+            entry: The set.
+            maps: Draw which picture made what.
 
         Raises:
             SourceError: A file cannot be read.
             EncodingError: A file holds no usable picture.
             CalibrationError: The sizes differ.
             StackError: The task cannot be told.
-            UsageError: No model does the task with these pictures.
+            UsageError: No model does the task with these pictures, or it has no maps.
         """
         read = [_Picture(path) for path in entry.files]
         task = self._task_of(read)
@@ -122,10 +133,13 @@ class SetFuser:
         if name not in self._loaded:
             self._loaded[name] = self._open(name)
         prepared = prepare_stack(pictures, task, align=self._align, still=self._still)
-        image = fuse_images(
-            *prepared.pictures, task=task, text=self._text, model=self._loaded[name]
-        )
-        return FusedSet(image, tuple(pictures), task, name, prepared)
+        model = self._loaded[name]
+        if not maps:
+            image = fuse_images(*prepared.pictures, task=task, text=self._text, model=model)
+            return FusedSet(image, tuple(pictures), task, name, prepared)
+        made = explain_images(*prepared.pictures, task=task, text=self._text, model=model)
+        drawn = _maps(made, prepared.order, name)
+        return FusedSet(made.image, tuple(pictures), task, name, prepared, drawn)
 
     def _task_of(self, read: Sequence[_Picture]) -> Task:
         if self._task != "auto":
@@ -179,6 +193,18 @@ class _Picture:
             return ImageReader(modality, [item]).read(item)
         except (EncodingError, OSError) as error:
             raise SourceError(f"{self.path}: cannot be read as a picture: {error}") from error
+
+
+def _maps(made: ExplainedPicture, order: Sequence[int], model: str) -> dict[str, UInt8Image]:
+    """Draw the shares of the pictures in the order in which they were given."""
+    if made.shares is None or made.prompts is None:
+        raise UsageError(f"--maps: model {model!r} does not say which picture made what; try tcmoa")
+    height, width = made.image.shape[:2]
+    as_given = np.argsort(order)
+    return {
+        name: draw_shares(share[as_given], (width, height))
+        for name, share in (("pixels", made.shares), ("prompts", made.prompts))
+    }
 
 
 def beside(pictures: Sequence[UInt8Image]) -> UInt8Image:

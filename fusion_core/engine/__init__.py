@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from fusion_core.engine.pair_engine import PairEngine
-from fusion_core.engine.result import EngineResult
+from fusion_core.engine.result import EngineResult, ExplainedPicture
 from fusion_core.engine.runner import FusionRunner
 from fusion_core.engine.settings import AdaptConfig, EngineConfig
 from fusion_core.engine.switching import SwitchingEngine
@@ -20,6 +20,7 @@ __all__ = [
     "Engine",
     "EngineConfig",
     "EngineResult",
+    "ExplainedPicture",
     "FusionRunner",
     "PairEngine",
     "SwitchingEngine",

@@ -228,7 +228,7 @@ class PairEngine(ABC):
         weight = None if inside else self._seam_weight(pair.valid)
         smooth = Smooth(self._smoother, pair.stamp_ns) if self._smoother else None
         image = self._io.write(made, prepared.camera, weight, smooth)
-        return EngineResult(image, score, slot, network_ms)
+        return EngineResult(image, score, slot, network_ms, shares=made.shares)
 
     def warm_up(self, height: int, width: int) -> None:
         """Run the network on an empty picture of this size; the bank is not touched."""

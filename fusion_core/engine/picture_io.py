@@ -37,12 +37,15 @@ class NetworkPicture:
         image: ``HxWx3`` float32 RGB in [0, 1], of a network that gives it.
         chroma: ``HxWx2`` float32 Cb and Cr in [0, 1], of a network that fuses luma and gives them.
         memory_query: Scene vector ``D``, of a network with memory.
+        shares: ``2xhxw`` float32 shares of the visible and the thermal picture, at a quarter of the
+            size, of a network that has them.
     """
 
     luma: FloatImage
     image: FloatImage | None = None
     chroma: FloatImage | None = None
     memory_query: FloatImage | None = None
+    shares: FloatImage | None = None
 
     @property
     def is_finite(self) -> bool:

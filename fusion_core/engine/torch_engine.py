@@ -14,10 +14,11 @@ from fusion_core.engine.cuda_graph import Forward, GraphedForward
 from fusion_core.engine.pair_engine import PairEngine, PreparedPair
 from fusion_core.engine.picture_io import NetworkPicture
 from fusion_core.engine.precision import fast_precision
+from fusion_core.engine.result import ExplainedPicture
 from fusion_core.engine.torch_pictures import NetworkTensors, fuse_tensors, to_tensor
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig
-from fusion_core.models import Cues, Fuser, TextCue
+from fusion_core.models import Cues, Fuser, FuserOutput, TextCue
 from fusion_core.runtime.settings import Settings
 from fusion_core.types import FloatImage, ScenePrior, UInt8Image
 
@@ -140,6 +141,35 @@ class Engine(PairEngine):
             UsageError: The network cannot do the task, or lacks a cue.
             NetworkError: It gives values that are not finite.
         """
+        return self._picture_of(self._joined(pictures, task, prior, text))
+
+    @torch.inference_mode()
+    def explain_pictures(
+        self,
+        pictures: Sequence[UInt8Image],
+        task: str,
+        *,
+        prior: ScenePrior | None = None,
+        text: str | None = None,
+    ) -> ExplainedPicture:
+        """Fuse pictures of any task, and say which of them made each pixel.
+
+        Arguments and errors are those of :meth:`fuse_pictures`.
+        """
+        output = self._joined(pictures, task, prior, text)
+        image = self._picture_of(output)
+        if output.decision is None:
+            return ExplainedPicture(image)
+        shares, prompts = (share[0].float().cpu().numpy() for share in output.decision)
+        return ExplainedPicture(image, shares, prompts)
+
+    def _joined(
+        self,
+        pictures: Sequence[UInt8Image],
+        task: str,
+        prior: ScenePrior | None,
+        text: str | None,
+    ) -> FuserOutput:
         self._generator.manual_seed(0)
         tokens = None
         if self.uses_prior and prior is not None:
@@ -153,10 +183,14 @@ class Engine(PairEngine):
         )
         tensors = [to_tensor(picture, self._device) for picture in pictures]
         with self._fast():
-            fused = self._model.fuse_many(tensors, cues).image
-        if not bool(fused.isfinite().all()):
+            output: FuserOutput = self._model.fuse_many(tensors, cues)
+        if not bool(output.image.isfinite().all()):
             raise self._not_finite()
-        return to_uint8(fused[0].float().permute(1, 2, 0).cpu().numpy())
+        return output
+
+    @staticmethod
+    def _picture_of(output: FuserOutput) -> UInt8Image:
+        return to_uint8(output.image[0].float().permute(1, 2, 0).cpu().numpy())
 
     def run(self, prepared: PreparedPair) -> tuple[NetworkPicture, float]:
         """Run the network; return what it made of a pair, and its milliseconds."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from fusion_core.engine.picture_io import NetworkPicture
 from fusion_core.models import Cues, Fuser
@@ -22,12 +23,15 @@ class NetworkTensors:
         image: ``Bx3xHxW`` RGB in [0, 1], of a network that gives it.
         chroma: ``Bx2xHxW`` Cb and Cr in [0, 1], of a network that fuses luma and gives them.
         memory_query: ``BxD`` scene vectors, of a network with memory.
+        shares: ``Bx2xhxw`` shares of the visible and the thermal pictures, at a quarter of the
+            size, of a network that has them.
     """
 
     luma: Tensor
     image: Tensor | None = None
     chroma: Tensor | None = None
     memory_query: Tensor | None = None
+    shares: Tensor | None = None
 
     def picture(self, index: int) -> NetworkPicture:
         """Return one of the results."""
@@ -37,6 +41,7 @@ class NetworkTensors:
             _pixels(self.image, index),
             _pixels(self.chroma, index),
             None if query is None else query[index].float().cpu().numpy(),
+            None if self.shares is None else self.shares[index].cpu().numpy(),
         )
 
 
@@ -55,7 +60,13 @@ def fuse_tensors(network: Fuser, visible: Tensor, thermal: Tensor, cues: Cues) -
         return NetworkTensors(luma.fused.float(), chroma=luma.chroma, memory_query=query)
     output = network(visible, thermal.expand(-1, 3, -1, -1), cues)
     image = output.image.float()
-    return NetworkTensors(luma_of(image), image=image, memory_query=output.memory_query)
+    decision = output.decision
+    return NetworkTensors(
+        luma_of(image),
+        image=image,
+        memory_query=output.memory_query,
+        shares=None if decision is None else _quarter(decision.pixels.float()),
+    )
 
 
 def to_tensor(picture: UInt8Image, device: torch.device) -> Tensor:
@@ -63,6 +74,12 @@ def to_tensor(picture: UInt8Image, device: torch.device) -> Tensor:
     pixels = torch.from_numpy(picture).to(device)
     planes = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
     return planes[None].float().mul_(1 / 255)
+
+
+def _quarter(shares: Tensor) -> Tensor:
+    """Return shares at a quarter of the size, for people to look at."""
+    size = [max(1, edge // 4) for edge in shares.shape[-2:]]
+    return F.interpolate(shares, size, mode="area")
 
 
 def _pixels(planes: Tensor | None, index: int) -> FloatImage | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,6 +38,19 @@ class LumaOutput:
     logits: Tensor | None = None
 
 
+class SourceShares(NamedTuple):
+    """How much of each picture a network took, of ``B`` sets of ``N`` pictures as given.
+
+    Attributes:
+        pixels: ``BxNxHxW`` shares in [0, 1] of the pictures in each pixel, sum 1, means over the
+            scales at which they were joined.
+        prompts: ``BxNxhxw`` shares as the network's prompts have them, on the grid of its tokens.
+    """
+
+    pixels: Tensor
+    prompts: Tensor
+
+
 class FuserOutput:
     """What a fusion network makes of a batch of ``B`` sets of pictures.
 
@@ -45,6 +59,7 @@ class FuserOutput:
         luma: The fused luma and more, of a network that fuses luma; else None.
         memory_query: ``BxD`` scene vector, by which the memory bank is updated, of a network with
             memory; else None.
+        decision: What computes the shares of the pictures, of a network that has any; else None.
     """
 
     def __init__(
@@ -53,12 +68,19 @@ class FuserOutput:
         *,
         luma: LumaOutput | None = None,
         memory_query: Tensor | None = None,
+        decision: Callable[[], SourceShares] | None = None,
     ) -> None:
         self._image = image
         self.luma = luma
         self.memory_query = memory_query
+        self._decision = decision
 
     @cached_property
     def image(self) -> Tensor:
         """``Bx3xHxW`` RGB in [0, 1]."""
         return self._image if isinstance(self._image, Tensor) else self._image()
+
+    @cached_property
+    def decision(self) -> SourceShares | None:
+        """The shares of the pictures in the result; None where the network has none."""
+        return None if self._decision is None else self._decision()

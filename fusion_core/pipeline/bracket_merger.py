@@ -11,6 +11,7 @@ import torch
 
 from fusion_core.engine import Engine
 from fusion_core.errors import FusionError, UsageError
+from fusion_core.foundation import load_frozen
 from fusion_core.models import find_models, load_model
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.message_filter import MessageFilter
@@ -64,6 +65,7 @@ class BracketMerger(Closable):
                 f"source.bracket_model {name!r}: merges up to {model.features.max_pictures} "
                 f"pictures, source.bracket is {config.bracket}; set it lower"
             )
+        load_frozen(model)  # now, not while the first bracket waits
         return cls(Engine(model, None))
 
     def merge(self, pair: FramePair, timeout_s: float) -> tuple[FramePair, tuple[str, ...]]:

@@ -169,6 +169,7 @@ class PairStep(Closable):
             model=result.model,
             recalled=recalled,
             alarms=alarms,
+            shares=result.shares,
         )
 
     def close(self) -> None:

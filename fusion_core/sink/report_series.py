@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from fusion_core.drawing import draw_detections
+from fusion_core.drawing import draw_detections, draw_shares
 from fusion_core.types import Frame, FusedFrame, UInt8Image
 
 BUCKETS = 600
@@ -167,6 +167,10 @@ class ReportSample:
         if fused.aligned.thermal is not None:
             pictures["thermal, registered"] = _scaled(_gray(fused.aligned.thermal))
         pictures["fused"] = _scaled(draw_detections(fused.image, fused.detections))
+        if fused.shares is not None:
+            size = fused.image.shape[1], fused.image.shape[0]
+            drawn = _scaled(draw_shares(fused.shares, size))
+            pictures["of the visible (blue), of the thermal (orange)"] = drawn
         return cls(fused.frame, fused.stamp_ns, fused.health, pictures)
 
 

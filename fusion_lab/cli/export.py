@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -30,6 +30,8 @@ class Export:
     """File to write."""
     size: Annotated[str | None, tyro.conf.arg(metavar="WxH")] = None
     """Width and height of the pictures in pixels; any when not given."""
+    task: Literal["vif", "mef", "mff"] = "vif"
+    """What the file does, of a network of several tasks."""
 
     def run(self) -> int:
         """Write the file and print its interface."""
@@ -44,7 +46,7 @@ class Export:
         if self.model == _PRIOR:
             made = export_prior(self.out)
         else:
-            made = export_network(load_model(self.model), self.out, size)
+            made = export_network(load_model(self.model), self.out, size, self.task)
         for title, named in (("in", made.inputs), ("out", made.outputs)):
             for name, shape in named.items():
                 print(f"{title:4s}{name:24s}{'x'.join(map(str, shape))}")

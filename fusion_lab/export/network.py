@@ -13,11 +13,14 @@ import numpy as np
 import onnxruntime
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fusion_core.errors import UsageError
+from fusion_core.foundation import load_frozen
 from fusion_core.models import Cues, Features, Fuser, LumaFuser, find_models
 from fusion_core.models.blocks import PadToMultiple
 from fusion_core.models.exported import ANY_SIZE, ExportedCard
+from fusion_core.models.features import VISIBLE_INFRARED
 from fusion_core.priors.tokens import DIM, TOKENS
 from fusion_core.runtime.onnx_file import write_onnx
 from fusion_core.runtime.safetensors_file import weights_identity
@@ -62,18 +65,20 @@ class _LumaGraph(nn.Module):
 class _RgbGraph(nn.Module):
     """A network that gives the colour picture, with plain tensors in and out."""
 
-    def __init__(self, model: Fuser) -> None:
+    def __init__(self, model: Fuser, task: str) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.task = model, task
 
     def forward(self, first: Tensor, second: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
         slots, cues = _cues(self.model.features, self.model.bank, list(more))
-        out = self.model.fuse(first, second, replace(cues, memory=slots))
+        out = self.model.fuse(first, second, replace(cues, memory=slots, task=self.task))
         found = (out.image, out.memory_query)
         return tuple(x for x in found if x is not None)
 
 
-def export_network(model: Fuser, path: Path, size: tuple[int, int] | None = None) -> Exported:
+def export_network(
+    model: Fuser, path: Path, size: tuple[int, int] | None = None, task: str = VISIBLE_INFRARED
+) -> Exported:
     """Write a network in float32, for pictures of any size or of one.
 
     Of any size means height and width that are multiples of the network's grid, which the file's
@@ -92,19 +97,22 @@ def export_network(model: Fuser, path: Path, size: tuple[int, int] | None = None
         model: The network.
         path: File to write.
         size: Height and width of the pictures; None for any.
+        task: The one task that the file does.
 
     Raises:
-        UsageError: The network takes a mask or a text, or does not work for any size alike.
+        UsageError: The network takes a mask or a text, does not do the task, or does not work for
+            any size alike.
         MissingExtraError: The exporter's packages are not installed.
         OSError: The file cannot be written.
     """
     uses = model.features
-    _refuse(model)
+    _refuse(model, task)
+    load_frozen(model)
     rng = torch.Generator().manual_seed(0)
     arguments = _arguments(model, size or _EXAMPLE, rng)
     network = copy.deepcopy(model)
     luma = network.luma_path
-    graph = (_RgbGraph(network) if luma is None else _LumaGraph(luma)).eval()
+    graph = (_RgbGraph(network, task) if luma is None else _LumaGraph(luma)).eval()
     named = {
         "image": luma is None,
         "fused": luma is not None,
@@ -113,11 +121,13 @@ def export_network(model: Fuser, path: Path, size: tuple[int, int] | None = None
     }
     outputs = [name for name, given in named.items() if given]
     metadata = exported_card(model).to_metadata()
-    metadata["size"] = f"{size[1]}x{size[0]}" if size else ANY_SIZE
-    if size:
-        write_onnx(graph, arguments, outputs, path, metadata)
-    else:
-        _write_for_any_size(model, graph, arguments, outputs, path=path, metadata=metadata)
+    metadata |= {"size": f"{size[1]}x{size[0]}" if size else ANY_SIZE, "task": task}
+    # Other ways to compute attention order its result in memory as ONNX's does not.
+    with sdpa_kernel(SDPBackend.MATH):
+        if size:
+            write_onnx(graph, arguments, outputs, path, metadata)
+        else:
+            _write_for_any_size(model, graph, arguments, outputs, path=path, metadata=metadata)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     difference = 0.0
     for checked in (size,) if size else (_EXAMPLE, _OTHER):
@@ -190,9 +200,11 @@ def _write_for_any_size(
         ) from error
 
 
-def _refuse(model: Fuser) -> None:
-    """Refuse a network that a fixed graph cannot hold."""
+def _refuse(model: Fuser, task: str) -> None:
+    """Refuse a network that does not do the task, or that a fixed graph cannot hold."""
     uses = model.features
+    if task not in uses.tasks:
+        raise UsageError(f"model {model.name!r}: does {', '.join(uses.tasks)}, not {task!r}")
     for taken, reason in (
         (uses.uses_mask, "a mask: what it computes depends on where the mask marks something"),
         (uses.uses_text, "a text: its encoder and the number of tokens are not fixed"),

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from fusion_core.errors import UsageError
-from fusion_core.models import Cues, LumaFuser, LumaOutput, create_model
+from fusion_core.models import Cues, LumaFuser, LumaOutput, create_model, load_model
 from fusion_core.models.blocks.routing import NoisyTopK
 from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
 from fusion_core.models.m2pn import M2PN, M2PNConfig
 from fusion_core.models.m2pn_nano import M2PNNano, NanoConfig
 from fusion_core.models.mdaif import MdaIF, MdaIFConfig
-from fusion_lab.benches.mechanisms import ctrlfuse, m2pn, mdaif
+from fusion_core.models.tcmoa.prompt_layer import PromptLayer
+from fusion_lab.benches.mechanisms import ctrlfuse, m2pn, mdaif, tcmoa
 from fusion_lab.benches.mechanisms.bench import Mechanisms, measure_parts, system_of
 from fusion_lab.benches.mechanisms.bypass import Made, Sample, replaced, replayed
 from fusion_lab.benches.mechanisms.mdaif import passed_over, without
@@ -217,6 +218,46 @@ class TestCtrlFuse:
         assert torch.equal(found[:, :1], sample.cues.mask)
 
 
+class TestTCMoA:
+    @pytest.fixture
+    def network(self):
+        return load_model("tcmoa")
+
+    @pytest.fixture
+    def samples(self):
+        rng = np.random.default_rng(7)
+        pictures = [rng.integers(0, 256, (30, 40, 3), np.uint8) for _ in range(4)]
+        return [
+            tcmoa.sample_of(*pictures[:2], "mef"),
+            tcmoa.sample_of(*pictures[2:], "mff"),
+        ]
+
+    def test_parts_that_act_are_seen_to_act(self, network, samples):
+        assert all(change > 0 for change in changes(network, tcmoa.SYSTEM, samples).values())
+
+    def test_prompts_that_are_not_heard_can_be_another_pictures(self, network, samples):
+        with torch.no_grad():
+            network.decision.prompt_scale.fill_(-torch.inf)
+            for module in network.modules():
+                if isinstance(module, PromptLayer):
+                    module.own.fill_(1.0)  # and nothing is fused into the streams
+        found = changes(network, tcmoa.SYSTEM, samples)
+        assert found["prompts", "one half"] == 0
+        assert found["prompts", "another picture's"] == 0
+        assert found["adapters", "removed"] > 0
+
+    def test_adapters_drawn_by_lot_are_as_many(self, network, samples):
+        gates = []
+        bypass = next(b for b in tcmoa.SYSTEM.bypasses if b.how == "adapters drawn by lot")
+        kept = network.decision.adapters.gate
+        with torch.inference_mode(), bypass.hold(network, None, np.random.default_rng(0)):
+            handle = kept.register_forward_hook(lambda _m, _i, routing: gates.append(routing.gates))
+            network.decide((samples[0].visible, samples[0].thermal), samples[0].cues)
+            handle.remove()
+        assert ((gates[0] > 0).sum(1) == network.config.chosen).all()
+        torch.testing.assert_close(gates[0].sum(1), torch.ones(len(gates[0])))
+
+
 class Sum(LumaFuser):
     def __init__(self):
         super().__init__("sum", None)
@@ -265,9 +306,10 @@ def test_the_networks_that_ship_have_their_parts():
         ("m2pn-edge", m2pn.SYSTEM),
         ("mdaif", mdaif.SYSTEM),
         ("ctrlfuse", ctrlfuse.SYSTEM),
+        ("tcmoa", tcmoa.SYSTEM),
     ):
         assert system_of(create_model(name)) is system
-    with pytest.raises(UsageError, match="M2PN, MdaIF, CtrlFuse"):
+    with pytest.raises(UsageError, match="M2PN, MdaIF, CtrlFuse, TCMoA"):
         system_of(Sum())
 
 

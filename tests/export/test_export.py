@@ -5,6 +5,7 @@ import onnxruntime
 import pytest
 import torch
 from small_networks import Weighted
+from tiny_tcmoa import network
 
 from fusion_core.cli.main import main
 from fusion_core.errors import UsageError
@@ -132,3 +133,19 @@ def test_the_command(tmp_path, capsys):
     assert main(["export", "--model", "m2pn-edge", "--out", str(path), "--size", "96x64"]) == 0
     assert "1x1x64x96" in capsys.readouterr().out
     assert path.is_file()
+
+
+def test_one_task_of_a_network_of_several(tmp_path, rng):
+    """The order of the pictures is decided in the file: the brighter one goes first."""
+    model = network(tmp_path)
+    path = tmp_path / "net.onnx"
+    export_network(model, path, (HEIGHT, WIDTH), "mff")
+    first, second = (torch.rand(1, 3, HEIGHT, WIDTH, generator=rng) for _ in range(2))
+    for pair in ((first, second / 2), (first / 2, second)):
+        got, session = run(path, first=pair[0], second=pair[1])
+        with torch.inference_mode():
+            expected = model(*pair, Cues(task="mff")).image
+        np.testing.assert_allclose(got["image"], expected, atol=TOLERANCE)
+    assert session.get_modelmeta().custom_metadata_map["task"] == "mff"
+    with pytest.raises(UsageError, match="not 'mef'"):
+        export_network(create_model("m2pn-edge", 0), path, (HEIGHT, WIDTH), "mef")

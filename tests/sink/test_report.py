@@ -146,6 +146,24 @@ def test_convention_pictures_keep_their_channel_order(tmp_path, make_fused):
     assert blue < 20
 
 
+def test_shares_of_the_sources_are_shown_in_their_colours(tmp_path, make_fused):
+    """The upper half is of the visible picture, the lower one of the thermal picture."""
+    shares = np.zeros((2, 12, 16), np.float32)
+    shares[0, :6], shares[1, 6:] = 1, 1
+    report = HtmlReport(tmp_path / "report.html")
+    report.write(dataclasses.replace(make_fused(0), shares=shares))
+    report.close(_SUMMARY)
+    sources = _Page((tmp_path / "report.html").read_text(encoding="utf-8")).sources
+    assert len(sources) == 5
+    data = np.frombuffer(base64.b64decode(sources[-1].partition(",")[2]), np.uint8)
+    drawn = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert drawn.shape == (48, 64, 3)
+    blue, _, red = drawn[:20].mean((0, 1))
+    assert blue > red + 100
+    blue, _, red = drawn[28:].mean((0, 1))
+    assert red > blue + 100
+
+
 def test_figures_are_rounded_and_the_values_of_the_summary_follow_in_full(page):
     """31.25, 40.125 and 47.375 ms and 28.94 per second to three digits, by hand."""
     words = _Page(page).words

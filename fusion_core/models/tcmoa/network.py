@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from fusion_core.models.blocks.padding import PadToMultiple
 from fusion_core.models.colour import attach_luma, luma_of
 from fusion_core.models.cues import NO_CUES, Cues, PromptEdit
 from fusion_core.models.features import VISIBLE_INFRARED, Features
-from fusion_core.models.outputs import FuserOutput
+from fusion_core.models.outputs import FuserOutput, SourceShares
 from fusion_core.models.requirements import check_pictures
 from fusion_core.models.tcmoa.backbone import PATCH, MaskedAutoencoder
 from fusion_core.models.tcmoa.config import CHOSEN, TASKS, TCMoAConfig, TCMoAOptions
@@ -23,7 +24,13 @@ from fusion_core.models.tcmoa.decision import Decision, blend, cascade, edited_s
 from fusion_core.models.tcmoa.embedded import EMBEDDED_MAE, REAL_MAE
 from fusion_core.models.tcmoa.evidence import clues
 from fusion_core.models.tcmoa.prompt_layer import Edit
-from fusion_core.models.tcmoa.pyramids import collapse, gaussian, halvings, laplacian
+from fusion_core.models.tcmoa.pyramids import (
+    collapse,
+    gaussian,
+    halvings,
+    laplacian,
+    resize,
+)
 from fusion_core.models.tcmoa.streams import Streams, Told
 from fusion_core.runtime.settings import Settings
 
@@ -98,7 +105,7 @@ class TCMoA(Fuser):
 
     def fuse(self, first: Tensor, second: Tensor, cues: Cues) -> FuserOutput:
         """Fuse checked inputs; see :meth:`Fuser.forward`."""
-        return FuserOutput(self.decide((first, second), cues).image.clamp(0, 1))
+        return _output(self.decide((first, second), cues))
 
     def fuse_many(self, pictures: Sequence[Tensor], cues: Cues = NO_CUES) -> FuserOutput:
         """Fuse all pictures at once; see :meth:`Fuser.fuse_many`."""
@@ -107,7 +114,7 @@ class TCMoA(Fuser):
         complete = self.complete_cues(pictures[0], cues)
         if cues.task == VISIBLE_INFRARED or self.decision is None:
             return super().fuse_many(pictures, cues)
-        return FuserOutput(self.decide(pictures, complete).image.clamp(0, 1))
+        return _output(self.decide(pictures, complete))
 
     def decide(self, pictures: Sequence[Tensor], cues: Cues) -> Decided:
         """Fuse and return everything, for training and analysis.
@@ -217,13 +224,29 @@ class TCMoA(Fuser):
         return Decided(image, [], told, gates, told.balance, grid, order)
 
 
+def _output(made: Decided) -> FuserOutput:
+    decision = partial(_decision, made) if made.shares else None
+    return FuserOutput(made.image.clamp(0, 1), decision=decision)
+
+
+def _decision(made: Decided) -> SourceShares:
+    """Return the shares of the pictures in the order in which they were given."""
+    number = made.order.shape[1]
+    as_given = made.order.argsort(1)[:, :, None, None]
+    pixels = torch.stack([resize(level, made.image) for level in made.shares]).mean(0)
+    prompts = made.told.prompts.mean(1)
+    odds = (prompts[..., 0].log() - prompts[..., 1].log()).unflatten(-1, made.grid)
+    prompted = _scores(odds[:, None], number).softmax(1)
+    return SourceShares(pixels.take_along_dim(as_given, 1), prompted.take_along_dim(as_given, 1))
+
+
 def _order(stack: Tensor, task: str) -> Tensor:
     """Return ``BxN`` indices of the pictures: visible first, else the brightest first."""
     batch, number = stack.shape[:2]
     if task == VISIBLE_INFRARED:
         return torch.arange(number, device=stack.device).expand(batch, -1)
     brightness = stack.mean((2, 3, 4))
-    return brightness.argsort(stable=True, dim=1, descending=True)
+    return brightness.argsort(dim=1, descending=True)
 
 
 def _scores(logits: Tensor, number: int) -> Tensor:

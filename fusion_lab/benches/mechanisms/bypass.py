@@ -23,8 +23,9 @@ class Sample:
     """One pair with all that its network may be given.
 
     Attributes:
-        thermal: ``1x1xHxW`` in [0, 1].
-        visible: ``1x1xHxW`` luma in [0, 1].
+        thermal: ``1x1xHxW`` in [0, 1]; of networks of other tasks too the second picture,
+            ``1x3xHxW`` RGB.
+        visible: ``1x1xHxW`` luma in [0, 1], or the first picture, ``1x3xHxW`` RGB.
         cues: Chroma, prior, mask.
         reference: What the figure compares with, as its system takes it.
     """
