@@ -42,6 +42,9 @@ class ModelLatency:
         pipeline: In the whole step.
         rest: In the step without the network.
         units: Median over the rounds of network by unit.
+        cpu: Processor time of the whole step, all threads: what other work on the machine does not
+            stretch.
+        cpu_units: Median over the rounds of that by the processor time of the unit.
     """
 
     model: str
@@ -50,6 +53,8 @@ class ModelLatency:
     pipeline: Timing
     rest: Timing
     units: float
+    cpu: Timing
+    cpu_units: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ class LatencyResult:
                 entry.pipeline.median,
                 entry.pipeline.p99,
                 entry.rest.median,
+                entry.cpu.median,
+                entry.cpu_units,
                 entry.first_frame_s,
             )
             for entry in self.models
@@ -90,7 +97,8 @@ class LatencyResult:
             f"unit {self.unit.median:.2f} ms; "
             f"memory {self.memory_growth_percent:+.2f} %"
         )
-        return [Table(title, (*head, "without network p50 ms", "first frame s"), rows)]
+        more = ("without network p50 ms", "pipeline CPU ms", "CPU units", "first frame s")
+        return [Table(title, (*head, *more), rows)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,16 +143,17 @@ def measure_latency(
             _fused(pipelines[name], pairs[0])
             first_frame_s[name] = time.perf_counter() - start
         steps = {name: _Steps(pipeline, pairs) for name, pipeline in pipelines.items()}
-        cases: dict[str, Callable[[], object]] = {"unit": convolution_unit()}
+        reference = _Counted(convolution_unit())
+        cases: dict[str, Callable[[], object]] = {"unit": reference}
         cases |= steps
         interleaved(cases, warm_up, warm_up=0)
         before = resident_mib()
         times = interleaved(cases, rounds, warm_up=0)
         growth = (resident_mib() / before - 1) * 100
-        unit = np.array(times["unit"])
+        unit = np.array([times["unit"], reference.milliseconds[warm_up:]])
         return LatencyResult(
             threads=torch.get_num_threads(),
-            unit=Timing.of(unit),
+            unit=Timing.of(unit[0]),
             models=tuple(
                 _latency(name, first_frame_s[name], steps[name].results[warm_up:], unit)
                 for name in configs
@@ -176,17 +185,33 @@ def street_pairs(count: int, url: str = STREET) -> list[FramePair]:
         return list(islice(pairs, count))
 
 
+class _Counted:
+    """Some work, with the processor time in milliseconds of every run."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self.milliseconds: list[float] = []
+
+    def __call__(self) -> None:
+        start = time.process_time()
+        self._work()
+        self.milliseconds.append((time.process_time() - start) * 1e3)
+
+
 class _Steps:
-    """Step after step of a pipeline, with the stages' durations of each."""
+    """Step after step of a pipeline, with the network's, the whole and the processor's time."""
 
     def __init__(self, pipeline: Pipeline, pairs: Sequence[FramePair]) -> None:
         self._pipeline = pipeline
         self._pairs = pairs
-        self.results: list[tuple[float, float]] = []
+        self.results: list[tuple[float, float, float]] = []
 
     def __call__(self) -> None:
-        timings = _fused(self._pipeline, self._pairs[len(self.results) % len(self._pairs)]).timings
-        self.results.append((timings["network"], timings["total"]))
+        pair = self._pairs[len(self.results) % len(self._pairs)]
+        start = time.process_time()
+        timings = _fused(self._pipeline, pair).timings
+        cpu = (time.process_time() - start) * 1e3
+        self.results.append((timings["network"], timings["total"], cpu))
 
 
 def _fused(pipeline: Pipeline, pair: FramePair) -> FusedFrame:
@@ -196,14 +221,16 @@ def _fused(pipeline: Pipeline, pair: FramePair) -> FusedFrame:
 
 
 def _latency(
-    name: str, first_frame_s: float, results: Sequence[tuple[float, float]], unit: np.ndarray
+    name: str, first_frame_s: float, results: Sequence[tuple[float, float, float]], unit: np.ndarray
 ) -> ModelLatency:
-    network, total = np.array(results, np.float64).T
+    network, total, cpu = np.array(results, np.float64).T
     return ModelLatency(
         model=name,
         first_frame_s=first_frame_s,
         network=Timing.of(network),
         pipeline=Timing.of(total),
         rest=Timing.of(total - network),
-        units=float(np.median(network / unit)),
+        units=float(np.median(network / unit[0])),
+        cpu=Timing.of(cpu),
+        cpu_units=float(np.median(cpu / unit[1])),
     )

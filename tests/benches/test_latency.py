@@ -33,6 +33,9 @@ def test_models_take_turns_beside_the_unit():
         assert 0 < entry.network.median < entry.pipeline.median
         assert entry.rest.least > 0
         assert entry.units > 0
+        assert entry.cpu.count == 2
+        assert entry.cpu.least > 0
+        assert entry.cpu_units > 0
         assert entry.first_frame_s > 0
     (table,) = result.tables()
     assert [row[0] for row in table.rows] == list(names)
