@@ -10,7 +10,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -32,10 +32,12 @@ class Choice:
     Attributes:
         kind: The kind of engine to take.
         milliseconds: Kind -> median time of one pair.
+        refused: Kind -> why it could not be measured.
     """
 
     kind: str
     milliseconds: Mapping[str, float]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def reason(self) -> str:
         """Return the choice in words."""
@@ -64,14 +66,20 @@ def kept_choice(key: Mapping[str, Any], kinds: tuple[str, ...]) -> Choice | None
     try:
         kept = json.loads(_file(key).read_text(encoding="utf-8"))
         times = {str(kind): float(value) for kind, value in kept["milliseconds"].items()}
-        choice = Choice(str(kept["kind"]), times)
+        refused = {str(kind): str(reason) for kind, reason in kept["refused"].items()}
+        choice = Choice(str(kept["kind"]), times, refused)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     # What could run it then and cannot now, or the other way round, asks for a new measurement.
-    return choice if choice.kind in times and set(times) == set(kinds) else None
+    tried = times.keys() | refused.keys()
+    return choice if choice.kind in times and tried == set(kinds) else None
 
 
-def measure(key: Mapping[str, Any], runs: Mapping[str, Callable[[], object]]) -> Choice:
+def measure(
+    key: Mapping[str, Any],
+    runs: Mapping[str, Callable[[], object]],
+    refused: Mapping[str, str] | None = None,
+) -> Choice:
     """Run all kinds in turns, keep the medians, and return the fastest.
 
     Of kinds that are equally fast the first is taken.
@@ -79,6 +87,7 @@ def measure(key: Mapping[str, Any], runs: Mapping[str, Callable[[], object]]) ->
     Args:
         key: Of :func:`machine`.
         runs: Kind -> runs the network once; in the order of preference.
+        refused: Kind -> why it cannot be measured; kept with the choice.
     """
     for run in runs.values():
         run()
@@ -93,7 +102,8 @@ def measure(key: Mapping[str, Any], runs: Mapping[str, Callable[[], object]]) ->
             times[kind].append((time.perf_counter() - start) * 1e3)
     medians = {kind: round(statistics.median(found), 2) for kind, found in times.items()}
     limit = min(medians.values()) * _EQUAL
-    choice = Choice(next(kind for kind in runs if medians[kind] <= limit), medians)
+    kind = next(kind for kind in runs if medians[kind] <= limit)
+    choice = Choice(kind, medians, refused or {})
     _keep(key, choice)
     return choice
 

@@ -30,15 +30,17 @@ class SessionConfig:
 
 
 class Session(Protocol):
-    """An ONNX file that is ready to run; safe to run from several threads.
+    """An ONNX file that is ready to run; safe to run from several threads."""
 
-    Attributes:
-        metadata: The file's ``metadata_props``.
-        precision: Type of the numbers that it computes with, such as ``float32``.
-    """
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The file's ``metadata_props``."""
+        ...
 
-    metadata: Mapping[str, str]
-    precision: str
+    @property
+    def precision(self) -> str:
+        """Type of the numbers that it computes with, such as ``float32``."""
+        ...
 
     def run(self, feeds: Arrays) -> dict[str, NDArray[Any]]:
         """Return name -> output.

@@ -47,7 +47,7 @@ class MemoryBank:
         kappa: float = KAPPA,
         replace_after: int | None = None,
     ) -> None:
-        self._initial = np.asarray(slots, np.float32).copy()
+        self._initial: FloatImage = np.asarray(slots, np.float32).copy()
         self._config = config
         self._model_name = model_name
         self._momentum, self._kappa = momentum, kappa
@@ -81,7 +81,7 @@ class MemoryBank:
         """Return to the initial slots and forget all statistics."""
         count = self._initial.shape[0]
         with self._lock:
-            self._slots = self._initial
+            self._slots: FloatImage = self._initial
             self._history: deque[float] = deque(maxlen=HISTORY)
             self._accepted = self._rejected = 0
             self._uses, self._updates = [0] * count, [0] * count

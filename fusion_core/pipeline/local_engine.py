@@ -20,7 +20,13 @@ from fusion_core.engine.exported import (
     trained_bank,
 )
 from fusion_core.engine.switching import FADE_FRAMES
-from fusion_core.errors import FusionError, UsageError, WeightsError, missing_extra
+from fusion_core.errors import (
+    FusionError,
+    MissingExtraError,
+    UsageError,
+    WeightsError,
+    missing_extra,
+)
 from fusion_core.inference import SessionConfig, is_installed
 from fusion_core.inference.session import Provider
 from fusion_core.models.options import NoOptions, read_options
@@ -79,7 +85,8 @@ def _fastest(config: Config, open_torch: OpenTorch) -> LocalEngine:
             refused[kind] = error
     if not engines:
         raise next(iter(refused.values()))
-    choice = measure(key, {kind: partial(_run_once, engine) for kind, engine in engines.items()})
+    runs = {kind: partial(_run_once, engine) for kind, engine in engines.items()}
+    choice = measure(key, runs, {kind: str(error) for kind, error in refused.items()})
     return _told(engines[choice.kind], choice)
 
 
@@ -108,7 +115,7 @@ def _openings(config: Config, open_torch: OpenTorch) -> dict[str, Callable[[], A
     if not found:
         if isinstance(lacking, UsageError):
             raise lacking
-        raise missing_extra(f"model {config.model!r}", "torch", "torch")
+        raise _needs_torch(config)
     return found
 
 
@@ -119,8 +126,20 @@ def _torch(config: Config, open_torch: OpenTorch) -> LocalEngine:
         MissingExtraError: It is not installed.
     """
     if not is_installed("torch"):
-        raise missing_extra(f"model {config.model!r} in engine 'torch'", "torch", "torch")
-    return open_torch(config)
+        raise _needs_torch(config)
+    try:
+        return open_torch(config)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise _needs_torch(config) from None  # what is left of it is no package
+
+
+def _needs_torch(config: Config) -> MissingExtraError:
+    lacking = missing_extra(f"model {config.model!r} in this process", "torch", "torch")
+    return MissingExtraError(
+        f"{lacking}, or let a `fusion serve` in another Python run it and set engine.endpoint"
+    )
 
 
 def _exported(config: Config, model: str, kind: Any) -> ExportedEngine:  # noqa: ANN401 - a name

@@ -19,17 +19,21 @@ class SharedParts(Generic[T]):
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the part of a key; it is made where nobody holds it, by one thread only.
+        """Return the part of a key; it is made where nobody holds it.
+
+        Threads that ask at the same time may each make it, and then share one: none waits for
+        another that hangs.
 
         Args:
             key: All that the part depends on.
             make: Makes it; what it raises is the caller's.
         """
-        with self._lock:
-            part = self._parts.get(key)
-            if part is None:
-                part = self._parts[key] = make()
-            return part
+        part = self._parts.get(key)
+        if part is None:
+            made = make()
+            with self._lock:
+                part = self._parts.setdefault(key, made)
+        return part
 
 
 def file_identity(path: Path) -> tuple[str, int, int]:

@@ -42,6 +42,11 @@ def test_another_package_asks_for_a_new_measurement():
     assert kept_choice(KEY, (*KINDS, "onnx")) is None
 
 
+def test_a_kind_that_could_not_be_measured_is_not_tried_again():
+    measure(KEY, {"torch": busy(0)}, {"openvino": "cannot load it"})
+    assert kept_choice(KEY, KINDS).refused == {"openvino": "cannot load it"}
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", '{"kind": "torch"}', '{"kind": "x", "milliseconds": {"y": 1}}']
 )

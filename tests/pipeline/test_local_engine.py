@@ -184,7 +184,7 @@ def test_a_model_without_export_in_a_python_without_torch(tmp_path):
     arguments = ["run", "--bag", SCENE, "--model", "mdaif", "--out", str(tmp_path / "out.jsonl")]
     done = without_torch(arguments)
     assert done.returncode == 1
-    assert "model 'mdaif' needs torch" in done.stderr
+    assert "model 'mdaif' in this process needs torch" in done.stderr
     assert "pip install -e '.[torch]'" in done.stderr
 
 

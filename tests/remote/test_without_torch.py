@@ -50,8 +50,9 @@ def test_a_run_fuses_on_the_server(torchless, endpoint, tmp_path, prior):
 def test_without_a_server_the_message_says_what_to_do(torchless, tmp_path):
     """One line, whether torch is missing here or the server is."""
     local = run(
-        torchless, "run", "--bag", STREET, "--max-frames", "1", "--out", f"{tmp_path}/a.jsonl"
-    )
+        torchless, "run", "--bag", STREET, "--max-frames", "1", "--out", f"{tmp_path}/a.jsonl",
+        "--model", "ctrlfuse",
+    )  # fmt: skip
     assert local.returncode == 1
     assert "engine.endpoint" in local.stderr.splitlines()[-1]
     absent = run(

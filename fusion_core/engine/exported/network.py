@@ -42,15 +42,28 @@ def exported_file(model: str) -> Path:
         known = {entry.name: entry for entry in entry_points(group=MODELS)}
         if model not in known:
             raise UsageError(f"model {model!r}: unknown; known models: {', '.join(sorted(known))}")
-        spec = find_spec(known[model].module)
-        origin = Path(spec.origin) if spec and spec.origin else Path()
-        path = origin.parent / "weights" / f"{model}.onnx"
+        path = _folder(known[model].module) / f"{model}.onnx"
     if not path.is_file():
         raise WeightsError(
             f"model {model!r}: no exported network {path}; "
             f"run `fusion export --model {model} --out {path}`, or set engine.kind torch"
         )
     return path
+
+
+def _folder(module: str) -> Path:
+    """Return the folder of weights beside a module, which is not imported.
+
+    Raises:
+        WeightsError: The module is no file, or its package cannot be imported.
+    """
+    try:
+        spec = find_spec(module)
+    except ImportError:
+        spec = None
+    if spec is None or not spec.origin:
+        raise WeightsError(f"{module}: cannot be found; reinstall its package")
+    return Path(spec.origin).parent / "weights"
 
 
 def exported_models() -> tuple[str, ...]:
