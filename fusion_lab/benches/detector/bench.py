@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ import tyro
 from fusion_core.detection.labels import CLASSES
 from fusion_core.types import Modality
 from fusion_lab.benches.command import BenchCommand
+from fusion_lab.benches.detector.reliability import EDGES
 from fusion_lab.benches.detector.tallies import SetFigures, TargetCounts, tally_set
 from fusion_lab.benches.detector.views import OTHER, STATES, DetectorViews, read_labelled
 from fusion_lab.benches.tables import Cell, Table
@@ -34,7 +36,7 @@ class DetectorResult:
     sets: Mapping[str, SetFigures]
 
     def tables(self) -> Sequence[Table]:
-        """Return scores, gains, and with a reference detector what a broken camera costs."""
+        """Return scores, gains, reliability, and with a reference what a broken camera costs."""
         columns = tuple(f"{label}: AP50 / recall / at one false" for label in CLASSES)
         scores = Table(
             "", ("set", "view", *columns, "mean AP50"), tuple(self._score_rows()), digits=3
@@ -51,7 +53,19 @@ class DetectorResult:
         targets = tuple(self._target_rows())
         head = ("set", "camera at work", "class", "targets", "both", *STATES)
         title = "Targets of one camera that are found with the other one broken"
-        return [scores, gains, *([Table(title, head, targets)] if targets else [])]
+        ranges = (f"{low:g} to {high:g}" for low, high in pairwise(EDGES))
+        sure = Table(
+            "Share of the people found with a score that are right (found)",
+            ("set", "view", *ranges),
+            tuple(self._reliability_rows()),
+        )
+        return [scores, gains, sure, *([Table(title, head, targets)] if targets else [])]
+
+    def _reliability_rows(self) -> Iterator[tuple[Cell, ...]]:
+        for name, figures in self.sets.items():
+            for view, bins in figures.reliability.items():
+                cells = (f"{b.right / b.found:.2f} ({b.found})" if b.found else "–" for b in bins)
+                yield (name, view, *cells)
 
     def _score_rows(self) -> Iterator[tuple[Cell, ...]]:
         for name, figures in self.sets.items():
@@ -82,9 +96,9 @@ class DetectorBench(BenchCommand):
     at the detector's threshold, and recall at one false detection per picture, as in `fusion
     evaluate --detector`; the mean is over the classes with ten objects and more. A second table
     gives the gain of both cameras over the better one, with the 5th and 95th percentile over
-    resampled sets of pictures.
+    resampled sets of pictures, a third one how many of the people found with a score are right.
 
-    With a reference detector for single pictures a third table gives what a broken camera costs:
+    With a reference detector for single pictures a fourth table gives what a broken camera costs:
     of the labelled objects that the reference finds in a camera's picture alone, how many the
     detector finds with both cameras, with the other one broken, and at the end of a stream through
     the whole pipeline in which the other one repeats its picture.

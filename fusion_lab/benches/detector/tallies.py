@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fusion_core.detection.boxes import FloatArray, overlaps
 from fusion_core.detection.labels import CLASSES
 from fusion_core.types import Modality
+from fusion_lab.benches.detector.reliability import ScoreBin, reliability
 from fusion_lab.benches.detector.views import (
     BOTH,
     OTHER,
@@ -57,11 +58,13 @@ class SetFigures:
         gains: Class -> AP50 with both cameras less that with the better one alone (the other one
             black).
         targets: One entry per camera and class; empty without a reference detector.
+        reliability: View -> detections of people by score, and how many of them are right.
     """
 
     scores: Mapping[str, Mapping[str, ClassScores]]
     gains: Mapping[str, Interval]
     targets: tuple[TargetCounts, ...]
+    reliability: Mapping[str, tuple[ScoreBin, ...]]
 
 
 @dataclass(slots=True)
@@ -125,7 +128,11 @@ class SetTallies:
             )
             for (camera, label), row in self.targets.items()
         )
-        return SetFigures(scores, gains, targets)
+        sure = {
+            view: reliability(ClassTally.merged(by_class[CLASSES[0]]))
+            for view, by_class in self.tallies.items()
+        }
+        return SetFigures(scores, gains, targets, sure)
 
 
 def tally_set(pairs: list[Example], views: DetectorViews) -> SetFigures:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -53,11 +52,13 @@ def load_pool(folders: Sequence[Path], place: Place, seeds: int, aerial: int = 0
     Raises:
         SourceError: A folder holds no labelled pair, or a file of one is missing or torn.
     """
-    recorded = read_examples(folders, needs=_LABELLED)
-    sets: list[list[Example]] = []
-    for name, count, paint in (("rendered", seeds, render), ("aerial", aerial, render_aerial)):
-        folder = place.out / name
-        if count:
-            place.team.leader_first(partial(paint, folder, count))
-        sets.append(read_examples([folder], needs=_LABELLED) if count else [])
-    return DetectionPool(recorded, *sets)
+    streets, air = place.out / "rendered", place.out / "aerial"
+    if seeds:
+        place.team.leader_first(lambda: render(streets, seeds))
+    if aerial:
+        place.team.leader_first(lambda: render_aerial(air, range(aerial)))
+    return DetectionPool(
+        read_examples(folders, needs=_LABELLED),
+        read_examples([streets], needs=_LABELLED) if seeds else (),
+        read_examples([air], needs=_LABELLED) if aerial else (),
+    )

@@ -34,13 +34,14 @@ def render(folder: Path, seeds: int) -> None:
             (folder / f"{seed}.done").touch()
 
 
-def render_aerial(folder: Path, count: int) -> None:
-    """Write ``vi/``, ``ir/`` and ``labels/`` of pairs from the air; those that lie there are kept.
+def render_aerial(folder: Path, seeds: Iterable[int]) -> None:
+    """Write ``vi/``, ``ir/`` and ``labels/``: the pairs from the air of some seeds.
 
-    Thermal is stretched to 8 bit over its own range, as most drones' cameras do.
+    Pairs that lie there are kept. Thermal is stretched to 8 bit over its own range, as the cameras
+    of most drones do.
     """
     _make_folders(folder)
-    for seed in range(count):
+    for seed in seeds:
         stem = f"{seed:04d}"
         if not (folder / "labels" / f"{stem}.csv").exists():
             pair = draw_aerial(seed)
