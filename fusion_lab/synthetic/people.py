@@ -15,6 +15,7 @@ from fusion_lab.synthetic.noise import fractal_noise
 PHASES = 13
 HEIGHT_M, WIDTH_M = 1.95, 1.5
 _PER_M = 104
+_FEET_M = 0.6  # straight from above, the middle of the body over the picture's lower edge
 _BODY_K = 17.0
 _SKINS = ((224, 178, 150), (196, 144, 112), (142, 96, 70), (96, 64, 48))
 _COATS = (
@@ -81,6 +82,27 @@ def walk_cycle(rng: np.random.Generator, outfit: Outfit, heading: float) -> tupl
     return tuple(_draw(body, heading, cloth) for body in bodies)
 
 
+def figure(
+    rng: np.random.Generator, outfit: Outfit, heading: float, elevation: float, *, stride: float
+) -> Texture:
+    """Draw a person at a random phase of the gait, as seen from above.
+
+    Args:
+        rng: Source of randomness.
+        outfit: Clothes.
+        heading: See :func:`walk_cycle`.
+        elevation: How far the viewer is above, in radians: 0 level, pi/2 straight above.
+        stride: 1 walks, 0 stands still.
+
+    Returns:
+        A picture of 1.5 x 1.95 m.
+    """
+    rows, columns = round(HEIGHT_M * _PER_M), round(WIDTH_M * _PER_M)
+    cloth = fractal_noise(rng, rows, columns, 26, 4, gain=0.65)
+    limbs = _body(outfit, float(rng.uniform(0, 2 * math.pi)), stride)
+    return _draw(limbs, heading, cloth, elevation)
+
+
 def _body(outfit: Outfit, phase: float, stride: float) -> list[Limb]:
     """Return the limbs at one phase of the gait; ``stride`` 0 stands still."""
     bounce = 0.02 * stride * math.cos(2 * phase)
@@ -145,7 +167,7 @@ def _arm(outfit: Outfit, side: int, phase: float, stride: float, shoulder: float
     ]
 
 
-def _draw(limbs: list[Limb], heading: float, cloth: FloatImage) -> Texture:
+def _draw(limbs: list[Limb], heading: float, cloth: FloatImage, elevation: float = 0.0) -> Texture:
     """Draw limbs far to near as softly lit round shapes."""
     rows, columns = cloth.shape
     rgb = np.zeros((rows, columns, 3), np.float32)
@@ -154,10 +176,11 @@ def _draw(limbs: list[Limb], heading: float, cloth: FloatImage) -> Texture:
 
     def depth(limb: Limb) -> float:
         middle = [(a + b) / 2 for a, b in zip(limb.start, limb.stop, strict=True)]
-        return middle[0] * math.cos(heading) + middle[1] * math.sin(heading)
+        ahead = middle[0] * math.cos(heading) + middle[1] * math.sin(heading)
+        return ahead * math.cos(elevation) - middle[2] * math.sin(elevation)
 
     for limb in sorted(limbs, key=depth, reverse=True):
-        start, stop = _on_picture(limb.start, heading), _on_picture(limb.stop, heading)
+        start, stop = (_on_picture(end, heading, elevation) for end in (limb.start, limb.stop))
         low = np.minimum(start, stop) - 1.3 * max(limb.radii) * _PER_M
         high = np.maximum(start, stop) + 1.3 * max(limb.radii) * _PER_M
         x0, y0 = np.clip(low.astype(int), 0, (columns, rows))
@@ -173,10 +196,14 @@ def _draw(limbs: list[Limb], heading: float, cloth: FloatImage) -> Texture:
     return Texture.build(rgb, heat, coverage)
 
 
-def _on_picture(point: tuple[float, float, float], heading: float) -> NDArray[np.float64]:
-    """Project a body point (forward, left, up) to picture pixels."""
+def _on_picture(
+    point: tuple[float, float, float], heading: float, elevation: float
+) -> NDArray[np.float64]:
+    """Project a body point (forward, left, up) to picture pixels; from above, feet move up."""
     right = point[0] * math.sin(heading) - point[1] * math.cos(heading)
-    return np.array([(WIDTH_M / 2 + right) * _PER_M, (HEIGHT_M - 0.01 - point[2]) * _PER_M])
+    ahead = point[0] * math.cos(heading) + point[1] * math.sin(heading)
+    up = point[2] * math.cos(elevation) + (ahead + _FEET_M) * math.sin(elevation)
+    return np.array([(WIDTH_M / 2 + right) * _PER_M, (HEIGHT_M - 0.01 - up) * _PER_M])
 
 
 def _capsule(

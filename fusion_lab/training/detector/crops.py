@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from fusion_lab.data import BoxLabels, Example
 from fusion_lab.data.labels import IGNORE, NOTHING
 from fusion_lab.training.detector.assign import Objects
 from fusion_lab.training.detector.degrade import THERMAL, VISIBLE, blinded, degrade
+from fusion_lab.training.detector.paste import Pasting, paste_things, without_posters
 from fusion_lab.training.detector.pool import DetectionPool
 
 PADDING = 114
@@ -36,11 +37,13 @@ class Sampling:
         scale: Smallest and largest scale.
         mosaic: Probability that four crops share a picture.
         rendered: Probability that a crop is of a rendered scene, where there are any.
+        aerial: Probability that it is one from the air, where there are any.
         centred: Probability that a crop is placed around an object.
         shift: Largest error of registration in pixels of the crop's source.
         blind: Probability that one of the two cameras is dead or frozen.
         thermal: Probability that it is the thermal one.
         frozen: Probability that such a camera shows another scene instead of nothing.
+        pasting: What is pasted into the pictures.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -50,11 +53,13 @@ class Sampling:
     scale: tuple[float, float] = (0.5, 3.0)
     mosaic: float = 0.3
     rendered: float = 0.1
+    aerial: float = 0.12
     centred: float = 0.6
     shift: float = 3.0
     blind: float = 0.7
     thermal: float = 0.6
     frozen: float = 0.6
+    pasting: Pasting = field(default_factory=Pasting)
 
 
 class DetectionBatch(NamedTuple):
@@ -114,10 +119,11 @@ def draw_picture(
     for top, bottom in pairwise(rows):
         for left, right in pairwise(columns):
             tile = canvas[top:bottom, left:right]
-            labels = _fill(tile, pool.draw(sampling.rendered, rng), sampling, rng)
+            labels = _fill(tile, pool.draw(sampling.rendered, sampling.aerial, rng), sampling, rng)
             boxes.append(labels.boxes + np.array([left, top, left, top], np.float32))
             classes.append(labels.classes)
-    return canvas, BoxLabels(np.concatenate(boxes), np.concatenate(classes))
+    shown = BoxLabels(np.concatenate(boxes), np.concatenate(classes))
+    return canvas, paste_things(canvas, shown, pool.people, sampling.pasting, rng)
 
 
 def _fill(
@@ -210,13 +216,14 @@ def degrade_cameras(
     planes = picture.astype(np.float32) / np.float32(255)
     victim = _victim(sampling, rng)
     visible, thermal = planes[..., :3], planes[..., 3]
-    both = alone = labels
+    both = without_posters(labels, seen=victim != 1)
+    alone = labels = without_posters(labels, seen=True)
     if victim is not None and rng.random() < sampling.frozen:
         other, ghosts = draw_picture(pool, sampling, rng)
         scene = other.astype(np.float32) / np.float32(255)
         visible, thermal = (scene[..., :3], thermal) if victim == 0 else (visible, scene[..., 3])
-        both = labels.beside(ghosts.unknown())
-        alone = labels if victim == 0 else ghosts
+        both = both.beside(ghosts.unknown())
+        alone = labels if victim == 0 else without_posters(ghosts, seen=True)
     elif victim == 0:
         visible = blinded(visible, rng)
     elif victim == 1:

@@ -17,7 +17,7 @@ from fusion_lab.training.detector.export import export_onnx
 from fusion_lab.training.detector.loss import pair_loss
 from fusion_lab.training.detector.network import PairNano
 from fusion_lab.training.detector.pool import DetectionPool
-from fusion_lab.training.detector.pretrained import draw_back, load_yolox
+from fusion_lab.training.detector.pretrained import draw_back, load_initial
 from fusion_lab.training.gathering import gather_parts
 from fusion_lab.training.loop import Place, Schedule, Trainer
 from fusion_lab.training.recipe import read_recipe
@@ -29,7 +29,8 @@ class DetectorRecipe(Schedule):
 
     Attributes:
         model: Name of the network.
-        init: ONNX file of YOLOX-Nano whose weights the network starts from; empty: random ones.
+        init: ONNX file of YOLOX-Nano, or of an earlier ``pair-nano``, whose weights the network
+            starts from; empty: random ones.
         batch: Pictures per step.
         visible_share: Part of the learning rate for the visible backbone, whose pretrained weights
             come from more kinds of pictures than the recordings show.
@@ -38,6 +39,7 @@ class DetectorRecipe(Schedule):
         decay: Share of the steps at the end in which the rate falls linearly to nothing.
         input: Height and width of the exported network's input, multiples of 32.
         rendered_seeds: Streets rendered to learn from beside the recordings.
+        rendered_aerial: Pairs from the air rendered likewise.
         sampling: How pictures are drawn.
     """
 
@@ -55,6 +57,7 @@ class DetectorRecipe(Schedule):
     save_every: int = 100
     input: tuple[int, int] = (448, 608)
     rendered_seeds: int = 20
+    rendered_aerial: int = 0
     sampling: Sampling = field(default_factory=Sampling)
 
 
@@ -111,13 +114,13 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
         path = self.place.out / f"{self.model.name}.onnx"
         model = copy.deepcopy(self.average).cpu()
         if self.recipe.init:
-            draw_back(model, load_yolox(Path(self.recipe.init)), self.recipe.kept)
+            draw_back(model, load_initial(Path(self.recipe.init)), self.recipe.kept)
         export_onnx(model, self.recipe.input, path, self._describe())
         return path
 
     def _begin(self) -> None:
         if self.recipe.init:
-            self.model.adopt(load_yolox(Path(self.recipe.init)))
+            self.model.load_state_dict(load_initial(Path(self.recipe.init)), strict=False)
 
     def _losses(self) -> dict[str, Tensor]:
         recipe, place = self.recipe, self.place
@@ -147,7 +150,12 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
         return learning_rate(self.recipe, step)
 
     def _counts(self) -> dict[str, int]:
-        return {"recorded": len(self.pool.recorded), "rendered": len(self.pool.rendered)}
+        pool = self.pool
+        return {
+            "recorded": len(pool.recorded),
+            "rendered": len(pool.rendered),
+            "aerial": len(pool.aerial),
+        }
 
     def _check(self, path: Path, scalars: Mapping[str, Any]) -> None:
         """Refuse a checkpoint of another recipe, seed or data; steps may change before decay."""

@@ -7,18 +7,22 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+from fusion_lab.data.labels import PERSON
 from fusion_lab.training.detector.assign import Objects, assign
 from fusion_lab.training.detector.boxes import complete_iou
 from fusion_lab.training.detector.network import Predictions
 
 BOX_WEIGHT = 5.0
 THERMAL_WEIGHT = 0.5
+TRUST_WEIGHT = 0.25
 
 
 def pair_loss(
     predictions: Predictions, objects: Sequence[Objects], people: Sequence[Objects]
 ) -> dict[str, Tensor]:
-    """Return ``total``, ``both`` and ``thermal``: the costs of both views of a batch.
+    """Return ``total``, ``both``, ``thermal`` and ``trust``: the costs of both views of a batch.
+
+    ``trust`` holds the thermal branch's scores, weighed, to what both cameras together show.
 
     Args:
         predictions: Of ``2B``, see :meth:`PairNano.features`.
@@ -27,7 +31,35 @@ def pair_loss(
     """
     mixed, alone = predictions.views()
     both, thermal = detection_loss(mixed, objects)["total"], detection_loss(alone, people)["total"]
-    return {"total": both + THERMAL_WEIGHT * thermal, "both": both, "thermal": thermal}
+    trust = trust_loss(alone, objects, people)
+    total = both + THERMAL_WEIGHT * thermal + TRUST_WEIGHT * trust
+    return {"total": total, "both": both, "thermal": thermal, "trust": trust}
+
+
+def trust_loss(alone: Predictions, objects: Sequence[Objects], people: Sequence[Objects]) -> Tensor:
+    """Return the cost of the thermal branch's weighed scores, per unit of target score.
+
+    Only the trust learns from it. Points of people whom both cameras and thermal
+    alone show are positive; points that answer for nothing and lie in no ignored region negative.
+
+    Args:
+        alone: Of the thermal branch, ``B`` pictures.
+        objects: What each shows to both cameras.
+        people: The people whom thermal alone shows in each.
+    """
+    cost = alone.trust.sum() * 0
+    amount = alone.trust.new_zeros(())
+    fixed = alone._replace(logits=alone.logits.detach()).weighed().logits
+    for weighed, logits, boxes, whole, seen in zip(
+        fixed, alone.logits, alone.boxes, objects, people, strict=True
+    ):
+        known = whole.classes == PERSON
+        shown = Objects(whole.boxes[known], whole.classes[known], whole.ignore)
+        targets = assign(logits, boxes, alone.points, shown if len(seen.boxes) else seen)
+        each = F.binary_cross_entropy_with_logits(weighed, targets.scores, reduction="none")
+        cost = cost + (each * targets.weights[:, None]).sum()
+        amount = amount + targets.scores.sum()
+    return cost / amount.clamp(min=1.0)
 
 
 def detection_loss(predictions: Predictions, batch: Sequence[Objects]) -> dict[str, Tensor]:

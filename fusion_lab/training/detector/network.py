@@ -5,7 +5,9 @@ YOLOX-Nano (see ``yolox``) with a backbone for each modality. Their features are
 its picture, costs little. Neck and head run on the mixed features and, as an auxiliary thermal
 branch, on those of thermal alone. The branch predicts people only: a misleading visible picture
 cannot hide whom thermal shows clearly (late beside halfway fusion: Liu et al., BMVC 2016; Chen et
-al., Multimodal object detection via probabilistic ensembling, ECCV 2022). Every box is predicted by
+al., Multimodal object detection via probabilistic ensembling, ECCV 2022). Nor does the branch
+outvote a clear picture of something else: its scores are weighed, per point, by what both cameras
+show there (``Trust``). Every box is predicted by
 one point: its centre relative to the point and the logarithm of its size, both in units of the
 stride.
 """
@@ -27,6 +29,7 @@ KINDS: Final = (("person", (0,)), ("vehicle", (2, 5, 7)), ("cycle", (1, 3)))
 """Class -> COCO's numbers of its kinds: car, bus, truck; bicycle, motorcycle."""
 _PRIOR: Final = 0.01  # probability that an untrained head gives a point (RetinaNet, section 4.1)
 _LARGEST: Final = 6.0  # of the logarithm of a size: exp(6) strides are more than any picture
+_TRUSTING: Final = 4.0  # logit of a trust of 0.98
 _SUREST: Final = -1e-5  # of the logarithm of a score, whose logit would be infinite at 0
 
 
@@ -37,17 +40,27 @@ class Predictions(NamedTuple):
         logits: ``BxPxC`` class logits.
         boxes: ``BxPx4`` centre x, centre y, width, height in input pixels.
         points: ``Px3`` x and y of the points in input pixels, and their strides.
+        trust: ``BxP`` logits of how far thermal alone counts; equal for both views of a picture.
     """
 
     logits: Tensor
     boxes: Tensor
     points: Tensor
+    trust: Tensor
 
     def views(self) -> tuple[Predictions, Predictions]:
         """Return those of both cameras together, and of the auxiliary thermal branch."""
-        (mixed, alone), boxes = self.logits.chunk(2), self.boxes.chunk(2)
+        (mixed, alone), boxes, trust = (x.chunk(2) for x in (self.logits, self.boxes, self.trust))
         people = alone[..., PERSON : PERSON + 1]
-        return Predictions(mixed, boxes[0], self.points), Predictions(people, boxes[1], self.points)
+        return (
+            Predictions(mixed, boxes[0], self.points, trust[0]),
+            Predictions(people, boxes[1], self.points, trust[1]),
+        )
+
+    def weighed(self) -> Predictions:
+        """Return the same with the logits of scores times trust."""
+        logits = _product(self.logits, self.trust[..., None])
+        return Predictions(logits, self.boxes, self.points, self.trust)
 
 
 class Mix(nn.Module):
@@ -65,6 +78,30 @@ class Mix(nn.Module):
         return thermal + weight * (visible - thermal)
 
 
+class Trust(nn.Module):
+    """How far people whom thermal alone shows are believed, per point; untrained: nearly wholly.
+
+    Args:
+        channels: Channels of the neck's features.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.look = Conv(2 * channels, channels // 4).apply(_start)
+        self.judge = nn.Conv2d(channels // 4, 1, 1)
+        nn.init.zeros_(self.judge.weight)
+        nn.init.constant_(self.judge.bias, _TRUSTING)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return ``2Bx1xhxw`` logits, each twice, of the features of both views.
+
+        What it learns stays with it: features are not bent towards it.
+        """
+        mixed, alone = features.detach().chunk(2)
+        trust: Tensor = self.judge(self.look(torch.cat([mixed, alone], 1)))
+        return torch.cat([trust, trust])
+
+
 class PairNano(nn.Module):
     """The detector; 1.5 million parameters."""
 
@@ -78,6 +115,7 @@ class PairNano(nn.Module):
         self.neck = Neck().apply(_start)
         kinds = sum(len(numbers) for _, numbers in KINDS)
         self.heads = nn.ModuleList(Head(width, kinds).apply(_start) for width in WIDTHS)
+        self.trust = nn.ModuleList(Trust(width) for width in WIDTHS)
 
     def adopt(self, donor: YoloxNano) -> None:
         """Take over the weights of YOLOX-Nano: backbone twice, neck, head of the known classes."""
@@ -95,7 +133,7 @@ class PairNano(nn.Module):
             head.load_state_dict(state)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Return ``2Bx(4+1+K)xhxw`` head outputs of the strides 8, 16 and 32.
+        """Return ``2Bx(4+1+K+1)xhxw`` head outputs and trust of the strides 8, 16 and 32.
 
         The first B are of both cameras, the others of thermal alone.
 
@@ -104,7 +142,8 @@ class PairNano(nn.Module):
         """
         pairs = zip(self.mix, self.visible(images[:, :3]), self.thermal(images[:, 3:]), strict=True)
         views = [torch.cat([mix(visible, thermal), thermal]) for mix, visible, thermal in pairs]
-        return [head(x) for head, x in zip(self.heads, self.neck(views), strict=True)]
+        scales = zip(self.heads, self.trust, self.neck(views), strict=True)
+        return [torch.cat([head(x), trust(x)], 1) for head, trust, x in scales]
 
     def predict(self, features: list[Tensor]) -> Predictions:
         """Return boxes and logits of every point in float32."""
@@ -114,7 +153,10 @@ class PairNano(nn.Module):
         centres = place + raw[..., :2] * stride
         sizes = raw[..., 2:4].clamp(max=_LARGEST).exp() * stride
         return Predictions(
-            _logits(raw[..., 4:5], raw[..., 5:]), torch.cat([centres, sizes], 2), points
+            _logits(raw[..., 4:5], raw[..., 5:-1]),
+            torch.cat([centres, sizes], 2),
+            points,
+            raw[..., -1],
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -122,7 +164,8 @@ class PairNano(nn.Module):
 
         The second P points, of the auxiliary thermal branch, have scores of people only.
         """
-        mixed, people = self.predict(self.features(images)).views()
+        mixed, alone = self.predict(self.features(images)).views()
+        people = alone.weighed()
         others = mixed.logits.shape[2] - 1 - PERSON
         alone = F.pad(people.logits.sigmoid(), (PERSON, others))
         boxes = torch.cat([mixed.boxes, people.boxes], 1)
@@ -138,7 +181,12 @@ def _logits(objectness: Tensor, kinds: Tensor) -> Tensor:
     """
     groups = torch.split(kinds, [len(numbers) for _, numbers in KINDS], 2)
     best = torch.stack([group.amax(2) for group in groups], 2)
-    score = (F.logsigmoid(objectness) + F.logsigmoid(best)).clamp(max=_SUREST)
+    return _product(objectness, best)
+
+
+def _product(first: Tensor, second: Tensor) -> Tensor:
+    """Return the logits of the products of two probabilities."""
+    score = (F.logsigmoid(first) + F.logsigmoid(second)).clamp(max=_SUREST)
     return score - torch.log(-torch.expm1(score))
 
 

@@ -11,13 +11,12 @@ from fusion_lab.training.registry import TrainerPlugin, TrainingRequest
 def _start(request: TrainingRequest) -> DetectorTrainer:
     if request.init and not request.init.is_file():
         raise UsageError(
-            f"--init {request.init}: no such file; give yolox_nano.onnx of the YOLOX releases, or "
-            "leave it out to start from random weights"
+            f"--init {request.init}: no such file; give yolox_nano.onnx of the YOLOX releases, a "
+            "pair-nano.onnx, or leave it out to start from random weights"
         )
     recipe = load_detector_recipe(request.model, **request.overrides())
-    place = request.place
-    pool = load_pool(request.data, place.out / "rendered", recipe.rendered_seeds, place.team)
-    return DetectorTrainer(recipe, pool, place, resume=request.resume)
+    pool = load_pool(request.data, request.place, recipe.rendered_seeds, recipe.rendered_aerial)
+    return DetectorTrainer(recipe, pool, request.place, resume=request.resume)
 
 
 PLUGIN = TrainerPlugin(frozenset({"resume", "init", "compile"}), _start, parallel=True)

@@ -1,9 +1,10 @@
-"""Initial weights of ``pair-nano`` from the published ONNX file of YOLOX-Nano."""
+"""Initial weights of ``pair-nano``: of the published YOLOX-Nano, or of an earlier ``pair-nano``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from fusion_core.errors import WeightsError, missing_extra
 from fusion_lab.training.detector.network import PairNano
 from fusion_lab.training.detector.yolox import YoloxNano
 
-_ADVICE: Final = "give yolox_nano.onnx of the YOLOX releases (version 0.1.1rc0), COCO weights"
+_ADVICE: Final = (
+    "give yolox_nano.onnx of the YOLOX releases (0.1.1rc0), COCO weights, or a pair-nano"
+)
 _RANGE: Final = 255.0  # YOLOX sees values from 0 to 255, we from 0 to 1
 
 
@@ -47,41 +50,83 @@ def load_yolox(path: Path) -> YoloxNano:
     return network
 
 
+def load_initial(path: Path) -> dict[str, Tensor]:
+    """Return the weights of a ``PairNano`` that an ONNX file holds, by name.
+
+    Of YOLOX-Nano these are all but what weighs the cameras, of an earlier ``pair-nano`` all that
+    the file knows.
+
+    Raises:
+        MissingExtraError: The package ``onnx`` is not installed.
+        WeightsError: The file is missing, torn or of another network.
+    """
+    start = PairNano()
+    state = start.state_dict()
+    found = {name: tensor for name, tensor in _tensors(path).items() if name in state}
+    if not found:
+        start.adopt(load_yolox(path))
+        return {n: w for n, w in state.items() if not n.startswith(("mix.", "trust."))}
+    for name, tensor in found.items():
+        if tensor.shape != state[name].shape:
+            raise WeightsError(
+                f"{path}: {name} is {tuple(tensor.shape)}, pair-nano's {tuple(state[name].shape)}; "
+                "give a pair-nano.onnx of this version"
+            )
+    return found
+
+
 @torch.no_grad()
-def draw_back(network: PairNano, donor: YoloxNano, share: float) -> None:
-    """Draw a trained network's weights back to those that it adopted before its training.
+def draw_back(network: PairNano, initial: Mapping[str, Tensor], share: float) -> None:
+    """Draw a trained network's weights back to those that it had before its training.
 
     A straight line leads from one to the other (Wortsman et al., Robust fine-tuning of zero-shot
-    models, CVPR 2022, equation 1). What weighs the cameras was not adopted, and stays.
+    models, CVPR 2022, equation 1). What was not among them stays.
 
     Args:
         network: Changed in place.
-        donor: Where its weights came from.
+        initial: Name -> weight before the training.
         share: 0 leaves it as it is, 1 undoes the training.
     """
-    start = PairNano()
-    start.adopt(donor)
-    first = start.state_dict()
     for name, weight in network.state_dict().items():
-        if not name.startswith("mix."):
-            weight.lerp_(first[name], share)
+        if name in initial:
+            weight.lerp_(initial[name], share)
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """Return all weights of a file by name."""
+    graph = _graph(path)
+    return {t.name: torch.tensor(np.array(_array(t))) for t in graph.initializer}
 
 
 def _convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
     """Return weight and bias of each convolution of a file, in order."""
+    graph = _graph(path)
+    try:
+        tensors = {t.name: _array(t) for t in graph.initializer}
+        nodes = [node for node in graph.node if node.op_type == "Conv"]
+        pairs = [(tensors[node.input[1]], tensors[node.input[2]]) for node in nodes]
+    except (KeyError, IndexError) as error:
+        raise WeightsError(f"{path}: cannot be read ({error!r}); {_ADVICE}") from None
+    return [(torch.tensor(np.array(w)), torch.tensor(np.array(b))) for w, b in pairs]
+
+
+def _graph(path: Path) -> Any:  # noqa: ANN401 - onnx is imported late
+    """Return the graph of an ONNX file."""
     try:
         import onnx
     except ImportError:
         raise missing_extra(f"{path}: reading ONNX", "onnx", "lab") from None
     try:
-        graph = onnx.load(path).graph
-        tensors = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
-        nodes = [node for node in graph.node if node.op_type == "Conv"]
-        pairs = [(tensors[node.input[1]], tensors[node.input[2]]) for node in nodes]
+        return onnx.load(path).graph
     except Exception as error:  # noqa: BLE001 - protobuf's errors have no common class
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(f"{path}: cannot be read ({reason}); {_ADVICE}") from None
-    return [(torch.tensor(np.array(w)), torch.tensor(np.array(b))) for w, b in pairs]
+
+
+def _array(tensor: Any) -> Any:  # noqa: ANN401 - onnx is imported late
+    import onnx
+
+    return onnx.numpy_helper.to_array(tensor)
 
 
 def _unfocused(weight: Tensor) -> Tensor:

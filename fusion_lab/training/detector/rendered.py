@@ -1,8 +1,9 @@
-"""Labelled pairs of the synthetic street, rendered once per run."""
+"""Labelled pairs of the synthetic street and from the air, rendered once per run."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from fusion_core.errors import SinkError
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
-from fusion_core.types import UInt8Image
+from fusion_core.types import Box, FloatImage, UInt8Image
 from fusion_lab.synthetic import SyntheticScene
+from fusion_lab.synthetic.aerial import draw_aerial
 
 _SECONDS: Final = 16.0
 _OTHER: Final = ("night", "rain", "snow", "smoke")
@@ -24,13 +26,28 @@ def render(folder: Path, seeds: int) -> None:
     16 are of a street that goes through day, night, smoke, haze and glare, six of one other
     weather. Thermal pictures are as the pipeline would show them. Seeds that lie there are kept.
     """
-    for name in ("vi", "ir", "labels"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    _make_folders(folder)
     for seed in range(seeds):
         if not (folder / f"{seed}.done").exists():
             for name, seconds in (("street", _SECONDS), (_OTHER[seed % 4], 6.0)):
                 render_scene(folder, SyntheticScene(name, 1000 + seed, seconds, 1, 1, True))
             (folder / f"{seed}.done").touch()
+
+
+def render_aerial(folder: Path, seeds: Iterable[int]) -> None:
+    """Write ``vi/``, ``ir/`` and ``labels/``: the pairs from the air of some seeds.
+
+    Pairs that lie there are kept. Thermal is stretched to 8 bit over its own range, as the cameras
+    of most drones do.
+    """
+    _make_folders(folder)
+    for seed in seeds:
+        stem = f"{seed:04d}"
+        if not (folder / "labels" / f"{stem}.csv").exists():
+            pair = draw_aerial(seed)
+            _write(folder / "ir" / f"{stem}.png", _stretched(pair.celsius))
+            _write(folder / "vi" / f"{stem}.png", pair.visible[..., ::-1])
+            _write_boxes(folder / "labels" / f"{stem}.csv", pair.boxes)
 
 
 def render_scene(folder: Path, scene: SyntheticScene) -> None:
@@ -44,10 +61,25 @@ def render_scene(folder: Path, scene: SyntheticScene) -> None:
             continue
         assert frame.truth is not None
         _write(folder / "vi" / f"{stem}.png", frame.image[..., ::-1])
-        with (folder / "labels" / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file)
-            rows.writerow(("label", "x", "y", "w", "h"))
-            rows.writerows((label, *map(round, box)) for label, box in frame.truth.boxes)
+        _write_boxes(folder / "labels" / f"{stem}.csv", frame.truth.boxes)
+
+
+def _make_folders(folder: Path) -> None:
+    for name in ("vi", "ir", "labels"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+
+
+def _stretched(celsius: FloatImage) -> UInt8Image:
+    low, high = np.percentile(celsius, (0.5, 99.5))
+    share = (celsius - low) / max(float(high - low), 1.0)
+    return np.asarray(np.rint(255 * share.clip(0, 1)), np.uint8)
+
+
+def _write_boxes(path: Path, boxes: Iterable[tuple[str, Box]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("label", "x", "y", "w", "h"))
+        rows.writerows((label, *map(round, box)) for label, box in boxes)
 
 
 def _write(path: Path, image: UInt8Image) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fusion_lab.training.detector.assign import Objects, assign
-from fusion_lab.training.detector.loss import BOX_WEIGHT, detection_loss, pair_loss
+from fusion_lab.training.detector.loss import BOX_WEIGHT, detection_loss, pair_loss, trust_loss
 from fusion_lab.training.detector.network import Predictions
 
 NOTHING = torch.zeros(0, 4)
@@ -81,7 +81,9 @@ def test_loss_of_an_empty_picture_by_hand():
     """Nothing to find: -ln(1 - p) summed over 4 points and 2 classes, unit at least 1."""
     points = grid(2, 8)
     logit = math.log(0.1 / 0.9)
-    predictions = Predictions(torch.full((1, 4, 2), logit), around(points, 8)[None], points)
+    predictions = Predictions(
+        torch.full((1, 4, 2), logit), around(points, 8)[None], points, torch.zeros(1, 4)
+    )
     terms = detection_loss(predictions, [objects([], [])])
     assert terms["score"].item() == pytest.approx(-8 * math.log(0.9), rel=1e-5)
     assert terms["total"].item() == pytest.approx(terms["score"].item())
@@ -95,7 +97,9 @@ def test_loss_of_one_perfect_point_by_hand():
     points = torch.tensor([[4.0, 4.0, 8.0]])
     truth = objects([[4.0, 4.0, 10.0, 10.0]], [0])
     logits = torch.tensor([[[math.log(0.8 / 0.2)]]])
-    terms = detection_loss(Predictions(logits, truth.boxes[None], points), [truth])
+    terms = detection_loss(
+        Predictions(logits, truth.boxes[None], points, torch.zeros(1, 1)), [truth]
+    )
     assert terms["score"].item() == pytest.approx(-math.log(0.8), abs=1e-4)
     assert terms["box"].item() == pytest.approx(0, abs=1e-5)
 
@@ -105,7 +109,9 @@ def test_a_shifted_box_costs_its_complete_iou():
     points = torch.tensor([[4.0, 4.0, 8.0]])
     boxes = torch.tensor([[[6.0, 4.0, 10.0, 10.0]]])
     truth = objects([[4.0, 4.0, 10.0, 10.0]], [0])
-    terms = detection_loss(Predictions(torch.zeros(1, 1, 1), boxes, points), [truth])
+    terms = detection_loss(
+        Predictions(torch.zeros(1, 1, 1), boxes, points, torch.zeros(1, 1)), [truth]
+    )
     # its target is its IoU, 2/3, and the amount is clamped to 1
     cost = (1 - (2 / 3 - 4 / 244)) * 2 / 3
     assert terms["box"].item() == pytest.approx(cost, abs=1e-5)
@@ -116,8 +122,22 @@ def test_views_are_judged_apart_and_thermal_counts_half():
     """Both cameras see nothing at 0.1 and 3 classes; thermal alone is judged for people only."""
     points, logit = grid(2, 8), math.log(0.1 / 0.9)
     logits = torch.stack([torch.full((4, 3), logit), torch.tensor([[logit, 9.0, 9.0]] * 4)])
-    predictions = Predictions(logits, around(points, 8)[None].repeat(2, 1, 1), points)
+    boxes, believed = around(points, 8)[None].repeat(2, 1, 1), torch.full((2, 4), 20.0)
+    predictions = Predictions(logits, boxes, points, believed)
     terms = pair_loss(predictions, [objects([], [])], [objects([], [])])
     assert terms["both"].item() == pytest.approx(-12 * math.log(0.9), rel=1e-5)
     assert terms["thermal"].item() == pytest.approx(-4 * math.log(0.9), rel=1e-5)
-    assert terms["total"].item() == pytest.approx(-14 * math.log(0.9), rel=1e-5)
+    assert terms["trust"].item() == pytest.approx(-4 * math.log(0.9), rel=1e-5)
+    assert terms["total"].item() == pytest.approx(-15 * math.log(0.9), rel=1e-5)
+
+
+def test_trust_falls_where_thermal_alone_sees_people_that_are_none_and_nothing_else_learns():
+    """Thermal gives two points 0.9; the first is a person, the second one is nobody."""
+    points = grid(2, 8)[:2]
+    truth = objects([[4.0, 4.0, 8.0, 8.0]], [0])
+    logits = torch.full((1, 2, 1), math.log(9.0), requires_grad=True)
+    trust = torch.zeros(1, 2, requires_grad=True)
+    boxes = torch.tensor([[[4.0, 4.0, 8.0, 8.0], [60.0, 60.0, 8.0, 8.0]]])
+    trust_loss(Predictions(logits, boxes, points, trust), [truth], [truth]).backward()
+    assert logits.grad is None
+    assert trust.grad[0, 0] < 0 < trust.grad[0, 1], "descent raises the first, lowers the second"

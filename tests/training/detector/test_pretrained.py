@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from fusion_core.errors import WeightsError
+from fusion_lab.training.detector.export import export_onnx
 from fusion_lab.training.detector.network import KINDS, PairNano
-from fusion_lab.training.detector.pretrained import draw_back, load_yolox
-from fusion_lab.training.detector.yolox import YoloxNano
+from fusion_lab.training.detector.pretrained import draw_back, load_initial, load_yolox
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -63,12 +63,30 @@ def test_a_file_that_is_missing_torn_or_another_network_is_an_error(tmp_path):
         load_yolox(shipped)
 
 
-def test_weights_are_drawn_back_to_where_they_came_from_but_those_of_the_mix():
-    donor, start, trained = YoloxNano(), PairNano(), PairNano()
-    start.adopt(donor)
-    before = {name: weight.clone() for name, weight in trained.state_dict().items()}
-    draw_back(trained, donor, 0.25)
+@pytest.mark.data
+def test_initial_weights_of_yolox_are_all_but_what_weighs_the_cameras(published):
+    names = set(load_initial(published))
+    rest = set(PairNano().state_dict()) - names
+    assert rest, "what weighs the cameras stays as it is"
+    assert {name.split(".")[0] for name in rest} == {"mix", "trust"}
+
+
+def test_initial_weights_of_an_earlier_detector_are_those_of_its_file(tmp_path):
+    """What the network gained since, the file does not know."""
+    trained, file = PairNano(), tmp_path / "pair-nano.onnx"
+    export_onnx(trained, (64, 64), file, {})
+    found = load_initial(file)
+    assert set(found) == set(trained.state_dict())
     for name, weight in trained.state_dict().items():
-        share = 0 if name.startswith("mix.") else 0.25
+        assert torch.equal(found[name], weight), name
+
+
+def test_weights_are_drawn_back_to_where_they_came_from_and_others_stay():
+    trained, start = PairNano(), PairNano()
+    initial = {n: w for n, w in start.state_dict().items() if not n.startswith("mix.")}
+    before = {name: weight.clone() for name, weight in trained.state_dict().items()}
+    draw_back(trained, initial, 0.25)
+    for name, weight in trained.state_dict().items():
+        share = 0.25 if name in initial else 0
         expected = (1 - share) * before[name] + share * start.state_dict()[name]
         assert torch.allclose(weight, expected, atol=1e-6), name
