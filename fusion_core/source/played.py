@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs
 
 from fusion_core.errors import UsageError
 from fusion_core.runtime.drop_log import DropLog
-from fusion_core.source.base import InputEnded, Source, SourceKind
+from fusion_core.source.base import InputEnded, RecordedStream, Source, SourceKind
+from fusion_core.source.image_files import is_image_input
+from fusion_core.source.images import ImageStream, time_images
+from fusion_core.source.recorded import RecordedSource
+from fusion_core.source.video import VideoStream
 from fusion_core.types import Frame, Modality
 
 _SCHEME: Final = "play://"
@@ -94,11 +99,16 @@ class PlayedStream:
         return self._start_s + (stamp_ns - self._first_ns) / _NS
 
     def _open(self) -> Source:
-        from fusion_core.source.factory import open_source  # the factory opens this as well
+        return RecordedSource([self._recorded()])
 
-        if self._modality == "visible":
-            return open_source(visible=self._path)
-        return open_source(thermal=self._path)
+    def _recorded(self) -> RecordedStream:
+        if is_image_input(self._path):
+            (images,) = time_images([self._path], relative=False)
+            return ImageStream(images, self._modality)
+        path = Path(self._path).expanduser()
+        if not path.is_file():
+            raise UsageError(f"{self.name}: {path} does not exist; expected a video or images")
+        return VideoStream(path, self._modality)
 
     def close(self) -> None:
         """Release the recording."""
