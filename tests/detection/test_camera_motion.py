@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fusion_core.detection.camera_motion import CameraMotion, moved_box
+from fusion_core.types import AlignedPair
 
 SIZE = (640, 480)
 
@@ -24,6 +25,12 @@ def view(scene, matrix=None):
     return cv2.cvtColor(picture.astype(np.uint8), cv2.COLOR_GRAY2RGB)
 
 
+def pair(visible, thermal=None):
+    """Both images of a pair; thermal as gray levels."""
+    luminance = None if thermal is None else thermal[..., 0].astype(np.float32) / 255
+    return AlignedPair(0, visible, luminance, np.ones(visible.shape[:2], bool))
+
+
 @pytest.mark.parametrize(
     "matrix",
     [
@@ -35,11 +42,11 @@ def view(scene, matrix=None):
 )
 def test_motion_is_found_to_a_pixel(scene, matrix):
     camera, matrix = CameraMotion(), np.array(matrix, np.float64)
-    assert camera.step(view(scene)) is None
+    assert camera.step(pair(view(scene))) is None
     # In the picture's own pixels: out of it by the window's offset, moved, and back.
     offset = np.array([150.0, 130.0])
     expected = np.column_stack([matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ offset - offset])
-    motion = camera.step(view(scene, matrix))
+    motion = camera.step(pair(view(scene, matrix)))
     corners = np.array([[0, 0], [640, 0], [0, 480], [640, 480.0]])
     moved, right = (corners @ m[:, :2].T + m[:, 2] for m in (motion, expected))
     assert np.abs(moved - right).max() < 1.5
@@ -51,7 +58,7 @@ def test_a_large_object_that_moves_is_not_the_camera(scene):
     def shown(x):
         picture = view(scene)
         picture[100:400, x : x + 330] = view(scene)[::-1][100:400, 150:480]
-        return picture
+        return pair(picture)
 
     camera = CameraMotion()
     camera.step(shown(100))
@@ -62,13 +69,36 @@ def test_a_large_object_that_moves_is_not_the_camera(scene):
 @pytest.mark.parametrize("what", ["flat", "another scene", "another size"])
 def test_unknown_without_agreement(scene, what):
     camera = CameraMotion()
-    camera.step(view(scene))
+    camera.step(pair(view(scene)))
     other = {
         "flat": np.full((480, 640, 3), 90, np.uint8),
         "another scene": view(scene)[::-1, ::-1].copy(),
         "another size": view(scene)[::2, ::2].copy(),
     }[what]
-    assert camera.step(other) is None
+    assert camera.step(pair(other)) is None
+
+
+PAN = np.array([[1, 0, 24.0], [0, 1, 0]])
+DRIFT = np.array([[1, 0, -32.0], [0, 1, 12.0]])
+
+
+def test_drifting_smoke_is_not_the_camera(scene):
+    """The visible image is all smoke, which drifts; thermal shows the pan."""
+    camera, smoke = CameraMotion(), scene[::-1, ::-1]
+    camera.step(pair(view(smoke), view(scene)))
+    motion = camera.step(pair(view(smoke, DRIFT), view(scene, PAN)))
+    assert np.abs(motion - PAN).max() < 0.5
+
+
+@pytest.mark.parametrize("thermal", ["repeated", "flat", "missing"])
+def test_the_visible_image_answers_where_thermal_does_not(scene, thermal):
+    """A slower thermal camera repeats its picture; it says nothing of the motion meanwhile."""
+    flat = np.full((480, 640, 3), 90, np.uint8)
+    shown = {"repeated": view(scene), "flat": flat, "missing": None}[thermal]
+    camera = CameraMotion()
+    camera.step(pair(view(scene), shown))
+    motion = camera.step(pair(view(scene, PAN), shown))
+    assert np.abs(motion - PAN).max() < 0.5
 
 
 def test_a_box_stays_upright():
