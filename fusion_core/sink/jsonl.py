@@ -114,7 +114,7 @@ def _heat(heat: ObjectHeat | None) -> dict[str, Any] | None:
         "mean": _number(heat.mean),
         "maximum": _number(heat.maximum),
         "percentile": _number(heat.percentile),
-        "pixels": heat.pixels,
+        "pixels": int(heat.pixels),
     }
 
 

@@ -25,8 +25,10 @@ def view(scene, matrix=None):
     return cv2.cvtColor(picture.astype(np.uint8), cv2.COLOR_GRAY2RGB)
 
 
-def pair(picture):
-    return AlignedPair(0, picture, None, np.ones(picture.shape[:2], bool))
+def pair(visible, thermal=None):
+    """Both images of a pair; thermal as gray levels."""
+    luminance = None if thermal is None else thermal[..., 0].astype(np.float32) / 255
+    return AlignedPair(0, visible, luminance, np.ones(visible.shape[:2], bool))
 
 
 @pytest.mark.parametrize(
@@ -56,11 +58,11 @@ def test_a_large_object_that_moves_is_not_the_camera(scene):
     def shown(x):
         picture = view(scene)
         picture[100:400, x : x + 330] = view(scene)[::-1][100:400, 150:480]
-        return picture
+        return pair(picture)
 
     camera = CameraMotion()
-    camera.step(pair(shown(100)))
-    motion = camera.step(pair(shown(140)), [(100.0, 100.0, 330.0, 300.0)])
+    camera.step(shown(100))
+    motion = camera.step(shown(140), [(100.0, 100.0, 330.0, 300.0)])
     assert np.abs(motion - np.eye(2, 3)).max() < 0.3
 
 
@@ -74,6 +76,29 @@ def test_unknown_without_agreement(scene, what):
         "another size": view(scene)[::2, ::2].copy(),
     }[what]
     assert camera.step(pair(other)) is None
+
+
+PAN = np.array([[1, 0, 24.0], [0, 1, 0]])
+DRIFT = np.array([[1, 0, -32.0], [0, 1, 12.0]])
+
+
+def test_drifting_smoke_is_not_the_camera(scene):
+    """The visible image is all smoke, which drifts; thermal shows the pan."""
+    camera, smoke = CameraMotion(), scene[::-1, ::-1]
+    camera.step(pair(view(smoke), view(scene)))
+    motion = camera.step(pair(view(smoke, DRIFT), view(scene, PAN)))
+    assert np.abs(motion - PAN).max() < 0.5
+
+
+@pytest.mark.parametrize("thermal", ["repeated", "flat", "missing"])
+def test_the_visible_image_answers_where_thermal_does_not(scene, thermal):
+    """A slower thermal camera repeats its picture; it says nothing of the motion meanwhile."""
+    flat = np.full((480, 640, 3), 90, np.uint8)
+    shown = {"repeated": view(scene), "flat": flat, "missing": None}[thermal]
+    camera = CameraMotion()
+    camera.step(pair(view(scene), shown))
+    motion = camera.step(pair(view(scene, PAN), shown))
+    assert np.abs(motion - PAN).max() < 0.5
 
 
 def test_a_box_stays_upright():

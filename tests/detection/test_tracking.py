@@ -96,6 +96,47 @@ def test_labels_do_not_mix(tracker):
     assert tracker.objects == {"person": 1, "cycle": 1}
 
 
+def test_a_change_of_class_keeps_the_identity(tracker):
+    """A flicker of one picture, and a change for good; the boxes agree by 0.8."""
+    labels = ["person"] * 3 + ["cycle"] + ["person"] * 2 + ["cycle"] * 3
+    frames = [(i / 10, [seen(10 + 2 * i, label=label)]) for i, label in enumerate(labels)]
+    assert follow(tracker, frames)[1:] == [[1]] * 8
+    assert tracker.objects == {"person": 1}
+
+
+def test_another_class_that_overlaps_a_little_is_another_object(tracker):
+    frames = [(i / 10, [seen(10)]) for i in range(3)]
+    frames += [(0.3 + i / 10, [seen(30, label="cycle")]) for i in range(2)]
+    assert follow(tracker, frames)[-1] == [2]
+
+
+def test_one_that_is_hidden_for_a_second_comes_back_where_it_went():
+    """Walking 60 px/s behind a wall, measured to 2 px: the box there overlaps no prediction that
+    is off by more than half of its width."""
+    tracker, rng = ObjectTracker(0.5, 2.0), np.random.default_rng(7)
+    found = []
+    for i in range(60):
+        x = 60 * i / 15 + rng.normal(0, 2)
+        visible = not 25 <= i < 40
+        found.append(tracker.update(i * SECOND // 15, [seen(x)] if visible else []))
+    assert {d.track_id for frame in found[1:] for d in frame} == {1}
+
+
+def test_a_lost_one_is_not_found_far_away_or_in_another_size(tracker):
+    frames = [(i / 10, [seen(100)]) for i in range(10)] + [(1.0, [])]
+    frames += [(1.1 + i / 10, [seen(300), seen(100, size=(90.0, 180.0))]) for i in range(2)]
+    assert follow(tracker, frames)[-1] == [2, 3]
+
+
+def test_memory_stays_bounded(tracker):
+    """Thousands of objects that come, are seen twice, and go, within a second."""
+    for i in range(20):
+        shift = 400 * (i // 2)
+        crowd = [seen(60 * n, 90.0 * m + shift * 10) for n in range(20) for m in range(10)]
+        tracker.update(i * SECOND // 40, crowd)
+    assert len(tracker._tracks) <= 1000
+
+
 def test_time_that_goes_back_ends_all_tracks(tracker):
     frames = [(9 + i / 10, [seen(10)]) for i in range(3)] + [(0.0, [seen(10)]), (0.1, [seen(10)])]
     assert follow(tracker, frames)[-2:] == [[None], [2]]

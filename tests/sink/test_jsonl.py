@@ -6,7 +6,7 @@ import pytest
 
 from fusion_core.errors import SinkError
 from fusion_core.sink import open_sink
-from fusion_core.types import AlignedPair, Detection, Drop, ScenePrior
+from fusion_core.types import Alarm, AlignedPair, Detection, Drop, ObjectHeat, ScenePrior
 
 
 def lines(path):
@@ -26,7 +26,15 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
         image,
         aligned=aligned,
         detections=(
-            Detection("person", 0.75, (1.0, 2.0, 3.0, 4.0), 7, 36.5),
+            Detection(
+                "person",
+                0.75,
+                (1.0, 2.0, 3.0, 4.0),
+                7,
+                36.5,
+                predicted=True,
+                heat=ObjectHeat(36.5, np.float32(38.25), 37.0, np.int64(12)),
+            ),
             Detection("car", np.float32(0.25), (0.0, 0.0, 1.0, 1.0)),
         ),
         prior=ScenePrior(
@@ -39,6 +47,7 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
             Drop(None, "visible", "lost_on_wire"),
         ),
         unlisted_drops=3,
+        alarms=(Alarm("above", 7, "person", np.float32(38.25), 38.0, np.int64(500)),),
     )
     with open_sink(str(path)) as sink:
         sink.write(fused)
@@ -54,8 +63,13 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
                     "box": [1.0, 2.0, 3.0, 4.0],
                     "track_id": 7,
                     "temperature": 36.5,
-                    "predicted": False,
-                    "heat": None,
+                    "predicted": True,
+                    "heat": {
+                        "mean": 36.5,
+                        "maximum": 38.25,
+                        "percentile": 37.0,
+                        "pixels": 12,
+                    },
                 },
                 {
                     "label": "car",
@@ -68,7 +82,16 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
                 },
             ],
             "detections_age_ns": None,
-            "alarms": [],
+            "alarms": [
+                {
+                    "kind": "above",
+                    "track_id": 7,
+                    "label": "person",
+                    "temperature": 38.25,
+                    "limit": 38.0,
+                    "since_ns": 500,
+                }
+            ],
             "prior": {
                 "provider": "embedded",
                 "scene_id": 2,
