@@ -39,6 +39,7 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
             Drop(None, "visible", "lost_on_wire"),
         ),
         unlisted_drops=3,
+        detected_ns=800,
     )
     with open_sink(str(path)) as sink:
         sink.write(fused)
@@ -65,6 +66,7 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
                     "predicted": False,
                 },
             ],
+            "detections_age_ns": 200,
             "prior": {
                 "provider": "embedded",
                 "scene_id": 2,
