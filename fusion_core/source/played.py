@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs
 
 from fusion_core.errors import UsageError
 from fusion_core.runtime.drop_log import DropLog
-from fusion_core.source.base import InputEnded, Source, SourceKind
+from fusion_core.source.base import InputEnded, SourceKind
+from fusion_core.source.recorded import RecordedSource
 from fusion_core.types import Frame, Modality
 
 _SCHEME: Final = "play://"
@@ -93,12 +95,20 @@ class PlayedStream:
         assert self._start_s is not None, "it has begun"
         return self._start_s + (stamp_ns - self._first_ns) / _NS
 
-    def _open(self) -> Source:
-        from fusion_core.source.factory import open_source  # the factory opens this as well
+    def _open(self) -> RecordedSource:
+        """Open the recording; its decoder is loaded for those that play one."""
+        from fusion_core.source.image_files import is_image_input
+        from fusion_core.source.images import ImageStream, time_images
+        from fusion_core.source.video import VideoStream
 
-        if self._modality == "visible":
-            return open_source(visible=self._path)
-        return open_source(thermal=self._path)
+        if is_image_input(self._path):
+            (images,) = time_images([self._path], relative=True)
+            return RecordedSource([ImageStream(images, self._modality)])
+        if not Path(self._path).is_file():
+            raise UsageError(
+                f"{self.name}: {self._path} does not exist; give a video or a folder of images"
+            )
+        return RecordedSource([VideoStream(Path(self._path), self._modality)])
 
     def close(self) -> None:
         """Release the recording."""
