@@ -11,11 +11,8 @@ from urllib.parse import parse_qs
 
 from fusion_core.errors import UsageError
 from fusion_core.runtime.drop_log import DropLog
-from fusion_core.source.base import InputEnded, RecordedStream, Source, SourceKind
-from fusion_core.source.image_files import is_image_input
-from fusion_core.source.images import ImageStream, time_images
+from fusion_core.source.base import InputEnded, SourceKind
 from fusion_core.source.recorded import RecordedSource
-from fusion_core.source.video import VideoStream
 from fusion_core.types import Frame, Modality
 
 _SCHEME: Final = "play://"
@@ -98,17 +95,20 @@ class PlayedStream:
         assert self._start_s is not None, "it has begun"
         return self._start_s + (stamp_ns - self._first_ns) / _NS
 
-    def _open(self) -> Source:
-        return RecordedSource([self._recorded()])
+    def _open(self) -> RecordedSource:
+        """Open the recording; its decoder is loaded for those that play one."""
+        from fusion_core.source.image_files import is_image_input
+        from fusion_core.source.images import ImageStream, time_images
+        from fusion_core.source.video import VideoStream
 
-    def _recorded(self) -> RecordedStream:
         if is_image_input(self._path):
-            (images,) = time_images([self._path], relative=False)
-            return ImageStream(images, self._modality)
-        path = Path(self._path).expanduser()
-        if not path.is_file():
-            raise UsageError(f"{self.name}: {path} does not exist; expected a video or images")
-        return VideoStream(path, self._modality)
+            (images,) = time_images([self._path], relative=True)
+            return RecordedSource([ImageStream(images, self._modality)])
+        if not Path(self._path).is_file():
+            raise UsageError(
+                f"{self.name}: {self._path} does not exist; give a video or a folder of images"
+            )
+        return RecordedSource([VideoStream(Path(self._path), self._modality)])
 
     def close(self) -> None:
         """Release the recording."""

@@ -10,11 +10,16 @@ import av
 import numpy as np
 import onnx_networks as networks
 import pytest
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
+from fusion_node.vision_messages import detections_from_message, detections_message
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from robot import picture, repeat_until, stamp_ns, wait_for
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
+
+from fusion_core.types import Detection
 
 # Every frame waits for its own detections, however slow the machine is.
 WAITING = {"detection.every": 1}
@@ -60,6 +65,22 @@ def test_convention_boxes_by_centre_with_the_header_of_the_source(start, detecto
     # The box's left column is drawn on the fused part only.
     assert (drawn[30:95, 40] != plain[30:95, 40]).any(axis=1).all()
     assert np.array_equal(drawn[30:95, 45:85], plain[30:95, 45:85])
+
+
+def test_what_is_predicted_has_the_stamp_at_which_it_was_seen():
+    """The message's own stamp is that of the picture for which all boxes hold."""
+    header = Header(stamp=Time(sec=5, nanosec=20), frame_id="rgb_optical")
+    found = (
+        Detection("person", 0.5, (1.0, 2.0, 3.0, 4.0), track_id=3, predicted=True),
+        Detection("car", 0.75, (5.0, 6.0, 7.0, 8.0)),
+    )
+    message = detections_message(found, header, age_ns=30)
+    assert message.header == header
+    predicted, seen = message.detections
+    assert seen.header == header
+    assert (predicted.header.stamp.sec, predicted.header.stamp.nanosec) == (4, 999_999_990)
+    assert predicted.header.frame_id == "rgb_optical"
+    assert detections_from_message(message) == found
 
 
 def pixels(message):

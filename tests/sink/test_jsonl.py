@@ -48,6 +48,7 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
         ),
         unlisted_drops=3,
         alarms=(Alarm("above", 7, "person", np.float32(38.25), 38.0, np.int64(500)),),
+        detected_ns=800,
     )
     with open_sink(str(path)) as sink:
         sink.write(fused)
@@ -81,7 +82,7 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
                     "heat": None,
                 },
             ],
-            "detections_age_ns": None,
+            "detections_age_ns": 200,
             "alarms": [
                 {
                     "kind": "above",
