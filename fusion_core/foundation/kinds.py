@@ -78,7 +78,7 @@ def _diffusers(class_name: str) -> Callable[[str, torch.dtype], nn.Module]:
         import diffusers
 
         loaded: nn.Module = getattr(diffusers, class_name).from_pretrained(
-            weights, local_files_only=True, torch_dtype=dtype
+            weights, local_files_only=True, torch_dtype=dtype, low_cpu_mem_usage=False
         )
         return loaded
 

@@ -57,7 +57,7 @@ REMOVE: Final = Phrasings(
         "there is {n} in the picture , clear it away {b}",
         "{x} should disappear {b}",
         "i want to see the scene without {n}",
-        "{a} eliminate {x}",
+        "{a} take {x} out of the scene",
     ),
 )
 DEGRADED: Final = Phrasings(
@@ -137,7 +137,7 @@ TARGET: Final = Phrasings(
     (
         "i want to find {x}",
         "{x} should be {c} brighter",
-        "{a} mark {x}",
+        "{x} should be {c} more visible",
         "bring {x} out {b}",
     ),
 )
@@ -173,7 +173,7 @@ STYLE_AMOUNT: Final = Phrasings(
         "it needs {c} more {n}",
         "give me {c} more {n}",
     ),
-    ("{a} increase the {n}", "the picture needs {c} more {n}"),
+    ("i want {c} more {n}", "the picture needs {c} more {n}"),
 )
 NO_STYLE: Final = Phrasings(
     ("do not make it {j}", "not {j}", "never make the picture {j}"),

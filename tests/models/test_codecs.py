@@ -141,8 +141,9 @@ def test_a_file_of_another_network_does_not_fit(tmp_path):
 
 
 def _scene(rng):
-    """Return a picture of soft patches and hard edges, 96x96."""
+    """Return a picture of soft patches of pale colours and hard edges, 96x96."""
     soft = F.interpolate(torch.rand(1, 3, 6, 6, generator=rng), (96, 96), mode="bicubic")
+    soft = soft.mean(1, keepdim=True).lerp(soft, 0.2)
     soft[..., 30:70, 20:40] *= 0.4
     return soft.clamp(0, 1)
 

@@ -99,11 +99,12 @@ def test_a_torn_file_is_refused(tmp_path, share):
         load_text(path)
 
 
-class TestShipped:
-    @pytest.fixture(scope="class")
-    def shipped(self):
-        return EmbeddedTextEncoder()
+@pytest.fixture(scope="module")
+def shipped():
+    return EmbeddedTextEncoder()
 
+
+class TestShipped:
     def test_it_fits_its_limits(self, shipped):
         assert sum(p.numel() for p in shipped.held.model.parameters()) <= 2_000_000
         assert SHIPPED.stat().st_size <= 4_000_000

@@ -90,7 +90,12 @@ def test_a_fifth_of_the_phrasings_is_held_out_and_made_of_trained_words(name):
     given = LISTS[name]
     share = len(given.held_out) / len(given.trained + given.held_out)
     assert 0.1 <= share <= 0.35
-    assert not set(given.trained) & set(given.held_out)
+    # Not even where nothing is said about the strength.
+    plain = [
+        {" ".join(re.sub(r"\{[abc]\}", "", text).split()) for text in texts}
+        for texts in (given.trained, given.held_out)
+    ]
+    assert not set.intersection(*plain)
     trained = {
         word
         for other in LISTS.values()
@@ -108,7 +113,7 @@ def test_over_all_lists_it_is_a_fifth():
 
 
 def _pattern(phrasing):
-    parts = re.split(r"\{\w\}", phrasing)
+    parts = re.split(r"\{\w\}", phrasing.replace(" ,", ","))
     return re.compile(
         r"(?:^| )" + r".*".join(re.escape(part.strip()) for part in parts) + "(?:$| |,)"
     )

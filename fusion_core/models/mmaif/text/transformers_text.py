@@ -44,9 +44,10 @@ class TransformersTextEncoder(nn.Module):
         """
         model = self.held.model
         read = self._read(list(texts)).to(model.device)
+        # A tokenizer that adds nothing to an empty sentence leaves no token of it to read.
         mask = read["attention_mask"].bool()
-        words = model(input_ids=read["input_ids"], attention_mask=read["attention_mask"])
-        tokens = words.last_hidden_state
+        mask[:, 0] = True
+        tokens = model(input_ids=read["input_ids"], attention_mask=mask.long()).last_hidden_state
         weight = mask[..., None].to(tokens.dtype)
         mean = (tokens * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
         return TextCue(torch.cat([mean, tokens], 1), torch.cat([mask[:, :1], mask], 1))
