@@ -139,8 +139,8 @@ def test_one_task_of_a_network_of_several(tmp_path, rng):
     """The order of the pictures is decided in the file: the brighter one goes first."""
     model = network(tmp_path)
     path = tmp_path / "net.onnx"
-    export_network(model, path, (HEIGHT, WIDTH), "mff")
-    first, second = (torch.rand(1, 3, HEIGHT, WIDTH, generator=rng) for _ in range(2))
+    export_network(model, path, (32, 48), "mff")
+    first, second = (torch.rand(1, 3, 32, 48, generator=rng) for _ in range(2))
     for pair in ((first, second / 2), (first / 2, second)):
         got, session = run(path, first=pair[0], second=pair[1])
         with torch.inference_mode():
