@@ -10,9 +10,10 @@ from typing import Final
 import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fusion_core.models import Cues, PromptEdit
+from fusion_core.models.blocks.routing import Routing
 from fusion_core.models.colour import luma_of
 from fusion_core.models.tcmoa import TCMoA
 from fusion_core.models.tcmoa.adapters import Mixed, TaskAdapters
@@ -89,12 +90,12 @@ def _even_prompts(network: TCMoA, *_: object) -> AbstractContextManager[None]:
 def _shuffled(network: TCMoA, _other: object, rng: Random) -> AbstractContextManager[None]:
     """Let every token have adapters drawn by lot instead of the chosen ones."""
 
-    def shuffle(_module: nn.Module, _inputs: object, routing: tuple[Tensor, Tensor]) -> object:
-        gates, balance = routing
+    def shuffle(_module: nn.Module, _inputs: object, routing: Routing) -> Routing:
+        gates = routing.gates
         order = rng.permuted(np.tile(np.arange(gates.shape[1]), (len(gates), 1)), axis=1)
-        return type(routing)(gates.gather(1, torch.from_numpy(order)), balance)  # type: ignore[call-arg]
+        return routing._replace(gates=gates.gather(1, torch.from_numpy(order)))
 
-    return replaced([adapters.gate for adapters in _adapters(network)], shuffle)  # type: ignore[arg-type]
+    return replaced([adapters.gate for adapters in _adapters(network)], shuffle)
 
 
 def _of_another_task(cues: Cues, *_: object) -> Cues:
