@@ -304,12 +304,13 @@ def test_one_pair_has_no_other():
 def test_the_networks_that_ship_have_their_parts():
     for name, system in (
         ("m2pn-edge", m2pn.SYSTEM),
+        ("m2pn-nano", m2pn.NANO_SYSTEM),
         ("mdaif", mdaif.SYSTEM),
         ("ctrlfuse", ctrlfuse.SYSTEM),
         ("tcmoa", tcmoa.SYSTEM),
     ):
         assert system_of(create_model(name)) is system
-    with pytest.raises(UsageError, match="M2PN, MdaIF, CtrlFuse, TCMoA"):
+    with pytest.raises(UsageError, match="M2PN, M2PNNano, MdaIF, CtrlFuse, TCMoA"):
         system_of(Sum())
 
 

@@ -1,7 +1,8 @@
 """Shipped weights keep giving the same pictures.
 
-The expected pictures were made by the version before networks took RGB (commit 8b90d09), in float32
-on the CPU, of the first pair of the synthetic scenes day and smoke at seed 5, scaled to 120x90.
+The expected pictures were made by the version before networks took RGB (commit 8b90d09), those of
+m2pn-nano by its first version, in float32 on the CPU, of the first pair of the synthetic scenes day
+and smoke at seed 5, scaled to 120x90.
 """
 
 from pathlib import Path
@@ -16,7 +17,7 @@ from fusion_core.engine import torch_engine
 
 GOLDEN = Path(__file__).parent / "golden"
 SCENES = ("day", "smoke")
-MODELS = ("m2pn-edge", "m2pn", "mdaif", "ctrlfuse", "ctrlfuse+mask")
+MODELS = ("m2pn-edge", "m2pn-nano", "m2pn", "mdaif", "ctrlfuse", "ctrlfuse+mask")
 
 
 def picture(name):

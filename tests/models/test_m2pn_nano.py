@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from fusion_core.errors import UsageError
-from fusion_core.models import Cues, create_model
+from fusion_core.models import Cues, create_model, load_model
 from fusion_core.models.blocks import AffineHead
 from fusion_core.models.m2pn_nano import CellStem, M2PNNano, NanoConfig
 from fusion_lab.training.fusion.ablation import build_network
@@ -79,6 +79,19 @@ def test_the_memory_is_heard():
         one = model.forward_luma(*images).fused
         two = model.forward_luma(*images, Cues(memory=torch.randn(7, SMALL.dim))).fused
     assert (one - two).abs().max() > 1e-3
+
+
+def test_the_shipped_weights_hear_their_memory():
+    """Slots of zeros, and slots whose values are shuffled, give other pictures."""
+    model, images = load_model("m2pn-nano"), pair(64, 96)
+    shuffled = model.bank[:, torch.randperm(model.dim, generator=torch.Generator().manual_seed(0))]
+    with torch.inference_mode():
+        whole, *others = (
+            model.forward_luma(*images, Cues(memory=slots)).fused
+            for slots in (model.bank, torch.zeros_like(model.bank), shuffled)
+        )
+    for other in others:
+        assert (whole - other).abs().mean() * 255 > 1
 
 
 def test_a_part_that_it_cannot_be_built_without_is_named():

@@ -197,3 +197,31 @@ def test_average_is_the_geometric_one():
         update_average(average, model, 0.9)
     expected = goal + (start - goal) * math.pow(0.9, 3)
     torch.testing.assert_close(next(average.parameters()).detach(), expected)
+
+
+def taught_by(teacher):
+    loss = dataclasses.replace(SMALL.loss, distilled=3.0)
+    return dataclasses.replace(SMALL, steps=1, teacher=teacher, loss=loss)
+
+
+def test_a_student_asks_for_the_picture_of_its_teacher(tmp_path, pairs):
+    """The term is the distance of what the student makes to what m2pn-edge makes."""
+    trainer = FusionTrainer(taught_by("m2pn-edge"), pairs, place(tmp_path))
+    terms = trainer._losses()
+    batch, output = trainer._last
+    with torch.no_grad():
+        taught = load_model("m2pn-edge").forward_luma(batch.thermal, batch.visible).fused
+    expected = 3 * (output.fused - taught).abs().mean()
+    assert terms["distilled"].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert terms["distilled"] > 0.01
+    terms["total"].backward()
+    assert not any(p.requires_grad for p in trainer.teacher.parameters())
+
+
+def test_without_a_teacher_there_is_no_such_term(tmp_path, pairs):
+    assert "distilled" not in FusionTrainer(taught_by(""), pairs, place(tmp_path))._losses()
+
+
+def test_a_teacher_must_fuse_luma(tmp_path, pairs):
+    with pytest.raises(UsageError, match=r"teacher 'tcmoa': does not fuse luma.*m2pn-edge"):
+        FusionTrainer(taught_by("tcmoa"), pairs, place(tmp_path))
