@@ -89,12 +89,9 @@ def record(forward: Forward, visible: Tensor, hot: Tensor, cues: Cues) -> _Recor
     visible, hot = visible.clone(), hot.clone()
     copies = {name: tensor.clone() for name, tensor in _named(cues) if tensor is not None}
     cues = replace(cues, **copies)
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(_WARM_UP):
-            forward(visible, hot, cues)
-    torch.cuda.current_stream().wait_stream(side)
+    for _ in range(_WARM_UP):
+        forward(visible, hot, cues)
+    torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     if cues.generator is not None:
         graph.register_generator_state(cues.generator)

@@ -67,10 +67,9 @@ class Engine(PairEngine):
         precision: torch.dtype | None = None,
         graphs: bool = True,
     ) -> None:
-        gives = "rgb" if model.luma_path is None else "luma"
         super().__init__(
             str(model.name),
-            replace(model.features, gives=gives),
+            replace(model.features, gives="rgb" if model.luma_path is None else "luma"),
             bank,
             temporal_smoothing,
             correct_inputs=correct_inputs,

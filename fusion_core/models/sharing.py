@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -34,7 +34,7 @@ def shared_model(name: str, device: torch.device) -> Fuser:
     weights = Path(name) if name.endswith(".safetensors") else shipped_weights(name)
     key = (name, str(device), *file_identity(weights))
     first = _loaded.get(key, lambda: load_model(name, device))
-    shared = {id(part): part for part in chain(first.parameters(), first.buffers())}
+    shared: dict[int, Any] = {id(part): part for part in chain(first.parameters(), first.buffers())}
     network = copy.deepcopy(first, shared)
     # Not an attribute of the module, which would make the first one a part of it.
     network.__dict__[_HOLDS] = first

@@ -75,12 +75,12 @@ def _fastest(config: Config, open_torch: OpenTorch) -> LocalEngine:
     )
     choice = kept_choice(key, tuple(openings))
     if choice is not None:
-        return _told(openings[choice.kind](), choice)
+        return _told(_single(openings[choice.kind]()), choice)
     engines: dict[str, PairEngine] = {}
     refused: dict[str, FusionError] = {}
     for kind, opening in openings.items():
         try:
-            engines[kind] = opening()
+            engines[kind] = _single(opening())
         except FusionError as error:
             refused[kind] = error
     if not engines:
@@ -90,7 +90,7 @@ def _fastest(config: Config, open_torch: OpenTorch) -> LocalEngine:
     return _told(engines[choice.kind], choice)
 
 
-def _openings(config: Config, open_torch: OpenTorch) -> dict[str, Callable[[], Any]]:
+def _openings(config: Config, open_torch: OpenTorch) -> dict[str, Callable[[], LocalEngine]]:
     """Return kind of engine -> what opens it, for those that can run the model here.
 
     Raises:
@@ -104,7 +104,7 @@ def _openings(config: Config, open_torch: OpenTorch) -> dict[str, Callable[[], A
         wanted, lacking = ("torch",), error
     if config.device != "cpu" and _has_gpu():
         wanted = tuple(kind for kind in wanted if kind != "openvino")  # it runs on the CPU
-    found: dict[str, Callable[[], Any]] = {}
+    found: dict[str, Callable[[], LocalEngine]] = {}
     for kind in wanted:
         if not is_installed(kind) or (kind == "onnx" and not _can_provide(config)):
             continue
@@ -202,7 +202,12 @@ def _run_once(engine: PairEngine) -> None:
     engine.run(engine.prepare(pair, None, None))
 
 
-def _told(engine: Any, choice: Choice) -> Any:  # noqa: ANN401 - one of several engines
+def _single(engine: LocalEngine) -> PairEngine:
+    assert isinstance(engine, PairEngine), "only model 'auto' has two networks"
+    return engine
+
+
+def _told(engine: PairEngine, choice: Choice) -> PairEngine:
     """Return the engine, which tells why it was picked."""
     engine.choice = choice.reason()
     return engine

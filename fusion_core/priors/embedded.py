@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ def _load(weights: str, dtype: torch.dtype) -> nn.Module:
 
 EMBEDDED: Final = FoundationKind("prior 'embedded'", _load, str(SHIPPED), "its weights")
 """The networks of both modalities as a frozen model."""
-_networks: SharedParts[nn.ModuleDict] = SharedParts()
+_networks: SharedParts[Any] = SharedParts()
 _NOTHING: tuple[dict[str, float], FloatImage] = ({}, np.zeros((TOKENS, DIM), np.float32))
 
 

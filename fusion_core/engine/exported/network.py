@@ -171,7 +171,8 @@ def _identity(weights: Path) -> str:
 def _planes(picture: UInt8Image) -> FloatImage:
     """Return ``CxHxW`` in [0, 1] of an ``HxW`` or ``HxWxC`` picture."""
     planes = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
-    return np.multiply(planes, np.float32(1 / 255), dtype=np.float32)
+    scaled: FloatImage = np.multiply(planes, np.float32(1 / 255), dtype=np.float32)
+    return scaled
 
 
 def _padded(planes: FloatImage, pad: tuple[int, int]) -> FloatImage:
