@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fusion_core.detection.boxes import Candidates, strongest
 from fusion_core.detection.card import read_card
 from fusion_core.detection.class_names import ClassNames
+from fusion_core.detection.evidence import weigh_by_thermal
 from fusion_core.detection.letterbox import PADDING, Letterbox
 from fusion_core.detection.network import Network
 from fusion_core.detection.output_formats import (
@@ -134,12 +135,10 @@ class Detector:
         painted = letterbox.paint(picture, cv2.INTER_AREA if reduced else cv2.INTER_LINEAR)
         outputs = self._network.run(_blob(painted, self._format))
         self._require_numbers(outputs)
-        found = strongest(
-            self._decode(outputs),
-            score or self.card.conf,
-            (iou or self.card.iou) if self._format.suppress else None,
-        )
-        return self._named(found, letterbox)
+        least = score or self.card.conf
+        suppress = (iou or self.card.iou) if self._format.suppress else None
+        found = self._named(strongest(self._decode(outputs), least, suppress), letterbox)
+        return weigh_by_thermal(found, aligned, least) if self.takes_pair else found
 
     def _recognised(self, outputs: Outputs) -> str:
         """Return the name of the format of the outputs."""
