@@ -303,6 +303,7 @@ class FusedFrame:
         memory_slot: Slot of the memory bank this frame updated, None when none was.
         model: With model ``auto`` the network that the prior picked, else empty.
         recalled: What the picture shows from memory, None where it shows the present alone.
+        text: The text in force, empty where nothing is said; None for a network that reads none.
     """
 
     frame: int
@@ -321,6 +322,7 @@ class FusedFrame:
     memory_slot: int | None = None
     model: str = ""
     recalled: Recalled | None = None
+    text: str | None = None
 
     @property
     def skew_ns(self) -> int | None:

@@ -18,6 +18,7 @@ class EngineResult:
         memory_slot: Slot of the bank that this frame updated, or None.
         network_ms: Time in the network alone, in milliseconds.
         model: Name of the network where the scene picks one, else empty.
+        text: The text in force, empty where nothing is said; None for a network that reads none.
     """
 
     image: UInt8Image
@@ -25,3 +26,4 @@ class EngineResult:
     memory_slot: int | None = None
     network_ms: float = 0.0
     model: str = ""
+    text: str | None = None

@@ -25,6 +25,7 @@ from fusion_core.engine.precision import fast_precision
 from fusion_core.engine.prior_fade import PriorFade
 from fusion_core.engine.result import EngineResult
 from fusion_core.engine.temporal_smoothing import TemporalSmoother
+from fusion_core.engine.wording import Wording
 from fusion_core.errors import NetworkError, UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig, quality_score
 from fusion_core.models import Cues, Fuser, TextCue
@@ -33,6 +34,8 @@ from fusion_core.types import AlignedPair, FloatImage, Mask, ScenePrior, UInt8Im
 
 # Width of the soft seam, in pixels, where the thermal camera's view ends inside the picture.
 _SEAM_PX = 15
+# Frames from one text to the next: networks that read one are slow, and the change is asked for.
+_TEXT_FADE = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,8 +109,7 @@ class Engine:
         self._set_stages(temporal_smoothing, correct_inputs)
         self._fade = PriorFade(fade_frames)
         self._seam: tuple[Mask, FloatImage] | None = None
-        self._text: tuple[str, TextCue] | None = None
-        self._described: TextCue | None = None
+        self._wording = Wording(model.encode_text, _TEXT_FADE) if model.features.uses_text else None
 
     @property
     def network(self) -> Fuser:
@@ -136,8 +138,9 @@ class Engine:
 
     @property
     def uses_prior(self) -> bool:
-        """Whether a prior changes the result."""
-        return bool(self._model.features.uses_prior)
+        """Whether a prior changes the result: its tokens, or, where nothing is said, its words."""
+        features = self._model.features
+        return bool(features.uses_prior or features.uses_text)
 
     @property
     def uses_text(self) -> bool:
@@ -162,10 +165,14 @@ class Engine:
         self._model.configure(options[self.name])
         self._set_stages(temporal_smoothing, correct_inputs)
 
-    @torch.inference_mode()
     def describe(self, text: str) -> None:
         """Set the text that describes the results, for a network that takes one; empty: none."""
-        self._described = self._text_cue(text) if text and self.uses_text else None
+        if self._wording is not None:
+            self._wording.say(text)
+
+    def named(self, text: str) -> frozenset[str]:
+        """Return what a text names to be shown: ``people``, ``vehicles``, ``hot``."""
+        return self._model.named(text) if text and self.uses_text else frozenset()
 
     def check_prior(self, name: str, width: int) -> None:
         """Refuse a provider whose tokens, of this width, the network cannot read.
@@ -213,6 +220,8 @@ class Engine:
             thermal = np.where(pair.valid, thermal, camera.luma.astype(np.float32) / 255)
         if self._correction is not None:
             thermal, seen = self._correction.correct(thermal, seen, prior)
+        # The same noise for every pair: a still scene stays still.
+        self._generator.manual_seed(0)
         cues = self._io.cues(camera, self._cues(prior, mask), self._device)
         return PreparedPair(pair, camera, thermal, seen, cues)
 
@@ -241,7 +250,8 @@ class Engine:
         weight = None if inside else self._seam_weight(pair.valid)
         smooth = Smooth(self._smoother, pair.stamp_ns) if self._smoother else None
         image = self._io.write(made, prepared.camera, weight, smooth)
-        return EngineResult(image, float(score[0]), slot, network_ms)
+        text = None if self._wording is None else self._wording.in_force
+        return EngineResult(image, float(score[0]), slot, network_ms, text=text)
 
     @torch.inference_mode()
     def fuse_pictures(
@@ -268,8 +278,8 @@ class Engine:
             NetworkError: It gives values that are not finite.
         """
         self._generator.manual_seed(0)
-        encoded = None if text is None else self._text_cue(text)
-        cues = replace(self._cues(prior, None), task=task, text=encoded)
+        known = self._cues(prior, None)
+        cues = replace(known, task=task, text=self._still_text(text, prior))
         tensors = [to_tensor(picture, self._device) for picture in pictures]
         with self._fast():
             fused = self._model.fuse_many(tensors, cues).image
@@ -284,6 +294,8 @@ class Engine:
         for _ in range(2):
             cues = self._io.cues(camera, self._cues(None, marked), self._device)
             self._forward(np.zeros((height, width), np.float32), camera.seen, cues)
+        if self._wording is not None:
+            self._wording.restart()
 
     def _cues(self, prior: ScenePrior | None, mask: FloatImage | None) -> Cues:
         """Return what the network uses of what is known, on its device."""
@@ -291,16 +303,25 @@ class Engine:
         tokens = prompt = None
         if uses.uses_prior and prior is not None:
             tokens = torch.from_numpy(self._fade.step(prior)).to(self._device)[None]
+        text = None if self._wording is None else self._wording.step(prior)
         if uses.uses_mask and mask is not None:
             prompt = torch.from_numpy(mask).to(self._device)[None, None]
         memory = None if self._bank is None else self._bank.slots
         return Cues(
             tokens=tokens,
             mask=prompt,
-            text=self._described,
+            text=text,
             memory=memory,
             generator=self._generator,
         )
+
+    def _still_text(self, text: str | None, prior: ScenePrior | None) -> TextCue | None:
+        """Return the text of single pictures, of a network that takes one."""
+        if self._wording is None:
+            if text:
+                self._model.encode_text(text)  # says that it takes none
+            return None
+        return self._wording.cue(Wording.text_for(text or "", prior))
 
     def _set_stages(self, temporal_smoothing: float, correct_inputs: bool) -> None:
         """Make what smooths and corrects; what has not changed keeps its state."""
@@ -310,12 +331,6 @@ class Engine:
         self._tuning = tuning
         self._smoother = TemporalSmoother(temporal_smoothing) if temporal_smoothing else None
         self._correction = InputCorrection(self.uses_prior) if correct_inputs else None
-
-    def _text_cue(self, text: str) -> TextCue:
-        """Return an encoded text; the last one is kept, as it holds for many pictures."""
-        if self._text is None or self._text[0] != text:
-            self._text = text, self._model.encode_text(text)
-        return self._text[1]
 
     @torch.inference_mode()
     def _forward(

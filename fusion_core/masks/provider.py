@@ -6,9 +6,9 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,6 +22,11 @@ _log = logging.getLogger(__name__)
 REJECTED = "mask_rejected"
 # Detections of a frame longer ago than this are not used.
 _DETECTIONS_NS = 500_000_000
+NAMED: Final[Mapping[str, frozenset[str]]] = {
+    "people": frozenset({"person"}),
+    "vehicles": frozenset({"vehicle", "car", "truck", "bus", "motorcycle", "train"}),
+}
+"""What a text can name -> labels of detectors."""
 # Each reason is logged once; a stream of ever new reasons must not fill the log.
 _MOST_WARNINGS = 50
 
@@ -44,6 +49,7 @@ class MaskProvider:
         self._labels = frozenset(config.labels)
         self._files = MaskFiles(Path(config.file)) if config.file else None
         self._given: tuple[FloatImage, float] | None = None
+        self._named: frozenset[str] = frozenset()
         self._found: tuple[tuple[Detection, ...], int] = ((), 0)
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -53,7 +59,17 @@ class MaskProvider:
     @property
     def uses_detections(self) -> bool:
         """Whether detections can become a mask."""
-        return self._config.source == "detector" and self._files is None
+        wanted = bool(self._named) or self._config.source == "detector"
+        return wanted and self._files is None
+
+    def name(self, things: Collection[str]) -> None:
+        """Take what a text names: while it names things, detections of these are the mask.
+
+        Args:
+            things: Of ``NAMED``; others are not the detector's to find.
+        """
+        labels = (NAMED[thing] for thing in things if thing in NAMED)
+        self._named = frozenset().union(*labels)
 
     def set_mask(self, mask: UInt8Image | None) -> None:
         """Take a mask, from any thread.
@@ -129,10 +145,12 @@ class MaskProvider:
             return given
         if self._files is not None:
             return self._files.mask_for(frame)
+        if self._named:
+            return self._detected(aligned, self._named)
         if self._config.source == "saliency" and aligned.thermal is not None:
             return hot_regions(aligned.thermal)
         if self._config.source == "detector":
-            return self._detected(aligned)
+            return self._detected(aligned, self._labels)
         return None
 
     def _in_force(self) -> FloatImage | None:
@@ -143,9 +161,9 @@ class MaskProvider:
             hold_s = self._config.hold_s
             return mask if not hold_s or time.monotonic() - since <= hold_s else None
 
-    def _detected(self, aligned: AlignedPair) -> FloatImage | None:
+    def _detected(self, aligned: AlignedPair, labels: Collection[str]) -> FloatImage | None:
         detections, stamp_ns = self._found
         if not 0 <= aligned.stamp_ns - stamp_ns <= _DETECTIONS_NS:
             return None
-        wanted = [d.box for d in detections if not self._labels or d.label in self._labels]
+        wanted = [d.box for d in detections if not labels or d.label in labels]
         return fill_boxes(wanted, *aligned.valid.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from fusion_core.models import ctrlfuse, m2pn, mdaif, tcmoa
+from fusion_core.models import ctrlfuse, m2pn, mdaif, mmaif, tcmoa
 from fusion_core.models.spec import ModelSpec
 
 _WEIGHTS: Final = Path(__file__).parent / "weights"
@@ -77,4 +77,18 @@ TCMOA_LARGE: Final = ModelSpec(
     paper="TC-MoA",
     description="The published setting on MAE ViT-L; needs its weights and a GPU.",
     parameters=11_388_552,
+)
+MMAIF: Final = ModelSpec(
+    network=mmaif.MMAIF,
+    config=mmaif.ROBOT,
+    paper="MMAIF",
+    description="A sentence says what to remove and what to show; three tasks, restored; small.",
+    parameters=7_288_456,
+)
+MMAIF_FULL: Final = ModelSpec(
+    network=mmaif.MMAIF,
+    config=mmaif.PAPER,
+    paper="MMAIF",
+    description="The same at the paper's size, to be trained on a GPU.",
+    parameters=0,
 )

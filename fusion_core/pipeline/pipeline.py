@@ -110,7 +110,8 @@ class Pipeline(Closable):
         self._networks = {config.model: self._engine}
         self._first_model = config.model
         self._changing, self._between_pairs = threading.Lock(), threading.Lock()
-        self._text = ""
+        self._check_text(config.text, self._engine)
+        self._engine.describe(config.text)
         self._fusion = opened.enter_context(FusionRunner(self._engine))
         self._bank = self._engine.bank
         self._scene_memory = open_scene_memory(config.scene_memory)
@@ -126,6 +127,7 @@ class Pipeline(Closable):
         self._frozen_visible = FrozenStreamDetector()
         self._thermal = ThermalProcessor(config.thermal)
         self._masks = open_masks(config, self._engine, self._detection)
+        self._mark_named()
         provider = open_prior_provider(config, self._engine)
         self._priors = PriorScheduler(provider, config.priors) if provider else None
         offset_ms = rig.thermal_offset_ms if rig else 0.0
@@ -211,6 +213,7 @@ class Pipeline(Closable):
             memory_slot=result.memory_slot,
             model=result.model,
             recalled=recalled,
+            text=result.text,
         )
 
     def stream(self, source: Source) -> Generator[FusedFrame, None, None]:
@@ -281,9 +284,14 @@ class Pipeline(Closable):
             FusionError: A setting cannot be changed now, or a value is wrong or of no use here.
         """
         self._require_open()
+        if changes.keys() == {"text"}:
+            self.submit_text(str(changes["text"]))
+            return
         with self._changing:
             config = changed(self.config, changes)
             engine = self._network(config)
+            if config.text != self.config.text:
+                self._check_text(config.text, engine)
             same_masks = config.mask == self.config.mask and config.model == self.config.model
             masks = self._masks if same_masks else open_masks(config, engine, self._detection)
             with self._between_pairs:
@@ -292,7 +300,9 @@ class Pipeline(Closable):
                     self._detection.set_threshold(config.detection.score_threshold)
                 self._networks[config.model] = engine
                 self._fusion.use(engine)
+                engine.describe(config.text)
                 self._engine, self._masks, self.config = engine, masks, config
+                self._mark_named()
 
     def submit_text(self, text: str) -> None:
         """Describe the results that are wanted, until another text comes; callable from any thread.
@@ -304,12 +314,11 @@ class Pipeline(Closable):
             UsageError: The model reads no text.
         """
         with self._changing:
-            if text and not self._engine.uses_text:
-                raise UsageError(
-                    f"model {self._engine.name!r}: reads no text; choose another model"
-                )
+            self._check_text(text, self._engine)
+            self.config = changed(self.config, {"text": text})
+            # Not between pairs: whoever says something does not wait for a picture.
             self._engine.describe(text)
-            self._text = text
+            self._mark_named()
 
     def add_transforms(self, message: object) -> None:
         """Take transforms between frames, for the calibration ``tf``; callable from any thread.
@@ -370,7 +379,7 @@ class Pipeline(Closable):
             detector=self._detection.status() if self._detection else {},
             prior=self._priors.status() if self._priors else {},
             mask=self._masks.status() if self._masks else {},
-            text=self._text if self._engine.uses_text else None,
+            text=self.config.text if self._engine.uses_text else None,
             health=statistics.health,
             last_error=statistics.last_error or self._fusion.last_error,
             fusion_failures=self._fusion.failures,
@@ -446,8 +455,20 @@ class Pipeline(Closable):
         if self._priors is not None:
             engine.check_prior(self._priors.provider.name, self._priors.provider.dim)
         engine.warm_up(*_USUAL_SIZE)
-        engine.describe(self._text)
         return engine
+
+    @staticmethod
+    def _check_text(text: str, engine: StreamEngine) -> None:
+        if text and not engine.uses_text:
+            raise UsageError(
+                f"text {text!r}: model {engine.name!r} reads none; choose a model that does, as "
+                "mmaif, or leave the text out"
+            )
+
+    def _mark_named(self) -> None:
+        """Let detections of what the text names become the mask."""
+        if self._masks is not None:
+            self._masks.name(self._engine.named(self.config.text))
 
     def _thermal_image(self, pair: FramePair) -> tuple[ThermalImage | None, tuple[str, ...]]:
         """Return the pair's thermal image, None while its shutter is closed, and all health."""

@@ -22,10 +22,12 @@ from importlib import import_module
 from typing import Any, Final, Protocol
 
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import String
 
 from fusion_core.errors import ConfigError, EncodingError
 from fusion_core.transport.camera_info import camera_from_info
@@ -114,6 +116,7 @@ class ImageSubscriptions:
             self._subscribe_stream(CameraInfo, topics.info, self._on_info, modality)
             self._subscribe_stream(kind, topics.image, self._on_image, modality)
         self._subscribe(Image, "~/mask", self._on_mask)
+        self._subscribe(String, "~/text", self._on_text, reliable=True)
 
     @property
     def topics(self) -> list[str]:
@@ -144,7 +147,9 @@ class ImageSubscriptions:
     ) -> None:
         self._subscribe(kind, topic, lambda message: callback(modality, message))
 
-    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+    def _subscribe(
+        self, kind: type, topic: str, callback: Callable[[Any], None], *, reliable: bool = False
+    ) -> None:
         video = self._kind in {FFMPEG_PACKET, COMPRESSED_VIDEO}
         depth = _VIDEO_DEPTH if video and kind not in {Image, CameraInfo} else 1
         self._subscriptions.append(
@@ -153,7 +158,12 @@ class ImageSubscriptions:
                 topic,
                 callback,
                 # Only the newest image matters; a best-effort reader matches every driver.
-                QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT),
+                QoSProfile(
+                    depth=depth,
+                    reliability=ReliabilityPolicy.RELIABLE
+                    if reliable
+                    else ReliabilityPolicy.BEST_EFFORT,
+                ),
                 event_callbacks=subscription_events(topic, self._on_mismatch),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
@@ -190,6 +200,14 @@ class ImageSubscriptions:
         except Exception as error:  # noqa: BLE001 - no message may end the node
             reason = f"{type(error).__name__}: {error}"
             self._receiver.count_invalid_mask(reason[:_LONGEST_REASON])
+
+    def _on_text(self, message: String) -> None:
+        """Set the parameter: what is in force is read there, whoever said it."""
+        said = Parameter("text", value=message.data.strip())
+        for result in self._node.set_parameters([said]):
+            if not result.successful:
+                reason = result.reason[:_LONGEST_REASON]
+                self._node.get_logger().warning(f"text not used: {reason}")
 
     def _count_invalid(self, modality: Modality, cause: str, reason: str) -> None:
         self._receiver.count_invalid(modality, cause)

@@ -1,0 +1,103 @@
+"""What a network is told in words: what was said, else what the scene prior says."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fusion_core.models import TextCue
+from fusion_core.sentences import sentence_for_prior
+from fusion_core.types import ScenePrior
+
+_KEPT: Final = 8  # sentences of which the tokens are kept
+
+
+class Wording:
+    """Holds the text in force, and moves from one to the next frame by frame.
+
+    Without a fade a new text shows as a jump of the whole picture.
+
+    Args:
+        encode: Gives the tokens of a text; of an empty one those that stand for nothing.
+        frames: Frames from one text to the next, at least 1.
+    """
+
+    def __init__(self, encode: Callable[[str], TextCue], frames: int) -> None:
+        self._encode, self._frames = encode, frames
+        self._cues: OrderedDict[str, TextCue] = OrderedDict()
+        self._said = ""
+        self._before: TextCue | None = None
+        self._shown: TextCue | None = None
+        self._done = frames
+        self.in_force = ""
+
+    def say(self, text: str) -> None:
+        """Set what is said, from the next frame on; empty: nothing. Callable from any thread."""
+        if text:
+            self.cue(text)
+        self._said = text
+
+    def step(self, prior: ScenePrior | None) -> TextCue:
+        """Return the tokens for the next frame."""
+        text = self.text_for(self._said, prior)
+        target = self.cue(text)
+        if self._shown is None:
+            self._shown = target
+        elif text != self.in_force:
+            self._before, self._done = self._shown, 0
+        self.in_force = text
+        if self._done < self._frames and self._before is not None:
+            self._done += 1
+            self._shown = between(self._before, target, self._done / self._frames)
+        if self._done >= self._frames:
+            self._before, self._shown = None, target
+        return self._shown
+
+    def restart(self) -> None:
+        """Let the next frame have its text at once."""
+        self._before, self._shown, self._done = None, None, self._frames
+
+    def cue(self, text: str) -> TextCue:
+        """Return the tokens of a text; those of the last few are kept."""
+        found = self._cues.get(text)
+        if found is None:
+            with torch.inference_mode():
+                found = self._encode(text)
+            self._cues[text] = found
+            while len(self._cues) > _KEPT:
+                self._cues.popitem(last=False)
+        return found
+
+    @staticmethod
+    def text_for(said: str, prior: ScenePrior | None) -> str:
+        """Return what is said, else what a prior says is to be removed."""
+        if said or prior is None:
+            return said
+        kinds = prior.visible.keys() | prior.thermal.keys()
+        levels = {
+            kind: max(prior.visible.get(kind, 0.0), prior.thermal.get(kind, 0.0)) for kind in kinds
+        }
+        return sentence_for_prior(levels)
+
+
+def between(first: TextCue, second: TextCue, share: float) -> TextCue:
+    """Return tokens on the way from one text to another; what one lacks grows out of nothing.
+
+    Args:
+        first: Where the way begins.
+        second: Where it ends.
+        share: How far it is gone, in [0, 1].
+    """
+    length = max(first.tokens.shape[1], second.tokens.shape[1])
+    tokens = [_longer(cue.tokens.float(), length) for cue in (first, second)]
+    masks = [_longer(cue.mask.float()[..., None], length)[..., 0] for cue in (first, second)]
+    return TextCue(torch.lerp(*tokens, share), torch.lerp(*masks, share))
+
+
+def _longer(tokens: Tensor, length: int) -> Tensor:
+    return F.pad(tokens, (0, 0, 0, length - tokens.shape[1]))
