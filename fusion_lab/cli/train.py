@@ -27,12 +27,12 @@ class Train:
 
     model: Annotated[str, tyro.conf.arg(metavar="NAME")]
     """Network to train; a wrong name lists the recipes that ship."""
-    data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR [DIR ...]")]
-    """Folders with vi/ and ir/ of equal stems, or vi.mp4 and ir.mp4, or folders of clips that hold
-    them; labels/ and masks/ beside them where the network needs these. The one folder that holds
-    all others, where the recipe names the folders of its tasks."""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder of the run."""
+    data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR [DIR ...]")] = ()
+    """Folders with vi/ and ir/ of equal stems, or vi.mp4 and ir.mp4, or folders of clips that hold
+    them; labels/ and masks/ beside them where the network needs these. The one folder that holds
+    all others, where the recipe names the folders of its tasks. Text is learned without any."""
     resume: bool = False
     """Continue from the checkpoint in the folder of the run."""
     init: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None

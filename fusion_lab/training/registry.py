@@ -79,11 +79,13 @@ class TrainerPlugin:
         options: Fields of ``TrainingRequest`` that it takes, of ``OPTIONS``.
         start: Reads recipe and data of a request, and returns the run.
         parallel: Whether it trains in the several processes of ``Place.team``.
+        needs_data: Whether it learns from pictures.
     """
 
     options: frozenset[str]
     start: Callable[[TrainingRequest], TrainingRun]
     parallel: bool = False
+    needs_data: bool = True
 
 
 OPTIONS: Final = ("resume", "init", "ablation", "prior", "kind", "compile")
@@ -106,6 +108,10 @@ def start_training(request: TrainingRequest) -> TrainingRun:
             raise UsageError(
                 f"--{option} {value}: not for {request.model} (trainer {name}); leave it out"
             )
+    if plugin.needs_data and not request.data:
+        raise UsageError(
+            f"{request.model} learns from pictures: give their folders with --data DIR"
+        )
     team = request.place.team
     if team.size > 1 and not plugin.parallel:
         raise UsageError(
