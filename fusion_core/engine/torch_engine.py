@@ -220,8 +220,6 @@ class Engine:
             thermal = np.where(pair.valid, thermal, camera.luma.astype(np.float32) / 255)
         if self._correction is not None:
             thermal, seen = self._correction.correct(thermal, seen, prior)
-        # The same noise for every pair: a still scene stays still.
-        self._generator.manual_seed(0)
         cues = self._io.cues(camera, self._cues(prior, mask), self._device)
         return PreparedPair(pair, camera, thermal, seen, cues)
 
@@ -321,7 +319,7 @@ class Engine:
             if text:
                 self._model.encode_text(text)  # says that it takes none
             return None
-        return self._wording.cue(Wording.text_for(text or "", prior))
+        return self._wording.still(Wording.text_for(text or "", prior))
 
     def _set_stages(self, temporal_smoothing: float, correct_inputs: bool) -> None:
         """Make what smooths and corrects; what has not changed keeps its state."""

@@ -33,7 +33,7 @@ class Wording:
         self._said = ""
         self._before: TextCue | None = None
         self._shown: TextCue | None = None
-        self._done = frames
+        self._done, self._started = 0, False
         self.in_force = ""
 
     def say(self, text: str) -> None:
@@ -42,25 +42,27 @@ class Wording:
             self.cue(text)
         self._said = text
 
-    def step(self, prior: ScenePrior | None) -> TextCue:
-        """Return the tokens for the next frame."""
+    def step(self, prior: ScenePrior | None) -> TextCue | None:
+        """Return the tokens for the next frame; None where nothing is said."""
         text = self.text_for(self._said, prior)
-        target = self.cue(text)
-        if self._shown is None:
-            self._shown = target
-        elif text != self.in_force:
-            self._before, self._done = self._shown, 0
-        self.in_force = text
-        if self._done < self._frames and self._before is not None:
-            self._done += 1
-            self._shown = between(self._before, target, self._done / self._frames)
-        if self._done >= self._frames:
-            self._before, self._shown = None, target
+        if self._started and text != self.in_force:
+            self._before = self._shown or self.cue("")
+            self._done = 0
+        self._started, self.in_force = True, text
+        self._done += 1
+        if self._before is not None and self._done < self._frames:
+            self._shown = between(self._before, self.cue(text), self._done / self._frames)
+        else:
+            self._before, self._shown = None, self.still(text)
         return self._shown
 
     def restart(self) -> None:
         """Let the next frame have its text at once."""
-        self._before, self._shown, self._done = None, None, self._frames
+        self._before, self._shown, self._started = None, None, False
+
+    def still(self, text: str) -> TextCue | None:
+        """Return the tokens of a text, None of an empty one."""
+        return self.cue(text) if text else None
 
     def cue(self, text: str) -> TextCue:
         """Return the tokens of a text; those of the last few are kept."""
@@ -95,8 +97,8 @@ def between(first: TextCue, second: TextCue, share: float) -> TextCue:
     """
     length = max(first.tokens.shape[1], second.tokens.shape[1])
     tokens = [_longer(cue.tokens.float(), length) for cue in (first, second)]
-    masks = [_longer(cue.mask.float()[..., None], length)[..., 0] for cue in (first, second)]
-    return TextCue(torch.lerp(*tokens, share), torch.lerp(*masks, share))
+    masks = [F.pad(cue.mask, (0, length - cue.mask.shape[1])) for cue in (first, second)]
+    return TextCue(torch.lerp(*tokens, share), masks[0] | masks[1])
 
 
 def _longer(tokens: Tensor, length: int) -> Tensor:

@@ -24,8 +24,7 @@ class TextCue:
 
     Attributes:
         tokens: ``BxLxC`` tokens.
-        mask: ``BxL`` bool, True where a token belongs to the text and is no padding; or float in
-            [0, 1], how much of it is there while one text fades into another.
+        mask: ``BxL`` bool, True where a token belongs to the text and is no padding.
     """
 
     tokens: Tensor

@@ -83,12 +83,13 @@ MMAIF: Final = ModelSpec(
     config=mmaif.ROBOT,
     paper="MMAIF",
     description="A sentence says what to remove and what to show; three tasks, restored; small.",
-    parameters=7_288_456,
+    parameters=7_290_162,
+    weights=_WEIGHTS / "mmaif.safetensors",
 )
 MMAIF_FULL: Final = ModelSpec(
     network=mmaif.MMAIF,
     config=mmaif.PAPER,
     paper="MMAIF",
     description="The same at the paper's size, to be trained on a GPU.",
-    parameters=0,
+    parameters=122_094_910,
 )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-_QUIET: Final = -4.0  # a gate that lets nothing through
 _DARKEST: Final = 0.3  # what is emphasised is not shown darker than this
 _REACH: Final = 4  # pixels over which a mask's rim is soft
 _WARM, _HOT = 1.0, 2.0  # deviations above the mean where a thermal picture counts as hot
@@ -38,31 +37,3 @@ def shown_brightly(luma: Tensor, thermal: Tensor, amount: Tensor) -> Tensor:
     """
     bright = torch.maximum(luma, _DARKEST + (1 - _DARKEST) * thermal.clamp(0, 1))
     return torch.lerp(luma, bright, amount)
-
-
-class Emphasis(nn.Module):
-    """Two gates that a text opens: for what the mask marks, and for what is hot.
-
-    Args:
-        text: Channels of the text's tokens.
-    """
-
-    def __init__(self, text: int) -> None:
-        super().__init__()
-        self.gates = nn.Linear(text, 2)
-        nn.init.zeros_(self.gates.weight)
-        nn.init.constant_(self.gates.bias, _QUIET)
-
-    def forward(self, text: Tensor, thermal: Tensor, mask: Tensor | None) -> Tensor:
-        """Return ``Bx1xHxW`` in [0, 1], how far each pixel is to be shown brightly.
-
-        Args:
-            text: ``BxT`` first token of the text.
-            thermal: ``Bx1xHxW`` in [0, 1].
-            mask: ``Bx1xHxW`` in [0, 1] of the things that the text names; None: none are known.
-        """
-        things, hot = self.gates(text).float().sigmoid()[..., None, None].chunk(2, 1)
-        amount = hot * hot_mask(thermal)
-        if mask is not None:
-            amount = torch.maximum(amount, things * soft_rim(mask))
-        return amount

@@ -9,14 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusion_core.foundation import FrozenModel
 from fusion_core.models.base import Fuser
 from fusion_core.models.blocks.padding import PadToMultiple
 from fusion_core.models.cues import NO_CUES, VISIBLE_INFRARED, Cues, TextCue
 from fusion_core.models.features import Features
 from fusion_core.models.mmaif.codec import EmbeddedCodec, LatentCodec
 from fusion_core.models.mmaif.config import TASKS, MMAIFConfig, MMAIFOptions
-from fusion_core.models.mmaif.emphasis import Emphasis, shown_brightly
 from fusion_core.models.mmaif.flow import sample
+from fusion_core.models.mmaif.joiner import JOINER, join
+from fusion_core.models.mmaif.looks import Looks, emphasised, styled
 from fusion_core.models.mmaif.planes import to_planes, to_rgb
 from fusion_core.models.mmaif.refiner import GRID, Refined, Refiner
 from fusion_core.models.mmaif.text import EmbeddedTextEncoder
@@ -32,15 +34,13 @@ class Wished(NamedTuple):
 
     Attributes:
         fused: ``Bx3xHxW`` luma, Cb and Cr, not clipped.
-        refined: What the pixel network made, before anything was emphasised.
+        refined: What the pixel network made of the sources.
         latent: What the transformer made; of a flow, with the latent at its end.
-        amount: ``Bx1xHxW`` in [0, 1], how far each pixel was emphasised; None: nothing was.
     """
 
     fused: Tensor
     refined: Refined
     latent: Latent
-    amount: Tensor | None
 
 
 class MMAIF(Fuser):
@@ -48,9 +48,11 @@ class MMAIF(Fuser):
 
     A frozen codec gives the latents of the sources, a frozen encoder the tokens of the sentence; a
     transformer makes the latent of the fused picture (MMAIF, section 2). In the paper the codec
-    paints the picture. Here latent, tokens and sentence steer a small network on the sources' own
-    pixels, so that the codec is no limit: see :class:`Refiner`. What the sentence names is shown
-    brightly, see :class:`Emphasis`.
+    paints the picture. Here latent, tokens and sentence steer a small network that restores the
+    sources' own pixels, so that the codec is no limit: see :class:`Refiner`. Exposures and focus
+    settings it weighs and joins itself; a restored visible and a restored thermal picture go
+    through a frozen network that fuses them. What the sentence names is shown brightly, and how it
+    shall look is what is done last: see :class:`Looks`.
 
     Without a sentence everything that looks wrong is to be removed.
 
@@ -82,7 +84,8 @@ class MMAIF(Fuser):
         self.unsaid = nn.Parameter(0.02 * torch.randn(config.text))
         self.transformer = LatentTransformer(config)
         self.refiner = Refiner(config)
-        self.emphasis = Emphasis(config.text)
+        self.looks = Looks(config.text)
+        self.joiner = FrozenModel(JOINER)
 
     def encode_text(self, text: str) -> TextCue:
         """Return a sentence as the network reads it; see :meth:`Fuser.encode_text`.
@@ -91,7 +94,7 @@ class MMAIF(Fuser):
         """
         if not text.strip():
             unsaid = self._unsaid("vif", 1)
-            return TextCue(unsaid.text.detach(), unsaid.weight)
+            return TextCue(unsaid.text.detach(), unsaid.weight > 0)
         found: TextCue = self.text.encode([text])
         return found
 
@@ -127,11 +130,12 @@ class MMAIF(Fuser):
                 asked,
                 self.options,
                 unasked=self._unsaid(asked.task, len(asked.text)),
-                generator=cues.generator,
+                generator=_same_start(cues.generator),
             )
         else:
             latent = self.transformer(latents, asked)
-        return self.refine(pictures, latent, asked, cues.mask)
+        refined = self.restore(pictures, latent, asked)
+        return Wished(self.finish(refined, asked, cues.mask), refined, latent)
 
     def encode(self, picture: Tensor) -> Tensor:
         """Return the latent ``BxCxhxw`` of ``Bx3xHxW`` RGB in [0, 1]."""
@@ -140,23 +144,27 @@ class MMAIF(Fuser):
             seen = F.avg_pool2d(seen, self.config.reduce)
         return self.codec.encode(seen)
 
-    def refine(
-        self, pictures: Sequence[Tensor], latent: Latent, asked: Asked, mask: Tensor | None
-    ) -> Wished:
-        """Make the picture of a latent; see :meth:`follow`."""
+    def restore(self, pictures: Sequence[Tensor], latent: Latent, asked: Asked) -> Refined:
+        """Restore the sources' own pixels under a latent; see :meth:`follow`."""
         height, width = pictures[0].shape[-2:]
-        planes = [to_planes(picture) for picture in pictures]
+        padded = [self.pad(to_planes(picture)) for picture in pictures]
         wish = self.transformer.condition(asked)
-        padded = [self.pad(plane) for plane in planes]
         made = self.refiner(padded, latent, wish, asked.task)
-        refined = Refined(*(part[..., :height, :width] for part in made))
-        fused, amount = refined.fused, None
-        if asked.task == VISIBLE_INFRARED and asked.said:
-            thermal = planes[1][:, :1]
-            amount = self.emphasis(asked.text[:, 0], thermal, mask)
-            luma = shown_brightly(fused[:, :1], thermal, amount)
-            fused = torch.cat((luma, fused[:, 1:]), 1)
-        return Wished(fused, refined, latent, amount)
+        return Refined(*(part[..., :height, :width] for part in made))
+
+    def finish(self, refined: Refined, asked: Asked, mask: Tensor | None) -> Tensor:
+        """Return ``Bx3xHxW`` luma, Cb and Cr, not clipped, of restored sources."""
+        fused = refined.fused
+        thermal = refined.sources[1:, :, :1].amax(0)
+        if asked.task == VISIBLE_INFRARED:
+            fused = join(self.joiner.model, refined.sources[0], thermal)
+        if not asked.said:
+            return fused
+        look = self.looks(asked.text[:, 0])
+        fused = styled(fused, look)
+        if asked.task == VISIBLE_INFRARED:
+            fused = emphasised(fused, thermal, mask, look)
+        return fused
 
     def asked(self, cues: Cues, batch: int) -> Asked:
         """Return what is wanted, for a batch of this size."""
@@ -170,3 +178,8 @@ class MMAIF(Fuser):
     def _unsaid(self, task: str, batch: int) -> Asked:
         tokens = self.unsaid.expand(batch, 1, -1)
         return Asked(task, tokens, torch.ones_like(tokens[..., 0]))
+
+
+def _same_start(generator: torch.Generator | None) -> torch.Generator | None:
+    """Return a generator at its seed: equal noise for every picture keeps a still scene still."""
+    return None if generator is None else generator.manual_seed(generator.initial_seed())

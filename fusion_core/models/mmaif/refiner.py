@@ -10,15 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_core.models.mmaif.config import TASKS, MMAIFConfig
+from fusion_core.models.mmaif.filters import FILTERED, filtered
 from fusion_core.models.mmaif.transformer import Latent
 
 GRID: Final = 32
 """Height and width of what it sees are multiples of this."""
 _CLUES: Final = 2
 _FLAT: Final = 0.004
-_MAPS: Final = 8  # of a picture's pixel: residual, share of luma and of chroma, part of the rest
+# Of a picture's pixel: residual, shares in luma and chroma, and how far each filter is taken.
+_MAPS: Final = 5 + FILTERED
 _TONES: Final = 5  # of a place: gain and offset of luma, gain of chroma, its offsets
 _NEVER: Final = -30.0
+_DARKEST: Final = 1e-3
 # What speaks for a picture before training, by task: brightness, good exposure, fine and coarse
 # detail.
 _SPEAKS: Final = ((3.0, 0.0, 0.0, 0.5), (0.0, 2.0, 0.0, 0.5), (0.0, 0.0, 3.0, 1.0))
@@ -45,13 +48,14 @@ class ModulatedBlock(nn.Module):
     Args:
         width: Channels.
         wish: Channels of the vector that modulates.
+        edge: What lies beyond the border: ``zeros``, or ``replicate``.
     """
 
-    def __init__(self, width: int, wish: int) -> None:
+    def __init__(self, width: int, wish: int, *, edge: str = "zeros") -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.first = nn.Conv2d(width, width, 3, padding=1, padding_mode=edge)
         self.affine = nn.Linear(wish, 2 * width)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1, padding_mode=edge)
         self.scale = nn.Parameter(torch.full((width, 1, 1), 0.1))
         nn.init.zeros_(self.affine.weight)
         nn.init.zeros_(self.affine.bias)
@@ -87,9 +91,10 @@ class Refiner(nn.Module):
     """A small network at strides 2, 4 and 8 in which the pictures of a set exchange what they see.
 
     Per place of stride 8 it finds a gain and an offset for every picture, which clear a veil or
-    light the dark; per pixel a residual, a share in the result, and what is added to it. The
-    latent, the transformer's tokens and the wish steer it. Untrained it weighs the pictures by
-    plain evidence of their task, and takes the colours of the first for ``vif``.
+    light the dark, and for every picture a gamma; per pixel how far plain filters are taken, a
+    residual, and a share in the result. The latent, the transformer's tokens and the wish steer
+    it. Untrained it weighs the pictures by plain evidence of their task, and takes the colours of
+    the first for ``vif``.
 
     Args:
         config: Architecture.
@@ -109,9 +114,10 @@ class Refiner(nn.Module):
         self.guide = nn.Conv2d(config.channels + wish, high, 1)
         self.up = nn.ModuleList((nn.Conv2d(high, 4 * middle, 1), nn.Conv2d(middle, 4 * low, 1)))
         self.makes = _levels((low, middle), (1, 2), wish)
-        self.tone = nn.Conv2d(high, _TONES, 3, padding=1)
+        self.tone = nn.Conv2d(high, _TONES, 3, padding=1, padding_mode="replicate")
+        self.gamma = nn.Linear(wish, 1)
         self.head = nn.Conv2d(low, 4 * _MAPS, 3, padding=1)
-        for layer in (self.tone, self.head):
+        for layer in (self.tone, self.head, self.gamma):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
@@ -144,7 +150,20 @@ class Refiner(nn.Module):
                 x[level] = block(x[level], wishes)
         maps = F.pixel_shuffle(self.head(x[0]), 2).float()
         tone, maps = (part.unflatten(0, (number, -1)) for part in (tone, maps))
-        return _join(stack, tone, maps, self._evidence(stack, task), task)
+        sources = self._restored(stack, wishes, tone, maps)
+        return _join(sources, maps[:, :, 3:5] + self._evidence(stack, task), task)
+
+    def _restored(self, stack: Tensor, wishes: Tensor, tone: Tensor, maps: Tensor) -> Tensor:
+        """Return ``NxBx3xHxW`` pictures: filtered, lit, cleared of what veils them, corrected."""
+        number = len(stack)
+        luma = stack[:, :, :1].flatten(0, 1)
+        taken = maps[:, :, 5:].flatten(0, 1)
+        luma = luma + (taken * (filtered(luma) - luma)).sum(1, keepdim=True)
+        power = self.gamma(wishes).float()[..., None, None].exp()
+        luma = (luma.clamp(_DARKEST, 1) ** power).unflatten(0, (number, -1))
+        luma = luma * tone[:, :, 0:1].exp() + tone[:, :, 1:2]
+        chroma = (stack[:, :, 1:] - 0.5) * tone[:, :, 2:3].exp() + 0.5 + tone[:, :, 3:5]
+        return torch.cat((luma, chroma), 2) + maps[:, :, :3]
 
     def _evidence(self, stack: Tensor, task: str) -> Tensor:
         """Return ``NxBx1xHxW``, what plain evidence says for the pictures."""
@@ -204,12 +223,8 @@ def _together(latent: Latent, size: Sequence[int]) -> Tensor:
     return torch.cat(parts, 1)
 
 
-def _join(stack: Tensor, tone: Tensor, maps: Tensor, evidence: Tensor, task: str) -> Refined:
-    """Return the restored pictures ``NxBx3xHxW`` and what they make together."""
-    luma = stack[:, :, :1] * tone[:, :, 0:1].exp() + tone[:, :, 1:2]
-    chroma = (stack[:, :, 1:] - 0.5) * tone[:, :, 2:3].exp() + 0.5 + tone[:, :, 3:5]
-    sources = torch.cat((luma, chroma), 2) + maps[:, :, :3]
-    scores = maps[:, :, 3:5] + evidence
+def _join(sources: Tensor, scores: Tensor, task: str) -> Refined:
+    """Return what ``NxBx3xHxW`` restored pictures make together by ``NxBx2xHxW`` scores."""
     if task == "vif":
         # Only the first picture has colours.
         barred = torch.zeros_like(scores[:, :, 1:])
@@ -217,12 +232,14 @@ def _join(stack: Tensor, tone: Tensor, maps: Tensor, evidence: Tensor, task: str
         scores = torch.cat((scores[:, :, :1], barred), 2)
     shares = scores.softmax(0)
     weights = torch.cat((shares[:, :, :1], shares[:, :, 1:].expand(-1, -1, 2, -1, -1)), 2)
-    fused = (weights * sources).sum(0) + maps[:, :, 5:8].sum(0)
-    return Refined(fused, sources, shares)
+    return Refined((weights * sources).sum(0), sources, shares)
 
 
 def _levels(widths: Sequence[int], counts: Sequence[int], wish: int) -> nn.ModuleList:
     return nn.ModuleList(
-        nn.ModuleList(ModulatedBlock(width, wish) for _ in range(count))
-        for width, count in zip(widths, counts, strict=True)
+        nn.ModuleList(
+            ModulatedBlock(width, wish, edge="replicate" if level == 2 else "zeros")
+            for _ in range(count)
+        )
+        for level, (width, count) in enumerate(zip(widths, counts, strict=True))
     )

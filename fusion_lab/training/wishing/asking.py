@@ -13,6 +13,8 @@ from fusion_core.sentences import (
     PLAIN,
     SLIGHT,
     STRONG,
+    STYLES,
+    TARGETS,
     Wish,
     write_sentence,
 )
@@ -22,8 +24,6 @@ from fusion_lab.training.wishing.recipe import SaidShares, WishingRecipe
 
 # Of a degradation that is to go slightly, half stays.
 _GENTLE_REST: Final = 0.5
-STYLES: Final = ("bright", "dark", "contrast", "colour")
-"""Styles that targets can show."""
 # What degrades exposures and focus settings: what changes the exposures themselves is no fault.
 _KINDS: Final[Mapping[FusionTask, tuple[str, ...]]] = {
     "mef": ("haze", "noise", "jpeg", "low_contrast", "gaussian_blur", "downsampling"),
@@ -65,15 +65,12 @@ def remaining(wish: Wish, kind: str) -> float:
     return _GENTLE_REST if strength <= SLIGHT else 0.0
 
 
-def draw_asking(
-    recipe: WishingRecipe, task: FusionTask, targets: Sequence[str], rng: np.random.Generator
-) -> Asking:
+def draw_asking(recipe: WishingRecipe, task: FusionTask, rng: np.random.Generator) -> Asking:
     """Draw degradations and a sentence.
 
     Args:
         recipe: Shares of all that can be.
         task: What the set is for.
-        targets: Which of people, vehicles and heat can be seen.
         rng: Source of all that is random.
     """
     if task == "vif":
@@ -82,14 +79,16 @@ def draw_asking(
     else:
         first = sample_mixture(rng, "visible", recipe.clean, kinds=_KINDS[task])
         second = {}
-    wish = _wish([*first, *second], recipe.said, targets, rng)
+    wish = _wish([*first, *second], recipe.said, rng)
+    first, second = (
+        {kind: recipe.severity * value for kind, value in severities.items()}
+        for severities in (first, second)
+    )
     sentence = "" if wish is None else write_sentence(wish, rng)
     return Asking(first, second, wish, sentence)
 
 
-def _wish(
-    kinds: Sequence[str], said: SaidShares, targets: Sequence[str], rng: np.random.Generator
-) -> Wish | None:
+def _wish(kinds: Sequence[str], said: SaidShares, rng: np.random.Generator) -> Wish | None:
     there = list(dict.fromkeys(kinds))
     draw = rng.random()
     if draw < said.nothing:
@@ -109,8 +108,8 @@ def _wish(
         )
     named = frozenset(kept) if rng.random() < said.kept else frozenset[str]()
     shown, styles = {}, {}
-    if targets and rng.random() < said.targets:
-        shown = {str(rng.choice(targets)): float(rng.choice([SLIGHT, PLAIN, STRONG]))}
+    if rng.random() < said.targets:
+        shown = {str(rng.choice(TARGETS)): float(rng.choice([SLIGHT, PLAIN, STRONG]))}
     if rng.random() < said.styles:
         styles = {str(rng.choice(STYLES)): float(rng.choice([SLIGHT, PLAIN, STRONG]))}
     return Wish(strengths, named, shown, styles)

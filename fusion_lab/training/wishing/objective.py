@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusion_core.models.mmaif import Wished
+from fusion_core.models.mmaif.looks import GATES
+from fusion_core.models.mmaif.refiner import Refined
 from fusion_core.models.mmaif.transformer import Latent
+from fusion_core.sentences import Wish
 from fusion_lab.training.losses import sobel_magnitude, ssim
 from fusion_lab.training.wishing.pool import WishingBatch
 from fusion_lab.training.wishing.recipe import WishingLoss
 
+_NOTHING: Final = 5e-4  # squared error that is none
 
-def wishing_objective(
-    made: Wished, batch: WishingBatch, task: str, w: WishingLoss
+
+def restored_terms(
+    made: Refined, batch: WishingBatch, task: str, w: WishingLoss
 ) -> dict[str, Tensor]:
     """Return the terms of the pixels, weighted; all in float32.
 
@@ -24,22 +30,17 @@ def wishing_objective(
         task: The batch's task.
         w: Weights of the terms.
     """
-    # What leaves the range is cut off in use; a tenth of its slope leads back.
-    inside = made.fused.clamp(0, 1)
-    fused = inside + 0.1 * (made.fused - inside)
-    luma, wanted = fused[:, :1], batch.target[:, :1]
-    terms = {
-        "pixels": w.pixels * ((luma - wanted).abs().mean() + 2 * _colours(fused, batch.target)),
-        "square": w.square * F.mse_loss(luma, wanted),
-        "ssim": w.ssim * (1 - ssim(luma, wanted)),
-        "edges": w.edges * (sobel_magnitude(luma) - sobel_magnitude(wanted)).abs().mean(),
-    }
-    if task == "vif":
-        visible, thermal = made.refined.sources[0], made.refined.sources[1, :, :1]
-        restored = (visible - batch.asked_first).abs().mean()
-        restored = restored + (thermal - batch.asked_second).abs().mean()
-        terms["sources"] = w.sources * restored
-    return terms
+    if task != "vif":
+        return _terms(made.fused, batch.target, w)
+    visible = _terms(made.sources[0], batch.target, w)
+    thermal = _terms(made.sources[1, :, :1], batch.asked_second, w)
+    return {name: (value + thermal[name]) / 2 for name, value in visible.items()}
+
+
+def looks_loss(logits: Tensor, wishes: Tensor) -> Tensor:
+    """Return the cross entropy of gates ``BxG`` against wishes ``BxW``."""
+    wanted = torch.tensor([_wanted(Wish.from_vector(row)) for row in wishes.tolist()])
+    return F.binary_cross_entropy_with_logits(logits, wanted.to(logits))
 
 
 def latent_terms(made: Tensor, wanted: Tensor, latent: Latent, w: WishingLoss) -> dict[str, Tensor]:
@@ -60,5 +61,28 @@ def latent_terms(made: Tensor, wanted: Tensor, latent: Latent, w: WishingLoss) -
     }
 
 
-def _colours(fused: Tensor, target: Tensor) -> Tensor:
-    return (fused[:, 1:] - target[:, 1:]).abs().mean()
+def _terms(made: Tensor, wanted: Tensor, w: WishingLoss) -> dict[str, Tensor]:
+    # What leaves the range is cut off in use; a tenth of its slope leads back.
+    inside = made.clamp(0, 1)
+    made = inside + 0.1 * (made - inside)
+    luma, target = made[:, :1], wanted[:, :1]
+    return {
+        "decibels": w.decibels * _powers(made, wanted),
+        "pixels": w.pixels * (made - wanted).abs().mean((0, 2, 3)).sum(),
+        "ssim": w.ssim * (1 - ssim(luma, target)),
+        "edges": w.edges * (sobel_magnitude(luma) - sobel_magnitude(target)).abs().mean(),
+    }
+
+
+def _powers(made: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean of each crop's squared error as a power of ten; it ends at 33 dB."""
+    square = (made - wanted).square().mean((2, 3))
+    error = square[:, 0] + square[:, 1:].sum(1) / 2
+    return (error + _NOTHING).log10().mean()
+
+
+def _wanted(wish: Wish) -> list[float]:
+    """Return how far a wish opens each of ``GATES``."""
+    things = max(wish.targets.get("people", 0.0), wish.targets.get("vehicles", 0.0))
+    opened = {**wish.styles, "hot": wish.targets.get("hot", 0.0), "things": things}
+    return [opened.get(name, 0.0) for name in GATES]

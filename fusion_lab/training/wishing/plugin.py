@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fusion_core.errors import UsageError
-from fusion_lab.data import Example, Needs, read_examples
+from fusion_lab.data import Example, read_examples
 from fusion_lab.data.making import SharpPicture, read_sharp_pictures
 from fusion_lab.training.registry import TrainerPlugin, TrainingRequest
 from fusion_lab.training.wishing.recipe import load_wishing_recipe
@@ -18,7 +18,7 @@ def _start(request: TrainingRequest) -> WishingTrainer:
             "one folder that holds them"
         )
     root = request.data[0]
-    pairs = read_examples([root / folder for folder in recipe.pairs], needs=Needs(labels=True))
+    pairs = read_examples([root / folder for folder in recipe.pairs])
     sharp = read_sharp_pictures([root / folder for folder in recipe.sharp])
     return WishingTrainer(
         recipe,

@@ -20,10 +20,9 @@ class WishingBatch(NamedTuple):
     Attributes:
         first: ``Bx3xhxw`` RGB.
         second: ``Bx3xhxw`` RGB.
-        target: ``Bx3xhxw`` luma, Cb and Cr.
-        asked_first: ``Bx3xhxw`` luma, Cb and Cr of the first picture as asked for.
-        asked_second: ``Bx1xhxw`` luma of the second one as asked for.
-        mask: ``Bx1xhxw``.
+        target: ``Bx3xhxw`` luma, Cb and Cr of the result as asked for; of ``vif`` those of the
+            visible picture as asked for.
+        asked_second: ``Bx1xhxw`` the thermal picture as asked for.
         latents: ``Bx3xCxh'xw'`` of the whole regions: first, second and target.
         corner: ``Bx2`` top and left of the crop in its region, multiples of 32.
         wishes: ``BxW``, see :meth:`Wish.vector`.
@@ -33,9 +32,7 @@ class WishingBatch(NamedTuple):
     first: Tensor
     second: Tensor
     target: Tensor
-    asked_first: Tensor
     asked_second: Tensor
-    mask: Tensor
     latents: Tensor
     corner: Tensor
     wishes: Tensor
@@ -90,7 +87,7 @@ def cropped(samples: list[WishedSample], corner: NDArray[np.int64], crop: int) -
         for sample, (top, left) in zip(samples, corner.tolist(), strict=True)
     ]
     stack = torch.from_numpy(np.stack(cuts)).permute(0, 3, 1, 2).float() / 255
-    parts = [part.contiguous() for part in stack.split((3, 3, 3, 3, 1, 1), 1)]
+    parts = [part.contiguous() for part in stack.split((3, 3, 3, 1), 1)]
     latents = torch.stack([sample.latents for sample in samples]).float()
     sentences = tuple(sample.sentence for sample in samples)
     wishes = torch.from_numpy(np.stack([sample.wish for sample in samples]))

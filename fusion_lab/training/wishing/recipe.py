@@ -22,11 +22,13 @@ class WishingLoss:
     """Weights of the objective.
 
     Attributes:
-        pixels: L1 of luma and chroma to the target.
-        square: Squared error of the luma, which PSNR is made of.
+        decibels: Logarithm of each crop's squared error, in powers of ten, luma and half of the
+            chroma: easy sets count as much as hopeless ones. Of ``vif`` those of both sources to
+            the sources as asked for; of other tasks that of the result to the target.
+        pixels: L1 of the same.
         ssim: Structural dissimilarity of the luma to the target's.
         edges: L1 of the luma's Sobel magnitude to the target's.
-        sources: L1 of the restored sources to the sources as asked for, of ``vif``.
+        looks: Cross entropy of the gates against what is said about targets and styles.
         latent: L1 of the latent to the target's; of a flow, squared error of the velocity.
         balance: Balance of the experts.
         size: Size of the routers' logits.
@@ -34,11 +36,11 @@ class WishingLoss:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    pixels: _Weight = 4.0
-    square: _Weight = 10.0
+    decibels: _Weight = 0.5
+    pixels: _Weight = 1.0
     ssim: _Weight = 0.5
     edges: _Weight = 0.5
-    sources: _Weight = 2.0
+    looks: _Weight = 0.3
     latent: _Weight = 0.1
     balance: _Weight = 0.01
     size: _Weight = 1e-3
@@ -54,7 +56,7 @@ class SaidShares:
         wrong: Only what is not there is to be removed: everything stays.
         gently: Share of removals that are slight; half of the degradation stays.
         kept: Share of partial wishes that name what shall stay.
-        targets: Share of sentences that name people, vehicles or heat where there are some.
+        targets: Share of sentences that name people, vehicles or heat.
         styles: Share of sentences that ask for a style.
     """
 
@@ -78,16 +80,17 @@ class WishingRecipe(FuserSchedule):
         pairs: Folders of visible and thermal pairs below the one folder of data.
         sharp: Folders of single sharp pictures there, of which exposures and focus settings are
             made; of ``vif`` pairs the visible side serves as well.
-        teacher: Network whose fusion of the pair as asked for is the target of ``vif``.
         batch: Crops per step.
         crop: Edge of a crop in pixels, a multiple of 32.
         region: Edge of the region that the transformer sees, a multiple of ``crop``.
         pool: Regions per task that crops are drawn from.
         renew: Steps after which one region of the pool of a task is new, of that task's steps.
         clean: Share of sets that nothing degrades.
+        severity: Largest severity of a degradation, in (0, 1].
         night: Share of visible pictures that are made dark first: a night shall stay one.
         thermal: Share of thermal pictures that are degraded.
         said: What is said.
+        transformer_rate: Learning rate of the transformer as a share of the pixel network's.
         words_from: Step from which sentences are read; before it the network gets the wish itself.
         network: Fields of the network's configuration that differ, for ablations.
         loss: Weights of the objective.
@@ -98,16 +101,17 @@ class WishingRecipe(FuserSchedule):
     turns: tuple[FusionTask, ...] = ("vif", "mef", "vif", "mff", "vif")
     pairs: tuple[str, ...]
     sharp: tuple[str, ...] = ()
-    teacher: str = "m2pn-edge"
     batch: Annotated[int, Field(ge=1)] = 4
     crop: Annotated[int, Field(ge=32, multiple_of=32)] = 128
     region: Annotated[int, Field(ge=32, multiple_of=32)] = 256
     pool: Annotated[int, Field(ge=1)] = 32
     renew: Annotated[int, Field(ge=1)] = 2
     clean: _Share = 0.1
+    severity: Annotated[float, Field(gt=0, le=1)] = 0.8
     night: _Share = 0.1
     thermal: _Share = 0.3
     said: SaidShares = field(default_factory=SaidShares)
+    transformer_rate: _Share = 0.4
     words_from: Annotated[int, Field(ge=0)] = 0
     network: dict[str, int | bool | str] = field(default_factory=dict)
     loss: WishingLoss = field(default_factory=WishingLoss)

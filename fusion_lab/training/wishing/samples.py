@@ -9,23 +9,21 @@ from typing import Final
 import cv2
 import numpy as np
 import torch
-from fusion_core.sentences import Wish
 from torch import Tensor
 
-from fusion_core.masks.regions import fill_boxes
-from fusion_core.models import LumaFuser
-from fusion_core.models.mmaif.planes import to_planes
+from fusion_core.models.mmaif.planes import to_planes, to_rgb
+from fusion_core.sentences import Wish
 from fusion_core.types import FloatImage, UInt8Image
 from fusion_lab.data import Example, FusionTask
-from fusion_lab.data.labels import PERSON
-from fusion_lab.data.making import exposure_pair, focus_pair
+from fusion_lab.data.making import ExposureRanges, exposure_pair, focus_pair
 from fusion_lab.training.degradations import Degrader
 from fusion_lab.training.wishing.asking import Asking, draw_asking
 from fusion_lab.training.wishing.recipe import WishingRecipe
-from fusion_lab.training.wishing.targets import fused_by, wished
 
 # What happens between scene and camera; exposures and focus settings share it.
 _SCENE: Final = frozenset({"haze", "rain", "snow", "smoke"})
+# Scenes of which the two exposures together show most.
+_EXPOSURES: Final = ExposureRanges(light=(0.5, 4.0), margin=(0.1, 1.0))
 _LARGEST: Final = 1.5  # shorter edge of a whole picture, in regions
 # A clear day as a night: (k J)^gamma with k and the logarithm of gamma from these ranges.
 _NIGHT_GAIN, _NIGHT_TONE = (0.4, 1.0), (0.5, 1.3)
@@ -36,12 +34,11 @@ class WishedSample:
     """A region of one set.
 
     Attributes:
-        planes: ``HxWx14`` uint8: first and second picture in RGB, the target in luma, Cb and Cr,
-            the first picture as asked for in luma, Cb and Cr, the second's luma as asked for, and
-            the mask times 255.
+        planes: ``HxWx10`` uint8: first and second picture in RGB, the target, of ``vif`` the
+            visible picture as asked for, in luma, Cb and Cr, the thermal picture as asked for.
         sentence: What is said, empty for nothing.
         wish: What that wishes for, see :meth:`Wish.vector`.
-        latents: ``3xCxhxw`` of first, second and target.
+        latents: ``3xCxhxw`` of first and second picture, and of their fusion as asked for.
     """
 
     planes: UInt8Image
@@ -55,9 +52,9 @@ class SampleMaker:
 
     Args:
         task: The task.
-        examples: Pairs with labels of ``vif``; of other tasks the first picture is taken as sharp.
+        examples: Pairs of ``vif``; of other tasks the first picture is taken as sharp.
         recipe: What is done to them.
-        teacher: Gives the fusion of a pair, for ``vif``.
+        join: Gives the fusion ``1x3xHxW`` of luma, Cb and Cr and of a thermal picture.
         encode: Gives latents of ``Bx3xHxW`` RGB in [0, 1].
         seed: Seed of the run.
     """
@@ -67,13 +64,13 @@ class SampleMaker:
         task: FusionTask,
         examples: list[Example],
         recipe: WishingRecipe,
-        teacher: LumaFuser,
+        join: Callable[[Tensor, Tensor], Tensor],
         *,
         encode: Callable[[Tensor], Tensor],
         seed: int,
     ) -> None:
         self._task, self._examples, self._recipe = task, examples, recipe
-        self._teacher, self._encode, self._seed = teacher, encode, seed
+        self._join, self._encode, self._seed = join, encode, seed
 
     def sample(self, number: int) -> WishedSample:
         """Return one sample."""
@@ -84,43 +81,33 @@ class SampleMaker:
         region = self._recipe.region
         top, left = (int(rng.integers(edge - region + 1)) for edge in stack.shape[:2])
         cut = np.ascontiguousarray(stack[top : top + region, left : left + region])
-        target = cv2.cvtColor(_to_ycc(cut[..., 6:9]), cv2.COLOR_YCrCb2RGB)
-        rgb = np.stack((cut[..., :3], cut[..., 3:6], target))
+        rgb = np.stack((cut[..., :3], cut[..., 3:6], self._fused(cut)))
         pictures = torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255
         wish = (asking.wish or Wish()).vector()
         return WishedSample(cut, asking.sentence, wish, self._encode(pictures).half())
 
+    def _fused(self, cut: UInt8Image) -> UInt8Image:
+        """Return the fusion as asked for, ``HxWx3`` RGB."""
+        planes = as_tensor(cut[..., 6:9])
+        if self._task == "vif":
+            planes = self._join(planes, as_tensor(cut[..., 9]))
+        return as_image(to_rgb(planes))
+
     def _vif(self, example: Example, rng: np.random.Generator) -> tuple[UInt8Image, Asking]:
         """Return planes of a pair, and what is said."""
         recipe = self._recipe
-        masks = _masks(example)
-        seen = [*masks, "hot"]
-        parts = [example.first, example.second, *masks.values()]
-        visible, thermal, *marked = _resized(parts, recipe.region, rng)
+        visible, thermal = _resized([example.first, example.second], recipe.region, rng)
         visible = _toned(visible, rng, dark=rng.random() < recipe.night)
-        asking = draw_asking(recipe, "vif", seen, rng)
+        asking = draw_asking(recipe, "vif", rng)
         seed = int(rng.integers(2**31))
-        mask = np.zeros_like(thermal)
-        if asking.wish is not None:
-            for name, plane in zip(masks, marked, strict=True):
-                if name in asking.wish.targets:
-                    mask = plane
-        bad = degraded(visible, asking.first, seed), degraded(thermal, asking.second, seed)
-        kept = (
-            degraded(visible, asking.left(asking.first), seed),
-            degraded(thermal, asking.left(asking.second), seed),
-        )
-        kept_visible, kept_thermal, marked_things = map(as_tensor, (*kept, mask))
-        fused = fused_by(self._teacher, kept_visible, kept_thermal)
-        target = wished(fused, kept_thermal, marked_things, asking.wish)
+        bad = degraded(thermal, asking.second, seed)
+        kept = degraded(visible, asking.left(asking.first), seed)
         return np.dstack(
             (
-                bad[0],
-                cv2.cvtColor(bad[1], cv2.COLOR_GRAY2RGB),
-                as_image(target),
-                as_image(to_planes(kept_visible)),
-                kept[1],
-                mask,
+                degraded(visible, asking.first, seed),
+                cv2.cvtColor(bad, cv2.COLOR_GRAY2RGB),
+                as_image(to_planes(as_tensor(kept))),
+                degraded(thermal, asking.left(asking.second), seed),
             )
         ), asking
 
@@ -128,12 +115,10 @@ class SampleMaker:
         """Return planes of two exposures or focus settings, and what is said."""
         recipe = self._recipe
         (sharp,) = _resized([example.first], recipe.region, rng)
-        asking = draw_asking(recipe, self._task, (), rng)
+        asking = draw_asking(recipe, self._task, rng)
         first, second, target = make_degraded(sharp, self._task, asking, rng)
-        planes = wished(to_planes(as_tensor(target)), as_tensor(first)[:, :1], None, asking.wish)
-        empty = np.zeros_like(sharp[..., 0])
-        image = as_image(planes)
-        return np.dstack((first, second, image, image, empty, empty)), asking
+        image = as_image(to_planes(as_tensor(target)))
+        return np.dstack((first, second, image, np.zeros_like(sharp[..., 0]))), asking
 
 
 def make_degraded(
@@ -153,8 +138,8 @@ def make_degraded(
     seed = int(rng.integers(2**30))
     air, camera = _parted(asking.first)
     left_air, left_camera = _parted(asking.left(asking.first))
-    make = exposure_pair if task == "mef" else focus_pair
-    pair = make(degraded(sharp, air, seed), rng)
+    seen = degraded(sharp, air, seed)
+    pair = exposure_pair(seen, rng, _EXPOSURES) if task == "mef" else focus_pair(seen, rng)
     second_seed = seed if left_camera else seed + 1
     return (
         degraded(pair.first, camera, seed),
@@ -187,25 +172,6 @@ def _parted(severities: Mapping[str, float]) -> tuple[dict[str, float], dict[str
     """Return what is in the air, and what the camera adds."""
     air = {kind: value for kind, value in severities.items() if kind in _SCENE}
     return air, {kind: value for kind, value in severities.items() if kind not in _SCENE}
-
-
-def _to_ycc(planes: UInt8Image) -> UInt8Image:
-    """Return luma, Cr, Cb, as OpenCV has them, of luma, Cb, Cr."""
-    return np.ascontiguousarray(planes[..., [0, 2, 1]])
-
-
-def _masks(example: Example) -> dict[str, UInt8Image]:
-    """Return ``HxW`` masks of people and vehicles, of those that there are."""
-    found: dict[str, UInt8Image] = {}
-    if example.labels is None:
-        return found
-    height, width = example.second.shape
-    for name, number in (("people", PERSON), ("vehicles", PERSON + 1)):
-        boxes = example.labels.boxes[example.labels.classes == number]
-        if len(boxes):
-            corners = [(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes.tolist()]
-            found[name] = (255 * fill_boxes(corners, height, width)).astype(np.uint8)
-    return found
 
 
 def _resized(pictures: list[UInt8Image], region: int, rng: np.random.Generator) -> list[UInt8Image]:

@@ -11,21 +11,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusion_core.errors import UsageError
-from fusion_core.models import Cues, LumaFuser, TextCue, load_model
+from fusion_core.models import Cues, TextCue
 from fusion_core.models.mmaif import MMAIF
 from fusion_core.models.mmaif.flow import noised
+from fusion_core.models.mmaif.joiner import join
 from fusion_core.models.mmaif.transformer import Asked, Latent
 from fusion_lab.data import Example, FusionTask, split_by_scene
 from fusion_lab.training.fuser_trainer import FuserTrainer
 from fusion_lab.training.loop import Place
 from fusion_lab.training.shared_init import build_variant
 from fusion_lab.training.sheet import write_sheet
-from fusion_lab.training.wishing.objective import latent_terms, wishing_objective
+from fusion_lab.training.wishing.objective import latent_terms, looks_loss, restored_terms
 from fusion_lab.training.wishing.pool import WishingBatch, WishingPool, cropped
 from fusion_lab.training.wishing.recipe import WishingRecipe
 from fusion_lab.training.wishing.samples import SampleMaker
 
+_LOOKS_RATE: Final = 25.0  # of a linear map that has a wish as its input
 _VALIDATED: Final = 4  # held-out sets per task
 _CHECKED: Final = 1_000_003  # number of the first of them
 
@@ -35,14 +36,13 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
 
     Args:
         recipe: What to do.
-        pairs: Visible and thermal pairs, with their labels; some scenes are held out.
+        pairs: Visible and thermal pairs; some scenes are held out.
         sharp: Further sharp pictures, as examples whose second picture is not used.
         place: Where and how.
         resume: Continue from the checkpoint in ``place.out``.
 
     Raises:
-        UsageError: The folder holds a run already, or the recipe or data to resume have changed,
-            or the teacher does not fuse luma.
+        UsageError: The folder holds a run already, or the recipe or data to resume have changed.
         WeightsError: The checkpoint to resume is missing, torn or foreign, or the weights of codec
             or text encoder are not on this machine.
     """
@@ -56,9 +56,6 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         *,
         resume: bool = False,
     ) -> None:
-        teacher = load_model(recipe.teacher)
-        if not isinstance(teacher, LumaFuser):
-            raise UsageError(f"teacher {recipe.teacher!r}: does not fuse luma; name one that does")
         network = build_variant(recipe.model, place.seed, recipe.network)
         assert isinstance(network, MMAIF), "sentences are followed by MMAIF"
         kept, held = split_by_scene(pairs, place.hold_out, place.seed)
@@ -66,12 +63,28 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
 
         def maker(task: FusionTask, examples: Sequence[Example]) -> SampleMaker:
             found = [*examples] if task == "vif" else [*examples, *sharp]
-            return SampleMaker(task, found, recipe, teacher, encode=self._encode, seed=place.seed)
+            return SampleMaker(
+                task, found, recipe, self._join, encode=self._encode, seed=place.seed
+            )
 
         tasks = dict.fromkeys(recipe.turns)
         self._pools = {task: WishingPool(maker(task, kept), recipe, place.seed) for task in tasks}
         self._checks = {task: maker(task, held) for task in tasks} if held else {}
         super().__init__(recipe, network, place, resume=resume)
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        r = self.recipe
+        transformer, looks = (
+            [*part.parameters()] for part in (self.model.transformer, self.model.looks)
+        )
+        known = {id(parameter) for parameter in (*transformer, *looks)}
+        others = [p for p in self.model.parameters() if id(p) not in known]
+        groups = [
+            {"params": others},
+            {"params": transformer, "share": r.transformer_rate},
+            {"params": looks, "share": _LOOKS_RATE, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, weight_decay=r.weight_decay)
 
     def _losses(self) -> dict[str, Tensor]:
         task = self.recipe.turns[self.step % len(self.recipe.turns)]
@@ -90,9 +103,11 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         with self._autocast():
             latent, made, wanted = self._latent(model, (first, second), target, asked)
             crop = _cropped(latent, batch, model)
-            fused = model.refine((batch.first, batch.second), crop, asked, batch.mask)
-        terms = wishing_objective(fused, batch, task, self.recipe.loss)
-        return terms | latent_terms(made.float(), wanted, latent, self.recipe.loss)
+            refined = model.restore((batch.first, batch.second), crop, asked)
+        w = self.recipe.loss
+        terms = restored_terms(refined, batch, task, w)
+        terms["looks"] = w.looks * looks_loss(model.looks.logits(asked.text[:, 0]), batch.wishes)
+        return terms | latent_terms(made.float(), wanted, latent, w)
 
     def _latent(
         self, model: MMAIF, latents: tuple[Tensor, Tensor], target: Tensor, asked: Asked
@@ -130,6 +145,11 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         return TextCue(tokens, torch.ones_like(tokens[..., 0], dtype=torch.bool))
 
     @torch.no_grad()
+    def _join(self, planes: Tensor, thermal: Tensor) -> Tensor:
+        place = self.place.device
+        return join(self.average.joiner.model, planes.to(place), thermal.to(place)).cpu()
+
+    @torch.no_grad()
     def _encode(self, pictures: Tensor) -> Tensor:
         found: Tensor = self.average.encode(pictures.to(self.place.device)).cpu()
         return found
@@ -151,8 +171,9 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
                 pictures = batch.first, batch.second
                 latents = [latent.squeeze(1) for latent in batch.latents.split(1, 1)][:2]
                 latent = self._latent(self.average, (latents[0], latents[1]), latents[0], asked)[0]
-                made = self.average.refine(pictures, latent, asked, batch.mask)
-                luma, wanted = made.fused[:, :1].clamp(0, 1), batch.target[:, :1]
+                made = self.average.restore(pictures, latent, asked)
+                fused = made.sources[0] if task == "vif" else made.fused
+                luma, wanted = fused[:, :1].clamp(0, 1), batch.target[:, :1]
                 decibels.append(-10 * float(((luma - wanted).square().mean() + 1e-8).log10()))
                 shown = [picture.mean(1, keepdim=True) for picture in pictures]
                 rows.append([*shown, luma, wanted])
