@@ -15,12 +15,12 @@ import tyro
 from fusion_core.errors import UsageError
 from fusion_core.models import Fuser, load_model
 from fusion_lab.benches.command import BenchCommand
-from fusion_lab.benches.mechanisms import ctrlfuse, m2pn, mdaif
+from fusion_lab.benches.mechanisms import ctrlfuse, m2pn, mdaif, mmaif
 from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Random, Sample, System
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.tables import Table
 
-SYSTEMS: Final = (m2pn.SYSTEM, mdaif.SYSTEM, ctrlfuse.SYSTEM)
+SYSTEMS: Final = (m2pn.SYSTEM, mdaif.SYSTEM, ctrlfuse.SYSTEM, mmaif.SYSTEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ class MechanismsBench(BenchCommand):
     For every part: the mean change of the fused luma, and of the figure that the part exists for.
     m2pn: edges kept (Qabf) on msrs and roadscene/val. mdaif: PSNR of the restored visible picture
     in haze, rain and snow of the fixed test set. ctrlfuse: contrast of marked people on msrs, llvip
-    and video/0117_1620.
+    and video/0117_1620. mmaif: PSNR of the restored visible picture, one degradation each, asked to
+    be removed.
     """
 
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -91,6 +92,7 @@ class MechanismsBench(BenchCommand):
         "m2pn-edge",
         "mdaif",
         "ctrlfuse",
+        "mmaif",
     )
     """Networks, or files of weights."""
     limit: Annotated[int, tyro.conf.arg(metavar="N")] = 12
