@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -36,6 +37,8 @@ def _config(module: nn.Module) -> Any:  # noqa: ANN401 - plain values of any con
     # A newer release of transformers may add settings; those at their default change no model.
     if hasattr(config, "to_diff_dict"):
         return config.to_diff_dict()
+    if isinstance(config, Mapping):
+        return dict(config)
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return dataclasses.asdict(config)
     return None

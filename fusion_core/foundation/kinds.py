@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from fusion_core.errors import WeightsError, missing_extra
+from fusion_core.foundation.packaged import MINILM, packaged_weights
 
 T = TypeVar("T")
 
@@ -63,7 +64,21 @@ def _transformers(class_name: str) -> Callable[[str, torch.dtype], nn.Module]:
         import transformers
 
         loaded: nn.Module = getattr(transformers, class_name).from_pretrained(
-            weights, local_files_only=True, dtype=dtype
+            packaged_weights(weights), local_files_only=True, dtype=dtype
+        )
+        return loaded
+
+    return load
+
+
+def _diffusers(class_name: str) -> Callable[[str, torch.dtype], nn.Module]:
+    """Return a loader of one class of the package diffusers."""
+
+    def load(weights: str, dtype: torch.dtype) -> nn.Module:
+        import diffusers
+
+        loaded: nn.Module = getattr(diffusers, class_name).from_pretrained(
+            weights, local_files_only=True, torch_dtype=dtype
         )
         return loaded
 
@@ -103,6 +118,21 @@ FOUNDATIONS: Final[Mapping[str, FoundationKind]] = {
     ),
     "t5": FoundationKind(
         "text encoder 't5'", _transformers("T5EncoderModel"), "google/t5-v1_1-base", "its weights"
+    ),
+    "minilm": FoundationKind(
+        "text encoder 'minilm'", _transformers("BertModel"), MINILM, "its weights"
+    ),
+    "kl": FoundationKind(
+        "codec 'kl'", _diffusers("AutoencoderKL"), "stabilityai/sd-vae-ft-mse", "its weights"
+    ),
+    "tiny": FoundationKind(
+        "codec 'tiny'", _diffusers("AutoencoderTiny"), "madebyollin/taef1", "its weights"
+    ),
+    "cosmos": FoundationKind(
+        "codec 'cosmos'",
+        _diffusers("AutoencoderKLCosmos"),
+        "nvidia/Cosmos-1.0-Tokenizer-CV8x8x8",
+        "its weights",
     ),
 }
 """Kind -> how it is loaded."""

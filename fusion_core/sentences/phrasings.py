@@ -208,4 +208,4 @@ OPENINGS: Final = (
 ENDINGS: Final = ("please", "thank you", "now", "if you can", "in this picture", "for me")
 JOINTS: Final = ("and", ",", ", and", ", also", ", then", ".", "and then", "but")
 LIST_JOINTS: Final = ("and", ",", "as well as", "and also", "or")
-ARTICLES: Final = ("the", "the", "this", "all", "all the", "")
+ARTICLES: Final = ("the", "the", "the", "all", "all the", "any", "")

@@ -45,7 +45,7 @@ def write_sentence(
     # "But not the haze" follows something.
     for name in [name for name in DEGRADATIONS if name in wish.keep]:
         clauses.append(writer.keep(name))
-    return writer.join(clauses or [writer.phrase(phrasings.NOTHING)])
+    return writer.join(clauses or [writer.phrase(phrasings.NOTHING, {})])
 
 
 class _Writer:
@@ -66,7 +66,9 @@ class _Writer:
     def chance(self, share: float) -> bool:
         return bool(self._rng.random() < share)
 
-    def phrase(self, phrasings_: Phrasings, strength: float = PLAIN, **slots: str) -> str:
+    def phrase(
+        self, phrasings_: Phrasings, slots: Mapping[str, str], strength: float = PLAIN
+    ) -> str:
         """Return a phrasing that can say the strength, its slots filled."""
         options = phrasings_.held_out if self._held_out else phrasings_.trained
         nearest = min(words.COMPARED, key=lambda known: abs(known - strength))
@@ -84,15 +86,15 @@ class _Writer:
         """Return clauses for what is to be removed."""
         left = dict(wish.remove)
         if len(left) + len(wish.keep) == len(DEGRADATIONS) and len(set(left.values())) == 1:
-            return [self.phrase(phrasings.EVERYTHING, next(iter(left.values())))]
+            return [self.phrase(phrasings.EVERYTHING, {}, next(iter(left.values())))]
         clauses = []
         for name in list(left):
             if name in words.VERBS and self.chance(1 - _NAMED):
                 verb = self.one(words.VERBS[name])
-                clauses.append(self.phrase(phrasings.VERB, left.pop(name), v=verb))
+                clauses.append(self.phrase(phrasings.VERB, {"v": verb}, left.pop(name)))
             elif self.chance((1 - _NAMED) / 2):
                 adjective = self.one(words.ADJECTIVES[name])
-                clauses.append(self.phrase(phrasings.DEGRADED, left.pop(name), j=adjective))
+                clauses.append(self.phrase(phrasings.DEGRADED, {"j": adjective}, left.pop(name)))
         return clauses + self.grouped(left, phrasings.REMOVE, words.NOUNS)
 
     def grouped(
@@ -108,22 +110,22 @@ class _Writer:
             else:
                 groups.append([name])
         return [
-            self.phrase(phrasings_, wished[group[0]], **self._things(group, nouns))
+            self.phrase(phrasings_, self._things(group, nouns), wished[group[0]])
             for group in groups
         ]
 
     def keep(self, name: str) -> str:
         """Return a clause for a degradation that shall stay."""
         if name in words.VERBS and self.chance(1 - _NAMED):
-            return self.phrase(phrasings.KEEP_VERB, v=self.one(words.VERBS[name]))
-        return self.phrase(phrasings.KEEP, **self._things([name], words.NOUNS))
+            return self.phrase(phrasings.KEEP_VERB, {"v": self.one(words.VERBS[name])})
+        return self.phrase(phrasings.KEEP, self._things([name], words.NOUNS))
 
     def style(self, name: str, strength: float) -> str:
         """Return a clause for how the picture shall look."""
         if name in words.STYLE_NOUNS and self.chance(_AMOUNT):
             noun = self.one(words.STYLE_NOUNS[name])
-            return self.phrase(phrasings.STYLE_AMOUNT, strength, n=noun)
-        return self.phrase(phrasings.STYLE, strength, j=self.one(words.STYLE_ADJECTIVES[name]))
+            return self.phrase(phrasings.STYLE_AMOUNT, {"n": noun}, strength)
+        return self.phrase(phrasings.STYLE, {"j": self.one(words.STYLE_ADJECTIVES[name])}, strength)
 
     def distraction(self, wish: Wish) -> str:
         """Return a clause that wishes for nothing and contradicts nothing in the wish."""
@@ -131,14 +133,14 @@ class _Writer:
         styles = [name for name in STYLES if name not in wish.styles]
         kind = int(self._rng.integers(4))
         if kind == 0 and targets:
-            return self.phrase(phrasings.IGNORE, **self._things([self.one(targets)], words.TARGETS))
+            return self.phrase(phrasings.IGNORE, self._things([self.one(targets)], words.TARGETS))
         if kind == 1 and styles:
             adjective = self.one(words.STYLE_ADJECTIVES[self.one(styles)])
-            return self.phrase(phrasings.NO_STYLE, j=adjective)
+            return self.phrase(phrasings.NO_STYLE, {"j": adjective})
         if kind == 2:
             said = phrasings.REMOVE if self.chance(0.5) else phrasings.TARGET
-            return self.phrase(said, x=f"the {UNKNOWN}", n=UNKNOWN)
-        return self.phrase(phrasings.NOTHING)
+            return self.phrase(said, {"x": f"the {UNKNOWN}", "n": UNKNOWN})
+        return self.phrase(phrasings.NOTHING, {})
 
     def join(self, clauses: Sequence[str]) -> str:
         """Return clauses as one sentence, with what people say around it."""

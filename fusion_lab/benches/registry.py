@@ -81,6 +81,12 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
         "TasksBench",
         "exposures and focus settings, beside classical and published methods",
     ),
+    "codecs": BenchEntry(
+        "codecs", "CodecsBench", "what codecs keep of pictures, and how long they take"
+    ),
+    "texts": BenchEntry(
+        "texts", "TextsBench", "what the embedded text encoder understands of sentences"
+    ),
     "ablations": BenchEntry(
         "ablations", "AblationsBench", "networks that were trained with a part taken out"
     ),

@@ -19,6 +19,7 @@ from fusion_core.priors.embedded import EMBEDDED
 from fusion_core.priors.network import PriorNet
 
 pytest.importorskip("transformers")
+pytest.importorskip("diffusers")
 
 
 def _autoencoder(folder):
@@ -49,6 +50,10 @@ CASES = {
     "mae": (FOUNDATIONS["mae"], tiny_models.mae),
     "clip-text": (FOUNDATIONS["clip-text"], tiny_models.clip_text),
     "t5": (FOUNDATIONS["t5"], tiny_models.t5),
+    "minilm": (FOUNDATIONS["minilm"], tiny_models.minilm),
+    "kl": (FOUNDATIONS["kl"], tiny_models.kl),
+    "tiny": (FOUNDATIONS["tiny"], tiny_models.tiny),
+    "cosmos": (FOUNDATIONS["cosmos"], tiny_models.cosmos),
     "embedded": (EMBEDDED, _embedded),
     "any": (ANY, _autoencoder),
 }
@@ -226,6 +231,9 @@ def test_an_absent_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtraError, match=r"\.\[vlm\]"):
         _ = FrozenModel(FOUNDATIONS["sam"]).model
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(MissingExtraError, match=r"codec 'kl' needs diffusers.*\.\[vlm\]"):
+        _ = FrozenModel(FOUNDATIONS["kl"]).model
 
 
 def test_a_change_of_configuration_changes_the_fingerprint(tmp_path):
@@ -237,6 +245,14 @@ def test_a_change_of_configuration_changes_the_fingerprint(tmp_path):
     other = CLIPTextModel.from_pretrained(folder, num_attention_heads=2)
     assert all(map(torch.equal, plain.state_dict().values(), other.state_dict().values()))
     assert fingerprint(plain) != fingerprint(other)
+
+
+def test_a_change_of_an_autoencoder_s_configuration_changes_the_fingerprint(tmp_path):
+    found = []
+    for name, factor in (("one", 0.36), ("other", 0.18)):
+        folder = tiny_models.kl(tmp_path / name, scaling_factor=factor)
+        found.append(FrozenModel(FOUNDATIONS["kl"], str(folder)).fingerprint())
+    assert found[0] != found[1]
 
 
 def test_loading_leaves_the_random_numbers_alone():

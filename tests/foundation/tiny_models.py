@@ -208,12 +208,15 @@ def clip_text(folder):
     from transformers import CLIPTextConfig, CLIPTextModel
 
     config = CLIPTextConfig(
-        vocab_size=100,
+        vocab_size=tokenizer(folder, 77),
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
-        max_position_embeddings=20,
+        max_position_embeddings=77,
+        eos_token_id=1,
+        bos_token_id=1,
+        pad_token_id=0,
     )
     torch.manual_seed(0)
     CLIPTextModel(config).save_pretrained(folder)
@@ -223,7 +226,71 @@ def clip_text(folder):
 def t5(folder):
     from transformers import T5Config, T5EncoderModel
 
-    config = T5Config(vocab_size=100, d_model=32, d_ff=64, num_layers=2, num_heads=4, d_kv=8)
+    words = tokenizer(folder, 77)
+    config = T5Config(vocab_size=words, d_model=32, d_ff=64, num_layers=2, num_heads=4, d_kv=8)
     torch.manual_seed(0)
     T5EncoderModel(config).save_pretrained(folder)
+    return folder
+
+
+def minilm(folder):
+    from transformers import BertConfig, BertModel
+
+    words = tokenizer(folder, 77)
+    sizes = {"hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 2}
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=words, num_attention_heads=4, **sizes)).save_pretrained(folder)
+    return folder
+
+
+def kl(folder, **changes):
+    """Stable Diffusion's and FLUX's class; 4 pixels to a cell of 6 channels."""
+    from diffusers import AutoencoderKL
+
+    config = {
+        "down_block_types": ("DownEncoderBlock2D",) * 3,
+        "up_block_types": ("UpDecoderBlock2D",) * 3,
+        "block_out_channels": (8, 8, 8),
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "latent_channels": 6,
+        "sample_size": 32,
+        "scaling_factor": 0.36,
+        "shift_factor": 0.12,
+    }
+    torch.manual_seed(0)
+    AutoencoderKL(**config | changes).save_pretrained(folder)
+    return folder
+
+
+def tiny(folder):
+    """TAESD's class; 4 pixels to a cell of 5 channels."""
+    from diffusers import AutoencoderTiny
+
+    torch.manual_seed(0)
+    AutoencoderTiny(
+        encoder_block_out_channels=(8, 8, 8),
+        decoder_block_out_channels=(8, 8, 8),
+        num_encoder_blocks=(1, 1, 1),
+        num_decoder_blocks=(1, 1, 1),
+        latent_channels=5,
+    ).save_pretrained(folder)
+    return folder
+
+
+def cosmos(folder):
+    """Cosmos' class, which takes videos; 8 pixels to a cell of 4 channels."""
+    from diffusers import AutoencoderKLCosmos
+
+    torch.manual_seed(0)
+    AutoencoderKLCosmos(
+        latent_channels=4,
+        encoder_block_out_channels=(8, 8),
+        decode_block_out_channels=(8, 8),
+        attention_resolutions=(),
+        num_layers=1,
+        patch_size=4,
+        latents_mean=[0.5, -0.5, 0.25, 0.0] * 2,
+        latents_std=[0.5, 1.0, 2.0, 1.0] * 2,
+    ).save_pretrained(folder)
     return folder

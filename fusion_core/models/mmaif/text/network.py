@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_core.sentences import SPECIAL, WISH_SIZE
+
+_NEAR: Final = 7  # words that are read together at first
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,9 @@ class WishNetwork(nn.Module):
         super().__init__()
         assert config.dim >= WISH_SIZE, f"{config.dim} channels do not hold {WISH_SIZE} values"
         self.config = config
-        self.embed = nn.Embedding(len(SPECIAL) + len(config.words), config.dim)
+        self.embed = nn.Embedding(len(SPECIAL) + len(config.words), config.dim, padding_idx=0)
+        # An adverb is near what it strengthens, a negation before what it denies.
+        self.near = nn.Conv1d(config.dim, config.dim, _NEAR, padding=_NEAR // 2)
         self.register_buffer("places", _places(config.longest + 1, config.dim), persistent=False)
         layer = nn.TransformerEncoderLayer(
             config.dim,
@@ -81,7 +86,9 @@ class WishNetwork(nn.Module):
 
     def forward(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``BxLxC`` tokens of ``BxL`` indices, and ``BxW`` logits of the wish."""
-        x = self.embed(indices) + self.places[: indices.shape[1]].to(self.embed.weight.dtype)
+        x = self.embed(indices)
+        x = x + F.gelu(self.near(x.transpose(1, 2)).transpose(1, 2))
+        x = x + self.places[: indices.shape[1]].to(x.dtype)
         tokens: Tensor = self.norm(self.blocks(x, src_key_padding_mask=indices == 0))
         logits: Tensor = self.wish(tokens[:, 0])
         return tokens, logits
