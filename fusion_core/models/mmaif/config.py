@@ -85,3 +85,16 @@ class MMAIFOptions(Settings):
             description="Of a flow: 1 follows the text as trained, more exaggerates it.",
         ),
     ] = 1.0
+    codec_weights: Annotated[
+        str,
+        Field(
+            description="File of `fusion train --model mmaif-codec`, or a folder of TAEF2's files;"
+            " empty: the codec that ships."
+        ),
+    ] = ""
+    text_weights: Annotated[
+        str,
+        Field(
+            description="File of `fusion train --model mmaif-text`; empty: the encoder that ships."
+        ),
+    ] = ""

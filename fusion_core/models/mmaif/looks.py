@@ -12,8 +12,9 @@ from fusion_core.models.mmaif.filters import box
 
 GATES: Final = ("things", "hot", "bright", "dark", "contrast", "sharp", "colour")
 """What a text can open: what a mask marks, what is hot, and the styles."""
+CLOSED: Final = 0.1
+"""A gate whose sigmoid is below this is closed."""
 _QUIET: Final = -4.0  # a gate that lets almost nothing through
-_CLOSED: Final = 0.1  # below this a gate is closed
 _BRIGHTER, _DARKER, _CONTRAST, _SHARP, _COLOUR = 0.6, 1.6, 0.4, 0.8, 0.8
 
 
@@ -51,7 +52,7 @@ class Looks(nn.Module):
     def forward(self, text: Tensor) -> Look:
         """Return how far the gates are open; those that are all but closed are closed."""
         opened = self.logits(text).sigmoid()
-        opened = ((opened - _CLOSED) / (1 - _CLOSED)).clamp_min(0)
+        opened = ((opened - CLOSED) / (1 - CLOSED)).clamp_min(0)
         return Look(*opened[..., None, None].split(1, 1))
 
 

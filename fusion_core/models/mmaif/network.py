@@ -25,6 +25,7 @@ from fusion_core.models.mmaif.text import EmbeddedTextEncoder
 from fusion_core.models.mmaif.transformer import Asked, Latent, LatentTransformer
 from fusion_core.models.outputs import FuserOutput
 from fusion_core.models.requirements import check_pictures
+from fusion_core.runtime.settings import Settings
 
 _MOST_PICTURES: Final = 9
 
@@ -86,6 +87,16 @@ class MMAIF(Fuser):
         self.refiner = Refiner(config)
         self.looks = Looks(config.text)
         self.joiner = FrozenModel(JOINER)
+
+    def configure(self, options: Settings) -> None:
+        """Set the options; see :meth:`Fuser.configure`."""
+        super().configure(options)
+        for part, weights in (
+            (self.codec, self.options.codec_weights),
+            (self.text, self.options.text_weights),
+        ):
+            if weights and isinstance(part, EmbeddedCodec | EmbeddedTextEncoder):
+                part.held.weights = weights
 
     def encode_text(self, text: str) -> TextCue:
         """Return a sentence as the network reads it; see :meth:`Fuser.encode_text`.

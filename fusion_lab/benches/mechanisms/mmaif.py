@@ -56,7 +56,7 @@ def run(network: MMAIF, sample: Sample, cues: Cues) -> Made:
     made = network.follow((sample.visible, thermal), cues)
     restored = made.refined.sources[0, 0, 0].clamp(0, 1)
     error = (restored - sample.reference).square().mean()
-    return Made(made.fused[0, 0].clamp(0, 1), float(-10 * torch.log10(error + 1e-10)))
+    return Made(made.fused[0, 0].clamp(0, 1), float(-10 * (error.detach() + 1e-10).log10()))
 
 
 def _empty(_module: nn.Module, inputs: tuple[list[Tensor], object], found: Latent) -> Latent:

@@ -48,9 +48,11 @@ def denoise(picture: UInt8Image) -> UInt8Image:
     """Remove noise by non-local means, as strong as the noise is (Immerkaer 1996)."""
     gray = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     strength = float(np.clip(_noise(gray), 1, 40))
+    # The luma of three channels is less noisy than each of them.
+    colours = 1.6 * strength
     if picture.ndim == 2:
         return np.asarray(cv2.fastNlMeansDenoising(picture, None, strength, 5, 13), np.uint8)
-    found = cv2.fastNlMeansDenoisingColored(picture, None, strength, strength, 5, 13)
+    found = cv2.fastNlMeansDenoisingColored(picture, None, colours, colours, 5, 13)
     return np.asarray(found, np.uint8)
 
 

@@ -6,12 +6,9 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from fusion_core.models.mmaif.looks import GATES
 from fusion_core.models.mmaif.refiner import Refined
 from fusion_core.models.mmaif.transformer import Latent
-from fusion_core.sentences import Wish
 from fusion_lab.training.losses import sobel_magnitude, ssim
 from fusion_lab.training.wishing.pool import WishingBatch
 from fusion_lab.training.wishing.recipe import WishingLoss
@@ -35,12 +32,6 @@ def restored_terms(
     visible = _terms(made.sources[0], batch.target, w)
     thermal = _terms(made.sources[1, :, :1], batch.asked_second, w)
     return {name: (value + thermal[name]) / 2 for name, value in visible.items()}
-
-
-def looks_loss(logits: Tensor, wishes: Tensor) -> Tensor:
-    """Return the cross entropy of gates ``BxG`` against wishes ``BxW``."""
-    wanted = torch.tensor([_wanted(Wish.from_vector(row)) for row in wishes.tolist()])
-    return F.binary_cross_entropy_with_logits(logits, wanted.to(logits))
 
 
 def latent_terms(made: Tensor, wanted: Tensor, latent: Latent, w: WishingLoss) -> dict[str, Tensor]:
@@ -79,10 +70,3 @@ def _powers(made: Tensor, wanted: Tensor) -> Tensor:
     square = (made - wanted).square().mean((2, 3))
     error = square[:, 0] + square[:, 1:].sum(1) / 2
     return (error + _NOTHING).log10().mean()
-
-
-def _wanted(wish: Wish) -> list[float]:
-    """Return how far a wish opens each of ``GATES``."""
-    things = max(wish.targets.get("people", 0.0), wish.targets.get("vehicles", 0.0))
-    opened = {**wish.styles, "hot": wish.targets.get("hot", 0.0), "things": things}
-    return [opened.get(name, 0.0) for name in GATES]

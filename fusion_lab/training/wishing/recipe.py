@@ -28,7 +28,6 @@ class WishingLoss:
         pixels: L1 of the same.
         ssim: Structural dissimilarity of the luma to the target's.
         edges: L1 of the luma's Sobel magnitude to the target's.
-        looks: Cross entropy of the gates against what is said about targets and styles.
         latent: L1 of the latent to the target's; of a flow, squared error of the velocity.
         balance: Balance of the experts.
         size: Size of the routers' logits.
@@ -40,7 +39,6 @@ class WishingLoss:
     pixels: _Weight = 1.0
     ssim: _Weight = 0.5
     edges: _Weight = 0.5
-    looks: _Weight = 0.3
     latent: _Weight = 0.1
     balance: _Weight = 0.01
     size: _Weight = 1e-3

@@ -21,12 +21,12 @@ from fusion_lab.training.fuser_trainer import FuserTrainer
 from fusion_lab.training.loop import Place
 from fusion_lab.training.shared_init import build_variant
 from fusion_lab.training.sheet import write_sheet
-from fusion_lab.training.wishing.objective import latent_terms, looks_loss, restored_terms
+from fusion_lab.training.wishing.gates import fit_gates
+from fusion_lab.training.wishing.objective import latent_terms, restored_terms
 from fusion_lab.training.wishing.pool import WishingBatch, WishingPool, cropped
 from fusion_lab.training.wishing.recipe import WishingRecipe
 from fusion_lab.training.wishing.samples import SampleMaker
 
-_LOOKS_RATE: Final = 25.0  # of a linear map that has a wish as its input
 _VALIDATED: Final = 4  # held-out sets per task
 _CHECKED: Final = 1_000_003  # number of the first of them
 
@@ -74,17 +74,19 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
 
     def _optimiser(self) -> torch.optim.Optimizer:
         r = self.recipe
-        transformer, looks = (
-            [*part.parameters()] for part in (self.model.transformer, self.model.looks)
-        )
-        known = {id(parameter) for parameter in (*transformer, *looks)}
+        transformer = [*self.model.transformer.parameters()]
+        known = {id(p) for p in (*transformer, *self.model.looks.parameters())}
         others = [p for p in self.model.parameters() if id(p) not in known]
         groups = [
             {"params": others},
             {"params": transformer, "share": r.transformer_rate},
-            {"params": looks, "share": _LOOKS_RATE, "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, weight_decay=r.weight_decay)
+
+    def _begin(self) -> None:
+        super()._begin()
+        # They read the wish itself: nothing is left to learn from pictures.
+        fit_gates(self.model.looks, self.place.seed)
 
     def _losses(self) -> dict[str, Tensor]:
         task = self.recipe.turns[self.step % len(self.recipe.turns)]
@@ -106,7 +108,6 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
             refined = model.restore((batch.first, batch.second), crop, asked)
         w = self.recipe.loss
         terms = restored_terms(refined, batch, task, w)
-        terms["looks"] = w.looks * looks_loss(model.looks.logits(asked.text[:, 0]), batch.wishes)
         return terms | latent_terms(made.float(), wanted, latent, w)
 
     def _latent(
