@@ -10,7 +10,7 @@ def test_the_order_of_words_matters():
     """Of the encoder that ships; a part is recovered wherever the whole is."""
     result = TextsBench(sentences=60).measure()
     trained, held_out, shuffled = result.rows
-    assert shuffled.whole < held_out.whole / 2
+    assert shuffled.whole < held_out.whole - 0.15
     for row in result.rows:
         assert row.whole <= min(*row.parts, row.named)
     assert trained.parts[-1] > 0.95
