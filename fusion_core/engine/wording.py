@@ -14,6 +14,7 @@ from fusion_core.models import TextCue
 from fusion_core.sentences import sentence_for_prior
 from fusion_core.types import ScenePrior
 
+_OF_THERMAL: Final = ("stripes",)
 _KEPT: Final = 8  # sentences of which the tokens are kept
 
 
@@ -80,11 +81,9 @@ class Wording:
         """Return what is said, else what a prior says is to be removed."""
         if said or prior is None:
             return said
-        kinds = prior.visible.keys() | prior.thermal.keys()
-        levels = {
-            kind: max(prior.visible.get(kind, 0.0), prior.thermal.get(kind, 0.0)) for kind in kinds
-        }
-        return sentence_for_prior(levels)
+        # Words do not say of which picture: a thermal picture is soft and flat by nature.
+        thermal = {kind: prior.thermal[kind] for kind in _OF_THERMAL if kind in prior.thermal}
+        return sentence_for_prior({**prior.visible, **thermal})
 
 
 def between(first: TextCue, second: TextCue, share: float) -> TextCue:

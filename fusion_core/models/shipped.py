@@ -91,5 +91,5 @@ MMAIF_FULL: Final = ModelSpec(
     config=mmaif.PAPER,
     paper="MMAIF",
     description="The same at the paper's size, to be trained on a GPU.",
-    parameters=122_094_910,
+    parameters=122_097_800,
 )

@@ -11,7 +11,7 @@ from fusion_core.engine import Engine
 from fusion_core.models import Fuser, load_model
 from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
-from fusion_core.sentences import DEGRADATIONS, PLAIN, Wish, sentence_for_prior, write_sentence
+from fusion_core.sentences import DEGRADATIONS, PLAIN, Wish, write_sentence
 from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
 from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.wishing.cases import TEACHER, WishingCase
@@ -42,7 +42,6 @@ def compared_methods(model: Fuser, task: FusionTask) -> dict[str, Method]:
         f"{model.name}, phrasing held out": lambda case: said(
             case, sentence_of(case, held_out=True)
         ),
-        f"{model.name}, by the prior": lambda case: said(case, "", _prior(provider, case)),
         f"{model.name}, nothing said": lambda case: said(case, ""),
         f"{model.name}, wrong sentence": lambda case: said(case, wrong_sentence(case)),
         f"restored, then {BEST[task]}": lambda case: _plainly(best, task, restored(case)),
@@ -50,6 +49,9 @@ def compared_methods(model: Fuser, task: FusionTask) -> dict[str, Method]:
     }
     if task == "vif":
         restoring = Engine(load_model("mdaif"), None)
+        methods[f"{model.name}, by the prior"] = lambda case: said(
+            case, "", assess_pair(provider, as_pair(case))
+        )
         methods["mdaif"] = lambda case: (
             restoring.fuse(as_pair(case), assess_pair(provider, as_pair(case))).image
         )
@@ -80,18 +82,6 @@ def restored(case: WishingCase) -> tuple[UInt8Image, UInt8Image]:
 def as_pair(case: WishingCase) -> AlignedPair:
     """Return a visible and thermal case as the pipeline would hand it on."""
     return aligned_pair(case.pictures[0], np.ascontiguousarray(case.pictures[1][..., 0]))
-
-
-def prior_sentence(provider: EmbeddedProvider, case: WishingCase) -> str:
-    """Return what the scene prior says of a visible and thermal case."""
-    found = assess_pair(provider, as_pair(case))
-    return sentence_for_prior({**found.thermal, **found.visible})
-
-
-def _prior(provider: EmbeddedProvider, case: WishingCase) -> ScenePrior:
-    """Return the prior of a case; of exposures and focus settings that of the first, twice."""
-    gray = case.pictures[1 if case.task == "vif" else 0][..., 0]
-    return assess_pair(provider, aligned_pair(case.pictures[0], np.ascontiguousarray(gray)))
 
 
 def _plainly(
