@@ -100,7 +100,7 @@ class Config(Settings):
         Field(
             max_length=2000,
             description="What the picture shall show, in words, for models that read a text; empty:"
-            " what the scene prior finds is removed.",
+            " what looks wrong is removed.",
         ),
     ] = ""
     calibration: Annotated[

@@ -52,7 +52,7 @@ class Run:
     """What to emphasise, for models that take a mask: one 8-bit image for all frames, or a folder
     of them named as the visible frames or by frame number; values other than zero mark it."""
     text: str | None = None
-    """What the picture shall show, for models that read a text; none: by the scene prior."""
+    """What the picture shall show, for models that read a text."""
     view: bool = False
     """Serve a page on this machine that shows the stream and steers it; its address is printed."""
     overlay: bool = False

@@ -138,9 +138,8 @@ class Engine:
 
     @property
     def uses_prior(self) -> bool:
-        """Whether a prior changes the result: its tokens, or, where nothing is said, its words."""
-        features = self._model.features
-        return bool(features.uses_prior or features.uses_text)
+        """Whether a prior changes the result."""
+        return bool(self._model.features.uses_prior)
 
     @property
     def uses_text(self) -> bool:
@@ -244,7 +243,7 @@ class Engine:
         if self._bank is not None and made.memory_query is not None:
             slot = self._bank.update(made.memory_query.float(), score)
         # A network that restores does so outside the thermal view, too.
-        inside = self.uses_prior or bool(pair.valid.all())
+        inside = self.uses_prior or self.uses_text or bool(pair.valid.all())
         weight = None if inside else self._seam_weight(pair.valid)
         smooth = Smooth(self._smoother, pair.stamp_ns) if self._smoother else None
         image = self._io.write(made, prepared.camera, weight, smooth)
@@ -277,7 +276,7 @@ class Engine:
         """
         self._generator.manual_seed(0)
         known = self._cues(prior, None)
-        cues = replace(known, task=task, text=self._still_text(text, prior))
+        cues = replace(known, task=task, text=self._still_text(text))
         tensors = [to_tensor(picture, self._device) for picture in pictures]
         with self._fast():
             fused = self._model.fuse_many(tensors, cues).image
@@ -301,7 +300,7 @@ class Engine:
         tokens = prompt = None
         if uses.uses_prior and prior is not None:
             tokens = torch.from_numpy(self._fade.step(prior)).to(self._device)[None]
-        text = None if self._wording is None else self._wording.step(prior)
+        text = None if self._wording is None else self._wording.step()
         if uses.uses_mask and mask is not None:
             prompt = torch.from_numpy(mask).to(self._device)[None, None]
         memory = None if self._bank is None else self._bank.slots
@@ -313,13 +312,13 @@ class Engine:
             generator=self._generator,
         )
 
-    def _still_text(self, text: str | None, prior: ScenePrior | None) -> TextCue | None:
+    def _still_text(self, text: str | None) -> TextCue | None:
         """Return the text of single pictures, of a network that takes one."""
         if self._wording is None:
             if text:
                 self._model.encode_text(text)  # says that it takes none
             return None
-        return self._wording.still(Wording.text_for(text or "", prior))
+        return self._wording.still(text or "")
 
     def _set_stages(self, temporal_smoothing: float, correct_inputs: bool) -> None:
         """Make what smooths and corrects; what has not changed keeps its state."""

@@ -1,4 +1,4 @@
-"""What a network is told in words: what was said, else what the scene prior says."""
+"""What a network is told in words, and how one text becomes the next."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusion_core.models import TextCue
-from fusion_core.sentences import sentence_for_prior
-from fusion_core.types import ScenePrior
 
-_OF_THERMAL: Final = ("stripes",)
 _KEPT: Final = 8  # sentences of which the tokens are kept
 
 
@@ -43,9 +40,9 @@ class Wording:
             self.cue(text)
         self._said = text
 
-    def step(self, prior: ScenePrior | None) -> TextCue | None:
+    def step(self) -> TextCue | None:
         """Return the tokens for the next frame; None where nothing is said."""
-        text = self.text_for(self._said, prior)
+        text = self._said
         if self._started and text != self.in_force:
             self._before = self._shown or self.cue("")
             self._done = 0
@@ -75,15 +72,6 @@ class Wording:
             while len(self._cues) > _KEPT:
                 self._cues.popitem(last=False)
         return found
-
-    @staticmethod
-    def text_for(said: str, prior: ScenePrior | None) -> str:
-        """Return what is said, else what a prior says is to be removed."""
-        if said or prior is None:
-            return said
-        # Words do not say of which picture: a thermal picture is soft and flat by nature.
-        thermal = {kind: prior.thermal[kind] for kind in _OF_THERMAL if kind in prior.thermal}
-        return sentence_for_prior({**prior.visible, **thermal})
 
 
 def between(first: TextCue, second: TextCue, share: float) -> TextCue:

@@ -10,7 +10,6 @@ from test_rgb_networks import colours, pair
 from fusion_core.engine import Engine
 from fusion_core.engine.wording import Wording, between
 from fusion_core.models import Features, TextCue
-from fusion_core.types import ScenePrior
 
 
 def encode(text):
@@ -19,13 +18,9 @@ def encode(text):
     return TextCue(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool))
 
 
-def shown(wording, frames, prior=None):
-    cues = [wording.step(prior) for _ in range(frames)]
+def shown(wording, frames):
+    cues = [wording.step() for _ in range(frames)]
     return [None if cue is None else cue.tokens[0, 0, 0].item() for cue in cues]
-
-
-def prior(**visible):
-    return ScenePrior(0, 0, "embedded", visible, {}, np.zeros((1, 3), np.float32), 0.5)
 
 
 def test_what_is_said_before_the_first_frame_counts_at_once():
@@ -50,18 +45,6 @@ def test_a_text_that_comes_amid_a_fade_starts_from_what_is_shown():
     assert shown(wording, 2) == [2, 4]
     wording.say("")
     assert shown(wording, 5) == [3, 2, 1, None, None]
-
-
-def test_without_a_word_the_prior_says_what_is_to_go():
-    wording = Wording(encode, 1)
-    shown(wording, 1, prior(haze=0.9, noise=0.1))
-    assert wording.in_force == "remove the haze"
-    wording.say("as it is")
-    shown(wording, 1, prior(haze=0.9))
-    assert wording.in_force == "as it is"
-    wording.say("")
-    shown(wording, 1, prior(clean=0.99, haze=0.1))
-    assert wording.in_force == ""
 
 
 def test_words_that_only_one_text_has_grow_out_of_nothing():

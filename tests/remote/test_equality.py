@@ -35,10 +35,9 @@ def fused(endpoint, **settings):
         {"model": "auto", "prior": "embedded"},
         {"model": "ctrlfuse", "options": {"gain": 2.5}},
         {"model": "mmaif", "text": "remove the haze, make it brighter"},
-        {"model": "mmaif", "prior": "embedded"},
         {"calibration": "rig.yaml", "memory": {"mode": "frozen"}},
     ],
-    ids=["memory", "prior", "restoring", "auto", "mask", "text", "written", "seam"],
+    ids=["memory", "prior", "restoring", "auto", "mask", "text", "seam"],
 )
 def test_pictures_and_memory_are_the_same(endpoint, settings, tmp_path):
     if "calibration" in settings:

@@ -58,7 +58,8 @@ class NafBlock(nn.Module):
         y = self.leave(y * self.attention(y.mean((2, 3), keepdim=True)))
         x = x + self.beta.to(y) * y
         y = self.shrink(_gate(self.expand(self.norm2(x))))
-        return x + self.gamma.to(y) * y
+        out: Tensor = x + self.gamma.to(y) * y
+        return out
 
 
 class Block(nn.Module):
@@ -93,7 +94,7 @@ class Block(nn.Module):
         place = F.interpolate(self.positions, grid, mode="bilinear", align_corners=False)
         x = x + place.flatten(2).transpose(1, 2).to(x)
         if self.convolution is not None:
-            plane = x.transpose(1, 2).unflatten(2, grid)
+            plane = x.transpose(1, 2).reshape(len(x), -1, *grid)
             x = self.convolution(plane).flatten(2).transpose(1, 2)
         own = self.up(self.down(F.silu(told.vector)))
         parts = (told.shared + own)[:, None].chunk(6, -1)

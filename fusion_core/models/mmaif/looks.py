@@ -53,7 +53,7 @@ class Looks(nn.Module):
         """Return how far the gates are open; those that are all but closed are closed."""
         opened = self.logits(text).sigmoid()
         opened = ((opened - CLOSED) / (1 - CLOSED)).clamp_min(0)
-        return Look(*opened[..., None, None].split(1, 1))
+        return Look(*opened[..., None, None].chunk(len(GATES), 1))
 
 
 def styled(planes: Tensor, look: Look) -> Tensor:

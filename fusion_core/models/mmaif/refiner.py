@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,9 @@ _DARKEST: Final = 1e-3
 # detail.
 _SPEAKS: Final = ((3.0, 0.0, 0.0, 0.5), (0.0, 2.0, 0.0, 0.5), (0.0, 0.0, 3.0, 1.0))
 _WELL: Final = 0.2  # deviation of well-exposedness of Mertens et al. 2007
+
+
+Edge = Literal["zeros", "replicate"]
 
 
 class Refined(NamedTuple):
@@ -51,7 +54,7 @@ class ModulatedBlock(nn.Module):
         edge: What lies beyond the border: ``zeros``, or ``replicate``.
     """
 
-    def __init__(self, width: int, wish: int, *, edge: str = "zeros") -> None:
+    def __init__(self, width: int, wish: int, *, edge: Edge = "zeros") -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1, padding_mode=edge)
         self.affine = nn.Linear(wish, 2 * width)
@@ -64,7 +67,18 @@ class ModulatedBlock(nn.Module):
         """Return ``BxCxhxw``."""
         scale, shift = self.affine(wish)[..., None, None].to(x).chunk(2, 1)
         y = F.relu(torch.addcmul(shift, self.first(x), 1 + scale))
-        return x + self.scale.to(x) * self.second(y)
+        out: Tensor = x + self.scale.to(x) * self.second(y)
+        return out
+
+
+class ModulatedBlocks(nn.ModuleList):
+    """Blocks one after the other under one wish."""
+
+    def forward(self, x: Tensor, wish: Tensor) -> Tensor:
+        """Return ``BxCxhxw``; see :class:`ModulatedBlock`."""
+        for block in self:
+            x = block(x, wish)
+        return x
 
 
 class Exchange(nn.Module):
@@ -82,9 +96,10 @@ class Exchange(nn.Module):
 
     def forward(self, x: Tensor, number: int) -> Tensor:
         """Return ``(N B)xCxhxw`` of the same shape, for sets of ``N``."""
-        parts = x.unflatten(0, (number, -1))
+        parts = _sets(x, number)
         joined = self.join(torch.cat((parts.mean(0), parts.amax(0)), 1))
-        return (parts + joined).flatten(0, 1)
+        out: Tensor = (parts + joined).flatten(0, 1)
+        return out
 
 
 class Refiner(nn.Module):
@@ -146,10 +161,9 @@ class Refiner(nn.Module):
         for level in (1, 0):
             grown = F.pixel_shuffle(self.up[1 - level](x[level + 1]), 2)
             x[level] = x[level] + grown
-            for block in self.makes[level]:
-                x[level] = block(x[level], wishes)
+            x[level] = self.makes[level](x[level], wishes)
         maps = F.pixel_shuffle(self.head(x[0]), 2).float()
-        tone, maps = (part.unflatten(0, (number, -1)) for part in (tone, maps))
+        tone, maps = _sets(tone, number), _sets(maps, number)
         sources = self._restored(stack, wishes, tone, maps)
         return _join(sources, maps[:, :, 3:5] + self._evidence(stack, task), task)
 
@@ -160,7 +174,7 @@ class Refiner(nn.Module):
         taken = maps[:, :, 5:].flatten(0, 1)
         luma = luma + (taken * (filtered(luma) - luma)).sum(1, keepdim=True)
         power = self.gamma(wishes).float()[..., None, None].exp()
-        luma = (luma.clamp(_DARKEST, 1) ** power).unflatten(0, (number, -1))
+        luma = _sets(luma.clamp(_DARKEST, 1) ** power, number)
         luma = luma * tone[:, :, 0:1].exp() + tone[:, :, 1:2]
         chroma = (stack[:, :, 1:] - 0.5) * tone[:, :, 2:3].exp() + 0.5 + tone[:, :, 3:5]
         return torch.cat((luma, chroma), 2) + maps[:, :, :3]
@@ -172,7 +186,7 @@ class Refiner(nn.Module):
         detail = F.interpolate(clues(luma), scale_factor=2, mode="bilinear", align_corners=False)
         found = torch.cat((luma, well, detail), 1)
         weights = self.speaks[TASKS.index(task)][:, None, None]
-        return (found * weights).sum(1, keepdim=True).unflatten(0, (len(stack), -1))
+        return _sets((found * weights).sum(1, keepdim=True), len(stack))
 
     def _wishes(self, wish: Tensor, number: int, task: str) -> Tensor:
         """Return the vector of every picture of the sets, ``(N B)xD``."""
@@ -191,8 +205,7 @@ class Refiner(nn.Module):
             if level == 2:
                 guide = self.guide(_together(latent, x.shape[-2:]))
                 x = x + guide.repeat(number, 1, 1, 1)
-            for block in self.looks[level]:
-                x = block(x, wishes)
+            x = self.looks[level](x, wishes)
             x = self.exchanges[level](x, number)
             found.append(x)
         return found
@@ -235,9 +248,14 @@ def _join(sources: Tensor, scores: Tensor, task: str) -> Refined:
     return Refined((weights * sources).sum(0), sources, shares)
 
 
+def _sets(x: Tensor, number: int) -> Tensor:
+    """Return ``NxBx...`` of ``(N B)x...``."""
+    return x.reshape(number, -1, *x.shape[1:])
+
+
 def _levels(widths: Sequence[int], counts: Sequence[int], wish: int) -> nn.ModuleList:
     return nn.ModuleList(
-        nn.ModuleList(
+        ModulatedBlocks(
             ModulatedBlock(width, wish, edge="replicate" if level == 2 else "zeros")
             for _ in range(count)
         )

@@ -36,18 +36,18 @@ def dehaze(picture: UInt8Image) -> UInt8Image:
     dark = cv2.erode(values.min(axis=2), kernel)
     brightest = dark >= np.quantile(dark, 0.999)
     air = values[brightest].mean(axis=0)
-    transmission = 1 - _HAZE_KEPT * cv2.erode((values / np.maximum(air, 0.1)).min(axis=2), kernel)
-    guide = values.mean(axis=2)
-    transmission = np.clip(_guided(transmission, guide), _THINNEST, 1)[..., None]
-    clear = (values - air) / transmission + air
+    thin = np.asarray((values / np.maximum(air, 0.1)).min(axis=2), np.float32)
+    passed = np.asarray(1 - _HAZE_KEPT * cv2.erode(thin, kernel), np.float32)
+    guide = np.asarray(values.mean(axis=2), np.float32)
+    clear = (values - air) / np.clip(_guided(passed, guide), _THINNEST, 1)[..., None] + air
     found = np.clip(np.rint(clear * 255), 0, 255).astype(np.uint8)
-    return found if picture.ndim == 3 else found[..., 0]
+    return np.asarray(found if picture.ndim == 3 else found[..., 0], np.uint8)
 
 
 def denoise(picture: UInt8Image) -> UInt8Image:
     """Remove noise by non-local means, as strong as the noise is (Immerkaer 1996)."""
     gray = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    strength = float(np.clip(_noise(gray), 1, 40))
+    strength = float(np.clip(_noise(np.asarray(gray, np.uint8)), 1, 40))
     # The luma of three channels is less noisy than each of them.
     colours = 1.6 * strength
     if picture.ndim == 2:
@@ -72,7 +72,7 @@ def stretch(picture: UInt8Image) -> UInt8Image:
     """Stretch the contrast between its first and last percent."""
     low, high = np.percentile(picture[::4, ::4], [1, 99])
     scaled = (picture.astype(np.float32) - low) * (255 / max(high - low, 16))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
 
 
 def sharpen(picture: UInt8Image) -> UInt8Image:
@@ -91,7 +91,7 @@ def clear_drops(picture: UInt8Image) -> UInt8Image:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     opened = cv2.morphologyEx(picture, cv2.MORPH_OPEN, kernel)
     bright = picture.astype(np.int16) - opened > 18
-    return np.where(bright, cv2.medianBlur(picture, 5), picture)
+    return np.asarray(np.where(bright, cv2.medianBlur(picture, 5), picture), np.uint8)
 
 
 def destripe(picture: UInt8Image) -> UInt8Image:
@@ -99,7 +99,7 @@ def destripe(picture: UInt8Image) -> UInt8Image:
     gray = picture.astype(np.float32)
     means = gray.mean(axis=0, keepdims=True)
     offsets = means - cv2.GaussianBlur(means, (0, 0), 6, borderType=cv2.BORDER_REPLICATE)
-    return np.clip(np.rint(gray - offsets), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(gray - offsets), 0, 255), np.uint8)
 
 
 RULES: Final[Mapping[str, Callable[[UInt8Image], UInt8Image]]] = {

@@ -11,8 +11,8 @@ from fusion_core.engine import Engine
 from fusion_core.models import Fuser, load_model
 from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
-from fusion_core.sentences import DEGRADATIONS, PLAIN, Wish, write_sentence
-from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
+from fusion_core.sentences import DEGRADATIONS, PLAIN, Wish, sentence_for_prior, write_sentence
+from fusion_core.types import AlignedPair, UInt8Image
 from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.wishing.cases import TEACHER, WishingCase
 from fusion_lab.benches.wishing.classical import restore
@@ -34,8 +34,8 @@ def compared_methods(model: Fuser, task: FusionTask) -> dict[str, Method]:
     best = Engine(load_model(BEST[task]), None)
     followed = Engine(model, None)
 
-    def said(case: WishingCase, sentence: str, prior: ScenePrior | None = None) -> UInt8Image:
-        return followed.fuse_pictures(case.pictures, task, text=sentence, prior=prior)
+    def said(case: WishingCase, sentence: str) -> UInt8Image:
+        return followed.fuse_pictures(case.pictures, task, text=sentence)
 
     methods: dict[str, Method] = {
         f"{model.name}, right sentence": lambda case: said(case, sentence_of(case)),
@@ -49,8 +49,8 @@ def compared_methods(model: Fuser, task: FusionTask) -> dict[str, Method]:
     }
     if task == "vif":
         restoring = Engine(load_model("mdaif"), None)
-        methods[f"{model.name}, by the prior"] = lambda case: said(
-            case, "", assess_pair(provider, as_pair(case))
+        methods[f"{model.name}, what the prior says"] = lambda case: said(
+            case, sentence_for_prior(assess_pair(provider, as_pair(case)).visible)
         )
         methods["mdaif"] = lambda case: (
             restoring.fuse(as_pair(case), assess_pair(provider, as_pair(case))).image
