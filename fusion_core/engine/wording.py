@@ -85,7 +85,7 @@ def between(first: TextCue, second: TextCue, share: float) -> TextCue:
     length = max(first.tokens.shape[1], second.tokens.shape[1])
     tokens = [_longer(cue.tokens.float(), length) for cue in (first, second)]
     masks = [F.pad(cue.mask, (0, length - cue.mask.shape[1])) for cue in (first, second)]
-    return TextCue(torch.lerp(*tokens, share), masks[0] | masks[1])
+    return TextCue(torch.lerp(tokens[0], tokens[1], share), masks[0] | masks[1])
 
 
 def _longer(tokens: Tensor, length: int) -> Tensor:

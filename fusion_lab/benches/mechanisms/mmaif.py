@@ -74,7 +74,7 @@ def routed(network: MMAIF, change: Callable[[Tensor], Tensor]) -> Iterator[None]
     experts = [module for module in network.modules() if isinstance(module, GatedExperts)]
     try:
         for module in experts:
-            module.route = _changed(module, change)  # type: ignore[method-assign]
+            module.route = _changed(module, change)  # type: ignore[method-assign, assignment]
         yield
     finally:
         for module in experts:

@@ -31,7 +31,7 @@ def restore(picture: UInt8Image, kinds: Collection[str]) -> UInt8Image:
 def dehaze(picture: UInt8Image) -> UInt8Image:
     """Remove haze by the dark channel prior (He, Sun, Tang 2009), with a guided transmission."""
     colour = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2)
-    values: FloatImage = colour.astype(np.float32) / 255
+    values = np.asarray(colour / np.float32(255), np.float32)
     kernel = np.ones((_PATCH, _PATCH), np.uint8)
     dark = cv2.erode(values.min(axis=2), kernel)
     brightest = dark >= np.quantile(dark, 0.999)

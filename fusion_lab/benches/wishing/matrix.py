@@ -56,7 +56,7 @@ class WishMatrix:
 
     def tables(self) -> list[Table]:
         """Return the matrix."""
-        rows = tuple(
+        rows: tuple[tuple[str | float, ...], ...] = tuple(
             (sentence or "(nothing said)", *values)
             for sentence, values in zip(self.sentences, self.removed, strict=True)
         )

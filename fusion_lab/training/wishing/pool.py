@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from typing import NamedTuple
 
@@ -37,6 +38,15 @@ class WishingBatch(NamedTuple):
     corner: Tensor
     wishes: Tensor
     sentences: tuple[str, ...]
+
+    def to(self, device: str) -> WishingBatch:
+        """Return the batch on a device."""
+        moved = {
+            name: value.to(device)
+            for name, value in self._asdict().items()
+            if isinstance(value, Tensor)
+        }
+        return self._replace(**moved)
 
 
 class WishingPool:
@@ -87,8 +97,13 @@ def cropped(samples: list[WishedSample], corner: NDArray[np.int64], crop: int) -
         for sample, (top, left) in zip(samples, corner.tolist(), strict=True)
     ]
     stack = torch.from_numpy(np.stack(cuts)).permute(0, 3, 1, 2).float() / 255
-    parts = [part.contiguous() for part in stack.split((3, 3, 3, 1), 1)]
+    ends = (0, 3, 6, 9, 10)
+    first, second, target, asked = (
+        stack[:, low:high].contiguous() for low, high in itertools.pairwise(ends)
+    )
     latents = torch.stack([sample.latents for sample in samples]).float()
     sentences = tuple(sample.sentence for sample in samples)
     wishes = torch.from_numpy(np.stack([sample.wish for sample in samples]))
-    return WishingBatch(*parts, latents, torch.from_numpy(corner), wishes, sentences)
+    return WishingBatch(
+        first, second, target, asked, latents, torch.from_numpy(corner), wishes, sentences
+    )

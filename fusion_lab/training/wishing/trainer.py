@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         transformer = [*self.model.transformer.parameters()]
         known = {id(p) for p in (*transformer, *self.model.looks.parameters())}
         others = [p for p in self.model.parameters() if id(p) not in known]
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": others},
             {"params": transformer, "share": r.transformer_rate},
         ]
@@ -92,7 +92,7 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         task = self.recipe.turns[self.step % len(self.recipe.turns)]
         rounds, place = divmod(self.step, len(self.recipe.turns))
         before = rounds * self.recipe.turns.count(task) + self.recipe.turns[:place].count(task)
-        batch = self._moved(self._pools[task].batch(self.step, before))
+        batch = self._pools[task].batch(self.step, before).to(self.place.device)
         torch.manual_seed((self.place.seed << 32) + self.step)
         terms = self._terms(self.model, batch, task)
         named = {f"{task}/{name}": value for name, value in terms.items()}
@@ -101,7 +101,7 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
     def _terms(self, model: MMAIF, batch: WishingBatch, task: FusionTask) -> dict[str, Tensor]:
         """Return the weighted terms of a batch."""
         asked = self._asked(model, batch, task)
-        first, second, target = (latent.squeeze(1) for latent in batch.latents.split(1, 1))
+        first, second, target = (latent[:, 0] for latent in batch.latents.chunk(3, 1))
         with self._autocast():
             latent, made, wanted = self._latent(model, (first, second), target, asked)
             crop = _cropped(latent, batch, model)
@@ -155,10 +155,6 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         found: Tensor = self.average.encode(pictures.to(self.place.device)).cpu()
         return found
 
-    def _moved(self, batch: WishingBatch) -> WishingBatch:
-        *tensors, sentences = batch
-        return WishingBatch(*(tensor.to(self.place.device) for tensor in tensors), sentences)
-
     @torch.no_grad()
     def _validate(self, sheet: Path) -> dict[str, float]:
         """Return decibels of each task on held-out regions as asked for; draw them."""
@@ -167,10 +163,12 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
             decibels = []
             for number in range(_VALIDATED):
                 sample = maker.sample(_CHECKED + number)
-                batch = self._moved(cropped([sample], np.zeros((1, 2), int), self.recipe.region))
+                batch = cropped([sample], np.zeros((1, 2), int), self.recipe.region).to(
+                    self.place.device
+                )
                 asked = self._asked(self.average, batch, task)
                 pictures = batch.first, batch.second
-                latents = [latent.squeeze(1) for latent in batch.latents.split(1, 1)][:2]
+                latents = [batch.latents[:, 0], batch.latents[:, 1]]
                 latent = self._latent(self.average, (latents[0], latents[1]), latents[0], asked)[0]
                 made = self.average.restore(pictures, latent, asked)
                 fused = made.sources[0] if task == "vif" else made.fused
