@@ -46,7 +46,7 @@ class WishingBatch(NamedTuple):
             for name, value in self._asdict().items()
             if isinstance(value, Tensor)
         }
-        return self._replace(**moved)
+        return self._replace(**moved)  # type: ignore[arg-type]
 
 
 class WishingPool:
