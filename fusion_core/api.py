@@ -204,9 +204,10 @@ def model_for(task: str, text: str | None = None) -> str:
     """
     from fusion_core.models import find_models
 
+    # A model that reads texts is for those who say something.
     known = find_models(
-        lambda features: task in features.tasks and (text is None or features.uses_text)
-    )
+        lambda features: task in features.tasks and features.uses_text == (text is not None)
+    ) or find_models(lambda features: task in features.tasks and text is None)
     if not known:
         what = f"task {task!r}" + (" with a text" if text is not None else "")
         raise UsageError(f"no installed model does {what}; install or train one that does")

@@ -96,6 +96,14 @@ class Config(Settings):
     detector: Annotated[
         str, Field(description="Object detector: default (the shipped one), none or FILE.onnx.")
     ] = "default"
+    text: Annotated[
+        str,
+        Field(
+            max_length=2000,
+            description="What the picture shall show, in words, for models that read a text; empty:"
+            " what looks wrong is removed.",
+        ),
+    ] = ""
     calibration: Annotated[
         str,
         Field(

@@ -389,6 +389,7 @@ class FusedFrame:
         alarms: Temperature alarms that are on, oldest first.
         shares: ``2xhxw`` float32 shares of the visible and the thermal picture, coarser than the
             image, None where the network has none.
+        text: The text in force, empty where nothing is said; None for a network that reads none.
     """
 
     frame: int
@@ -410,6 +411,7 @@ class FusedFrame:
     recalled: Recalled | None = None
     alarms: tuple[Alarm, ...] = ()
     shares: FloatImage | None = None
+    text: str | None = None
 
     @property
     def skew_ns(self) -> int | None:

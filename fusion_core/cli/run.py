@@ -57,6 +57,8 @@ class Run:
     mask: Annotated[str | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
     """What to emphasise, for models that take a mask: one 8-bit image for all frames, or a folder
     of them named as the visible frames or by frame number; values other than zero mark it."""
+    text: str | None = None
+    """What the picture shall show, for models that read a text."""
     view: bool = False
     """Serve a page on this machine that shows the stream and steers it; its address is printed."""
     overlay: bool = False
@@ -104,6 +106,7 @@ class Run:
             "model": self.model,
             "prior": self.prior,
             "detector": self.detector,
+            "text": self.text,
             "calibration": self.calibration,
             "device": self.device,
             "engine.kind": self.engine,

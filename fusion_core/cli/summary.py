@@ -67,6 +67,7 @@ def summarise(
         "fps": round(status.fused / elapsed_s, 2) if elapsed_s > 0 else 0.0,
         "elapsed_s": round(elapsed_s, 3),
         "model": status.model,
+        **({} if status.text is None else {"text": status.text}),
         "fusion_failures": status.fusion_failures,
         "prior": config.prior,
         "priors": dict(status.prior),

@@ -126,6 +126,11 @@ class PairEngine(ABC):
         return self._features.uses_text
 
     @property
+    def text_in_force(self) -> str | None:
+        """The text of the newest frame, empty where nothing is said; None: it reads none."""
+        return None
+
+    @property
     @abstractmethod
     def option_kinds(self) -> dict[str, type[Settings]]:
         """Name of the network -> its block of options."""
@@ -137,6 +142,10 @@ class PairEngine(ABC):
     @abstractmethod
     def describe(self, text: str) -> None:
         """Set the text that describes the results, for a network that takes one; empty: none."""
+
+    def named(self, text: str) -> frozenset[str]:  # noqa: ARG002
+        """Return what a text names to be shown: ``people``, ``vehicles``, ``hot``."""
+        return frozenset()
 
     @abstractmethod
     def run(self, prepared: PreparedPair) -> tuple[NetworkPicture, float]:
@@ -224,11 +233,12 @@ class PairEngine(ABC):
         if self._bank is not None and made.memory_query is not None:
             slot = self._bank.update(made.memory_query[None], [score])
         # A network that restores does so outside the thermal view, too.
-        inside = self.uses_prior or bool(pair.valid.all())
+        inside = self.uses_prior or self.uses_text or bool(pair.valid.all())
         weight = None if inside else self._seam_weight(pair.valid)
         smooth = Smooth(self._smoother, pair.stamp_ns) if self._smoother else None
         image = self._io.write(made, prepared.camera, weight, smooth)
-        return EngineResult(image, score, slot, network_ms, shares=made.shares)
+        text = self.text_in_force
+        return EngineResult(image, score, slot, network_ms, shares=made.shares, text=text)
 
     def warm_up(self, height: int, width: int) -> None:
         """Run the network on an empty picture of this size; the bank is not touched."""

@@ -20,6 +20,7 @@ class EngineResult:
         model: Name of the network where the scene picks one, else empty.
         shares: ``2xhxw`` float32 shares of the visible and the thermal picture, coarser than the
             image, where the network has them and ran in this process.
+        text: The text in force, empty where nothing is said; None for a network that reads none.
     """
 
     image: UInt8Image
@@ -28,6 +29,7 @@ class EngineResult:
     network_ms: float = 0.0
     model: str = ""
     shares: FloatImage | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -125,6 +125,10 @@ class SwitchingEngine:
         for engine in (self._clean, self._degraded):
             engine.describe(text)
 
+    def named(self, text: str) -> frozenset[str]:
+        """Return what a text names to be shown; see :meth:`Engine.named`."""
+        return self._clean.named(text) | self._degraded.named(text)
+
     @property
     def device(self) -> str:
         """Where the networks run: ``cpu`` or ``cuda``."""

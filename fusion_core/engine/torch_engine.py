@@ -16,11 +16,15 @@ from fusion_core.engine.picture_io import NetworkPicture
 from fusion_core.engine.precision import fast_precision
 from fusion_core.engine.result import ExplainedPicture
 from fusion_core.engine.torch_pictures import NetworkTensors, fuse_tensors, to_tensor
+from fusion_core.engine.wording import Wording
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig
 from fusion_core.models import Cues, Fuser, FuserOutput, TextCue
 from fusion_core.runtime.settings import Settings
 from fusion_core.types import FloatImage, ScenePrior, UInt8Image
+
+# Frames from one text to the next: networks that read one are slow, and the change is asked for.
+_TEXT_FADE = 4
 
 
 def pick_device(name: str) -> torch.device:
@@ -83,8 +87,7 @@ class Engine(PairEngine):
         self._precision = precision or fast
         self._fuse: Forward = GraphedForward(self._plain) if on_gpu and graphs else self._plain
         self._generator = torch.Generator(self._device).manual_seed(0)
-        self._text: tuple[str, TextCue] | None = None
-        self._described: TextCue | None = None
+        self._wording = Wording(model.encode_text, _TEXT_FADE) if model.features.uses_text else None
         self._slots: tuple[FloatImage, Tensor] | None = None
 
     @property
@@ -111,10 +114,14 @@ class Engine(PairEngine):
         """Set the network's options."""
         self._model.configure(options)
 
-    @torch.inference_mode()
     def describe(self, text: str) -> None:
         """Set the text that describes the results, for a network that takes one; empty: none."""
-        self._described = self._text_cue(text) if text and self.uses_text else None
+        if self._wording is not None:
+            self._wording.say(text)
+
+    def named(self, text: str) -> frozenset[str]:
+        """Return what a text names to be shown: ``people``, ``vehicles``, ``hot``."""
+        return self._model.named(text) if text and self.uses_text else frozenset()
 
     @torch.inference_mode()
     def fuse_pictures(
@@ -176,7 +183,7 @@ class Engine(PairEngine):
         cues = Cues(
             tokens=tokens,
             task=task,
-            text=None if text is None else self._text_cue(text),
+            text=self._still_text(text),
             memory=None if self._bank is None else self._memory(self._bank.slots),
             generator=self._generator,
         )
@@ -191,11 +198,30 @@ class Engine(PairEngine):
     def _picture_of(output: FuserOutput) -> UInt8Image:
         return to_uint8(output.image[0].float().permute(1, 2, 0).cpu().numpy())
 
+    @property
+    def text_in_force(self) -> str | None:
+        """The text of the newest frame."""
+        return None if self._wording is None else self._wording.in_force
+
+    def warm_up(self, height: int, width: int) -> None:
+        """Run the network on an empty picture of this size; the bank is not touched."""
+        super().warm_up(height, width)
+        if self._wording is not None:
+            self._wording.restart()
+
     def run(self, prepared: PreparedPair) -> tuple[NetworkPicture, float]:
         """Run the network; return what it made of a pair, and its milliseconds."""
         visible, hot, cues = self.tensors(prepared)
         made, network_ms = self.forward(visible, hot, cues)
         return made.picture(0), network_ms
+
+    def _still_text(self, text: str | None) -> TextCue | None:
+        """Return the text of single pictures, of a network that takes one."""
+        if self._wording is None:
+            if text:
+                self._model.encode_text(text)  # says that it takes none
+            return None
+        return self._wording.still(text or "")
 
     @torch.inference_mode()
     def tensors(self, prepared: PreparedPair) -> tuple[Tensor, Tensor, Cues]:
@@ -209,7 +235,7 @@ class Engine(PairEngine):
             chroma=chroma,
             tokens=None if tokens is None else self._to_device(tokens)[None],
             mask=None if mask is None else self._to_device(mask)[None, None],
-            text=self._described,
+            text=None if self._wording is None else self._wording.step(),
             memory=None if slots is None else self._memory(slots),
             generator=self._generator,
         )
@@ -244,12 +270,6 @@ class Engine(PairEngine):
         if self._slots is None or self._slots[0] is not slots:
             self._slots = slots, self._to_device(slots)
         return self._slots[1]
-
-    def _text_cue(self, text: str) -> TextCue:
-        """Return an encoded text; the last one is kept, as it holds for many pictures."""
-        if self._text is None or self._text[0] != text:
-            self._text = text, self._model.encode_text(text)
-        return self._text[1]
 
     def _fast(self) -> torch.autocast:
         """Return the context in which the network runs in the fast precision."""

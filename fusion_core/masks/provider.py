@@ -6,9 +6,9 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,6 +23,11 @@ _log = logging.getLogger(__name__)
 REJECTED = "mask_rejected"
 # Detections of a frame longer ago than this are not used.
 _DETECTIONS_NS = 500_000_000
+NAMED: Final[Mapping[str, frozenset[str]]] = {
+    "people": frozenset({"person"}),
+    "vehicles": frozenset({"vehicle", "car", "truck", "bus", "motorcycle", "train"}),
+}
+"""What a text can name -> labels of detectors."""
 # Each reason is logged once; a stream of ever new reasons must not fill the log.
 _MOST_WARNINGS = 50
 _MOST_ASKED = 32
@@ -46,6 +51,7 @@ class MaskProvider:
         self._labels = frozenset(config.labels)
         self._files = MaskFiles(Path(config.file)) if config.file else None
         self._given: tuple[FloatImage, float] | None = None
+        self._named: frozenset[str] = frozenset()
         self._found: tuple[tuple[Detection, ...], int] = ((), 0)
         self._marks = Marks()
         self._asked: list[tuple[float, float] | Box] = [*parse_boxes(config.box)]
@@ -59,10 +65,20 @@ class MaskProvider:
         """Whether detections are the source of masks."""
         return self._config.source == "detector" and self._files is None
 
+    def name(self, things: Collection[str]) -> None:
+        """Take what a text names: while it names things, detections of these are the mask.
+
+        Args:
+            things: Of ``NAMED``; others are not the detector's to find.
+        """
+        labels = (NAMED[thing] for thing in things if thing in NAMED)
+        self._named = frozenset().union(*labels)
+
     @property
     def uses_detections(self) -> bool:
         """Whether detections can change a mask now: marked objects are followed by them."""
-        return self.needs_detections or bool(self._marks or self._asked)
+        named = bool(self._named) and self._files is None
+        return self.needs_detections or named or bool(self._marks or self._asked)
 
     def set_mask(self, mask: UInt8Image | None) -> None:
         """Take a mask, from any thread.
@@ -159,10 +175,10 @@ class MaskProvider:
             return self._marks.mask(scene)
         if self._files is not None:
             return self._files.mask_for(frame)
+        if self._named or self._config.source == "detector":
+            return None if recent is None else self._detected(scene, self._named or self._labels)
         if self._config.source == "saliency" and aligned.thermal is not None:
             return hot_regions(aligned.thermal)
-        if self._config.source == "detector":
-            return None if recent is None else self._detected(scene)
         return None
 
     def _in_force(self) -> FloatImage | None:
@@ -196,10 +212,7 @@ class MaskProvider:
         detections, stamp_ns = self._found
         return detections if 0 <= aligned.stamp_ns - stamp_ns <= _DETECTIONS_NS else None
 
-    def _detected(self, scene: Scene) -> FloatImage:
-        wanted = [
-            found.box
-            for found in scene.detections
-            if not self._labels or found.label in self._labels
-        ]
+    @staticmethod
+    def _detected(scene: Scene, labels: Collection[str]) -> FloatImage:
+        wanted = [found.box for found in scene.detections if not labels or found.label in labels]
         return object_regions(scene.thermal, wanted, scene.height, scene.width)

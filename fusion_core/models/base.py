@@ -108,6 +108,10 @@ class Fuser(nn.Module, ABC):
         """
         raise UsageError(f"{self.name}: takes no text ({text!r}); leave it out")
 
+    def named(self, text: str) -> frozenset[str]:  # noqa: ARG002
+        """Return what a text names to be shown: ``people``, ``vehicles``, ``hot``."""
+        return frozenset()
+
     def configure(self, options: Settings) -> None:
         """Set the options.
 

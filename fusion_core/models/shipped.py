@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from fusion_core.models import ctrlfuse, m2pn, m2pn_nano, mdaif, tcmoa
+from fusion_core.models import ctrlfuse, m2pn, m2pn_nano, mdaif, mmaif, tcmoa
 from fusion_core.models.spec import ModelSpec
 
 _WEIGHTS: Final = Path(__file__).parent / "weights"
@@ -85,4 +85,19 @@ TCMOA_LARGE: Final = ModelSpec(
     paper="TC-MoA",
     description="The published setting on MAE ViT-L; needs its weights and a GPU.",
     parameters=11_388_552,
+)
+MMAIF: Final = ModelSpec(
+    network=mmaif.MMAIF,
+    config=mmaif.ROBOT,
+    paper="MMAIF",
+    description="A sentence says what to remove and what to show; three tasks, restored; small.",
+    parameters=7_290_162,
+    weights=_WEIGHTS / "mmaif.safetensors",
+)
+MMAIF_FULL: Final = ModelSpec(
+    network=mmaif.MMAIF,
+    config=mmaif.PAPER,
+    paper="MMAIF",
+    description="The same at the paper's size, to be trained on a GPU.",
+    parameters=122_097_800,
 )

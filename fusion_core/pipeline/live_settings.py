@@ -25,6 +25,7 @@ _OPTIONS: Final = "options"
 _OF_NETWORK: Final = (_MODEL, "temporal_smoothing", "adapt.correct_inputs")
 LIVE_NAMES: Final = (
     *_OF_NETWORK,
+    "text",
     "mask.source",
     "detection.score_threshold",
 )

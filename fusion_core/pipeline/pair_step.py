@@ -170,6 +170,7 @@ class PairStep(Closable):
             recalled=recalled,
             alarms=alarms,
             shares=result.shares,
+            text=result.text,
         )
 
     def close(self) -> None:

@@ -86,9 +86,11 @@ class Pipeline(Closable):
         self._networks = {config.model: self._engine}
         self._first_model = config.model
         self._changing, self._between_pairs = threading.Lock(), threading.Lock()
-        self._text = ""
+        self._check_text(config.text, self._engine)
+        self._engine.describe(config.text)
         self._scenes = open_scene_memory(config.scene_memory)
         self._step = opened.enter_context(PairStep(config, self._engine, self._scenes))
+        self._mark_named()
         self._memories = KeptMemories(
             config.memory, self._engine.bank, self._scenes, reset_invalid=reset_invalid_memory
         )
@@ -190,9 +192,14 @@ class Pipeline(Closable):
             FusionError: A setting cannot be changed now, or a value is wrong or of no use here.
         """
         self._require_open()
+        if changes.keys() == {"text"}:
+            self.submit_text(str(changes["text"]))
+            return
         with self._changing:
             config = changed(self.config, changes)
             engine = self._network(config)
+            if config.text != self.config.text:
+                self._check_text(config.text, engine)
             same_masks = config.mask == self.config.mask and config.model == self.config.model
             step = self._step
             masks = step.masks if same_masks else open_masks(config, engine, step.detection)
@@ -202,7 +209,9 @@ class Pipeline(Closable):
                     step.detection.set_threshold(config.detection.score_threshold)
                 self._networks[config.model] = engine
                 step.use(config, engine, masks)
+                engine.describe(config.text)
                 self._engine, self.config = engine, config
+                self._mark_named()
 
     def submit_text(self, text: str) -> None:
         """Describe the results that are wanted, until another text comes; callable from any thread.
@@ -214,12 +223,11 @@ class Pipeline(Closable):
             UsageError: The model reads no text.
         """
         with self._changing:
-            if text and not self._engine.uses_text:
-                raise UsageError(
-                    f"model {self._engine.name!r}: reads no text; choose another model"
-                )
+            self._check_text(text, self._engine)
+            self.config = changed(self.config, {"text": text})
+            # Not between pairs: whoever says something does not wait for a picture.
             self._engine.describe(text)
-            self._text = text
+            self._mark_named()
 
     def add_transforms(self, message: object) -> None:
         """Take transforms between frames, for the calibration ``tf``; callable from any thread.
@@ -294,7 +302,7 @@ class Pipeline(Closable):
             temperature=step.temperature.status(),
             prior=step.priors.status() if step.priors else {},
             mask=step.masks.status() if step.masks else {},
-            text=self._text if self._engine.uses_text else None,
+            text=self.config.text if self._engine.uses_text else None,
             health=statistics.health,
             last_error=statistics.last_error or step.fusion.last_error,
             fusion_failures=step.fusion.failures,
@@ -359,8 +367,20 @@ class Pipeline(Closable):
             provider = self._step.priors.provider
             engine.check_prior(provider.name, provider.dim)
         engine.warm_up(*_USUAL_SIZE)
-        engine.describe(self._text)
         return engine
+
+    @staticmethod
+    def _check_text(text: str, engine: StreamEngine) -> None:
+        if text and not engine.uses_text:
+            raise UsageError(
+                f"text {text!r}: model {engine.name!r} reads none; choose a model that does, as "
+                "mmaif, or leave the text out"
+            )
+
+    def _mark_named(self) -> None:
+        """Let detections of what the text names become the mask."""
+        if self._step.masks is not None:
+            self._step.masks.name(self._engine.named(self.config.text))
 
     def _results(self, source: Source) -> Generator[FusedFrame, None, None]:
         if not source.live:

@@ -25,6 +25,8 @@ def fuses_with(session: Session | None, message: Message, device: str = "cuda") 
     """
     if not isinstance(session, EngineSession) or not isinstance(session.engine, Engine):
         return None
+    if session.engine.uses_text:
+        return None  # texts are of different lengths
     arrays, kinds = message.arrays, ("visible", "mask", "tokens")
     if session.engine.device != device or not {"visible", "thermal"} <= arrays.keys():
         return None

@@ -79,6 +79,7 @@ class EngineSession(Session):
     def __init__(self, engine: Engine | SwitchingEngine) -> None:
         self.engine = engine
         self._prior: ScenePrior | None = None
+        self._text = ""
 
     def opened(self) -> tuple[dict[str, Any], Arrays]:
         """Return the network's name, device and needs, and its memory bank as trained."""
@@ -86,6 +87,7 @@ class EngineSession(Session):
             "name": self.engine.name,
             "device": self.engine.device,
             "uses_mask": self.engine.uses_mask,
+            "uses_text": self.engine.uses_text,
         }
         bank = self.engine.bank
         if bank is None:
@@ -112,6 +114,7 @@ class EngineSession(Session):
         mask = checked(message.arrays, "mask", "float32", 2)
         if mask is not None and mask.shape != pair.valid.shape:
             raise EncodingError(f"mask of shape {mask.shape} for pictures of {pair.valid.shape}")
+        self._describe(message.text.get("text", ""))
         bank = self.engine.bank
         if bank is not None and (state := memory_from(message.arrays, bank.shape)) is not None:
             bank.restore(state)
@@ -133,9 +136,18 @@ class EngineSession(Session):
             "memory_slot": result.memory_slot,
             "network_ms": result.network_ms,
             "model": result.model,
+            "text": result.text,
         }
         memory = memory_arrays(bank.snapshot() if bank is not None and changed else None)
         return Message(Kind.RESULT, message.number, text, {"image": result.image, **memory})
+
+    def _describe(self, text: object) -> None:
+        """Take the client's text, where it is another one than before."""
+        if not isinstance(text, str):
+            raise EncodingError(f"text {text!r}: expected words; update the older end")
+        if text != self._text:
+            self.engine.describe(text)
+            self._text = text
 
     def memory_revision(self) -> int:
         """Return the revision of the memory bank, 0 without one."""

@@ -104,6 +104,7 @@ def to_record(fused: FusedFrame) -> dict[str, Any]:
         "dropped": [_drop(drop) for drop in fused.recent_drops],
         "dropped_unlisted": fused.unlisted_drops,
         **picked,
+        **({} if fused.text is None else {"text": fused.text}),
     }
 
 

@@ -27,6 +27,7 @@ from fusion_core.sink.report_verdict import run_verdict
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _FACTS = {
     "model": "Model",
+    "text": "Text",
     "prior": "Prior",
     "detector": "Detector",
     "device": "Device",

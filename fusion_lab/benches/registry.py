@@ -70,6 +70,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "restoring": BenchEntry(
         "restoring.bench", "RestoringBench", "restoring while fusing against fusing alone"
     ),
+    "wishing": BenchEntry(
+        "wishing.bench", "WishingBench", "fusing and restoring as a sentence asks, and otherwise"
+    ),
     "switching": BenchEntry(
         "switching", "SwitchingBench", "when model `auto` changes networks, and what that shows"
     ),

@@ -6,6 +6,7 @@ import pytest
 from small_networks import Plain, Weighted
 
 import fusion_core as fc
+from fusion_core.api import model_for
 from fusion_core.engine import Engine
 from fusion_core.errors import CalibrationError, EncodingError, MaskError, UsageError
 from fusion_core.models import Features, load_model
@@ -163,12 +164,16 @@ def test_a_text_changes_the_picture_where_the_model_takes_one():
     assert np.array_equal(told, again)
 
 
+def test_a_model_that_reads_texts_is_taken_for_a_text_and_for_nothing_else():
+    found = [model_for(task, text) for task in ("vif", "mef") for text in (None, "bright")]
+    assert found == ["m2pn-edge", "mmaif", "tcmoa", "mmaif"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"task": "mef", "text": "bright"}, "no installed model does task 'mef' with a text"),
-        ({"text": "bright"}, "no installed model does task 'vif' with a text"),
-        ({"task": "mef", "model": "m2pn-edge"}, "does vif, not 'mef'; models that do: tcmoa"),
+        ({"task": "med", "text": "bright"}, "no installed model does task 'med' with a text"),
+        ({"task": "mef", "model": "m2pn-edge"}, "does vif, not 'mef'; models that do: .*tcmoa"),
         ({"text": "bright", "model": "m2pn-edge"}, "m2pn-edge: takes no text"),
         ({"model": Plain(tasks=("mef",))}, "'plain': does mef, not 'vif'; models that do: .*m2pn"),
     ],

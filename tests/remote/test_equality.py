@@ -34,9 +34,10 @@ def fused(endpoint, **settings):
         {"model": "mdaif", "prior": "embedded"},
         {"model": "auto", "prior": "embedded"},
         {"model": "ctrlfuse", "options": {"gain": 2.5}},
+        {"model": "mmaif", "text": "remove the haze, make it brighter"},
         {"calibration": "rig.yaml", "memory": {"mode": "frozen"}},
     ],
-    ids=["memory", "prior", "restoring", "auto", "mask", "seam"],
+    ids=["memory", "prior", "restoring", "auto", "mask", "text", "seam"],
 )
 def test_pictures_and_memory_are_the_same(endpoint, settings, tmp_path):
     if "calibration" in settings:
@@ -46,6 +47,7 @@ def test_pictures_and_memory_are_the_same(endpoint, settings, tmp_path):
     assert len(here) == len(there) == 12
     for one, other in zip(here, there, strict=True):
         assert np.array_equal(one.image, other.image)
+        assert one.text == other.text
         assert (one.quality, one.memory_slot, one.model) == (
             other.quality, other.memory_slot, other.model,
         )  # fmt: skip

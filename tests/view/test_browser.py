@@ -151,7 +151,7 @@ def test_a_text_is_in_force_for_a_model_that_reads_it(stream, open_page, monkeyp
     page.get_by_label("What the result shall show").fill("a text of some forty letters, or so many")
     page.get_by_role("button", name="Apply").click()
     text_is(page, "#text-state", "In force: “a text of some forty letters")
-    assert reading.encoded == ["a text of some forty letters, or so many"]
+    assert reading.encoded.count("a text of some forty letters, or so many") == 1
     # Its one token is the length over a hundred, and moves the picture towards the thermal one.
     assert abs(running.newest().image.mean() - plain) > 2
 

@@ -48,6 +48,7 @@ class RemoteEngine(Closable):
         self._bank: RemoteBank | None = None
         self._model = str(wanted["model"])
         self._name, self._device, self._uses_mask = self._model, "unknown", True
+        self._uses_text, self._text = True, ""
         opening = {"role": "engine", "settings": dict(wanted)}
         self._link = Link(config, opening, self._on_opened)
 
@@ -68,11 +69,16 @@ class RemoteEngine(Closable):
 
     @property
     def uses_text(self) -> bool:
-        """Whether a text changes the result: none is sent to a server."""
-        return False
+        """Whether a text changes the result; True until the server is known."""
+        return self._uses_text
 
     def describe(self, text: str) -> None:
-        """Take no text; see :meth:`Engine.describe`."""
+        """Send this text with every pair; see :meth:`Engine.describe`."""
+        self._text = text
+
+    def named(self, text: str) -> frozenset[str]:  # noqa: ARG002
+        """Return what a text names; none is known here, where the network is not."""
+        return frozenset()
 
     @property
     def bank(self) -> RemoteBank | None:
@@ -152,7 +158,7 @@ class RemoteEngine(Closable):
             return pair_arrays(pair, prior, mask) | memory_arrays(state)
 
         def text() -> dict[str, Any]:
-            return {"stamp_ns": pair.stamp_ns, "prior": prior_text(prior)}
+            return {"stamp_ns": pair.stamp_ns, "prior": prior_text(prior), "text": self._text}
 
         answer = self._link.call(text, arrays)
         bank, session, edits = sent[0]
@@ -164,6 +170,7 @@ class RemoteEngine(Closable):
         text = message.text
         self._name, self._device = str(text.get("name")), str(text.get("device"))
         self._uses_mask = bool(text.get("uses_mask"))
+        self._uses_text = bool(text.get("uses_text"))
         trained = memory_from(message.arrays)
         if trained is None:
             self._bank = None
@@ -184,6 +191,7 @@ class RemoteEngine(Closable):
                 memory_slot=None if slot is None else int(slot),
                 network_ms=float(text["network_ms"]),
                 model=str(text["model"]),
+                text=None if text.get("text") is None else str(text["text"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise EncodingError(f"result is malformed ({error}); update the older end") from None

@@ -15,12 +15,19 @@ import tyro
 from fusion_core.errors import UsageError
 from fusion_core.models import Fuser, load_model
 from fusion_lab.benches.command import BenchCommand
-from fusion_lab.benches.mechanisms import ctrlfuse, m2pn, mdaif, tcmoa
+from fusion_lab.benches.mechanisms import ctrlfuse, m2pn, mdaif, mmaif, tcmoa
 from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Random, Sample, System
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.tables import Table
 
-SYSTEMS: Final = (m2pn.SYSTEM, m2pn.NANO_SYSTEM, mdaif.SYSTEM, ctrlfuse.SYSTEM, tcmoa.SYSTEM)
+SYSTEMS: Final = (
+    m2pn.SYSTEM,
+    m2pn.NANO_SYSTEM,
+    mdaif.SYSTEM,
+    ctrlfuse.SYSTEM,
+    tcmoa.SYSTEM,
+    mmaif.SYSTEM,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,8 @@ class MechanismsBench(BenchCommand):
     For every part: the mean change of the fused luma, and of the figure that the part exists for.
     m2pn: edges kept (Qabf) on msrs and roadscene/val. mdaif: PSNR of the restored visible picture
     in haze, rain and snow of the fixed test set. ctrlfuse: contrast of marked people on msrs, llvip
-    and video/0117_1620. tcmoa: edges kept on mef, mff and msrs at 320x240.
+    and video/0117_1620. tcmoa: edges kept on mef, mff and msrs at 320x240. mmaif: PSNR of the
+    restored visible picture, one degradation each, asked to be removed.
     """
 
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -93,6 +101,7 @@ class MechanismsBench(BenchCommand):
         "mdaif",
         "ctrlfuse",
         "tcmoa",
+        "mmaif",
     )
     """Networks, or files of weights."""
     limit: Annotated[int, tyro.conf.arg(metavar="N")] = 12

@@ -250,6 +250,7 @@ def _model(pipeline: PipelineStatus) -> DiagnosticStatus:
         ("device", pipeline.device),
         ("last error", pipeline.last_error),
         ("failures", pipeline.fusion_failures),
+        *([] if pipeline.text is None else [("text", pipeline.text)]),
         *((f"mask {key}", entry) for key, entry in pipeline.mask.items()),
         *((f"engine {key}", entry) for key, entry in pipeline.engine.items()),
     ]

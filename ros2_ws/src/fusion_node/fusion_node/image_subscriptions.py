@@ -23,10 +23,12 @@ from typing import Any, Final, Protocol
 
 from geometry_msgs.msg import PointStamped
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
+from std_msgs.msg import String
 
 from fusion_core.errors import ConfigError, EncodingError
 from fusion_core.transport.camera_info import camera_from_info
@@ -131,6 +133,7 @@ class ImageSubscriptions:
         if bracketed:
             metadata = camera_topics(node, _TOPICS["visible"]).metadata
             self._exposures = ExposureSubscription(node, metadata, self._on_exposure)
+        self._subscribe(String, "~/text", self._on_text, reliable=True)
 
     @property
     def topics(self) -> list[str]:
@@ -163,7 +166,9 @@ class ImageSubscriptions:
     ) -> None:
         self._subscribe(kind, topic, lambda message: callback(modality, message))
 
-    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+    def _subscribe(
+        self, kind: type, topic: str, callback: Callable[[Any], None], *, reliable: bool = False
+    ) -> None:
         video = self._kind in {FFMPEG_PACKET, COMPRESSED_VIDEO}
         depth = _VIDEO_DEPTH if video and kind not in {Image, CameraInfo} else 1
         depth = _PROMPT_DEPTH if kind in {PointStamped, RegionOfInterest} else depth
@@ -173,7 +178,12 @@ class ImageSubscriptions:
                 topic,
                 callback,
                 # Only the newest image matters; a best-effort reader matches every driver.
-                QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT),
+                QoSProfile(
+                    depth=depth,
+                    reliability=ReliabilityPolicy.RELIABLE
+                    if reliable
+                    else ReliabilityPolicy.BEST_EFFORT,
+                ),
                 event_callbacks=subscription_events(topic, self._on_mismatch),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
@@ -227,6 +237,14 @@ class ImageSubscriptions:
         empty = not (message.width and message.height)
         box = (message.x_offset, message.y_offset, message.width, message.height)
         self._receiver.point_at(None if empty else box)
+
+    def _on_text(self, message: String) -> None:
+        """Set the parameter: what is in force is read there, whoever said it."""
+        said = Parameter("text", value=message.data.strip())
+        for result in self._node.set_parameters([said]):
+            if not result.successful:
+                reason = result.reason[:_LONGEST_REASON]
+                self._node.get_logger().warning(f"text not used: {reason}")
 
     def _count_invalid(self, modality: Modality, cause: str, reason: str) -> None:
         self._receiver.count_invalid(modality, cause)

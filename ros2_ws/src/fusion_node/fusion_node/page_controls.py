@@ -40,7 +40,10 @@ class PageControls:
         self.status: Callable[[], PipelineStatus] = pipeline.status
         self.live_settings: Callable[[], tuple[LiveSetting, ...]] = pipeline.live_settings
         self.submit_mask: Callable[[UInt8Image | None], None] = pipeline.submit_mask
-        self.submit_text: Callable[[str], None] = pipeline.submit_text
+
+    def submit_text(self, text: str) -> None:
+        """Set the parameter; see :meth:`change`."""
+        self.change({"text": text})
 
     def change(self, changes: Mapping[str, Scalar]) -> None:
         """Set parameters.

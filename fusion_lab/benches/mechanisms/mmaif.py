@@ -1,0 +1,146 @@
+"""Ways around the parts of MMAIF: text, transformer, experts, value residual, filters."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fusion_core.models import Cues, load_model
+from fusion_core.models.mmaif import MMAIF
+from fusion_core.models.mmaif.attention import GridAttention
+from fusion_core.models.mmaif.experts import GatedExperts
+from fusion_core.models.mmaif.planes import to_planes
+from fusion_core.models.mmaif.transformer import Latent
+from fusion_core.sentences import PLAIN, Wish, write_sentence
+from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Random, Sample, System, replaced
+from fusion_lab.benches.pictures import read_pictures
+from fusion_lab.benches.wishing.cases import FOLDERS
+from fusion_lab.training.wishing.samples import as_tensor, degraded
+
+_KINDS = ("haze", "rain", "noise", "low_light", "snow", "smoke")
+_SEVERITY = 0.7
+_ABSENT = -30.0  # a sigmoid's logit of nothing
+
+
+def _read(data: Path, limit: int) -> list[Sample]:
+    """Read pairs with one degradation each, and a sentence about it."""
+    network = load_model("mmaif")
+    pairs = [pair for folder in FOLDERS for pair in read_pictures(data / folder)]
+    chosen = pairs[:: max(1, len(pairs) // limit)][:limit]
+    samples = []
+    for number, (pair, kind) in enumerate(zip(chosen, itertools.cycle(_KINDS), strict=False)):
+        sentence = write_sentence(Wish({kind: PLAIN}), np.random.default_rng(number))
+        bad = as_tensor(degraded(pair.first, {kind: _SEVERITY}, number))
+        cues = Cues(text=network.encode_text(sentence))
+        reference = to_planes(as_tensor(pair.first))[0, 0]
+        samples.append(Sample(as_tensor(pair.second), bad, cues, reference))
+    return samples
+
+
+def run(network: MMAIF, sample: Sample, cues: Cues) -> Made:
+    """Fuse, and score the restored visible luma against the clean one.
+
+    Args:
+        network: The network.
+        sample: Its visible picture has three channels.
+        cues: What it is given.
+    """
+    thermal = sample.thermal.expand(-1, 3, -1, -1)
+    made = network.follow((sample.visible, thermal), cues)
+    restored = made.refined.sources[0, 0, 0].clamp(0, 1)
+    error = (restored - sample.reference).square().mean()
+    return Made(made.fused[0, 0].clamp(0, 1), float(-10 * (error.detach() + 1e-10).log10()))
+
+
+def _empty(_module: nn.Module, inputs: tuple[list[Tensor], object], found: Latent) -> Latent:
+    """Return the mean of the latents, and tokens that say nothing."""
+    return found._replace(
+        made=torch.stack(list(inputs[0])).mean(0),
+        hidden=torch.zeros_like(found.hidden),
+        overall=torch.zeros_like(found.overall),
+    )
+
+
+@contextmanager
+def routed(network: MMAIF, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Let every router see changed odds ``NxE``."""
+    experts = [module for module in network.modules() if isinstance(module, GatedExperts)]
+    try:
+        for module in experts:
+            module.route = _changed(module, change)  # type: ignore[method-assign, assignment]
+        yield
+    finally:
+        for module in experts:
+            del module.route
+
+
+def _changed(
+    module: GatedExperts, change: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    return lambda odds: GatedExperts.route(module, change(odds))
+
+
+@contextmanager
+def own_values(network: MMAIF) -> Iterator[None]:
+    """Let no block see values of the block before."""
+    mixes = [
+        module.mix
+        for module in network.modules()
+        if isinstance(module, GridAttention) and module.mix is not None
+    ]
+    kept = [mix.detach().clone() for mix in mixes]
+    try:
+        for mix in mixes:
+            mix.data.fill_(_ABSENT)
+        yield
+    finally:
+        for mix, value in zip(mixes, kept, strict=True):
+            mix.data.copy_(value)
+
+
+def _turned(odds: Tensor) -> Tensor:
+    """Return odds by which the least wanted expert is the most wanted one."""
+    rank = odds.argsort(1).argsort(1)
+    return odds.sort(1).values.gather(1, odds.shape[1] - 1 - rank)
+
+
+def _shuffled(cues: Cues, _other: Cues, _network: MMAIF, rng: Random) -> Cues:
+    """Return the text with the values of each token in another order."""
+    assert cues.text is not None, "every sample has a text"
+    order = torch.from_numpy(rng.permutation(cues.text.tokens.shape[-1]))
+    return replace(cues, text=replace(cues.text, tokens=cues.text.tokens[..., order]))
+
+
+SYSTEM = System(
+    MMAIF,
+    "restored visible, dB",
+    _read,
+    run,
+    (
+        Bypass("text", "none", cues=lambda cues, *_: replace(cues, text=None)),
+        Bypass(
+            "text",
+            "another picture's",
+            cues=lambda cues, other, *_: replace(cues, text=other.text),
+            random=True,
+        ),
+        Bypass("text", "its values shuffled", cues=_shuffled, random=True),
+        Bypass(
+            "transformer",
+            "mean latent, no tokens",
+            hold=lambda net, *_: replaced([net.transformer], _empty),
+        ),
+        Bypass(
+            "experts", "routed ones left out", hold=lambda net, *_: routed(net, torch.zeros_like)
+        ),
+        Bypass("experts", "the least wanted instead", hold=lambda net, *_: routed(net, _turned)),
+        Bypass("value residual", "own values alone", hold=lambda net, *_: own_values(net)),
+    ),
+)

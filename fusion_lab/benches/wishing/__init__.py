@@ -1,0 +1,1 @@
+"""Fusing as a sentence asks: three tasks, degraded, against restoring first."""

@@ -1,0 +1,109 @@
+"""Regions that crops are drawn from, renewed one at a time."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fusion_lab.training.wishing.recipe import WishingRecipe
+from fusion_lab.training.wishing.samples import SampleMaker, WishedSample
+
+
+class WishingBatch(NamedTuple):
+    """Crops of ``B`` regions, float32 in [0, 1] but for the latents.
+
+    Attributes:
+        first: ``Bx3xhxw`` RGB.
+        second: ``Bx3xhxw`` RGB.
+        target: ``Bx3xhxw`` luma, Cb and Cr of the result as asked for; of ``vif`` those of the
+            visible picture as asked for.
+        asked_second: ``Bx1xhxw`` the thermal picture as asked for.
+        latents: ``Bx3xCxh'xw'`` of the whole regions: first, second and target.
+        corner: ``Bx2`` top and left of the crop in its region, multiples of 32.
+        wishes: ``BxW``, see :meth:`Wish.vector`.
+        sentences: What is said of each, empty for nothing.
+    """
+
+    first: Tensor
+    second: Tensor
+    target: Tensor
+    asked_second: Tensor
+    latents: Tensor
+    corner: Tensor
+    wishes: Tensor
+    sentences: tuple[str, ...]
+
+    def to(self, device: str) -> WishingBatch:
+        """Return the batch on a device."""
+        moved = {
+            name: value.to(device)
+            for name, value in self._asdict().items()
+            if isinstance(value, Tensor)
+        }
+        return self._replace(**moved)  # type: ignore[arg-type]
+
+
+class WishingPool:
+    """The newest ``recipe.pool`` of an endless row of samples.
+
+    Args:
+        maker: Makes them.
+        recipe: Sizes.
+        seed: Seed of the run.
+    """
+
+    def __init__(self, maker: SampleMaker, recipe: WishingRecipe, seed: int) -> None:
+        self._maker, self._recipe, self._seed = maker, recipe, seed
+        self._samples: deque[WishedSample] = deque(maxlen=recipe.pool)
+        self._next = 0
+
+    def batch(self, step: int, turn: int) -> WishingBatch:
+        """Return the crops of a step; they depend on nothing but the seed and the numbers.
+
+        Args:
+            step: Step of the run.
+            turn: How many steps of the pool's task there were before.
+        """
+        recipe = self._recipe
+        last = turn // recipe.renew + recipe.pool
+        self._next = max(self._next, last - recipe.pool)
+        while self._next < last:
+            self._samples.append(self._maker.sample(self._next))
+            self._next += 1
+        rng = np.random.default_rng((self._seed, 1, step))
+        order = rng.permutation(len(self._samples))[: recipe.batch].tolist()
+        drawn = [self._samples[index] for index in order]
+        places = (recipe.region - recipe.crop) // 32 + 1
+        corner = 32 * rng.integers(0, places, (len(drawn), 2))
+        return cropped(drawn, corner, recipe.crop)
+
+
+def cropped(samples: list[WishedSample], corner: NDArray[np.int64], crop: int) -> WishingBatch:
+    """Return crops of samples as a batch.
+
+    Args:
+        samples: Regions of one size.
+        corner: ``Bx2`` top and left of the crops.
+        crop: Edge of the crops.
+    """
+    cuts = [
+        sample.planes[top : top + crop, left : left + crop]
+        for sample, (top, left) in zip(samples, corner.tolist(), strict=True)
+    ]
+    stack = torch.from_numpy(np.stack(cuts)).permute(0, 3, 1, 2).float() / 255
+    ends = (0, 3, 6, 9, 10)
+    first, second, target, asked = (
+        stack[:, low:high].contiguous() for low, high in itertools.pairwise(ends)
+    )
+    latents = torch.stack([sample.latents for sample in samples]).float()
+    sentences = tuple(sample.sentence for sample in samples)
+    wishes = torch.from_numpy(np.stack([sample.wish for sample in samples]))
+    return WishingBatch(
+        first, second, target, asked, latents, torch.from_numpy(corner), wishes, sentences
+    )

@@ -1,0 +1,205 @@
+"""Training of MMAIF: a step of one task after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fusion_core.models import Cues, TextCue
+from fusion_core.models.mmaif import MMAIF
+from fusion_core.models.mmaif.flow import noised
+from fusion_core.models.mmaif.joiner import join
+from fusion_core.models.mmaif.transformer import Asked, Latent
+from fusion_lab.data import Example, FusionTask, split_by_scene
+from fusion_lab.training.fuser_trainer import FuserTrainer
+from fusion_lab.training.loop import Place
+from fusion_lab.training.shared_init import build_variant
+from fusion_lab.training.sheet import write_sheet
+from fusion_lab.training.wishing.gates import fit_gates
+from fusion_lab.training.wishing.objective import latent_terms, restored_terms
+from fusion_lab.training.wishing.pool import WishingBatch, WishingPool, cropped
+from fusion_lab.training.wishing.recipe import WishingRecipe
+from fusion_lab.training.wishing.samples import SampleMaker
+
+_VALIDATED: Final = 4  # held-out sets per task
+_CHECKED: Final = 1_000_003  # number of the first of them
+
+
+class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
+    """One run.
+
+    Args:
+        recipe: What to do.
+        pairs: Visible and thermal pairs; some scenes are held out.
+        sharp: Further sharp pictures, as examples whose second picture is not used.
+        place: Where and how.
+        resume: Continue from the checkpoint in ``place.out``.
+
+    Raises:
+        UsageError: The folder holds a run already, or the recipe or data to resume have changed.
+        WeightsError: The checkpoint to resume is missing, torn or foreign, or the weights of codec
+            or text encoder are not on this machine.
+    """
+
+    def __init__(
+        self,
+        recipe: WishingRecipe,
+        pairs: Sequence[Example],
+        sharp: Sequence[Example],
+        place: Place,
+        *,
+        resume: bool = False,
+    ) -> None:
+        network = build_variant(recipe.model, place.seed, recipe.network)
+        assert isinstance(network, MMAIF), "sentences are followed by MMAIF"
+        kept, held = split_by_scene(pairs, place.hold_out, place.seed)
+        self._counted = {"pairs": len(kept), "held_out": len(held), "sharp": len(sharp)}
+
+        def maker(task: FusionTask, examples: Sequence[Example]) -> SampleMaker:
+            found = [*examples] if task == "vif" else [*examples, *sharp]
+            return SampleMaker(
+                task, found, recipe, self._join, encode=self._encode, seed=place.seed
+            )
+
+        tasks = dict.fromkeys(recipe.turns)
+        self._pools = {task: WishingPool(maker(task, kept), recipe, place.seed) for task in tasks}
+        self._checks = {task: maker(task, held) for task in tasks} if held else {}
+        super().__init__(recipe, network, place, resume=resume)
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        r = self.recipe
+        transformer = [*self.model.transformer.parameters()]
+        known = {id(p) for p in (*transformer, *self.model.looks.parameters())}
+        others = [p for p in self.model.parameters() if id(p) not in known]
+        groups: list[dict[str, Any]] = [
+            {"params": others},
+            {"params": transformer, "share": r.transformer_rate},
+        ]
+        return torch.optim.AdamW(groups, weight_decay=r.weight_decay)
+
+    def _begin(self) -> None:
+        super()._begin()
+        # They read the wish itself: nothing is left to learn from pictures.
+        fit_gates(self.model.looks, self.place.seed)
+
+    def _losses(self) -> dict[str, Tensor]:
+        task = self.recipe.turns[self.step % len(self.recipe.turns)]
+        rounds, place = divmod(self.step, len(self.recipe.turns))
+        before = rounds * self.recipe.turns.count(task) + self.recipe.turns[:place].count(task)
+        batch = self._pools[task].batch(self.step, before).to(self.place.device)
+        torch.manual_seed((self.place.seed << 32) + self.step)
+        terms = self._terms(self.model, batch, task)
+        named = {f"{task}/{name}": value for name, value in terms.items()}
+        return {**named, "total": torch.stack(list(terms.values())).sum()}
+
+    def _terms(self, model: MMAIF, batch: WishingBatch, task: FusionTask) -> dict[str, Tensor]:
+        """Return the weighted terms of a batch."""
+        asked = self._asked(model, batch, task)
+        first, second, target = (latent[:, 0] for latent in batch.latents.chunk(3, 1))
+        with self._autocast():
+            latent, made, wanted = self._latent(model, (first, second), target, asked)
+            crop = _cropped(latent, batch, model)
+            refined = model.restore((batch.first, batch.second), crop, asked)
+        w = self.recipe.loss
+        terms = restored_terms(refined, batch, task, w)
+        return terms | latent_terms(made.float(), wanted, latent, w)
+
+    def _latent(
+        self, model: MMAIF, latents: tuple[Tensor, Tensor], target: Tensor, asked: Asked
+    ) -> tuple[Latent, Tensor, Tensor]:
+        """Return the latent, what the transformer made, and what that should be."""
+        if model.config.objective == "regression":
+            latent = model.transformer(latents, asked)
+            return latent, latent.made, target
+        noise = torch.randn_like(target)
+        time = torch.randn(len(target), device=target.device).sigmoid()  # logit-normal
+        state = noised(target, noise, time)
+        flow = model.transformer(latents, asked, state, time)
+        # Where the flow leads from here.
+        end = state - time[:, None, None, None] * flow.made
+        return flow._replace(made=end), flow.made, noise - target
+
+    def _asked(self, model: MMAIF, batch: WishingBatch, task: FusionTask) -> Asked:
+        """Return what is wanted; sets about which nothing is said get the token for that."""
+        said = self._said(model, batch)
+        silent = torch.tensor([not sentence for sentence in batch.sentences])
+        silent = silent.to(self.place.device)
+        asked = model.asked(Cues(task=task, text=said), len(silent))
+        none = model.asked(Cues(task=task), len(silent))
+        first = torch.zeros_like(said.mask)
+        first[:, 0] = True
+        choose = silent[:, None]
+        text = torch.where(choose[..., None], none.text.expand_as(asked.text), asked.text)
+        return asked._replace(text=text, weight=torch.where(choose, first.float(), asked.weight))
+
+    def _said(self, model: MMAIF, batch: WishingBatch) -> TextCue:
+        """Return the sentences as tokens, or, early on, the wishes as the only ones."""
+        if self.step >= self.recipe.words_from:
+            return model.text.encode(list(batch.sentences))
+        tokens = F.pad(batch.wishes, (0, model.config.text - batch.wishes.shape[1]))[:, None]
+        return TextCue(tokens, torch.ones_like(tokens[..., 0], dtype=torch.bool))
+
+    @torch.no_grad()
+    def _join(self, planes: Tensor, thermal: Tensor) -> Tensor:
+        place = self.place.device
+        return join(self.average.joiner.model, planes.to(place), thermal.to(place)).cpu()
+
+    @torch.no_grad()
+    def _encode(self, pictures: Tensor) -> Tensor:
+        found: Tensor = self.average.encode(pictures.to(self.place.device)).cpu()
+        return found
+
+    @torch.no_grad()
+    def _validate(self, sheet: Path) -> dict[str, float]:
+        """Return decibels of each task on held-out regions as asked for; draw them."""
+        found, rows = {}, []
+        for task, maker in self._checks.items():
+            decibels = []
+            for number in range(_VALIDATED):
+                sample = maker.sample(_CHECKED + number)
+                batch = cropped([sample], np.zeros((1, 2), int), self.recipe.region).to(
+                    self.place.device
+                )
+                asked = self._asked(self.average, batch, task)
+                pictures = batch.first, batch.second
+                latents = [batch.latents[:, 0], batch.latents[:, 1]]
+                latent = self._latent(self.average, (latents[0], latents[1]), latents[0], asked)[0]
+                made = self.average.restore(pictures, latent, asked)
+                fused = made.sources[0] if task == "vif" else made.fused
+                luma, wanted = fused[:, :1].clamp(0, 1), batch.target[:, :1]
+                decibels.append(-10 * float(((luma - wanted).square().mean() + 1e-8).log10()))
+                shown = [picture.mean(1, keepdim=True) for picture in pictures]
+                rows.append([*shown, luma, wanted])
+            found[f"{task}/db"] = float(np.mean(decibels))
+        if rows:
+            write_sheet(sheet, rows)
+        return found
+
+    def _counts(self) -> dict[str, int]:
+        return self._counted
+
+
+def _cropped(latent: Latent, batch: WishingBatch, model: MMAIF) -> Latent:
+    """Return latent and tokens over the crops of their regions."""
+    edge = batch.first.shape[-1]
+    parts = []
+    for part, step in (
+        (latent.made, 8 * model.config.reduce),
+        (latent.hidden, 8 * model.config.reduce * model.config.patch),
+    ):
+        size = edge // step
+        parts.append(
+            torch.stack(
+                [
+                    plane[:, top // step : top // step + size, left // step : left // step + size]
+                    for plane, (top, left) in zip(part, batch.corner.tolist(), strict=True)
+                ]
+            )
+        )
+    return latent._replace(made=parts[0], hidden=parts[1])
