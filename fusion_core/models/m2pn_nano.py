@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion_core.memory.bank import random_slots, retrieve
+from fusion_core.memory.retrieval import random_slots, retrieve
 from fusion_core.models.blocks import AffineHead, GraphAttention, PadToMultiple, channel_means
 from fusion_core.models.cues import Cues
 from fusion_core.models.features import Features
