@@ -285,8 +285,8 @@ def cosmos(folder):
     torch.manual_seed(0)
     AutoencoderKLCosmos(
         latent_channels=4,
-        encoder_block_out_channels=(8, 8, 8),
-        decode_block_out_channels=(8, 8, 8),
+        encoder_block_out_channels=(8, 8, 8, 8),
+        decode_block_out_channels=(8, 8, 8, 8),
         attention_resolutions=(),
         num_layers=1,
         patch_size=4,

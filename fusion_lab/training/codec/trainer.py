@@ -127,7 +127,7 @@ def _middle(picture: UInt8Image) -> FloatImage:
     sides = [min(_EDGE, side // 8 * 8) for side in picture.shape[:2]]
     top, left = ((whole - part) // 2 for whole, part in zip(picture.shape, sides, strict=False))
     middle = picture[top : top + sides[0], left : left + sides[1]]
-    return np.ascontiguousarray(middle, np.float32) / np.float32(255)
+    return np.asarray(middle.astype(np.float32) / 255, np.float32)
 
 
 def _tensor(picture: FloatImage) -> Tensor:
