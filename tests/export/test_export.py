@@ -9,7 +9,7 @@ from tiny_tcmoa import network
 
 from fusion_core.cli.main import main
 from fusion_core.errors import UsageError
-from fusion_core.models import Cues, Features, create_model, save_weights
+from fusion_core.models import Cues, Features, create_model
 from fusion_core.models.m2pn import M2PN, M2PNConfig
 from fusion_core.models.mdaif import MdaIF, MdaIFConfig
 from fusion_core.models.tcmoa.adapters import TaskAdapters
@@ -54,29 +54,6 @@ def test_a_network_with_memory(tmp_path, rng):
         "slots": (5, 16),
     }
     assert session.get_modelmeta().custom_metadata_map["model"] == "m2pn"
-
-
-def test_a_network_for_any_size(tmp_path, rng):
-    """The engine runs it, also on sizes that do not fit its grid, and knows what it was made of."""
-    from fusion_core.engine.exported import ExportedNetwork
-    from fusion_core.inference import SessionConfig
-
-    torch.manual_seed(0)
-    config = M2PNConfig(growth=4, layers=2, width=8, tail=(8,), dim=16, heads=2, slots=5, down=2)
-    model = M2PN("m2pn", config).eval()
-    path = tmp_path / "net.onnx"
-    assert export_network(model, path).difference < 255 * TOLERANCE
-    save_weights(model, tmp_path / "net.safetensors")
-    network = ExportedNetwork(path, SessionConfig("onnx", threads=1))
-    assert (network.card.grid, network.card.features.uses_memory) == (2, True)
-    for height, width in ((64, 96), (41, 57)):
-        thermal = torch.rand(1, 1, height, width, generator=rng)
-        gray = torch.randint(0, 256, (height, width), generator=rng, dtype=torch.uint8)
-        with torch.inference_mode():
-            expected = model.forward_luma(thermal, gray[None, None] / 255)
-        made = network.run(thermal[0, 0].numpy(), gray.numpy())
-        np.testing.assert_allclose(made.luma, expected.fused[0, 0], atol=TOLERANCE)
-        np.testing.assert_allclose(made.memory_query, expected.query[0], atol=TOLERANCE)
 
 
 def test_a_network_that_restores(tmp_path, rng):
