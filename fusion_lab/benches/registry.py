@@ -34,11 +34,11 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "latency": BenchEntry(
         "latency", "LatencyBench", "latency, start-up and memory of the pipeline, per model"
     ),
-    "live": BenchEntry(
-        "live", "LiveBench", "delivery, lateness and age of detections of a run on live videos"
-    ),
     "ros": BenchEntry(
         "ros.bench", "RosBench", "latency and delivery from cameras to fused image over DDS"
+    ),
+    "live": BenchEntry(
+        "live", "LiveBench", "delivery, lateness and age of detections of a run on live videos"
     ),
     "ros-soak": BenchEntry(
         "ros.soak", "RosSoakBench", "memory, gaps and counters of the node with faulty cameras"
