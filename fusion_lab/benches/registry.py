@@ -34,9 +34,6 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "latency": BenchEntry(
         "latency", "LatencyBench", "latency, start-up and memory of the pipeline, per model"
     ),
-    "live": BenchEntry(
-        "live", "LiveBench", "delivery, lateness and age of detections of a run on live videos"
-    ),
     "engines": BenchEntry(
         "engines", "EnginesBench", "PyTorch, ONNX Runtime and OpenVINO beside each other"
     ),
@@ -45,6 +42,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     ),
     "ros": BenchEntry(
         "ros.bench", "RosBench", "latency and delivery from cameras to fused image over DDS"
+    ),
+    "live": BenchEntry(
+        "live", "LiveBench", "delivery, lateness and age of detections of a run on live videos"
     ),
     "ros-soak": BenchEntry(
         "ros.soak", "RosSoakBench", "memory, gaps and counters of the node with faulty cameras"
