@@ -12,12 +12,14 @@ from fusion_lab.training.fusion.ablation import ABLATIONS, build_network
 from fusion_lab.training.objective import LossWeights, objective
 from fusion_lab.training.prompting import load_prompt_recipe
 from fusion_lab.training.restoring import load_restoring_recipe
+from fusion_lab.training.wishing import load_wishing_recipe
 
 LOADERS = {
     "m2pn": load_fusion_recipe,
     "ctrlfuse": load_prompt_recipe,
     "mdaif": load_restoring_recipe,
     "tcmoa": load_adapting_recipe,
+    "mmaif": load_wishing_recipe,
 }
 
 
