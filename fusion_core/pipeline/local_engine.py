@@ -30,6 +30,7 @@ from fusion_core.errors import (
 from fusion_core.inference import SessionConfig, is_installed
 from fusion_core.inference.session import Provider
 from fusion_core.models.options import NoOptions, read_options
+from fusion_core.pipeline.threads import fusion_threads
 from fusion_core.runtime.shared_parts import file_identity
 from fusion_core.types import AlignedPair
 
@@ -69,7 +70,7 @@ def _fastest(config: Config, open_torch: OpenTorch) -> LocalEngine:
         model=config.model,
         weights=_weights(config.model),
         size=_SIZE,
-        threads=config.threads,
+        threads=fusion_threads(config) or 0,
         device=config.device,
         provider=config.engine.provider,
     )
@@ -154,7 +155,7 @@ def _exported(config: Config, model: str, kind: Any) -> ExportedEngine:  # noqa:
     if kind == "openvino" and config.device == "cuda":
         raise UsageError("engine.kind 'openvino' runs on the CPU: set device cpu, or another kind")
     read_options(NoOptions, config.options, model)
-    session = SessionConfig(kind, config.threads, half=True, provider=provider)
+    session = SessionConfig(kind, fusion_threads(config) or 0, half=True, provider=provider)
     network = ExportedNetwork(exported_file(model), session)
     return ExportedEngine(
         network,
