@@ -235,8 +235,8 @@ def _decision(made: Decided) -> SourceShares:
     as_given = made.order.argsort(1)[:, :, None, None]
     pixels = torch.stack([resize(level, made.image) for level in made.shares]).mean(0)
     prompts = made.told.prompts.mean(1)
-    odds = (prompts[..., 0].log() - prompts[..., 1].log()).unflatten(-1, made.grid)
-    prompted = _scores(odds[:, None], number).softmax(1)
+    odds = (prompts[..., 0].log() - prompts[..., 1].log()).reshape(-1, 1, *made.grid)
+    prompted = _scores(odds, number).softmax(1)
     return SourceShares(pixels.take_along_dim(as_given, 1), prompted.take_along_dim(as_given, 1))
 
 
