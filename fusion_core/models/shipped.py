@@ -69,7 +69,7 @@ TCMOA: Final = ModelSpec(
     config=tcmoa.ROBOT,
     paper="TC-MoA",
     description="Exposures, focus distances and thermal pictures; the sources' own pixels; small.",
-    parameters=211_400,
+    parameters=213_192,
     weights=_WEIGHTS / "tcmoa.safetensors",
 )
 TCMOA_BASE: Final = ModelSpec(

@@ -221,7 +221,12 @@ class TestCtrlFuse:
 class TestTCMoA:
     @pytest.fixture
     def network(self):
-        return load_model("tcmoa")
+        torch.manual_seed(6)
+        network = load_model("tcmoa")
+        for module in network.modules():
+            if isinstance(module, PromptLayer):
+                torch.nn.init.normal_(module.look.weight)
+        return network
 
     @pytest.fixture
     def samples(self):
@@ -245,6 +250,12 @@ class TestTCMoA:
         assert found["prompts", "one half"] == 0
         assert found["prompts", "another picture's"] == 0
         assert found["adapters", "removed"] > 0
+
+    def test_clues_that_are_not_read_are_not_missed(self, network, samples):
+        for module in network.modules():
+            if isinstance(module, PromptLayer):
+                torch.nn.init.zeros_(module.look.weight)
+        assert changes(network, tcmoa.SYSTEM, samples)["clues of the prompts", "none"] == 0
 
     def test_adapters_drawn_by_lot_are_as_many(self, network, samples):
         gates = []

@@ -127,6 +127,19 @@ def test_a_prompt_layer_by_hand(rng):
     torch.testing.assert_close(out.second, 0.5 * second + 0.5 * fused)
 
 
+def test_clues_are_read_beside_the_tokens_once_their_projection_is_trained(rng):
+    made = layer(clues=3)
+    first, second = torch.randn(2, 1, 12, 16, generator=rng)
+    sharp, flat = torch.ones(1, 12, 3), torch.zeros(1, 12, 3)
+
+    def prompts(seen):
+        return made(first, second, (3, 4), {"mff": 1.0}, None, seen=seen).prompts
+
+    assert torch.equal(prompts(sharp), prompts(flat))  # untrained, the layer is the paper's
+    torch.nn.init.ones_(made.look.weight[:1])
+    assert not torch.equal(prompts(sharp), prompts(flat))
+
+
 def test_the_sources_embeddings_are_trained_and_saved():
     names = dict(layer().named_parameters())
     assert names["sources"].shape == (3, 2, 16)

@@ -61,12 +61,13 @@ def figure(made, pair, task):
     return compute_all(to_gray(fused), sources, ["MEF_SSIM_2015"])["MEF_SSIM_2015"]
 
 
-def test_prompts_of_exposures_ask_for_what_the_pixels_take(net, pairs):
-    made = decide(net, pairs["mef"], "mef")
+@pytest.mark.parametrize(("task", "least"), [("mef", 0.8), ("mff", 0.4)])
+def test_prompts_ask_for_what_the_pixels_take(net, pairs, task, least):
+    made = decide(net, pairs[task], task)
     prompts = made.told.prompts[..., 0].mean(1).flatten()
     levels = [F.interpolate(level, made.grid, mode="area") for level in made.shares]
     taken = torch.stack(levels).mean(0)[:, 0].flatten()
-    assert np.corrcoef(prompts, taken)[0, 1] > 0.6
+    assert np.corrcoef(prompts, taken)[0, 1] > least
 
 
 @pytest.mark.parametrize(

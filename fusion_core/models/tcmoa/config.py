@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
@@ -36,6 +37,8 @@ class TCMoAConfig:
         result: ``pixels``: prompts decide, the sources' own pixels make the picture; ``decoder``:
             the picture that the decoder paints, as in the paper.
         evidence: Kinds of evidence of a pixel, whose weights the last adapters choose.
+        clued: Routers and adapters of all layers read what speaks for the sources, such as their
+            sharpness, beside the tokens.
     """
 
     backbone: Literal["embedded", "mae"] = "embedded"
@@ -49,15 +52,14 @@ class TCMoAConfig:
     keep_statistics: bool = True
     result: Literal["pixels", "decoder"] = "pixels"
     evidence: int = 12
+    clued: bool = True
 
 
 ROBOT: Final = TCMoAConfig()
 PAPER_BASE: Final = TCMoAConfig(
-    backbone="mae", mae=BASE, upsample=2, combine="logsumexp", result="decoder"
+    backbone="mae", mae=BASE, upsample=2, combine="logsumexp", result="decoder", clued=False
 )
-PAPER_LARGE: Final = TCMoAConfig(
-    backbone="mae", mae=LARGE, upsample=2, combine="logsumexp", result="decoder"
-)
+PAPER_LARGE: Final = dataclasses.replace(PAPER_BASE, mae=LARGE)
 
 
 def layer_after(block: int, every: int) -> bool:

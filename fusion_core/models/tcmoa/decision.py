@@ -17,7 +17,6 @@ from fusion_core.models.tcmoa.pyramids import gaussian, guided, resize
 SCALES: Final = 6
 """Sets of weights: of four scales of details, of what is left of them, and of pixels as a whole."""
 _LEFT, _WHOLE = 4, 5
-_TOKEN_SCALE: Final = 4  # halvings from pixels to tokens
 _WIDTH, _HIDDEN = 64, 32
 # Before training: weights of detail where pictures are blended or chosen, and of luma, exposure and
 # saturation in pixels as a whole.
@@ -81,6 +80,8 @@ class Decision(nn.Module):
         grid: tuple[int, int],
         found: tuple[Sequence[Tensor], Sequence[Tensor]],
         routing: Mapping[str, float],
+        *,
+        seen: Tensor,
     ) -> Verdict:
         """Weigh the evidence.
 
@@ -90,15 +91,11 @@ class Decision(nn.Module):
             grid: Rows and columns of the tokens.
             found: Per source the clues of each scale, the finest first.
             routing: Task -> share of its routing.
+            seen: The clues as the tokens see them, see :func:`at_tokens`.
         """
         first, second = found
         steps = len(first) - 1
-        near = min(_TOKEN_SCALE, steps)
-        seen = torch.cat((first[near], second[near]), 1)
-        seen = F.interpolate(seen, grid, mode="bilinear", align_corners=False)
-        joined = torch.cat(
-            (self.enter(torch.cat(streams, -1).float()), seen.flatten(2).transpose(1, 2)), -1
-        )
+        joined = torch.cat((self.enter(torch.cat(streams, -1).float()), seen), -1)
         mixed = self.adapters(self.norm(self.reduce(joined)), routing)
         said = mixed.answer.transpose(1, 2).reshape(len(prompts), SCALES, -1, *grid)
         share = prompts.reshape(-1, 1, *grid)

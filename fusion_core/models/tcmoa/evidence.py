@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -18,6 +19,7 @@ EXPOSURE_CLUES: Final = 3
 _LEAST: Final = 0.004  # about a grey level: what is below cannot be told from noise
 _WELL: Final = 0.2  # deviation of well-exposedness of Mertens et al. 2007
 _HIDDEN: Final = 16
+_TOKEN_SCALE: Final = 4  # halvings from pixels to tokens
 
 
 def clues(picture: Tensor, steps: int) -> list[Tensor]:
@@ -45,6 +47,19 @@ def clues(picture: Tensor, steps: int) -> list[Tensor]:
         well = 1 - (here - 0.5) ** 2 / (6 * _WELL**2)
         found.append(torch.cat((here - 0.5, well, spread, logs), 1))
     return found
+
+
+def at_tokens(found: Sequence[Sequence[Tensor]], grid: tuple[int, int]) -> Tensor:
+    """Return ``BxN(2 CLUES)``: the clues of two sources as the tokens see them.
+
+    Args:
+        found: Per source the clues of each scale, the finest first.
+        grid: Rows and columns of the tokens.
+    """
+    near = min(_TOKEN_SCALE, len(found[0]) - 1)
+    seen = torch.cat([levels[near] for levels in found], 1)
+    seen = F.interpolate(seen, grid, mode="bilinear", align_corners=False)
+    return seen.flatten(2).transpose(1, 2)
 
 
 class Evidence(nn.Module):

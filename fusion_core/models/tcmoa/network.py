@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from fusion_core.models.tcmoa.backbone import PATCH, MaskedAutoencoder
 from fusion_core.models.tcmoa.config import CHOSEN, TASKS, TCMoAConfig, TCMoAOptions
 from fusion_core.models.tcmoa.decision import Decision, blend, cascade, edited_shares, shares
 from fusion_core.models.tcmoa.embedded import EMBEDDED_MAE, REAL_MAE
-from fusion_core.models.tcmoa.evidence import clues
+from fusion_core.models.tcmoa.evidence import at_tokens, clues
 from fusion_core.models.tcmoa.prompt_layer import Edit
 from fusion_core.models.tcmoa.pyramids import (
     collapse,
@@ -37,6 +37,8 @@ from fusion_core.runtime.settings import Settings
 _MOST_PICTURES = 9
 # Shorter edge of the coarsest scale. Where a blend ends earlier it shows halos of that width.
 _SMALLEST_CHOICE, _SMALLEST_BLEND = 8, 2
+# Clues of both pictures of all pairs, per scale ``B(N-1) x CLUESxhxw``, the finest first.
+_Sides: TypeAlias = tuple[list[Tensor], list[Tensor]]
 
 
 class Decided(NamedTuple):
@@ -150,7 +152,11 @@ class TCMoA(Fuser):
         return PromptEdit(o.alpha, o.beta, mix)
 
     def _tell(
-        self, stack: Tensor, routing: Mapping[str, float], edit: Edit | None
+        self,
+        stack: Tensor,
+        sides: _Sides,
+        routing: Mapping[str, float],
+        edit: Edit | None,
     ) -> tuple[Told, tuple[int, int]]:
         """Let the layers see all pairs of neighbours of ``BxNx3xHxW``."""
         pairs = [part.flatten(0, 1) for part in (stack[:, :-1], stack[:, 1:])]
@@ -161,10 +167,11 @@ class TCMoA(Fuser):
                 )
                 for part in pairs
             ]
-        told: tuple[Told, tuple[int, int]] = self.streams(
-            self.mae.model, *map(self.pad, pairs), routing, edit
-        )
-        return told
+        padded = [self.pad(part) for part in pairs]
+        grid = padded[0].shape[-2] // PATCH, padded[0].shape[-1] // PATCH
+        seen = at_tokens(sides, grid) if self.config.clued else None
+        told: Told = self.streams(self.mae.model, *padded, grid, routing, edit=edit, seen=seen)
+        return told, grid
 
     def _choose(
         self,
@@ -176,19 +183,20 @@ class TCMoA(Fuser):
     ) -> Decided:
         """Let prompts and evidence decide which pictures make a pixel."""
         assert self.decision is not None
-        told, grid = self._tell(stack, routing, None)
         smallest = _SMALLEST_CHOICE if task == CHOSEN else _SMALLEST_BLEND
         height, width = stack.shape[-2:]
         steps = halvings(height, width, smallest)
         number = stack.shape[1]
-        found = [_split(level, number) for level in clues(stack.flatten(0, 1), steps)]
-        sides = [
-            [level[:, side].flatten(0, 1) for level in found]
-            for side in (slice(None, -1), slice(1, None))
-        ]
+        sides = _sides(stack, steps)
+        told, grid = self._tell(stack, sides, routing, None)
         prompts = (told.prompts[..., 0] - told.prompts[..., 1]).mean(1)
         verdict = self.decision(
-            (told.first, told.second), prompts, grid, (sides[0], sides[1]), routing
+            (told.first, told.second),
+            prompts,
+            grid,
+            sides,
+            routing,
+            seen=at_tokens(sides, grid),
         )
         if task == CHOSEN:
             guides = [
@@ -209,7 +217,9 @@ class TCMoA(Fuser):
         """Let the decoder paint the picture of two, as in the paper."""
         beta = torch.where(order[:, 0] == 0, edit.beta, -edit.beta)
         changed = edit.alpha != 1 or edit.beta != 0
-        told, grid = self._tell(stack, routing, Edit(edit.alpha, beta) if changed else None)
+        steps = halvings(*stack.shape[-2:], _SMALLEST_BLEND)
+        sides = _sides(stack, steps) if self.config.clued else ([], [])
+        told, grid = self._tell(stack, sides, routing, Edit(edit.alpha, beta) if changed else None)
         mae: MaskedAutoencoder = self.mae.model
         painted = mae.picture(told.first, *grid)
         height, width = (edge * self.config.upsample for edge in stack.shape[-2:])
@@ -235,8 +245,8 @@ def _decision(made: Decided) -> SourceShares:
     as_given = made.order.argsort(1)[:, :, None, None]
     pixels = torch.stack([resize(level, made.image) for level in made.shares]).mean(0)
     prompts = made.told.prompts.mean(1)
-    odds = (prompts[..., 0].log() - prompts[..., 1].log()).unflatten(-1, made.grid)
-    prompted = _scores(odds[:, None], number).softmax(1)
+    odds = (prompts[..., 0].log() - prompts[..., 1].log()).reshape(-1, 1, *made.grid)
+    prompted = _scores(odds, number).softmax(1)
     return SourceShares(pixels.take_along_dim(as_given, 1), prompted.take_along_dim(as_given, 1))
 
 
@@ -247,6 +257,16 @@ def _order(stack: Tensor, task: str) -> Tensor:
         return torch.arange(number, device=stack.device).expand(batch, -1)
     brightness = stack.mean((2, 3, 4))
     return brightness.argsort(dim=1, descending=True)
+
+
+def _sides(stack: Tensor, steps: int) -> _Sides:
+    """Return the clues of the first and the second picture of all pairs of neighbours."""
+    found = [_split(level, stack.shape[1]) for level in clues(stack.flatten(0, 1), steps)]
+    first, second = (
+        [level[:, side].flatten(0, 1) for level in found]
+        for side in (slice(None, -1), slice(1, None))
+    )
+    return first, second
 
 
 def _scores(logits: Tensor, number: int) -> Tensor:

@@ -55,6 +55,7 @@ class PromptLayer(nn.Module):
         chosen: Adapters that work for one token.
         combine: How the adapters' answers are joined.
         keep_statistics: Give each stream back its mean and deviation over tokens and channels.
+        clues: Channels of what is read beside the tokens; 0 for nothing.
     """
 
     def __init__(
@@ -65,12 +66,16 @@ class PromptLayer(nn.Module):
         combine: Literal["linear", "logsumexp"],
         *,
         keep_statistics: bool,
+        clues: int = 0,
     ) -> None:
         super().__init__()
         quarter = width // 4
         self.keep_statistics = keep_statistics
         self.enter = nn.LayerNorm(2 * width)
         self.reduce = nn.Linear(2 * width, quarter, bias=False)
+        self.look = nn.Linear(clues, quarter, bias=False) if clues else None
+        if self.look is not None:
+            nn.init.zeros_(self.look.weight)  # before training, the layer is the paper's
         self.norm = nn.LayerNorm(quarter)
         self.adapters = TaskAdapters(
             quarter, max(1, width // 32), quarter, experts, chosen, combine=combine
@@ -90,6 +95,8 @@ class PromptLayer(nn.Module):
         grid: tuple[int, int],
         routing: Mapping[str, float],
         edit: Edit | None,
+        *,
+        seen: Tensor | None = None,
     ) -> Prompted:
         """Return both streams, each with what is fused in it.
 
@@ -99,11 +106,15 @@ class PromptLayer(nn.Module):
             grid: Rows and columns of the tokens.
             routing: Task -> share of its routing.
             edit: Change of the prompts, or None.
+            seen: ``BxNxclues`` of a layer that reads some.
         """
         # Routers choose in float32: half precision would turn near ties around.
         with torch.autocast(first.device.type, enabled=False):
             joined = torch.cat((first, second), -1).float()
-            read = self.norm(self.reduce(self.enter(joined)))
+            read = self.reduce(self.enter(joined))
+            if self.look is not None and seen is not None:
+                read = read + self.look(seen)
+            read = self.norm(read)
             mixed = self.adapters(read, routing)
         prompts = mixed.answer.unflatten(-1, (2, -1)).mean(-1).sigmoid()
         weights = prompts if edit is None else edited(prompts, edit)
@@ -138,6 +149,8 @@ class PlainLayer(nn.Module):
         grid: tuple[int, int],  # noqa: ARG002
         routing: Mapping[str, float],  # noqa: ARG002
         edit: Edit | None,  # noqa: ARG002
+        *,
+        seen: Tensor | None,  # noqa: ARG002
     ) -> Prompted:
         """Return both streams; prompts are even, and no adapter is chosen."""
         prompts = first.new_full((*first.shape[:2], 2), 0.5)

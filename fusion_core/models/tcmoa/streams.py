@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fusion_core.models.tcmoa.backbone import MaeConfig, MaskedAutoencoder
 from fusion_core.models.tcmoa.config import TCMoAConfig, layer_after
+from fusion_core.models.tcmoa.evidence import CLUES
 from fusion_core.models.tcmoa.prompt_layer import Edit, PlainLayer, PromptLayer
 from fusion_core.models.tcmoa.windows import EDGE, Windows
 
@@ -55,25 +56,28 @@ class Streams(nn.Module):
         mae: MaskedAutoencoder,
         first: Tensor,
         second: Tensor,
+        grid: tuple[int, int],
         routing: Mapping[str, float],
+        *,
         edit: Edit | None = None,
-    ) -> tuple[Told, tuple[int, int]]:
-        """Return what the layers say, and rows and columns of the tokens.
+        seen: Tensor | None = None,
+    ) -> Told:
+        """Return what the layers say.
 
         Args:
             mae: The frozen autoencoder.
             first: ``Bx3xHxW`` RGB in [0, 1], a multiple of the patch high and wide.
             second: The same of the second source.
+            grid: Rows and columns of the tokens.
             routing: Task -> share of its routing.
             edit: Change of the prompts, or None.
+            seen: ``BxNx(2 CLUES)`` of both sources, for layers that read them.
         """
-        rows, columns = (edge // mae.embed.stride[0] for edge in first.shape[-2:])
-        grid = rows, columns
         # Both streams share all blocks: they are one batch.
         tokens = mae.tokens(torch.cat((first, second)))
-        run = _Run(grid, routing, edit)
+        run = _Run(grid, routing, edit, seen)
         tokens = run(tokens, mae.blocks, self.encoder_bias, self.encoder_layers)
-        tokens = mae.narrow(mae.norm(tokens), rows, columns)
+        tokens = mae.narrow(mae.norm(tokens), *grid)
         tokens = run(tokens, mae.decoder_blocks, self.decoder_bias, self.decoder_layers)
         one, other = tokens.chunk(2)
         return Told(
@@ -82,16 +86,20 @@ class Streams(nn.Module):
             torch.stack(run.prompts, 1),
             torch.stack(run.gates, 1),
             torch.stack(run.balances).sum(),
-        ), grid
+        )
 
 
 class _Run:
     """One pass, which collects what the layers say."""
 
     def __init__(
-        self, grid: tuple[int, int], routing: Mapping[str, float], edit: Edit | None
+        self,
+        grid: tuple[int, int],
+        routing: Mapping[str, float],
+        edit: Edit | None,
+        seen: Tensor | None,
     ) -> None:
-        self._grid, self._routing, self._edit = grid, routing, edit
+        self._grid, self._routing, self._edit, self._seen = grid, routing, edit, seen
         self._windows = [Windows(*grid, rolled=rolled) for rolled in (False, True)]
         self.prompts: list[Tensor] = []
         self.gates: list[Tensor] = []
@@ -109,7 +117,9 @@ class _Run:
             if str(index) not in layers:
                 continue
             first, second = tokens.chunk(2)
-            made = layers[str(index)](first, second, self._grid, self._routing, self._edit)
+            made = layers[str(index)](
+                first, second, self._grid, self._routing, self._edit, seen=self._seen
+            )
             tokens = torch.cat((made.first, made.second))
             self.prompts.append(made.prompts)
             self.gates.append(made.gates)
@@ -142,6 +152,7 @@ def _layers(config: TCMoAConfig, depth: int, width: int, *, keep_statistics: boo
                 config.chosen,
                 config.combine,
                 keep_statistics=keep_statistics,
+                clues=2 * CLUES if config.clued else 0,
             )
             for block in range(depth)
             if layer_after(block, config.every)

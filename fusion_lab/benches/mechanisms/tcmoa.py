@@ -1,4 +1,4 @@
-"""Ways around the parts of TC-MoA: adapters, routers, prompts."""
+"""Ways around the parts of TC-MoA: adapters, routers, prompts, clues."""
 
 from __future__ import annotations
 
@@ -87,6 +87,11 @@ def _even_prompts(network: TCMoA, *_: object) -> AbstractContextManager[None]:
     return replaced(_prompt_adapters(network), _silent)
 
 
+def _no_clues(network: TCMoA, *_: object) -> AbstractContextManager[None]:
+    looks = [m.look for m in network.modules() if isinstance(m, PromptLayer) and m.look is not None]
+    return replaced(looks, lambda _module, _inputs, output: torch.zeros_like(output))
+
+
 def _shuffled(network: TCMoA, _other: object, rng: Random) -> AbstractContextManager[None]:
     """Let every token have adapters drawn by lot instead of the chosen ones."""
 
@@ -118,5 +123,6 @@ SYSTEM = System(
             hold=lambda net, run_other, _: replayed(_prompt_adapters(net), run_other),
             random=True,
         ),
+        Bypass("clues of the prompts", "none", hold=_no_clues),
     ),
 )

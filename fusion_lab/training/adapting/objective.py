@@ -42,7 +42,7 @@ class TaskLoss:
         undecided: Four times the product of the shares of two sources.
         prompts: Squared distance of the prompts' sum to 1.
         agreement: Squared distance of every layer's prompts to the shares that the sources got in
-            the pixels of the token.
+            the token, mean over the scales.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -115,11 +115,12 @@ def prompt_sum_loss(prompts: Tensor, encoder_layers: int) -> Tensor:
 
 
 def agreement_loss(made: Decided) -> Tensor:
-    """Return the squared distance of the prompts to what the pixels of a token took, mean.
+    """Return the squared distance of the prompts to what a token took, at all scales, mean.
 
     The pixels teach the prompts, not the other way round.
     """
-    taken = F.interpolate(made.shares[0].detach(), made.grid, mode="area")
+    levels = [F.interpolate(level.detach(), made.grid, mode="area") for level in made.shares]
+    taken = torch.stack(levels).mean(0)
     return (made.told.prompts - taken.flatten(2).transpose(1, 2)[:, None]).square().mean()
 
 
