@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -87,7 +87,9 @@ def record(forward: Forward, visible: Tensor, hot: Tensor, cues: Cues) -> _Recor
         RuntimeError: What it does depends on values that the GPU has to compute first.
     """
     visible, hot = visible.clone(), hot.clone()
-    copies = {name: tensor.clone() for name, tensor in _named(cues) if tensor is not None}
+    copies: dict[str, Any] = {
+        name: tensor.clone() for name, tensor in _named(cues) if tensor is not None
+    }
     cues = replace(cues, **copies)
     for _ in range(_WARM_UP):
         forward(visible, hot, cues)

@@ -27,8 +27,8 @@ def run_together(
             the same kinds of cues.
     """
     parts = [engine.tensors(pair) for engine, pair in prepared]
-    visible, hot = (torch.cat([part[place] for part in parts]) for place in (0, 1))
-    made, network_ms = prepared[0][0].forward(visible, hot, _joined([cues for *_, cues in parts]))
+    visible, hot, cues = zip(*parts, strict=True)
+    made, network_ms = prepared[0][0].forward(torch.cat(visible), torch.cat(hot), _joined(cues))
     return [(made.picture(index), network_ms) for index in range(len(prepared))]
 
 

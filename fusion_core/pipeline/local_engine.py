@@ -99,7 +99,7 @@ def _openings(config: Config, open_torch: OpenTorch) -> dict[str, Callable[[], L
     """
     try:
         exported_file(config.model)
-        wanted = KINDS if not config.options else ("torch",)
+        wanted: tuple[str, ...] = KINDS if not config.options else ("torch",)
         lacking: FusionError | None = None
     except (WeightsError, UsageError) as error:
         wanted, lacking = ("torch",), error

@@ -78,8 +78,8 @@ class EnginesResult:
 
     def tables(self) -> Sequence[Table]:
         """Return one row per entry."""
-        head = ("model", "threads", "engine", "p50 ms", "units", "times torch", "CPU ms")
-        head += ("times torch", "mean difference")
+        timed = ("p50 ms", "units", "times torch", "CPU ms", "times torch")
+        head = ("model", "threads", "engine", *timed, "mean difference")
         rows = tuple(
             (
                 entry.model,

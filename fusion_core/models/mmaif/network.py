@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from fusion_core.foundation import FrozenModel
 from fusion_core.models.base import Fuser
 from fusion_core.models.blocks.padding import PadToMultiple
-from fusion_core.models.cues import NO_CUES, VISIBLE_INFRARED, Cues, TextCue
-from fusion_core.models.features import Features
+from fusion_core.models.cues import NO_CUES, Cues, TextCue
+from fusion_core.models.features import VISIBLE_INFRARED, Features
 from fusion_core.models.mmaif.codec import EmbeddedCodec, LatentCodec
 from fusion_core.models.mmaif.config import TASKS, MMAIFConfig, MMAIFOptions
 from fusion_core.models.mmaif.flow import sample

@@ -90,7 +90,7 @@ class Trust(nn.Module):
         self.look = Conv(2 * channels, channels // 4).apply(_start)
         self.judge = nn.Conv2d(channels // 4, 1, 1)
         nn.init.zeros_(self.judge.weight)
-        nn.init.constant_(self.judge.bias, _TRUSTING)
+        nn.init.constant_(self.judge.bias, _TRUSTING)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> Tensor:
         """Return ``2Bx1xhxw`` logits, each twice, of the features of both views.
@@ -167,9 +167,9 @@ class PairNano(nn.Module):
         mixed, alone = self.predict(self.features(images)).views()
         people = alone.weighed()
         others = mixed.logits.shape[2] - 1 - PERSON
-        alone = F.pad(people.logits.sigmoid(), (PERSON, others))
+        padded = F.pad(people.logits.sigmoid(), (PERSON, others))
         boxes = torch.cat([mixed.boxes, people.boxes], 1)
-        scores = torch.cat([mixed.logits.sigmoid(), alone], 1)
+        scores = torch.cat([mixed.logits.sigmoid(), padded], 1)
         return torch.cat([boxes, scores], 2).transpose(1, 2)
 
 
