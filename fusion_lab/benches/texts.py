@@ -15,7 +15,7 @@ from fusion_core.models.mmaif.text.network import WishNetwork
 from fusion_core.models.mmaif.text.weights import SHIPPED, load_text
 from fusion_core.sentences import Wish, split_words
 from fusion_lab.benches.command import BenchCommand
-from fusion_lab.benches.tables import Table
+from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.training.text.trainer import check_sentences, read_wishes
 
 _PARTS: Final = ("remove", "keep", "targets", "styles", "task")
@@ -54,11 +54,13 @@ class TextsResult:
     def tables(self) -> Sequence[Table]:
         """Return one row per kind, in per cent."""
         head = ("sentences", "whole wish", "without strengths", *_PARTS)
-        rows = tuple(
-            (row.sentences, *(100 * share for share in (row.whole, row.named, *row.parts)))
-            for row in self.rows
-        )
+        rows = tuple(_cells(row) for row in self.rows)
         return [Table(f"Wishes recovered, % of {self.count} sentences", head, rows, digits=1)]
+
+
+def _cells(row: UnderstoodRow) -> tuple[Cell, ...]:
+    shares: list[Cell] = [100 * share for share in (row.whole, row.named, *row.parts)]
+    return (row.sentences, *shares)
 
 
 @dataclass(frozen=True, kw_only=True)
