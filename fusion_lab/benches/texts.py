@@ -54,11 +54,13 @@ class TextsResult:
     def tables(self) -> Sequence[Table]:
         """Return one row per kind, in per cent."""
         head = ("sentences", "whole wish", "without strengths", *_PARTS)
-        rows: tuple[tuple[Cell, ...], ...] = tuple(
-            (row.sentences, *(100 * share for share in (row.whole, row.named, *row.parts)))
-            for row in self.rows
-        )
+        rows = tuple(_cells(row) for row in self.rows)
         return [Table(f"Wishes recovered, % of {self.count} sentences", head, rows, digits=1)]
+
+
+def _cells(row: UnderstoodRow) -> tuple[Cell, ...]:
+    shares: list[Cell] = [100 * share for share in (row.whole, row.named, *row.parts)]
+    return (row.sentences, *shares)
 
 
 @dataclass(frozen=True, kw_only=True)
