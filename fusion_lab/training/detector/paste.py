@@ -140,7 +140,8 @@ def _person(people: Sequence[Cutout], rng: np.random.Generator) -> Cutout:
     person = people[int(rng.integers(len(people)))]
     gain = np.float32(rng.uniform(0.6, 1.2))
     if rng.random() < 0.5:
-        person = Cutout(*(plane[:, ::-1] for plane in person[:3]), person.label)
+        rgb, warmth, cover, label = person
+        person = Cutout(rgb[:, ::-1], warmth[:, ::-1], cover[:, ::-1], label)
     return person._replace(warmth=person.warmth * gain)
 
 
@@ -204,7 +205,7 @@ def _ring(picture: UInt8Image, box: NDArray[np.int64]) -> NDArray[np.float32]:
     left, top, right, bottom = box
     x, y = (max(2, int(_RING * edge)) for edge in (right - left, bottom - top))
     around = picture[max(0, top - y) : bottom + y, max(0, left - x) : right + x]
-    return np.median(around.reshape(-1, 4), axis=0).astype(np.float32)
+    return np.asarray(np.median(around.reshape(-1, 4), axis=0), np.float32)
 
 
 def _fitted(plane: FloatImage, size: tuple[int, int], sigma: float) -> FloatImage:
