@@ -21,6 +21,7 @@ _PERSON: Final = "person"
 _FLAT: Final = 0.6
 """Spread in a box, in standard deviations of the picture, below which it shows nobody."""
 _BELIEF: Final = 0.4
+_SURE: Final = 0.65  # scores from here on stay: a frozen camera must not cost those who are plain
 _ALIVE: Final = (
     0.02  # standard deviation of a picture, of its range, from which on it shows a scene
 )
@@ -47,7 +48,7 @@ def weigh_by_thermal(
     flat = _FLAT * float(deviation[0, 0])
     weighed = [
         replace(each, score=_BELIEF * each.score)
-        if each.label == _PERSON and _spread(aligned, each.box) < flat
+        if each.label == _PERSON and each.score < _SURE and _spread(aligned, each.box) < flat
         else each
         for each in found
     ]

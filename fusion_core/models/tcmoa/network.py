@@ -217,7 +217,8 @@ class TCMoA(Fuser):
         """Let the decoder paint the picture of two, as in the paper."""
         beta = torch.where(order[:, 0] == 0, edit.beta, -edit.beta)
         changed = edit.alpha != 1 or edit.beta != 0
-        steps = halvings(*stack.shape[-2:], _SMALLEST_BLEND)
+        high, wide = stack.shape[-2:]
+        steps = halvings(high, wide, _SMALLEST_BLEND)
         sides = _sides(stack, steps) if self.config.clued else ([], [])
         told, grid = self._tell(stack, sides, routing, Edit(edit.alpha, beta) if changed else None)
         mae: MaskedAutoencoder = self.mae.model

@@ -89,8 +89,9 @@ class Trust(nn.Module):
         super().__init__()
         self.look = Conv(2 * channels, channels // 4).apply(_start)
         self.judge = nn.Conv2d(channels // 4, 1, 1)
+        assert self.judge.bias is not None
         nn.init.zeros_(self.judge.weight)
-        nn.init.constant_(self.judge.bias, _TRUSTING)  # type: ignore[arg-type]
+        nn.init.constant_(self.judge.bias, _TRUSTING)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return ``2Bx1xhxw`` logits, each twice, of the features of both views.
@@ -164,8 +165,8 @@ class PairNano(nn.Module):
 
         The second P points, of the auxiliary thermal branch, have scores of people only.
         """
-        mixed, alone = self.predict(self.features(images)).views()
-        people = alone.weighed()
+        mixed, thermal = self.predict(self.features(images)).views()
+        people = thermal.weighed()
         others = mixed.logits.shape[2] - 1 - PERSON
         padded = F.pad(people.logits.sigmoid(), (PERSON, others))
         boxes = torch.cat([mixed.boxes, people.boxes], 1)

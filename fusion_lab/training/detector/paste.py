@@ -140,8 +140,8 @@ def _person(people: Sequence[Cutout], rng: np.random.Generator) -> Cutout:
     person = people[int(rng.integers(len(people)))]
     gain = np.float32(rng.uniform(0.6, 1.2))
     if rng.random() < 0.5:
-        rgb, warmth, cover = (plane[:, ::-1] for plane in person[:3])
-        person = Cutout(rgb, warmth, cover, person.label)
+        rgb, warmth, cover, label = person
+        person = Cutout(rgb[:, ::-1], warmth[:, ::-1], cover[:, ::-1], label)
     return person._replace(warmth=person.warmth * gain)
 
 
