@@ -48,7 +48,7 @@ def torch_luma(model, given, slots):
     return gray, made.fused[0, 0].numpy(), made.query[0].numpy()
 
 
-@pytest.fixture(scope="module", params=["m2pn-edge", "m2pn"])
+@pytest.fixture(scope="module", params=["m2pn-edge", "m2pn", "m2pn-nano"])
 def model(request):
     return load_model(request.param)
 
