@@ -149,6 +149,8 @@ def test_one_task_of_a_network_of_several(tmp_path, rng):
         with torch.inference_mode():
             expected = model(*pair, Cues(task="mff")).image
         np.testing.assert_allclose(got["image"], expected, atol=TOLERANCE)
+        again = network(tmp_path)  # nothing of the trace reaches the next network
+        assert torch.isfinite(again(*pair, Cues(task="mff")).image).all()
     assert session.get_modelmeta().custom_metadata_map["task"] == "mff"
     with pytest.raises(UsageError, match="not 'mef'"):
         export_network(create_model("m2pn-edge", 0), path, (HEIGHT, WIDTH), "mef")

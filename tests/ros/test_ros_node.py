@@ -352,6 +352,7 @@ def test_diagnostics_are_complete(start):
         "latency",
         "model",
         "detector",
+        "temperature",
         "memory",
         "scene memory",
         "prior",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from fusion_core.models.blocks.constants import kept_for_sizes
 
 _BASE = 10000.0
 _LEAST = 1e-4
 _EQUAL = 0.0  # a sigmoid's logit of one half
 
 
-@lru_cache(maxsize=16)
-@torch.inference_mode(mode=False)  # kept for training, too
+@kept_for_sizes(16)
 def rotation(rows: int, columns: int, width: int) -> tuple[Tensor, Tensor]:
     """Return cosine and sine ``N x width/2`` of the places of a grid, row by row.
 

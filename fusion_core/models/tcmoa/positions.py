@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fusion_core.models.blocks.constants import kept_for_sizes
+
 _EDGE: Final = 14  # of the grid that masked autoencoders are trained on
 _BASE: Final = 10_000.0
 
 
-@lru_cache(maxsize=32)
-@torch.inference_mode(mode=False)  # kept for training, too
+@kept_for_sizes(32)
 def sine_grid(rows: int, columns: int, width: int) -> Tensor:
     """Return sine and cosine positions ``1xNxC`` of a grid, row by row.
 

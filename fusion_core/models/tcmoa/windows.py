@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from fusion_core.models.blocks.constants import kept_for_sizes
 
 EDGE: Final = 14
 """Longest edge of a window in tokens."""
@@ -80,8 +81,7 @@ class Windows:
         return logits.repeat(len(windows) // len(barred), 1, 1, 1)
 
 
-@lru_cache(maxsize=16)
-@torch.inference_mode(mode=False)  # kept for training, too
+@kept_for_sizes(16)
 def _barred(
     grid: tuple[int, int], window: tuple[int, int], shift: tuple[int, int]
 ) -> Tensor | None:
@@ -103,8 +103,7 @@ def _barred(
     return (flat[:, :, None] != flat[:, None, :]) * _NEVER
 
 
-@lru_cache(maxsize=16)
-@torch.inference_mode(mode=False)  # kept for training, too
+@kept_for_sizes(16)
 def _ways(high: int, wide: int) -> Tensor:
     """Return ``TxT`` rows of a table of ``(2 EDGE - 1)^2``: from which place to which."""
     rows, columns = torch.meshgrid(torch.arange(high), torch.arange(wide), indexing="ij")
