@@ -144,12 +144,14 @@ def test_a_text_is_in_force_until_the_next_one(monkeypatch):
     given = [
         None if cues.text is None else float(cues.text.tokens[0, 0, 0]) for cues in network.seen
     ]
-    assert given == [None, pytest.approx(0.03), pytest.approx(0.03), None]
-    assert network.encoded == ["fog"]
+    # A quarter of the way a frame; in the middle the way back begins.
+    assert given[0] is None
+    assert given[1:] == pytest.approx([0.03 / 4, 0.03 / 2, 0.03 / 2 * 3 / 4])
+    assert network.encoded == ["fog", ""]
 
 
 def test_a_text_for_a_model_that_reads_none_is_refused():
     with Pipeline(config(model="m2pn-edge")) as pipeline:
         assert pipeline.status().text is None
-        with pytest.raises(UsageError, match="reads no text"):
+        with pytest.raises(UsageError, match="reads none"):
             pipeline.submit_text("fog")

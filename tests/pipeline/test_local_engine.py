@@ -73,7 +73,7 @@ def test_pipelines_of_one_process_share_the_weights_and_nothing_else(kind):
             assert engines[0].network is not engines[1].network
         else:
             assert engines[0]._network._session is engines[1]._network._session
-        sessions = [each._detection._detector._network._session for each in (one, other)]
+        sessions = [each._step.detection._detector._network._session for each in (one, other)]
         assert sessions[0] is sessions[1]
         with open_source(SCENE) as source:
             list(one.stream(source))
