@@ -338,7 +338,7 @@ def test_a_prior_that_gives_nan_is_not_used(monkeypatch, spoilt):
             nan = {"visible": {"haze": np.nan}, "quality": np.nan}
             return Assessment(**(values | {spoilt: nan.get(spoilt, values["tokens"] * np.nan)}))
 
-    monkeypatch.setattr(builders, "open_provider", lambda *_: NanProvider())
+    monkeypatch.setattr(builders, "open_provider", lambda *_, **__: NanProvider())
     with make(monkeypatch, prior="embedded") as pipeline:
         results = list(pipeline.stream(recording(0.3)))
         assert "not finite" in pipeline.status().prior["problem"]

@@ -115,7 +115,7 @@ def live(pipeline, frames):
 def test_a_slow_provider_holds_up_no_live_frame(monkeypatch):
     """A provider that never answers while the stream runs: all frames are fused without it."""
     slow = SlowProvider(3600)
-    monkeypatch.setattr("fusion_core.pipeline.builders.open_provider", lambda *_: slow)
+    monkeypatch.setattr("fusion_core.pipeline.builders.open_provider", lambda *_, **__: slow)
     merged = sorted(
         (*stream(dark, 10, 6), *stream(thermal, 10, 6)),
         key=lambda f: (f.stamp_ns, f.modality != "visible"),
@@ -140,7 +140,7 @@ def test_a_broken_provider_shows_in_the_health_and_frames_go_on(monkeypatch):
         def assess(self, visible, thermal):
             raise RuntimeError("no memory left")
 
-    monkeypatch.setattr("fusion_core.pipeline.builders.open_provider", lambda *_: Broken())
+    monkeypatch.setattr("fusion_core.pipeline.builders.open_provider", lambda *_, **__: Broken())
     with make() as pipeline:
         source = ListSource(stream(visible, 10, 1), stream(thermal, 10, 1))
         results = list(pipeline.stream(source))
@@ -174,7 +174,7 @@ def fixed_provider(**visible_kinds):
 @pytest.mark.parametrize(("haze", "model"), [(0.1, "m2pn-edge"), (0.9, "mdaif")])
 def test_model_auto_picks_by_the_prior_and_says_so(monkeypatch, haze, model):
     monkeypatch.setattr(
-        "fusion_core.pipeline.builders.open_provider", lambda *_: fixed_provider(haze=haze)
+        "fusion_core.pipeline.builders.open_provider", lambda *_, **__: fixed_provider(haze=haze)
     )
     with make(model="auto") as pipeline:
         source = ListSource(stream(visible, 10, 1), stream(thermal, 10, 1))
