@@ -42,7 +42,10 @@ def test_listing_imports_neither_torch_nor_a_bench():
 
 def test_an_unknown_bench_is_refused_with_the_known_ones(capsys):
     assert main(["bench", "speed"]) == UsageError.exit_code
-    assert "'speed': no such bench; known benches: latency, ros" in capsys.readouterr().err
+    assert (
+        "'speed': no such bench; known benches: latency, engines, gpu, ros"
+        in capsys.readouterr().err
+    )
 
 
 @dataclass(frozen=True)

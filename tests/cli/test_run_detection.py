@@ -46,6 +46,7 @@ def test_detections_in_the_log_and_the_summary(detector, tmp_path, capsys):
             "track_id": 1,
             "temperature": None,
             "predicted": False,
+            "heat": None,
         },
         {
             "label": "vehicle",
@@ -54,6 +55,7 @@ def test_detections_in_the_log_and_the_summary(detector, tmp_path, capsys):
             "track_id": 2,
             "temperature": None,
             "predicted": False,
+            "heat": None,
         },
     ]
     assert lines[2]["latency_ms"]["detection"] > 0

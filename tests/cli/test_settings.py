@@ -20,11 +20,23 @@ def another_value(name):
     if isinstance(default, bool):
         return str(not default).lower(), not default
     if isinstance(default, float):
-        return f"{default / 2 + 0.25}", default / 2 + 0.25
+        return f"{default / 2 + 0.125}", default / 2 + 0.125
     if isinstance(default, int):
         return ("2", 2) if name == "source.bracket" else ("7", 7)
     if isinstance(default, tuple):
         return "person, car", ("person", "car")
+    numbers = {
+        "detection.every": 3,
+        "temperature.emissivity": 0.9,
+        "temperature.reflected_c": 20,
+        "temperature.distance_m": 5,
+        "temperature.air_c": 15,
+        "temperature.humidity": 0.5,
+        "temperature.alarm_above_c": 60,
+        "temperature.alarm_below_c": -10,
+    }
+    if name in numbers:
+        return str(numbers[name]), numbers[name]
     choices = {
         "device": "cpu",
         "prior": "clip",
@@ -41,7 +53,11 @@ def another_value(name):
         "scene_memory.mode": "off",
         "engine.endpoint": "tcp://127.0.0.1:5570",
         "detection.output_format": "yolov8",
+        "engine.kind": "onnx",
+        "engine.provider": "cpu",
+        "temperature.alarm_by": "mean",
         "mask.source": "none",
+        "mask.box": "10,20,30,40",
     }
     return (choices.get(name, "2024-01-01"),) * 2
 
