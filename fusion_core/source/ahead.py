@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from fusion_core.runtime.drop_log import DropLog
 from fusion_core.source.base import RecordedStream
 from fusion_core.types import Frame, Modality
 
+_log = logging.getLogger(__name__)
 _DEPTH: Final = 4
 _JOIN_S: Final = 10.0
 # What the thread hands over: a frame, an event to repeat in the reader's thread, or the end.
@@ -71,8 +73,15 @@ class StreamAhead(Closable):
         except BaseException as error:  # noqa: BLE001 - raised again where frames are read
             self._put(_raising(error))
         finally:
-            self._stream.close()
+            self._close_stream()
             self._put(None)
+
+    def _close_stream(self) -> None:
+        """Close the stream; a reader that waits gets its end all the same."""
+        try:
+            self._stream.close()
+        except Exception as error:  # noqa: BLE001 - what was read is whole
+            _log.warning("a recorded input: closing failed (%s: %s)", type(error).__name__, error)
 
     def _put(self, item: _Item) -> None:
         """Hand something over; wait while the reader is far behind and nobody has closed."""
