@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from pathlib import Path
@@ -18,7 +19,29 @@ from fusion_core.runtime.cache import cache_folder
 
 _SIZES: Final = 4
 """Sizes of pictures that stay compiled."""
+_TELEMETRY: Final = "openvino_telemetry"
 _Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+def _openvino(path: Path) -> Any:  # noqa: ANN401 - a package without types
+    """Import OpenVINO without its telemetry, which forks a process to report every import.
+
+    A fork of a process with threads may hang, and a robot reports nothing to anybody.
+
+    Raises:
+        MissingExtraError: OpenVINO is not installed.
+    """
+    known = _TELEMETRY in sys.modules
+    if not known:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # what is not to be found
+    try:
+        import openvino
+    except ImportError:
+        raise missing_package(f"{path}: engine 'openvino'", "openvino") from None
+    finally:
+        if not known:
+            del sys.modules[_TELEMETRY]
+    return openvino
 
 
 class OpenVinoSession:
@@ -33,10 +56,7 @@ class OpenVinoSession:
     """
 
     def __init__(self, path: Path, config: SessionConfig) -> None:
-        try:
-            import openvino
-        except ImportError:
-            raise missing_package(f"{path}: engine 'openvino'", "openvino") from None
+        openvino = _openvino(path)
         if not path.is_file():
             raise WeightsError(f"{path}: no such file; make it with `fusion export`")
         self._path, self._openvino = path, openvino

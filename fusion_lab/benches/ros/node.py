@@ -12,7 +12,7 @@ from typing import Final
 from torch import Tensor
 
 from fusion_core.models import Cues, Features, Fuser, LumaFuser, LumaOutput
-from fusion_core.pipeline import builders
+from fusion_core.pipeline import builders, local_engine
 
 WITHOUT_NETWORKS: Final = "--without-networks"
 
@@ -44,7 +44,9 @@ def main(arguments: list[str]) -> int:
     from fusion_node.main import main as run_node
 
     if WITHOUT_NETWORKS in arguments:
-        setattr(builders, "load_model", _load_mean)  # noqa: B010 - replaced in this process only
+        # Replaced in this process only; the mean was not exported for the other engines.
+        setattr(builders, "load_model", _load_mean)  # noqa: B010
+        setattr(local_engine, "KINDS", ("torch",))  # noqa: B010
         sys.argv.remove(WITHOUT_NETWORKS)
     return int(run_node(None))
 
