@@ -104,4 +104,5 @@ def session_config(base: Config, settings: Mapping[str, object]) -> Config:
     if not isinstance(memory, Mapping) or memory.keys() - {"mode"}:
         raise UsageError("of the block memory a client chooses the mode; leave out the rest")
     data = {"device": base.device, "threads": base.threads, "priors": base.to_dict()["priors"]}
+    data["detector"] = "none"  # it runs at the client: all threads are the networks'
     return Config.from_dict({**data, **settings}, "client")

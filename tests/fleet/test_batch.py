@@ -15,7 +15,18 @@ from fleet_maker import pictures_in, run_alone, write_fleet
 from fusion_core.cli.main import main
 from fusion_lab.fleet.results import present_records
 
-OPTIONS = ("--device", "cpu", "--detector", "none", "--prior", "none", "--set", "threads=1")
+OPTIONS = (
+    "--device",
+    "cpu",
+    "--detector",
+    "none",
+    "--prior",
+    "none",
+    "--set",
+    "threads=1",
+    "--set",
+    "engine.kind=torch",
+)
 FRAMES = 6
 
 

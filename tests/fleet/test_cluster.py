@@ -17,7 +17,7 @@ from fusion_core.errors import FusionError
 from fusion_lab.benches.fleet.cluster import LocalCluster
 
 RECORDINGS, FRAMES = 6, 8
-OPTIONS = ("--device", "cpu", "--set", "threads=1")
+OPTIONS = ("--device", "cpu", "--set", "threads=1", "--set", "engine.kind=torch")
 
 
 def lose_both(out, command):

@@ -16,7 +16,13 @@ from fusion_core.pipeline import Pipeline
 from fusion_core.serving.session import EngineSession
 from fusion_core.types import AlignedPair, FramePair
 
-BASE = {"device": "cpu", "detector": "none", "prior": "none", "temporal_smoothing": 0.0}
+BASE = {
+    "device": "cpu",
+    "threads": 1,
+    "detector": "none",
+    "prior": "none",
+    "temporal_smoothing": 0.0,
+}
 
 
 def config(endpoint="", **settings):
