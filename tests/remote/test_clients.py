@@ -174,7 +174,10 @@ def test_two_clients_have_streams_of_their_own(endpoint):
             pipeline.close()
     for number, pair in enumerate(found):
         for which, fused in enumerate(pair):
-            assert np.array_equal(fused.image, alone[which][number])
+            # Together on the server, sums are taken in another order; see test_together.py.
+            difference = np.abs(fused.image.astype(int) - alone[which][number])
+            assert difference.max() <= 2
+            assert (difference > 0).mean() < 0.01
     assert pipelines[0].status().memory["queries"] == 5
     assert pipelines[1].status().memory["queries"] == 0
 

@@ -53,7 +53,9 @@ def mask(number):
     ids=["memory", "prior", "mask"],
 )
 def test_together_as_alone(settings, cue):
-    """Float sums may be taken in another order: at most one level in a few pixels differs."""
+    """Float sums may be taken in another order: luma may round to the other side in a few pixels,
+    which can be two levels of a colour.
+    """
     alone = sessions(3, Networks(CPU), **settings)
     joint = sessions(3, Networks(CPU), **settings)
     for step in range(1, 4):
@@ -64,7 +66,7 @@ def test_together_as_alone(settings, cue):
         for one, other in zip(expected, found, strict=True):
             assert (other.kind, other.number) == (Kind.RESULT, one.number)
             difference = np.abs(one.arrays["image"].astype(int) - other.arrays["image"])
-            assert difference.max() <= 1
+            assert difference.max() <= 2
             assert (difference > 0).mean() < 0.01
             assert other.text["memory_slot"] == one.text["memory_slot"]
             assert other.text["quality"] == pytest.approx(one.text["quality"], abs=1e-5)
