@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 
@@ -20,13 +20,14 @@ def kept_for_sizes(count: int) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]
     """
 
     def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
-        kept = lru_cache(count)(torch.inference_mode(mode=False)(function))
+        kept: Any = lru_cache(count)(torch.inference_mode(mode=False)(function))
 
         @wraps(function)
         def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
             if torch.compiler.is_compiling():
                 return function(*args, **kwargs)
-            return kept(*args, **kwargs)
+            found: _T = kept(*args, **kwargs)
+            return found
 
         return call
 

@@ -83,7 +83,7 @@ class Windows:
 
 @kept_for_sizes(16)
 def _barred(
-    grid: tuple[int, int], window: tuple[int, int], shift: tuple[int, int]
+    grid: tuple[int, int], window: tuple[int, int], shift: tuple[int, ...]
 ) -> Tensor | None:
     """Return ``windows x T x T`` logits that keep apart what does not belong together."""
     full = [-(-edge // step) * step for edge, step in zip(grid, window, strict=True)]
