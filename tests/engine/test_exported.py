@@ -68,7 +68,9 @@ def test_what_ships_gives_the_pictures_of_the_network(model, kind):
 
 
 def test_half_the_bits_change_the_luma_by_little(model):
-    """The mean by less than a fifth of a level, as with PyTorch's bfloat16."""
+    """The mean by less than a fifth of a level, as with PyTorch's bfloat16; half a level of m2pn-nano,
+    whose pixels are products with coefficients of eight bits.
+    """
     network = ExportedNetwork(exported_file(model.name), session("openvino", half=True))
     if network.precision != "bfloat16":
         pytest.skip("this processor does not multiply bfloat16")
@@ -76,7 +78,7 @@ def test_half_the_bits_change_the_luma_by_little(model):
     slots = network.card.slots
     gray, fused, _ = torch_luma(model, given, slots)
     off = np.abs(network.run(given.thermal, gray, slots=slots).luma - fused) * 255
-    assert 0 < off.mean() < 0.2
+    assert 0 < off.mean() < (0.5 if model.name == "m2pn-nano" else 0.2)
     assert off.max() < 6
 
 
