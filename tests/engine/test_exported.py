@@ -68,8 +68,9 @@ def test_what_ships_gives_the_pictures_of_the_network(model, kind):
 
 
 def test_half_the_bits_change_the_luma_by_little(model):
-    """The mean by less than a fifth of a level, as with PyTorch's bfloat16; half a level of m2pn-nano,
-    whose pixels are products with coefficients of eight bits.
+    """The mean by less than a fifth of a level, as with PyTorch's bfloat16.
+
+    Half a level of m2pn-nano, whose pixels are products with coefficients of eight bits.
     """
     network = ExportedNetwork(exported_file(model.name), session("openvino", half=True))
     if network.precision != "bfloat16":
