@@ -9,25 +9,11 @@ from typing import Final
 import numpy as np
 
 from fusion_core.errors import UsageError
+from fusion_core.priors.kinds import KINDS
 from fusion_core.types import FloatImage
 
 # Those of the scene priors, in their order.
-DEGRADATIONS: Final = (
-    "haze",
-    "rain",
-    "snow",
-    "low_light",
-    "over_exposure",
-    "noise",
-    "gaussian_blur",
-    "motion_blur",
-    "downsampling",
-    "jpeg",
-    "low_contrast",
-    "stripes",
-    "defocus",
-    "smoke",
-)
+DEGRADATIONS: Final = tuple(kind for kind in KINDS if kind != "clean")
 TARGETS: Final = ("people", "vehicles", "hot")
 STYLES: Final = ("bright", "dark", "contrast", "sharp", "colour", "natural")
 TASKS: Final = ("vif", "mef", "mff")

@@ -5,11 +5,15 @@ They take two ``HxW`` uint8 gray images and return ``HxW`` uint8, unless they sa
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 
-from fusion_core.types import UInt8Image
+from fusion_core.types import FloatImage, UInt8Image
 from fusion_lab.metrics.images import FloatArray
+
+Plane = TypeVar("Plane", FloatArray, FloatImage)
 
 
 def fuse_max(thermal: UInt8Image, visible: UInt8Image) -> UInt8Image:
@@ -65,6 +69,23 @@ def fuse_guided(thermal: UInt8Image, visible: UInt8Image) -> UInt8Image:
     return _to_uint8(255.0 * (base + detail))
 
 
+def guided_filter(guide: Plane, values: Plane, radius: int, eps: float) -> Plane:
+    """Return the guided filter of He, Sun, Tang 2010 for a gray guide.
+
+    Args:
+        guide: ``HxW``.
+        values: ``HxW`` of the same type.
+        radius: Of the window.
+        eps: Variance of the guide below which it counts as flat.
+    """
+    side = (2 * radius + 1, 2 * radius + 1)
+    mean_guide, mean_values = cv2.blur(guide, side), cv2.blur(values, side)
+    covariance = cv2.blur(guide * values, side) - mean_guide * mean_values
+    slope = covariance / (cv2.blur(guide * guide, side) - mean_guide**2 + eps)
+    offset = cv2.blur(mean_values - slope * mean_guide, side)
+    return np.asarray(cv2.blur(slope, side) * guide + offset, guide.dtype)
+
+
 def _to_uint8(image: FloatArray) -> UInt8Image:
     return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
@@ -92,19 +113,11 @@ def _blend(
     guides: list[FloatArray], parts: list[FloatArray], chosen: FloatArray, radius: int, eps: float
 ) -> FloatArray:
     weights = [
-        np.clip(_guided_filter(guide, mask, radius, eps), 0.0, 1.0)
+        np.clip(guided_filter(guide, mask, radius, eps), 0.0, 1.0)
         for guide, mask in zip(guides, (chosen, 1.0 - chosen), strict=True)
     ]
     total = np.maximum(weights[0] + weights[1], 1e-12)
     return np.asarray((weights[0] * parts[0] + weights[1] * parts[1]) / total)
-
-
-def _guided_filter(guide: FloatArray, values: FloatArray, radius: int, eps: float) -> FloatArray:
-    """Return the guided filter of He, Sun, Tang 2010 for a gray guide."""
-    mean_guide, mean_values = _box_mean(guide, radius), _box_mean(values, radius)
-    covariance = _box_mean(guide * values, radius) - mean_guide * mean_values
-    slope = covariance / (_box_mean(guide * guide, radius) - mean_guide**2 + eps)
-    return _box_mean(slope, radius) * guide + _box_mean(mean_values - slope * mean_guide, radius)
 
 
 def _box_mean(image: FloatArray, radius: int) -> FloatArray:

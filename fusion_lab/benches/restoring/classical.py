@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.types import UInt8Image
+from fusion_lab.evaluation.baselines import guided_filter
 
 _Array = NDArray[np.float32]
 _PATCH, _OMEGA, _LEAST_TRANSMISSION = 15, 0.95, 0.1
@@ -33,7 +34,10 @@ def dehaze(visible: UInt8Image) -> UInt8Image:
     airlight = np.maximum(mean, 1 / 255).astype(np.float32)
     transmission = 1 - _OMEGA * _darkest(picture / airlight)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    smooth = np.maximum(_guided(transmission, np.asarray(grey, np.float32)), _LEAST_TRANSMISSION)
+    smooth = np.maximum(
+        guided_filter(np.asarray(grey, np.float32), transmission, _RADIUS, _FLAT),
+        _LEAST_TRANSMISSION,
+    )
     clear = (picture - airlight) / smooth[..., None] + airlight
     return np.asarray(np.rint(np.clip(clear, 0, 1) * 255), np.uint8)
 
@@ -53,15 +57,3 @@ def remove_specks(visible: UInt8Image) -> UInt8Image:
 def _darkest(picture: _Array) -> _Array:
     """Return the dark channel: the least value of all channels in a patch."""
     return np.asarray(cv2.erode(picture.min(axis=2), np.ones((_PATCH, _PATCH))), np.float32)
-
-
-def _guided(values: _Array, guide: _Array) -> _Array:
-    edge = (2 * _RADIUS + 1, 2 * _RADIUS + 1)
-
-    def mean(plane: _Array) -> _Array:
-        return np.asarray(cv2.blur(plane, edge), np.float32)
-
-    mean_values, mean_guide = mean(values), mean(guide)
-    variance = mean(guide * guide) - mean_guide**2
-    slope = (mean(values * guide) - mean_values * mean_guide) / (variance + _FLAT)
-    return mean(slope) * guide + mean(mean_values - slope * mean_guide)

@@ -8,11 +8,13 @@ from typing import Final
 import cv2
 import numpy as np
 
-from fusion_core.types import FloatImage, UInt8Image
+from fusion_core.types import UInt8Image
+from fusion_lab.evaluation.baselines import guided_filter
 
 _PATCH: Final = 15
 _HAZE_KEPT: Final = 0.95
 _THINNEST: Final = 0.15
+_RADIUS, _FLAT = 30, 1e-3  # of the guided filter
 
 
 def restore(picture: UInt8Image, kinds: Collection[str]) -> UInt8Image:
@@ -39,7 +41,9 @@ def dehaze(picture: UInt8Image) -> UInt8Image:
     thin = np.asarray((values / np.maximum(air, 0.1)).min(axis=2), np.float32)
     passed = np.asarray(1 - _HAZE_KEPT * cv2.erode(thin, kernel), np.float32)
     guide = np.asarray(values.mean(axis=2), np.float32)
-    clear = (values - air) / np.clip(_guided(passed, guide), _THINNEST, 1)[..., None] + air
+    clear = (values - air) / np.clip(guided_filter(guide, passed, _RADIUS, _FLAT), _THINNEST, 1)[
+        ..., None
+    ] + air
     found = np.clip(np.rint(clear * 255), 0, 255).astype(np.uint8)
     return np.asarray(found if picture.ndim == 3 else found[..., 0], np.uint8)
 
@@ -130,14 +134,3 @@ def _noise(gray: UInt8Image) -> float:
 def _gamma(picture: UInt8Image, power: float) -> UInt8Image:
     table = np.rint(255 * (np.arange(256) / 255) ** power).astype(np.uint8)
     return np.take(table, picture)
-
-
-def _guided(x: FloatImage, guide: FloatImage, radius: int = 30, eps: float = 1e-3) -> FloatImage:
-    """Return ``x`` smoothed along the edges of a guide (He, Sun, Tang 2010)."""
-    size = (2 * radius + 1, 2 * radius + 1)
-    mean_g, mean_x = cv2.blur(guide, size), cv2.blur(x, size)
-    slope = (cv2.blur(guide * x, size) - mean_g * mean_x) / (
-        cv2.blur(guide * guide, size) - mean_g * mean_g + eps
-    )
-    offset = mean_x - slope * mean_g
-    return np.asarray(cv2.blur(slope, size) * guide + cv2.blur(offset, size), np.float32)
