@@ -8,14 +8,17 @@ from typing import Final, Literal
 # The shortest of so many intervals between pairs is the camera's; longer ones are lost pairs.
 _INTERVALS: Final = 8
 _LOST: Final = 1.5
+_LOOKS: Final = 8
+"""Looks of the detector over which lost pairs count: one lost pair is no overload."""
 
 
 class DetectionPace:
     """Gives the detector every Nth pair, or as many as the machine affords.
 
     With ``auto`` the detector works beside the stream: it takes the next pair whenever it is done
-    with the one before. A frame waits for it only where it is expected to be done before the next
-    pair comes. If pairs were lost while it worked, it then rests for as long as it has worked.
+    with the one before. A frame waits for it, also for its answer to an earlier frame, only where
+    that is expected before the next pair comes. Where pairs are lost again and again while it
+    works, it then rests for up to as long as it has worked.
 
     Args:
         every: N, or ``auto``.
@@ -29,6 +32,7 @@ class DetectionPace:
         self._took_s: float | None = None
         self._rest_until_s = 0.0
         self._lost = False
+        self._losses: deque[bool] = deque(maxlen=_LOOKS)
 
     def is_due(self, stamp_ns: int, now_s: float) -> bool:
         """Take the next pair; return whether the detector shall look at it.
@@ -46,23 +50,25 @@ class DetectionPace:
             return number % self._every == 0
         return now_s >= self._rest_until_s
 
-    def patience_s(self, begun_s: float, now_s: float, limit_s: float) -> float:
+    def patience_s(self, begun_s: float, came_s: float, now_s: float, limit_s: float) -> float:
         """Return how long a frame waits for the detector to be done with its pair, in seconds.
 
         Args:
-            begun_s: When the detector was given the pair.
+            begun_s: When the detector was given the pair that it works on.
+            came_s: When the pair of the frame came.
             now_s: The time now.
             limit_s: The longest time that is ever waited.
         """
         if self._every != "auto" or self._took_s is None or not self._intervals_s:
             return limit_s
-        interval_s = min(self._intervals_s)
-        if self._took_s > interval_s:
+        next_s = came_s + min(self._intervals_s)
+        if begun_s + self._took_s > next_s:
             return 0.0
-        return min(limit_s, max(0.0, begun_s + interval_s - now_s))
+        return min(limit_s, max(0.0, next_s - now_s))
 
     def end(self, begun_s: float, now_s: float) -> None:
         """Note that the detector is done with a pair that it was given."""
         self._took_s = now_s - begun_s
-        self._rest_until_s = now_s + self._took_s if self._lost else now_s
+        self._losses.append(self._lost)
+        self._rest_until_s = now_s + self._took_s * sum(self._losses) / _LOOKS
         self._lost = False

@@ -83,7 +83,8 @@ class DetectionRunner(Closable):
         self._follower = ObjectFollower(self._tracker) if self._tracker else None
         self._pace = DetectionPace(config.every)
         self._look: _Look | None = None
-        self._refused = False
+        self._came_s = 0.0
+        self._error: Exception | None = None
         self._looks = 0
         self._counts: Counter[str] = Counter()
         self._caller = TimedCaller("detector")
@@ -102,7 +103,12 @@ class DetectionRunner(Closable):
         return self._detector.takes_pair
 
     def begin(
-        self, aligned: AlignedPair, image: UInt8Image | None = None, *, live: bool = False
+        self,
+        aligned: AlignedPair,
+        image: UInt8Image | None = None,
+        *,
+        live: bool = False,
+        came_s: float | None = None,
     ) -> None:
         """Give the detector a pair, if it is due and the detector is free; returns at once.
 
@@ -110,23 +116,19 @@ class DetectionRunner(Closable):
             aligned: The pair.
             image: ``HxWx3`` uint8 RGB, the fused picture, for a detector that looks at it.
             live: Newer pairs come whatever happens.
+            came_s: When the pair came, on the clock of ``time.perf_counter``; None: now.
         """
-        self._refused = False
+        self.look_ms, self._error = None, None
         now_s = time.perf_counter()
-        if not self.active or (live and not self._is_due(aligned.stamp_ns, now_s)):
+        self._came_s = now_s if came_s is None else came_s
+        if not self.active:
             return
-        detect, least = self._detector.detect, self._threshold
-        if self._tracker:
-            least *= LOW_SCORE
         try:
-            call = self._caller.start(
-                lambda: (detect(image, aligned, score=least), time.perf_counter())
-            )
-        except CallTimeoutError:
-            self._refused = True
-            return
-        number = self._follower.frames + 1 if self._follower else 0
-        self._look = _Look(call, number, aligned.stamp_ns, now_s)
+            self._take_late_answer()
+            if not live or self._is_due(aligned.stamp_ns, now_s):
+                self._give(aligned, image, now_s)
+        except Exception as error:  # noqa: BLE001 - raised again where it costs the frame its boxes
+            self._error = error
 
     def finish(
         self,
@@ -142,7 +144,6 @@ class DetectionRunner(Closable):
             timeout_s: Limit of the detector's time in seconds.
             live: As for ``begin``.
         """
-        self.look_ms = None
         if not self.active:
             self._look = None
             return (), ()
@@ -180,6 +181,30 @@ class DetectionRunner(Closable):
         """End the detector's thread; one that timed out is left to itself."""
         self._caller.close()
 
+    def _give(self, aligned: AlignedPair, image: UInt8Image | None, now_s: float) -> None:
+        """Give the detector a pair.
+
+        Raises:
+            CallTimeoutError: It is still at work on one that was given up.
+        """
+        detect, least = self._detector.detect, self._threshold
+        if self._tracker:
+            least *= LOW_SCORE
+        call = self._caller.start(
+            lambda: (detect(image, aligned, score=least), time.perf_counter())
+        )
+        number = self._follower.frames + 1 if self._follower else 0
+        self._look = _Look(call, number, aligned.stamp_ns, now_s)
+
+    def _take_late_answer(self) -> None:
+        """Take what the detector found in an earlier frame, so that it is free for this one.
+
+        Raises:
+            Exception: What the detector raised.
+        """
+        if self._look is not None and self._look.call.done:
+            self._answer(self._look)
+
     def _is_due(self, stamp_ns: int, now_s: float) -> bool:
         """Return whether the detector shall look at the next pair of a live stream."""
         due = self._pace.is_due(stamp_ns, now_s)
@@ -192,19 +217,29 @@ class DetectionRunner(Closable):
             CallTimeoutError: The detector takes too long.
             Exception: What the detector raised.
         """
-        if self._refused:
-            raise CallTimeoutError("an earlier call still runs")
+        if self._error is not None:
+            raise self._error
         look = self._look
         if look is None:
             return self._follower.predict() if self._follower else ()
         patience_s = timeout_s
         if live and self._follower:
-            patience_s = self._pace.patience_s(look.begun_s, time.perf_counter(), timeout_s)
+            patience_s = self._pace.patience_s(
+                look.begun_s, self._came_s, time.perf_counter(), timeout_s
+            )
         if not look.call.wait(patience_s):
             if self._follower and time.perf_counter() - look.begun_s < timeout_s:
                 return self._follower.predict()
             self._look = None
             raise CallTimeoutError(f"no result after {timeout_s:g} s")
+        return self._answer(look)
+
+    def _answer(self, look: _Look) -> Sequence[Detection]:
+        """Take the answer of a look that is done; return the objects of the newest frame.
+
+        Raises:
+            Exception: What the detector raised.
+        """
         self._look = None
         found, ended_s = look.call.result()
         self._pace.end(look.begun_s, ended_s)

@@ -81,6 +81,7 @@ class PairStep(Closable):
         self._scenes = scenes
         self._frozen_visible = FrozenStreamDetector()
         self._objects: tuple[Box, ...] = ()
+        self._came_s: float | None = None
 
     def _open(self, config: Config, engine: StreamEngine, opened: ExitStack) -> None:
         """Open all stages; what is open when one fails is closed by the stack."""
@@ -113,19 +114,23 @@ class PairStep(Closable):
         self._config, self._engine, self.masks = config, engine, masks
         self.fusion.use(engine)
 
-    def run(self, pair: FramePair, number: int, health: _Health) -> FusedFrame | None:
+    def run(
+        self, pair: FramePair, number: int, health: _Health, came_s: float | None = None
+    ) -> FusedFrame | None:
         """Fuse one pair; None when the policy skips it (closed thermal shutter).
 
         Args:
             pair: The pair.
             number: Number of the result since the start.
             health: Conditions that hold for every pair.
+            came_s: When the pair came, on the clock of ``time.perf_counter``; None: now.
 
         Raises:
             EncodingError: A frame cannot be understood.
             CalibrationError: The images do not fit each other or the rig.
         """
         timer = StageTimer()
+        self._came_s = came_s
         timeout_s = LIVE_TIMEOUT_S if self.live else RECORDED_TIMEOUT_S
         with timer("total"):
             prepared = self._prepare(pair, timer, timeout_s)
@@ -144,7 +149,7 @@ class PairStep(Closable):
             no_visible = frozen and aligned.thermal is not None
             seen = replace(aligned, visible=None) if no_visible else aligned
             if self.detection is not None and self.detection.takes_pair:
-                self.detection.begin(seen, live=self.live)
+                self.detection.begin(seen, live=self.live, came_s=came_s)
             with timer("fusion"):
                 result, conditions = self.fusion.run(
                     completed, prior, mask, timeout_s, live=self.live
@@ -264,7 +269,7 @@ class PairStep(Closable):
             return (), (), ()
         with timer("detection"):
             if not self.detection.takes_pair:
-                self.detection.begin(seen, image, live=self.live)
+                self.detection.begin(seen, image, live=self.live, came_s=self._came_s)
             detections, health = self.detection.finish(seen, timeout_s, live=self.live)
             detections, alarms = self.temperature.measure(detections, seen)
         if self.detection.look_ms is not None:

@@ -100,8 +100,12 @@ class Pipeline(Closable):
         self._state: _State = "idle"
         self._runner = StreamRunner(self.step, self._intake, self._statistics)
 
-    def step(self, pair: FramePair) -> FusedFrame | None:
+    def step(self, pair: FramePair, came_s: float | None = None) -> FusedFrame | None:
         """Fuse one pair; None when the policy skips it (closed thermal shutter).
+
+        Args:
+            pair: The pair.
+            came_s: When it was formed, on the clock of ``time.perf_counter``; None: now.
 
         Raises:
             EncodingError: A frame cannot be understood.
@@ -110,7 +114,8 @@ class Pipeline(Closable):
         """
         self._require_open()
         with self._between_pairs:
-            fused = self._step.run(pair, self._statistics.fused, self._memories.health)
+            number, health = self._statistics.fused, self._memories.health
+            fused = self._step.run(pair, number, health, came_s)
         if fused is None:
             return None
         self._memories.tick(self._networks[self._first_model].bank)

@@ -23,14 +23,15 @@ class StreamRunner:
     """Takes pairs from the intake, fuses them, and counts those without a result.
 
     Args:
-        step: Fuses one pair; returns None for one that the settings leave out.
+        step: Fuses one pair, given when it was formed; returns None for one that the settings leave
+            out.
         intake: Where frames go in and pairs come out.
         statistics: Where failures and latencies are counted.
     """
 
     def __init__(
         self,
-        step: Callable[[FramePair], FusedFrame | None],
+        step: Callable[[FramePair, float | None], FusedFrame | None],
         intake: FrameIntake,
         statistics: PipelineStatistics,
     ) -> None:
@@ -104,10 +105,10 @@ class StreamRunner:
             for pair in waiting:
                 self._intake.drop_pair(pair, "abandoned")
 
-    def _fuse(self, pair: FramePair) -> FusedFrame | None:
+    def _fuse(self, pair: FramePair, paired_at: float | None = None) -> FusedFrame | None:
         """Fuse one pair, and count it where there is no result."""
         try:
-            fused = self._step(pair)
+            fused = self._step(pair, paired_at)
         except Exception as error:
             known = isinstance(error, FusionError)
             self._statistics.count_failure(str(error) if known else _described(error))
@@ -122,7 +123,7 @@ class StreamRunner:
         while (entry := self._intake.next_pair()) is not None:
             pair, paired_at = entry
             try:
-                fused = self._fuse(pair)
+                fused = self._fuse(pair, paired_at)
             except FusionError:
                 continue
             except Exception:  # noqa: BLE001 - a live stream outlives any one frame

@@ -18,35 +18,60 @@ def test_every_nth_pair_is_due_and_waited_for(every, expected):
     pace = DetectionPace(every)
     assert due(pace, range(7)) == expected
     pace.end(0.0, 1.0)
-    assert pace.patience_s(0.0, 3.0, LIMIT_S) == LIMIT_S
+    assert pace.patience_s(0.0, 0.0, 3.0, LIMIT_S) == LIMIT_S
 
 
 def test_auto_waits_where_the_detector_will_be_done_before_the_next_pair():
     pace = DetectionPace("auto")
-    assert pace.patience_s(0.0, 0.0, LIMIT_S) == LIMIT_S  # nothing is known yet
+    assert pace.patience_s(0.0, 0.0, 0.0, LIMIT_S) == LIMIT_S  # nothing is known yet
     assert due(pace, range(3)) == [0, 1, 2]
     pace.end(0.0, 0.5 * PERIOD_S)
-    assert pace.patience_s(1.0, 1.0 + 0.25 * PERIOD_S, LIMIT_S) == pytest.approx(0.75 * PERIOD_S)
-    assert pace.patience_s(1.0, 2.0, LIMIT_S) == 0.0
+    now_s = 1.0 + 0.25 * PERIOD_S
+    assert pace.patience_s(1.0, 1.0, now_s, LIMIT_S) == pytest.approx(0.75 * PERIOD_S)
+    assert pace.patience_s(1.0, 1.0, 2.0, LIMIT_S) == 0.0
     pace.end(0.0, 2 * PERIOD_S)
-    assert pace.patience_s(1.0, 1.0, LIMIT_S) == 0.0
+    assert pace.patience_s(1.0, 1.0, 1.0, LIMIT_S) == 0.0
 
 
-def test_auto_rests_as_long_as_it_worked_when_pairs_were_lost_meanwhile():
+def test_auto_waits_for_the_answer_to_an_earlier_pair():
+    pace = DetectionPace("auto")
+    due(pace, range(3))
+    pace.end(0.0, 1.8 * PERIOD_S)
+    came_s = 1.0 + PERIOD_S  # the pair after the one that the detector got
+    assert pace.patience_s(1.0, 1.0, 1.0, LIMIT_S) == 0.0
+    assert pace.patience_s(1.0, came_s, came_s, LIMIT_S) == pytest.approx(PERIOD_S)
+
+
+def test_a_pair_that_came_late_does_not_delay_the_next_one():
+    pace = DetectionPace("auto")
+    due(pace, range(3))
+    pace.end(0.0, 0.6 * PERIOD_S)
+    begun_s = 1.0 + 0.5 * PERIOD_S
+    assert pace.patience_s(begun_s, 1.0, begun_s, LIMIT_S) == 0.0
+
+
+def test_auto_rests_as_long_as_it_worked_when_pairs_are_lost_again_and_again():
+    pace, stamp, now_s = DetectionPace("auto"), 0, 0.0
+    due(pace, range(4))
+    for _ in range(9):
+        stamp, now_s = stamp + 4, now_s + 1.0
+        due(pace, [stamp - 1, stamp])  # two pairs before them did not come
+        pace.end(now_s, now_s + 0.1)
+    assert not pace.is_due(round((stamp + 1) * PERIOD_S * 1e9), now_s + 0.19)
+    assert pace.is_due(round((stamp + 2) * PERIOD_S * 1e9), now_s + 0.21)
+
+
+def test_auto_goes_on_after_a_single_lost_pair():
     pace = DetectionPace("auto")
     due(pace, range(4))
-    pace.end(0.0, 0.1)
-    assert pace.is_due(round(4 * PERIOD_S * 1e9), 0.1)
-    assert pace.is_due(round(7 * PERIOD_S * 1e9), 0.2)  # two pairs did not come
-    pace.end(0.1, 0.25)
-    assert not pace.is_due(round(8 * PERIOD_S * 1e9), 0.39)
-    assert pace.is_due(round(9 * PERIOD_S * 1e9), 0.41)
-    pace.end(0.41, 0.5)
-    assert pace.is_due(round(10 * PERIOD_S * 1e9), 0.51)
+    pace.end(0.0, 2 * PERIOD_S)
+    assert pace.is_due(round(5 * PERIOD_S * 1e9), 0.2)  # one pair did not come
+    pace.end(0.2, 0.2 + 2 * PERIOD_S)
+    assert pace.is_due(round(8 * PERIOD_S * 1e9), 0.2 + 3 * PERIOD_S)
 
 
 def test_stamps_that_go_back_are_no_interval():
     pace = DetectionPace("auto")
     assert due(pace, [100, 101, 5, 6]) == [100, 101, 5, 6]
     pace.end(0.0, 0.5 * PERIOD_S)
-    assert pace.patience_s(0.0, 0.0, LIMIT_S) == pytest.approx(PERIOD_S, rel=1e-3)
+    assert pace.patience_s(0.0, 0.0, 0.0, LIMIT_S) == pytest.approx(PERIOD_S, rel=1e-3)

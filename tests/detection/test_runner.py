@@ -125,7 +125,24 @@ class TestLive:
         assert found.predicted
         assert stage.detected_ns == 2 * SECOND // 10
         assert stage.status()["pairs"] == 3
+        assert stage._look.stamp_ns == 4 * SECOND // 10  # it was free, and got the newest pair
         gate.release()
+        stage.close()
+
+    def test_a_failure_that_is_told_late_costs_one_frame_its_detections(self, detector, gate):
+        stage = DetectionRunner(detector, DetectionConfig())
+        gate.release(2)
+        for number in (0, 1):
+            look(stage, pair(DARK, number * SECOND // 10))
+            stage._pace.is_due(number * SECOND // 10, 0.0)
+        stage._pace.end(0.0, 1.0)
+        assert look(stage, pair(BRIGHT, 2 * SECOND // 10), live=True)[1] == ()
+        gate.release()
+        self.answered(stage)
+        assert look(stage, pair(DARK, 3 * SECOND // 10), live=True) == ((), ("detector_failed",))
+        gate.release()
+        assert look(stage, pair(DARK, 4 * SECOND // 10), live=True)[1] == ()
+        assert stage.status()["failures"] == 1
         stage.close()
 
     def test_every_second_pair_is_waited_for(self, detector, gate):
