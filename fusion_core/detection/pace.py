@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import deque
 from typing import Final, Literal
 
 # The shortest of so many intervals between pairs is the camera's; longer ones are lost pairs.
 _INTERVALS: Final = 8
 _LOST: Final = 1.5
+_TIMES: Final = 5  # the median of so many looks is what one takes
 _LOOKS: Final = 8
 """Looks of the detector over which lost pairs count: one lost pair is no overload."""
 
@@ -17,8 +19,8 @@ class DetectionPace:
 
     With ``auto`` the detector works beside the stream: it takes the next pair whenever it is done
     with the one before. A frame waits for it, also for its answer to an earlier frame, only where
-    that is expected before the next pair comes. Where pairs are lost again and again while it
-    works, it then rests for up to as long as it has worked.
+    that is expected so early that the next frame is not late. Where pairs are lost again and again
+    while it works, it then rests for up to as long as it has worked.
 
     Args:
         every: N, or ``auto``.
@@ -29,7 +31,7 @@ class DetectionPace:
         self._pairs = 0
         self._last_ns: int | None = None
         self._intervals_s: deque[float] = deque(maxlen=_INTERVALS)
-        self._took_s: float | None = None
+        self._took_s: deque[float] = deque(maxlen=_TIMES)
         self._rest_until_s = 0.0
         self._lost = False
         self._losses: deque[bool] = deque(maxlen=_LOOKS)
@@ -59,16 +61,19 @@ class DetectionPace:
             now_s: The time now.
             limit_s: The longest time that is ever waited.
         """
-        if self._every != "auto" or self._took_s is None or not self._intervals_s:
+        if self._every != "auto" or not self._took_s or not self._intervals_s:
             return limit_s
         next_s = came_s + min(self._intervals_s)
-        if begun_s + self._took_s > next_s:
+        # The next frame takes as long as this one has taken so far: it may begin so much later that
+        # half of what is then left over stays.
+        latest_s = next_s + max(0.0, next_s - now_s) / 2
+        if begun_s + statistics.median(self._took_s) > latest_s:
             return 0.0
-        return min(limit_s, max(0.0, next_s - now_s))
+        return min(limit_s, max(0.0, latest_s - now_s))
 
     def end(self, begun_s: float, now_s: float) -> None:
         """Note that the detector is done with a pair that it was given."""
-        self._took_s = now_s - begun_s
+        self._took_s.append(now_s - begun_s)
         self._losses.append(self._lost)
-        self._rest_until_s = now_s + self._took_s * sum(self._losses) / _LOOKS
+        self._rest_until_s = now_s + self._took_s[-1] * sum(self._losses) / _LOOKS
         self._lost = False

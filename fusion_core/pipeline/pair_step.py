@@ -138,6 +138,11 @@ class PairStep(Closable):
                 return None
             pair, aligned, frozen, conditions = prepared
             health += conditions
+            # A frozen picture shows what is no longer there: the detector goes without.
+            no_visible = frozen and aligned.thermal is not None
+            seen = replace(aligned, visible=None) if no_visible else aligned
+            if self.detection is not None and self.detection.takes_pair:
+                self.detection.begin(seen, live=self.live, came_s=came_s)
             with timer("prior"):
                 prior, prior_health = self._prior(aligned)
             with timer("mask"):
@@ -145,11 +150,6 @@ class PairStep(Closable):
                 health += conditions
             with timer("recall"):
                 completed, recalled = self._recall(aligned, frozen)
-            # A frozen picture shows what is no longer there: the detector goes without.
-            no_visible = frozen and aligned.thermal is not None
-            seen = replace(aligned, visible=None) if no_visible else aligned
-            if self.detection is not None and self.detection.takes_pair:
-                self.detection.begin(seen, live=self.live, came_s=came_s)
             with timer("fusion"):
                 result, conditions = self.fusion.run(
                     completed, prior, mask, timeout_s, live=self.live
