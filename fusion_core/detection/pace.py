@@ -65,8 +65,8 @@ class DetectionPace:
             return limit_s
         next_s = came_s + min(self._intervals_s)
         # The next frame takes as long as this one has taken so far: it may begin so much later that
-        # half of what is then left over stays.
-        latest_s = next_s + max(0.0, next_s - now_s) / 2
+        # it is done when the one after it comes.
+        latest_s = next_s + max(0.0, next_s - now_s)
         if begun_s + statistics.median(self._took_s) > latest_s:
             return 0.0
         return min(limit_s, max(0.0, latest_s - now_s))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fusion_core.scene_memory.detail import blurred
 from fusion_core.scene_memory.matching import Shift, shifted
-from fusion_core.scene_memory.place import Place, blend, reduced
+from fusion_core.scene_memory.place import Look, Place, blend, reduced
 from fusion_core.scene_memory.settings import SceneMemoryConfig
 from fusion_core.scene_memory.snapshot import pack_places, read_places, write_places
 from fusion_core.types import AlignedPair, Box, FloatImage, Recalled, UInt8Image
@@ -94,6 +94,7 @@ class SceneMemory:
         self._recalled_frames = 0
         self._newest: Recalled | None = None
         self._hiding = True
+        self._unlearned: tuple[Place, UInt8Image, FloatImage, Look] | None = None
         self.revision = 0
         self._lock = threading.Lock()
 
@@ -113,6 +114,7 @@ class SceneMemory:
         if min(thermal.shape) < _SMALLEST:
             return aligned, None
         self._frames += 1
+        self._learn()
         if not self._hiding and self._frames % _EVERY:
             return aligned, None
         with self._lock:
@@ -200,7 +202,7 @@ class SceneMemory:
         max_age_ns = self._config.max_age_s * _NS
         look = place.look(visible, thermal, stamp_ns, max_age_ns)
         if not moved and self._frames % _EVERY == 0:
-            place.learn(visible, thermal, look)
+            self._unlearned = place, visible, thermal, look
         self.revision += 1
         age_ns = stamp_ns - place.seen_ns
         if not moved:
@@ -211,6 +213,14 @@ class SceneMemory:
             view=shifted(place.visible, x * scale, y * scale),
             age_ns=age_ns,
         )
+
+    def _learn(self) -> None:
+        """Learn from the last look; a frame later, so that no frame pays for both."""
+        unlearned, self._unlearned = self._unlearned, None
+        if unlearned is not None:
+            place, visible, thermal, look = unlearned
+            with self._lock:
+                place.learn(visible, thermal, look)
 
     def _find(self, thermal: FloatImage) -> tuple[Place | None, Shift | None]:
         """Return the place that the thermal image shows and how far the view has moved."""

@@ -27,8 +27,7 @@ def test_auto_waits_where_the_detector_will_be_done_before_the_next_pair():
     assert due(pace, range(3)) == [0, 1, 2]
     pace.end(0.0, 0.5 * PERIOD_S)
     now_s = 1.0 + 0.25 * PERIOD_S
-    spare_s = 0.75 * PERIOD_S / 2
-    assert pace.patience_s(1.0, 1.0, now_s, LIMIT_S) == pytest.approx(0.75 * PERIOD_S + spare_s)
+    assert pace.patience_s(1.0, 1.0, now_s, LIMIT_S) == pytest.approx(1.5 * PERIOD_S)
     assert pace.patience_s(1.0, 1.0, 2.0, LIMIT_S) == 0.0
     for _ in range(2):  # the median counts
         pace.end(0.0, 2 * PERIOD_S)
@@ -40,9 +39,9 @@ def test_auto_waits_for_the_answer_to_an_earlier_pair():
     due(pace, range(3))
     pace.end(0.0, 1.8 * PERIOD_S)
     came_s = 1.0 + PERIOD_S  # the pair after the one that the detector got
-    assert pace.patience_s(1.0, 1.0, 1.0 + 0.5 * PERIOD_S, LIMIT_S) == 0.0
+    assert pace.patience_s(1.0, 1.0, 1.0 + 0.9 * PERIOD_S, LIMIT_S) == 0.0
     now_s = came_s + 0.5 * PERIOD_S
-    assert pace.patience_s(1.0, came_s, now_s, LIMIT_S) == pytest.approx(0.75 * PERIOD_S)
+    assert pace.patience_s(1.0, came_s, now_s, LIMIT_S) == pytest.approx(PERIOD_S)
 
 
 def test_a_pair_that_came_late_does_not_delay_the_next_one():
@@ -77,4 +76,4 @@ def test_stamps_that_go_back_are_no_interval():
     pace = DetectionPace("auto")
     assert due(pace, [100, 101, 5, 6]) == [100, 101, 5, 6]
     pace.end(0.0, 0.5 * PERIOD_S)
-    assert pace.patience_s(0.0, 0.0, 0.0, LIMIT_S) == pytest.approx(1.5 * PERIOD_S, rel=1e-3)
+    assert pace.patience_s(0.0, 0.0, 0.0, LIMIT_S) == pytest.approx(2 * PERIOD_S, rel=1e-3)

@@ -16,8 +16,10 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
+from fusion_lab.benches.latency import street_pairs
+
 _WARM_UP, _SETTLE_S = 30, 1.0
-_DEPTH, _SHAPE, _PICTURES = 5, (480, 640), 8
+_DEPTH, _SHAPE, _PICTURES = 5, (480, 640), 15
 
 
 class RosCameras:
@@ -30,14 +32,7 @@ class RosCameras:
             self.node.create_publisher(Image, topic, qos)
             for topic in ("thermal/image_raw", "rgb/image_raw")
         ]
-        rng = np.random.default_rng(0)
-        self._pictures: list[tuple[NDArray[Any], NDArray[Any]]] = [
-            (
-                rng.integers(0, 65535, _SHAPE, np.uint16),
-                rng.integers(0, 255, (*_SHAPE, 3), np.uint8),
-            )
-            for _ in range(_PICTURES)
-        ]
+        self._pictures = street_pictures()
         self._messages = [_empty_image("mono16", 2), _empty_image("bgr8", 3)]
         self._sent_s: dict[int, float] = {}
         self._latencies_ms: dict[int, float] = {}
@@ -70,7 +65,7 @@ class RosCameras:
 
     def _publish_pair(self, number: int, period_ns: int) -> None:
         stamp_ns = number * period_ns
-        pictures = self._pictures[number % _PICTURES]
+        pictures = self._pictures[number % len(self._pictures)]
         for publisher, message, pixels in zip(
             self._publishers, self._messages, pictures, strict=True
         ):
@@ -85,6 +80,19 @@ class RosCameras:
         stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
         if stamp_ns in self._sent_s:
             self._latencies_ms[stamp_ns] = (now - self._sent_s[stamp_ns]) * 1e3
+
+
+def street_pictures() -> list[tuple[NDArray[np.uint16], NDArray[np.uint8]]]:
+    """Return thermal and visible (BGR) pictures of the synthetic street.
+
+    They go there and back, so that nothing jumps where they begin anew.
+    """
+    pictures = []
+    for pair in street_pairs(_PICTURES):
+        assert pair.thermal is not None, "both streams are there"
+        assert pair.visible is not None, "both streams are there"
+        pictures.append((pair.thermal.image, pair.visible.image[..., ::-1].copy()))
+    return pictures + pictures[-2:0:-1]
 
 
 @contextmanager
