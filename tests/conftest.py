@@ -41,7 +41,8 @@ def recordings():
 
 @pytest.fixture(autouse=True)
 def one_kind_of_engine(monkeypatch):
-    """Let engine `auto` be torch: tests compare pictures bit by bit, and machines differ."""
-    from fusion_core.pipeline import local_engine
+    """Let `auto` be torch and, for the detector, ONNX Runtime: machines differ, tests must not."""
+    from fusion_core.pipeline import builders, local_engine
 
     monkeypatch.setattr(local_engine, "KINDS", ("torch",))
+    monkeypatch.setitem(builders._DETECTOR_ENGINES, "auto", "onnx")

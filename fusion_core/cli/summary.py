@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fusion_core.errors import SinkError
 from fusion_core.runtime.files import atomic_path
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fusion_core.pipeline import PipelineStatus
     from fusion_core.runtime.meters import LatencyMeter
 
+_MANY: Final = 0.05  # share of the pairs
+_FASTEST: Final = "m2pn-nano"
 _PACKAGES = (
     "fusion-core",
     "torch",
@@ -155,6 +157,8 @@ def print_summary(summary: dict[str, Any], written: Path | None) -> None:
     for stream, drops in summary.get("drops_by_stream", {}).items():
         if drops:
             print(f"  {stream:<13s}{_counts(drops)}")
+    if slow := _slow(summary):
+        print(f"slow     {slow}")
     _print_network(summary)
     if found := summary["detection"]:
         print(f"detector {found['file']} ({found['output_format']}, {found['provider']})")
@@ -186,6 +190,15 @@ def _print_network(summary: dict[str, Any]) -> None:
         print(f"away     on {away} frames, which show the plain mean of both cameras")
     if failed := summary["fusion_failures"] - away:
         print(f"network  failed on {failed} frames, which show the visible picture alone")
+
+
+def _slow(summary: dict[str, Any]) -> str:
+    """Return what to do where many pairs came while another was at work; empty where few did."""
+    lost = summary["drops"].get("busy", 0)
+    if lost <= _MANY * summary["pairs"]:
+        return ""
+    faster = "--detector none" if summary["model"] == _FASTEST else f"--model {_FASTEST}"
+    return f"{lost} pairs came while another was at work; faster: {faster}"
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -15,7 +15,7 @@ from fusion_core.detection.card import read_card
 from fusion_core.detection.class_names import ClassNames
 from fusion_core.detection.evidence import weigh_by_thermal
 from fusion_core.detection.letterbox import PADDING, Letterbox
-from fusion_core.detection.network import Network
+from fusion_core.detection.network import DetectorEngine, Network
 from fusion_core.detection.output_formats import (
     OUTPUT_FORMATS,
     OutputFormat,
@@ -54,6 +54,7 @@ class Detector:
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; 0: all cores.
         output_format: Format of the outputs; ``auto``: as the model's card says, or recognised.
+        engine: What executes it on a CPU: ``onnx``, ``openvino``, or ``auto``: the faster one.
 
     Raises:
         UsageError: The name is neither ``default`` nor an ONNX file's.
@@ -62,10 +63,16 @@ class Detector:
     """
 
     def __init__(
-        self, name: str, *, device: str = "auto", threads: int = 0, output_format: str = "auto"
+        self,
+        name: str,
+        *,
+        device: str = "auto",
+        threads: int = 0,
+        output_format: str = "auto",
+        engine: DetectorEngine = "onnx",
     ) -> None:
         self.path = resolve(name)
-        self._network = Network(self.path, device, threads)
+        self._network = Network(self.path, device, threads, engine)
         self.card = read_card(self.path, self._network.metadata)
         if self.takes_pair != (self._network.channels == 4):
             raise DetectorError(

@@ -1,4 +1,4 @@
-"""An ONNX file executed by ONNX Runtime."""
+"""A detector's ONNX file, executed by ONNX Runtime or OpenVINO."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.detection.letterbox import Size
-from fusion_core.errors import DetectorError, MissingExtraError
+from fusion_core.errors import DetectorError, FusionError, MissingExtraError
+from fusion_core.inference import Session, SessionConfig, is_installed, open_session
+from fusion_core.inference.choice import kept_choice, machine, measure
 from fusion_core.inference.onnx_session import spin_briefly
 from fusion_core.runtime.shared_parts import SharedParts, file_identity
 
@@ -24,6 +26,9 @@ _SHOWN = 100  # characters of a wrong value in a message
 _FATAL_ONLY = 4
 _sessions: SharedParts[Any] = SharedParts()
 
+DetectorEngine = Literal["auto", "onnx", "openvino"]
+_KINDS = ("openvino", "onnx")  # of equally fast ones the first is taken
+
 
 class Network:
     """One network with an image input and any outputs; loaded once for all who run it alike.
@@ -34,6 +39,8 @@ class Network:
         path: ONNX file.
         device: ``auto``, ``cpu`` or ``cuda``; without a usable CUDA provider the CPU does it.
         threads: CPU threads; 0: all cores.
+        kind: What executes it on a CPU: ``onnx`` (ONNX Runtime), ``openvino``, or ``auto``: the
+            faster by a short measurement, which is kept.
 
     Raises:
         DetectorError: The file is missing or broken, or its inputs are not those of a detector.
@@ -42,11 +49,14 @@ class Network:
     Attributes:
         size: Width and height of the image input.
         channels: Its channels, 3 or 4.
-        provider: Execution provider in use: ``CUDA`` or ``CPU``.
+        provider: What executes it: ``CUDA``, ``CPU`` (both ONNX Runtime), or OpenVINO with its
+            precision.
         metadata: The file's ``metadata_props``; none where they are no text.
     """
 
-    def __init__(self, path: Path, device: str, threads: int) -> None:
+    def __init__(
+        self, path: Path, device: str, threads: int, kind: DetectorEngine = "onnx"
+    ) -> None:
         try:
             import onnxruntime
         except ImportError:
@@ -79,6 +89,9 @@ class Network:
         self._path = path
         self.metadata = self._read_metadata()
         self._read_inputs()
+        self._openvino: Session | None = None
+        if self.provider == "CPU" and kind != "onnx" and is_installed("openvino"):
+            self._use_openvino(threads, asked=kind == "openvino")
 
     def _read_metadata(self) -> Mapping[str, str]:
         """Return the metadata of the file; none where they are no text."""
@@ -141,9 +154,49 @@ class Network:
         Raises:
             DetectorError: The network cannot be executed.
         """
+        feeds = self._feeds(blob)
+        if self._openvino is not None:
+            try:
+                return self._openvino.run(feeds)
+            except FusionError as error:
+                raise DetectorError(str(error)) from None
+        return self._run_onnx(feeds)
+
+    def _feeds(self, blob: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Return name -> input."""
         feeds: dict[str, NDArray[Any]] = {self._image: blob.astype(self._type, copy=False)}
         if self._extra is not None:
             feeds[self._extra] = np.array([self.size], np.int64)
+        return feeds
+
+    def _use_openvino(self, threads: int, *, asked: bool) -> None:
+        """Go on with OpenVINO where it was asked for, or is faster than ONNX Runtime here."""
+        key = machine(detector=file_identity(self._path)[1:], size=self.size, threads=threads)
+        choice = None if asked else kept_choice(key, _KINDS)
+        if choice is not None and choice.kind == "onnx":
+            return
+        feeds = self._feeds(np.zeros((1, self.channels, *self.size[::-1]), np.float32))
+        try:
+            session = open_session(self._path, SessionConfig("openvino", threads, half=True))
+            session.run(feeds)
+        except FusionError as error:
+            if asked:
+                raise DetectorError(str(error)) from None
+            _log.info("%s: stays with ONNX Runtime (%s)", self._path, error)
+            return
+        if not asked and choice is None:
+            runs = {"openvino": lambda: session.run(feeds), "onnx": lambda: self._run_onnx(feeds)}
+            choice = measure(key, runs)
+        if choice is None or choice.kind == "openvino":
+            self._openvino = session
+            self.provider = f"OpenVINO {session.precision}"
+
+    def _run_onnx(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return name -> output of ONNX Runtime.
+
+        Raises:
+            DetectorError: The network cannot be executed.
+        """
         # One copy to the network's device and one back, whatever the provider.
         binding = self._session.io_binding()
         names = [output.name for output in self._session.get_outputs()]

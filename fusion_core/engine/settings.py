@@ -42,7 +42,8 @@ class EngineConfig(Settings):
         EngineKind,
         Field(
             description="What runs the fusion network in this process: torch, openvino, onnx (ONNX"
-            " Runtime), or auto: the fastest by a short measurement, which is kept."
+            " Runtime), or auto: the fastest by a short measurement, which is kept. On a CPU the"
+            " detector runs likewise, with torch in ONNX Runtime."
         ),
     ] = "auto"
     provider: Annotated[

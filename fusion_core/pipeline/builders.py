@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from fusion_core.config import Config
 from fusion_core.detection import DetectionRunner, Detector
+from fusion_core.detection.network import DetectorEngine
 from fusion_core.engine.remote import RemoteEngine, RemoteProvider
+from fusion_core.engine.settings import EngineKind
 from fusion_core.errors import DetectorError, UsageError, missing_extra
 from fusion_core.inference import is_installed
 from fusion_core.masks import MaskProvider
@@ -30,6 +32,14 @@ if TYPE_CHECKING:
     from fusion_core.pipeline.bracket_merger import BracketMerger
 
     StreamEngine = PairEngine | SwitchingEngine | RemoteEngine
+
+# Kind of engine of the fusion -> what runs the detector on a CPU.
+_DETECTOR_ENGINES: dict[EngineKind, DetectorEngine] = {
+    "auto": "auto",
+    "torch": "onnx",
+    "openvino": "openvino",
+    "onnx": "onnx",
+}
 
 # What of torch is needed is imported where torch runs a network in this process: with exported
 # networks, or the networks on a server, the pipeline works in a Python without it.
@@ -233,11 +243,16 @@ def open_detection(config: Config, device: str) -> DetectionRunner | None:
 def _open_detector(config: Config, device: str, threads: int) -> Detector:
     """Return the detector, which runs once when it is opened: its first chance to hang."""
     output_format = config.detection.output_format
+    engine = _DETECTOR_ENGINES[config.engine.kind]
     with TimedCaller("detector-start") as caller:
         try:
             return caller.call(
                 lambda: Detector(
-                    config.detector, device=device, threads=threads, output_format=output_format
+                    config.detector,
+                    device=device,
+                    threads=threads,
+                    output_format=output_format,
+                    engine=engine,
                 ),
                 START_TIMEOUT_S,
             )

@@ -12,7 +12,6 @@ import numpy as np
 
 from fusion_core.config import Config
 from fusion_core.engine import PairEngine, SwitchingEngine
-from fusion_core.engine.choice import Choice, kept_choice, machine, measure
 from fusion_core.engine.exported import (
     ExportedEngine,
     ExportedNetwork,
@@ -28,6 +27,7 @@ from fusion_core.errors import (
     missing_extra,
 )
 from fusion_core.inference import SessionConfig, is_installed
+from fusion_core.inference.choice import Choice, kept_choice, machine, measure
 from fusion_core.inference.session import Provider
 from fusion_core.models.options import NoOptions, read_options
 from fusion_core.pipeline.threads import fusion_threads

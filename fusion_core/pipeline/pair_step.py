@@ -183,6 +183,8 @@ class PairStep(Closable):
     def close(self) -> None:
         """End the threads of all stages."""
         self.fusion.close()
+        if self._scenes is not None:
+            self._scenes.close()
         if self._merger is not None:
             self._merger.close()
         if self.detection is not None:

@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion_core.runtime.closable import Closable
+from fusion_core.runtime.timed_call import Call
 from fusion_core.scene_memory.detail import blurred
 from fusion_core.scene_memory.matching import Shift, shifted
-from fusion_core.scene_memory.place import Look, Place, blend, reduced
+from fusion_core.scene_memory.place import Place, blend, reduced
 from fusion_core.scene_memory.settings import SceneMemoryConfig
 from fusion_core.scene_memory.snapshot import pack_places, read_places, write_places
 from fusion_core.types import AlignedPair, Box, FloatImage, Recalled, UInt8Image
@@ -25,7 +27,8 @@ _SMALLEST: Final = 60
 # A new place is remembered once the camera has stood still for so many frames.
 _STANDING: Final = 10
 _OTHERS_EVERY: Final = 3
-# While nothing is hidden, every so many frames are looked at; as many are learned from.
+# While nothing is hidden, every so many frames are looked at, beside the fusion; as many are
+# learned from.
 _EVERY: Final = 3
 # Share of the picture that a veil hides at least; it counts in full from twice as much.
 _LEAST_SHARE: Final = 0.01
@@ -71,7 +74,7 @@ class _Remembered:
     age_ns: NDArray[np.int64]
 
 
-class SceneMemory:
+class SceneMemory(Closable):
     """Remembers places and completes the visible image of a pair by what hides there now.
 
     A place is the view of a camera that stands, or returns to where it stood: it is recognised by
@@ -94,7 +97,7 @@ class SceneMemory:
         self._recalled_frames = 0
         self._newest: Recalled | None = None
         self._hiding = True
-        self._unlearned: tuple[Place, UInt8Image, FloatImage, Look] | None = None
+        self._beside: tuple[threading.Thread, Call[_Remembered | None]] | None = None
         self.revision = 0
         self._lock = threading.Lock()
 
@@ -114,16 +117,16 @@ class SceneMemory:
         if min(thermal.shape) < _SMALLEST:
             return aligned, None
         self._frames += 1
-        self._learn()
-        if not self._hiding and self._frames % _EVERY:
+        self._await_look()
+        if not self._hiding:
+            if self._frames % _EVERY == 0:
+                self._look_beside(aligned, thermal, objects)
             return aligned, None
-        with self._lock:
-            found = self._look(aligned.visible, thermal, aligned.stamp_ns)
+        found = self._hidden(aligned, thermal, objects)
         if found is None:
             return aligned, None
-        weight = _without(found.weight, objects, aligned.visible.shape)
+        weight = found.weight
         veil = float(weight.mean())
-        self._hiding = veil > _LEAST_SHARE
         # A copy: the place goes on from its own weights.
         weight = weight * np.float32(np.clip(veil / _LEAST_SHARE - 1, 0.0, 1.0))
         if not self._hiding:
@@ -164,6 +167,11 @@ class SceneMemory:
             self._standing = 0
             self.revision += 1
 
+    def close(self) -> None:
+        """Wait for the look that still runs."""
+        if self._beside is not None:
+            self._beside[0].join()
+
     def load_snapshot(self, path: str | Path) -> None:
         """Replace the places by those of a file.
 
@@ -185,6 +193,36 @@ class SceneMemory:
             packed = pack_places(self._places)
         write_places(path, packed)
 
+    def _hidden(
+        self, aligned: AlignedPair, thermal: FloatImage, objects: Sequence[Box]
+    ) -> _Remembered | None:
+        """Return what is remembered and hidden now, but for objects; note whether anything is."""
+        assert aligned.visible is not None, "both sides are there"
+        with self._lock:
+            found = self._look(aligned.visible, thermal, aligned.stamp_ns)
+        if found is None:
+            return None
+        weight = _without(found.weight, objects, aligned.visible.shape)
+        self._hiding = float(weight.mean()) > _LEAST_SHARE
+        return replace(found, weight=weight)
+
+    def _look_beside(
+        self, aligned: AlignedPair, thermal: FloatImage, objects: Sequence[Box]
+    ) -> None:
+        """Look while the frame is fused: it does not need what is found, as nothing was hidden."""
+        call = Call(lambda: self._hidden(aligned, thermal, objects))
+        thread = threading.Thread(target=call.run, name="scene-memory", daemon=True)
+        thread.start()
+        self._beside = thread, call
+
+    def _await_look(self) -> None:
+        """Wait for the look that was begun beside the frame before; it tells what is hidden."""
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            thread, call = beside
+            thread.join()
+            call.result()
+
     def _look(self, visible: UInt8Image, thermal: FloatImage, stamp_ns: int) -> _Remembered | None:
         """Return what is remembered of the place that the camera sees, None at no place."""
         place, shift = self._find(thermal)
@@ -202,7 +240,7 @@ class SceneMemory:
         max_age_ns = self._config.max_age_s * _NS
         look = place.look(visible, thermal, stamp_ns, max_age_ns)
         if not moved and self._frames % _EVERY == 0:
-            self._unlearned = place, visible, thermal, look
+            place.learn(visible, thermal, look)
         self.revision += 1
         age_ns = stamp_ns - place.seen_ns
         if not moved:
@@ -213,14 +251,6 @@ class SceneMemory:
             view=shifted(place.visible, x * scale, y * scale),
             age_ns=age_ns,
         )
-
-    def _learn(self) -> None:
-        """Learn from the last look; a frame later, so that no frame pays for both."""
-        unlearned, self._unlearned = self._unlearned, None
-        if unlearned is not None:
-            place, visible, thermal, look = unlearned
-            with self._lock:
-                place.learn(visible, thermal, look)
 
     def _find(self, thermal: FloatImage) -> tuple[Place | None, Shift | None]:
         """Return the place that the thermal image shows and how far the view has moved."""

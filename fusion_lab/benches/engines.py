@@ -111,8 +111,8 @@ class EnginesBench(BenchCommand):
     """
 
     model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME")] = (
+        "m2pn-nano",
         "m2pn-edge",
-        "m2pn",
     )
     """Models to measure; they must have been exported."""
     threads: tuple[int, ...] = (1, 2)

@@ -12,6 +12,7 @@ import torch
 import tyro
 
 from fusion_core.config import Config
+from fusion_core.detection import Detector
 from fusion_core.engine import Engine, PairEngine, pick_device
 from fusion_core.engine.exported import ExportedEngine, ExportedNetwork, exported_file, trained_bank
 from fusion_core.engine.torch_engine import open_bank
@@ -58,7 +59,7 @@ class Speed:
     """Time of a network, or of the whole pipeline.
 
     Attributes:
-        what: Name of the network, or ``pipeline``.
+        what: Name of the network, ``detector`` or ``pipeline``.
         variant: How it was run.
         size: Of the pictures, as ``640x480``.
         time: One pair, in the network; NaN where it failed or the time was over.
@@ -167,7 +168,8 @@ def measure_gpu(
         for size in sizes
         for variant in _ALL_KINDS[device]
     ]
-    speed.append(_pipeline(device, rounds) if not over() else _left_out("pipeline", "", sizes[0]))
+    for what, timed in (("detector", _detector), ("pipeline", _pipeline)):
+        speed.append(timed(device, rounds) if not over() else _left_out(what, "", _SIZES[0]))
     named = torch.cuda.get_device_name(place) if device == "cuda" else "CPU"
     return GpuResult(named, tuple(agreement), tuple(speed), time.perf_counter() - start)
 
@@ -235,6 +237,23 @@ def _engine(name: str, variant: str, device: torch.device) -> PairEngine:
         precision=torch.float32 if variant.endswith("float32") else None,
         graphs=variant.startswith("graph"),
     )
+
+
+def _detector(device: str, rounds: int) -> Speed:
+    """Time the shipped detector, 640x480."""
+    pair = _pair(*_SIZES[0])
+    try:
+        detector = Detector("default", device=device)
+        found = _times(lambda: _milliseconds(lambda: detector.detect(None, pair)), rounds)
+    except (FusionError, RuntimeError) as error:
+        return Speed("detector", "", _text(_SIZES[0]), _nothing(), _line(error))
+    return Speed("detector", detector.about["provider"], _text(_SIZES[0]), Timing.of(found))
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1e3
 
 
 def _pipeline(device: str, rounds: int) -> Speed:

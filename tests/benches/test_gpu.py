@@ -13,9 +13,10 @@ def test_it_runs_on_a_cpu():
     for entry in result.agreement:
         assert entry.problem == ""
         assert entry.mean < (1e-3 if entry.precision == "float32" else 1)
-    *networks, pipeline = result.speed
+    *networks, detector, pipeline = result.speed
     assert [each.variant for each in networks] == ["eager float32", "eager half", "onnx cpu"]
-    for each in (*networks, pipeline):
+    assert (detector.what, detector.variant) == ("detector", "CPU")
+    for each in (*networks, detector, pipeline):
         assert each.problem == ""
         assert each.time.count == 2
     right, fast = result.tables()

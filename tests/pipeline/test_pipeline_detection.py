@@ -1,6 +1,7 @@
 """Detection as the last stage of the pipeline."""
 
 import threading
+import time
 
 import numpy as np
 import onnx_networks as networks
@@ -8,6 +9,7 @@ import pytest
 from streams import SECOND, ListSource, stream, thermal, visible
 
 from fusion_core.config import Config
+from fusion_core.detection import DetectionRunner
 from fusion_core.errors import DetectorError
 from fusion_core.pipeline import Pipeline
 from fusion_core.types import Frame, FramePair
@@ -124,6 +126,26 @@ def test_a_failing_detector_never_ends_a_live_stream(tmp_path):
         assert pipeline.status().detector["failures"] == 2
     assert [fused.health for fused in results] == [("detector_failed",)] * 2 + [()] * 2
     assert [len(fused.detections) for fused in results] == [0, 0, 1, 1]
+
+
+def test_the_detector_is_told_when_a_live_pair_was_formed(constant, monkeypatch):
+    """Before its other stages: how long a frame may wait counts from there."""
+    told, arrived = [], threading.Event()
+    begin = DetectionRunner.begin
+
+    def note(runner, *arguments, came_s, **options):
+        told.append((came_s, time.perf_counter()))
+        begin(runner, *arguments, came_s=came_s, **options)
+
+    monkeypatch.setattr(DetectionRunner, "begin", note)
+    with make(constant) as pipeline:
+        pipeline.start(lambda _: arrived.set())
+        before_s = time.perf_counter()
+        pipeline.submit(visible(SECOND))
+        pipeline.submit(thermal(SECOND))
+        assert arrived.wait(30)
+    ((came_s, begun_s),) = told
+    assert before_s < came_s < begun_s
 
 
 def test_a_detector_rests_while_its_results_are_not_used(constant):

@@ -1,12 +1,15 @@
 """Camera streams: rates, jitter, loss, gaps, changes of resolution, invalid messages."""
 
 import importlib.util
+import itertools
+import threading
 import time
 
 import cv2
 import numpy as np
 import pytest
 from fusion_node.image_subscriptions import message_class
+from lifecycle_msgs.srv import GetState
 from robot import START_NS, image_message, number, picture, repeat_until, wait_for
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
@@ -108,6 +111,39 @@ def test_nine_hertz_thermal_beside_thirty_hertz_visible(start):
     assert len(images.messages) >= 60 // 8
     assert images.stamps == sorted(images.stamps)
     assert "missing" not in node.diagnostics("synchronisation")[1]
+
+
+def test_two_cameras_at_sixty_hertz_do_not_starve_the_node(start):
+    """What it cannot fuse it drops; results, services and diagnostics go on meanwhile."""
+    node = start()
+    images = node.connect()
+    pictures = [[picture((640, 480), index, channels) for channels in (1, 3)] for index in range(4)]
+    stop = threading.Event()
+
+    def film():
+        start_s = time.monotonic()
+        for index in itertools.count():
+            if stop.wait(max(0.0, start_s + index / 60 - time.monotonic())):
+                return
+            thermal, visible = pictures[index % 4]
+            node.send_thermal(index * 1000 / 60, thermal)
+            node.send_visible(index * 1000 / 60, visible)
+
+    cameras = threading.Thread(target=film, daemon=True)
+    cameras.start()
+    try:
+        for more in (5, 10):
+            wait_for(lambda more=more: len(images.messages) >= more, "fused images meanwhile")
+            assert node.call(GetState, "get_state").current_state.label == "active"
+            node.wait_diagnostics("node", lambda *_: True)
+    finally:
+        stop.set()
+        cameras.join()
+    counters = node.counters()
+    assert counters["fused"] + counters.get("dropped busy", 0) == counters["pairs"] >= 10
+    for stream in ("visible", "thermal"):
+        assert counters[f"{stream} read"] == counters[f"{stream} received"] >= counters["fused"] - 1
+    assert images.stamps == sorted(images.stamps)
 
 
 def test_jitter_and_loss_are_accounted_for(start):
