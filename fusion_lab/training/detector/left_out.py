@@ -43,10 +43,10 @@ class LeftOutRecipe:
         seed: Of crops and batches.
     """
 
-    crops: int = 80
+    crops: int = 50
     shared_steps: int = 60
-    steps: int = 60
-    batch: int = 16
+    steps: int = 40
+    batch: int = 8
     learning_rate: float = 5e-4
     seed: int = 0
 
@@ -60,7 +60,7 @@ class _Crop(NamedTuple):
 
 
 def train_left_out(
-    folders: Sequence[Path],
+    places: Mapping[str, Sequence[Path]],
     always: Sequence[Path],
     init: Path,
     heads: Path,
@@ -68,10 +68,10 @@ def train_left_out(
     *,
     recipe: LeftOutRecipe | None = None,
 ) -> list[Path]:
-    """Write ``PLACE.onnx`` for every recording, and ``all.onnx``; return their paths.
+    """Write ``NAME.onnx`` for every place, and ``all.onnx``; return their paths.
 
     Args:
-        folders: Labelled recordings; each is a place.
+        places: Name -> labelled recordings of the place.
         always: Labelled pairs that every detector learns from.
         init: ``pair-nano.onnx``, whose features are used.
         heads: ``yolox_nano.onnx``, whose heads all begin with.
@@ -88,17 +88,17 @@ def train_left_out(
     model.load_state_dict(_heads(load_initial(heads)), strict=False)
     model.requires_grad_(requires_grad=False)
     shared = list(_crops(model, read_examples(always, needs=_LABELLED), 4 * recipe.crops, recipe))
-    places = {
-        name: list(_crops(model, pairs, recipe.crops, recipe))
-        for name, pairs in _places(read_examples(folders, needs=_LABELLED)).items()
+    crops = {
+        name: list(_crops(model, read_examples(folders, needs=_LABELLED), recipe.crops, recipe))
+        for name, folders in places.items()
     }
     _train(model, shared, recipe.shared_steps, recipe, falling=False)
     begun = {name: tensor.clone() for name, tensor in _heads(model.state_dict()).items()}
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    for name in (ALL, *places):
+    for name in (ALL, *crops):
         model.load_state_dict(begun, strict=False)
-        seen = [crop for place, crops in places.items() if place != name for crop in crops]
+        seen = [crop for place, own in crops.items() if place != name for crop in own]
         _train(model, shared + seen, recipe.steps, recipe, falling=True)
         written.append(with_weights(init, _heads(model.state_dict()), out / f"{name}.onnx"))
     return written
@@ -109,13 +109,6 @@ _LABELLED: Final = Needs(labels=True, mask=True)
 
 def _heads(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in state.items() if name.startswith("heads.")}
-
-
-def _places(pairs: Sequence[Example]) -> dict[str, list[Example]]:
-    places: dict[str, list[Example]] = {}
-    for pair in pairs:
-        places.setdefault(Path(pair.scene).name, []).append(pair)
-    return places
 
 
 @torch.no_grad()

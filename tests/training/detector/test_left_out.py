@@ -18,11 +18,11 @@ def trained(tmp_path, labelled_folder, write_pair):
     """Train with a yard of the given seed and a lane, and return the weights by file name."""
 
     def run(yard_seed):
-        places = tmp_path / f"places_{yard_seed}"
-        for place, seed in (("yard", yard_seed), ("lane", 9)):
-            write_pair(places / place, "0", seed, [(60, 20, 40, 96)])
+        places = {name: [tmp_path / str(yard_seed) / name] for name in ("yard", "lane")}
+        for (folder,), seed in zip(places.values(), (yard_seed, 9), strict=True):
+            write_pair(folder, "0", seed, [(60, 20, 40, 96)])
         out = tmp_path / f"out_{yard_seed}"
-        paths = train_left_out([places], [labelled_folder], SHIPPED, SHIPPED, out, recipe=RECIPE)
+        paths = train_left_out(places, [labelled_folder], SHIPPED, SHIPPED, out, recipe=RECIPE)
         return {path.stem: load_initial(path) for path in paths}
 
     return run
