@@ -127,10 +127,10 @@ class SceneMemory(Closable):
             return aligned, None
         weight = found.weight
         veil = float(weight.mean())
+        if veil <= _LEAST_SHARE:
+            return aligned, None
         # A copy: the place goes on from its own weights.
         weight = weight * np.float32(np.clip(veil / _LEAST_SHARE - 1, 0.0, 1.0))
-        if not self._hiding:
-            return aligned, None
         self._recalled_frames += 1
         age_s = float((found.age_ns * weight).sum() / weight.sum()) / _NS
         levels = (255 * weight + 0.5).astype(np.uint8)
