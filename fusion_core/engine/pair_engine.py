@@ -204,10 +204,10 @@ class PairEngine(ABC):
         """Return what the network gets of a pair of both sides; to be finished in order."""
         assert pair.visible is not None, "both sides are there"
         assert pair.thermal is not None, "both sides are there"
+        visible = pair.visible
         if self._evidence is not None:
-            pair = self._evidence.clean(pair, prior)
-            assert pair.visible is not None, "both sides are there"
-        camera = self._io.read(pair.visible)
+            visible = self._evidence.clean(pair, prior)
+        camera = self._io.read(visible)
         thermal, seen = pair.thermal, camera.seen
         if not pair.valid.all():
             # Outside the thermal view both inputs show the same, so no false edge enters.

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from fusion_core.detection.camera_motion import CameraMotion, Motion
 from fusion_core.engine.prior_gain import prior_gain
 from fusion_core.scene_memory.matching import thermal_change
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
-_KINDS: Final = ("rain", "snow", "noise")
+_KINDS: Final = ("rain", "snow", "noise", "smoke")
 _STEP: Final = 0.1  # by which the gain moves per frame
 # Frames whose median is taken: of a camera that stands, and of one that moves, where each of them
 # costs a resampling.
@@ -50,11 +51,11 @@ class _Seen:
 class TemporalEvidence:
     """Gives the visible picture what most of the last frames show, where nothing moves.
 
-    In a stream that the prior calls rainy, snowy or noisy, a pixel becomes the median of the last
-    five frames: a streak or a flake is there for one frame. Frames before are moved with a moving
-    camera, and are then but two. Where the thermal picture has changed, or the visible one by more
-    than what falls can change it, the newest frame stays as it is: people and vehicles neither
-    smear nor vanish. What is small, bright and as warm as its surroundings can vanish.
+    In a stream that the prior calls rainy, snowy, noisy or smoky, a pixel becomes the median of the
+    last five frames: a streak or a flake is there for one frame. Frames before are moved with a
+    moving camera, and are then but two. Where the thermal picture has changed, or the visible one
+    by more than what falls can change it, the newest frame stays as it is: people and vehicles
+    neither smear nor vanish. What is small, bright and as warm as its surroundings can vanish.
     """
 
     def __init__(self) -> None:
@@ -64,33 +65,33 @@ class TemporalEvidence:
         self._camera = CameraMotion()
         self._stamp_ns = 0
 
-    def clean(self, pair: AlignedPair, prior: ScenePrior | None) -> AlignedPair:
-        """Return the pair with its visible picture cleaned; the pair itself in clear weather.
+    def clean(self, pair: AlignedPair, prior: ScenePrior | None) -> UInt8Image:
+        """Return the visible picture cleaned, ``HxWx3``; in clear weather the picture itself.
 
         Args:
             pair: The next pair of the stream, with both pictures.
             prior: Prior of the scene; None keeps the last one.
         """
+        assert pair.visible is not None, "both pictures are there"
+        assert pair.thermal is not None, "both pictures are there"
         if prior is not None:
             self._target = max(prior_gain(prior.visible, kind) for kind in _KINDS)
         self.gain += float(np.clip(self._target - self.gain, -_STEP, _STEP))
         if not self.gain:
             self._seen.clear()
-            return pair
-        assert pair.visible is not None, "both pictures are there"
-        assert pair.thermal is not None, "both pictures are there"
+            return pair.visible
         visible, heat = pair.visible, _cells(pair.thermal)
         self._follow(pair)
-        pictures, heats = self._before(visible.shape, heat)
+        pictures, heats = self._before(visible.shape)
         self._seen.append(_Seen(visible, heat, np.eye(2, 3)))
         if not pictures:
-            return pair
+            return visible
         usual = median([*pictures, visible])
         weight = np.float32(self.gain) * _still(visible, usual, heat, heats)
         size = visible.shape[1::-1]
         full = cv2.resize(weight, size, interpolation=cv2.INTER_LINEAR)
         kept = cv2.blendLinear(usual, visible, full, 1 - full)
-        return replace(pair, visible=np.asarray(kept, np.uint8))
+        return np.asarray(kept, np.uint8)
 
     def _follow(self, pair: AlignedPair) -> None:
         """Move the frames before with the camera; forget them where that cannot be told."""
@@ -103,9 +104,7 @@ class TemporalEvidence:
         turned = [replace(seen, motion=_chained(seen.motion, motion)) for seen in self._seen]
         self._seen.extend(turned)
 
-    def _before(
-        self, shape: tuple[int, ...], heat: FloatImage
-    ) -> tuple[list[UInt8Image], list[FloatImage]]:
+    def _before(self, shape: tuple[int, ...]) -> tuple[list[UInt8Image], list[FloatImage]]:
         """Return an even number of pictures, on the newest's grid, with their thermal cells."""
         pictures, heats = [], []
         height, width = shape[:2]
@@ -115,17 +114,10 @@ class TemporalEvidence:
             seen = self._seen[index]
             picture, warmth = seen.visible, seen.heat
             if moved[index]:
-                flags = cv2.INTER_LINEAR
-                matrix = _between_centres(seen.motion, 1)
-                picture = cv2.warpAffine(
-                    picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
-                )
-                matrix = _between_centres(seen.motion, _CELL)
-                warmth = cv2.warpAffine(
-                    warmth, matrix, heat.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE
-                )
-            pictures.append(np.asarray(picture, np.uint8))
-            heats.append(np.asarray(warmth, np.float32))
+                picture = np.asarray(_moved(picture, seen.motion, 1), np.uint8)
+                warmth = np.asarray(_moved(warmth, seen.motion, _CELL), np.float32)
+            pictures.append(picture)
+            heats.append(warmth)
         return pictures, heats
 
 
@@ -135,7 +127,7 @@ def median(pictures: Sequence[UInt8Image]) -> UInt8Image:
         a, b, c, d, e = pictures
         low = cv2.max(cv2.min(a, b), cv2.min(c, d))
         high = cv2.min(cv2.max(a, b), cv2.max(c, d))
-        pictures = low, high, e
+        pictures = [np.asarray(low, np.uint8), np.asarray(high, np.uint8), e]
     a, b, c = pictures
     middle = cv2.max(cv2.min(a, b), cv2.min(cv2.max(a, b), c))
     return np.asarray(middle, np.uint8)
@@ -148,13 +140,13 @@ def _still(
     moved = np.zeros_like(heat)
     for warmth in before:
         moved = np.maximum(moved, thermal_change(warmth, heat) / _HEAT)
-    luma = [cv2.extractChannel(picture, 1) for picture in (visible, usual)]
+    luma = [np.asarray(cv2.extractChannel(p, 1), np.uint8) for p in (visible, usual)]
     for cells, sign, limit in ((_DARK, -1, _DARKER), (_BRIGHT, 1, _BRIGHTER)):
         now, then = (_cells(plane, _CELL * cells) for plane in luma)
-        change = cv2.resize(sign / limit * (now - then), heat.shape[::-1])
-        moved = np.maximum(moved, change)
-    moved = cv2.dilate(moved, np.ones((3, 3), np.uint8))
-    return np.asarray(cv2.blur(np.clip(2 - 2 * moved, 0, 1), (3, 3)), np.float32)
+        change = (now - then) * np.float32(sign / limit)
+        moved = np.maximum(moved, cv2.resize(change, heat.shape[::-1]))
+    near = cv2.dilate(moved, np.ones((3, 3), np.uint8))
+    return np.asarray(cv2.blur(np.clip(2 - 2 * near, 0, 1), (3, 3)), np.float32)
 
 
 def _cells(image: FloatImage | UInt8Image, edge: int = _CELL) -> FloatImage:
@@ -174,8 +166,13 @@ def _displacement(motion: Motion, width: int, height: int) -> float:
     return float(np.abs(moved).max())
 
 
-def _between_centres(motion: Motion, cell: int) -> Motion:
-    """Return a motion of points, counted from the outer corner, as one of pixels' centres."""
+def _moved(image: FloatImage | UInt8Image, motion: Motion, edge: int) -> NDArray[Any]:
+    """Return an image moved with the camera; its pixels are cells of this edge in pixels.
+
+    Motions count from the outer corner of the picture, OpenCV from the middle of a pixel.
+    """
     middle = np.full(2, 0.5)
-    shift = motion[:, :2] @ middle + motion[:, 2] / cell - middle
-    return np.column_stack([motion[:, :2], shift])
+    shift = motion[:, :2] @ middle + motion[:, 2] / edge - middle
+    matrix = np.column_stack([motion[:, :2], shift])
+    size = image.shape[1], image.shape[0]
+    return cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE)
