@@ -199,8 +199,8 @@ def test_a_server_that_hangs_costs_its_own_frames_only(tmp_path, monkeypatch):
         live.fuse_until(lambda fused: fused.health == ())
         free.clear()
         try:
-            hung = live.fuse_until(lambda fused: "fusion_timeout" in fused.health)
-            assert np.array_equal(hung.image, hung.pair.visible.image)
+            stuck = live.fuse_until(lambda fused: "fusion_timeout" in fused.health)
+            assert np.array_equal(stuck.image, stuck.pair.visible.image)
             alone = pipeline.step(FramePair(60 * SECOND, None, thermal(60 * SECOND), None))
             assert alone.image.shape == (96, 128, 3)
         finally:
