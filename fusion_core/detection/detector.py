@@ -18,11 +18,14 @@ from fusion_core.detection.letterbox import PADDING, Letterbox
 from fusion_core.detection.network import DetectorEngine, Network
 from fusion_core.detection.output_formats import (
     OUTPUT_FORMATS,
+    STRIDES,
     OutputFormat,
     Outputs,
     class_count,
     detect_format,
+    grid_count,
 )
+from fusion_core.detection.views import merge_views
 from fusion_core.errors import DetectorError, UsageError
 from fusion_core.types import AlignedPair, Detection, UInt8Image
 
@@ -143,9 +146,17 @@ class Detector:
         outputs = self._network.run(_blob(painted, self._format))
         self._require_numbers(outputs)
         least = score or self.card.conf
-        suppress = (iou or self.card.iou) if self._format.suppress else None
-        found = self._named(strongest(self._decode(outputs), least, suppress), letterbox)
+        found = self._named(self._merged(self._decode(outputs), least, iou), letterbox)
         return weigh_by_thermal(found, aligned, least) if self.takes_pair else found
+
+    def _merged(self, candidates: Candidates, least: float, iou: float) -> Candidates:
+        """Return one candidate for each object."""
+        if not self._format.suppress:
+            return strongest(candidates, least, None)
+        if not self.takes_pair:
+            return strongest(candidates, least, iou or self.card.iou)
+        auxiliary = len(candidates.scores) == 2 * grid_count(self._network.size, STRIDES)
+        return merge_views(candidates, least, iou or self.card.iou, auxiliary=auxiliary)
 
     def _recognised(self, outputs: Outputs) -> str:
         """Return the name of the format of the outputs."""

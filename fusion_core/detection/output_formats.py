@@ -17,7 +17,9 @@ from fusion_core.detection.boxes import Candidates, FloatArray, corners_of
 from fusion_core.detection.letterbox import Fit, Size
 
 Outputs = Mapping[str, NDArray[Any]]
-_STRIDES = ((8, 16, 32), (8, 16, 32, 64))
+STRIDES = (8, 16, 32)
+"""Of the grids of most networks."""
+_STRIDES = (STRIDES, (*STRIDES, 64))
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 

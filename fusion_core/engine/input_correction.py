@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion_core.engine.prior_gain import prior_gain
 from fusion_core.types import FloatImage, ScenePrior, UInt8Image
 
-# Below the first probability a source stays as it is, bit by bit; the gain is 1 at the second.
-_SUSPECT, _SURE = 0.6, 0.9
 # The gains move by this much per frame, so that a new prior does not show as a jump; that of glare
 # faster, as the sun itself comes and goes within some frames.
 _STEP, _GLARE_STEP = 0.1, 0.25
@@ -78,22 +76,18 @@ class InputCorrection:
     def _update_gains(self, visible: UInt8Image, prior: ScenePrior | None) -> None:
         """Move the gains towards those of the last prior; glare shows in the picture itself."""
         if prior is not None:
-            self._targets = {_GLARE: _gain(prior.visible, "over_exposure")}
+            self._targets = {_GLARE: prior_gain(prior.visible, "over_exposure")}
             if not self._glare_only:
                 self._targets |= {
-                    _NOISE: _gain(prior.visible, "noise"),
-                    _THERMAL_NOISE: _gain(prior.thermal, "noise"),
-                    _STRIPES: _gain(prior.thermal, "stripes"),
+                    _NOISE: prior_gain(prior.visible, "noise"),
+                    _THERMAL_NOISE: prior_gain(prior.thermal, "noise"),
+                    _STRIPES: prior_gain(prior.thermal, "stripes"),
                 }
         glare = max(self._targets.get(_GLARE, 0.0), _clipping(visible))
         for name, target in {**self._targets, _GLARE: glare}.items():
             now = self.gains.get(name, target)
             step = _GLARE_STEP if name == _GLARE else _STEP
             self.gains[name] = now + min(step, max(-step, target - now))
-
-
-def _gain(probabilities: Mapping[str, float], kind: str) -> float:
-    return float(np.clip((probabilities.get(kind, 0.0) - _SUSPECT) / (_SURE - _SUSPECT), 0, 1))
 
 
 def _clipping(visible: UInt8Image) -> float:

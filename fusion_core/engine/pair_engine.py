@@ -21,6 +21,7 @@ from fusion_core.engine.picture_io import (
 from fusion_core.engine.plain_fusion import single_picture
 from fusion_core.engine.prior_fade import PriorFade
 from fusion_core.engine.result import EngineResult
+from fusion_core.engine.temporal_evidence import TemporalEvidence
 from fusion_core.engine.temporal_smoothing import TemporalSmoother
 from fusion_core.errors import NetworkError, UsageError
 from fusion_core.memory import MemoryBank, quality_score
@@ -65,7 +66,7 @@ class PairEngine(ABC):
         temporal_smoothing: Share of the previous picture that is kept where nothing moves, in
             [0, 1); 0 treats every pair alone.
         correct_inputs: Correct a source that the prior calls degraded; for a network that uses the
-            prior itself only the glare.
+            prior itself only the glare, and what the frames before tell.
         fade_frames: Frames over which a network that uses the prior goes from one to the next.
 
     Attributes:
@@ -203,7 +204,10 @@ class PairEngine(ABC):
         """Return what the network gets of a pair of both sides; to be finished in order."""
         assert pair.visible is not None, "both sides are there"
         assert pair.thermal is not None, "both sides are there"
-        camera = self._io.read(pair.visible)
+        visible = pair.visible
+        if self._evidence is not None:
+            visible = self._evidence.clean(pair, prior)
+        camera = self._io.read(visible)
         thermal, seen = pair.thermal, camera.seen
         if not pair.valid.all():
             # Outside the thermal view both inputs show the same, so no false edge enters.
@@ -279,6 +283,7 @@ class PairEngine(ABC):
         self._tuning = tuning
         self._smoother = TemporalSmoother(temporal_smoothing) if temporal_smoothing else None
         self._correction = InputCorrection(self.uses_prior) if correct_inputs else None
+        self._evidence = TemporalEvidence() if correct_inputs else None
 
     def _not_finite(self) -> NetworkError:
         return NetworkError(

@@ -21,6 +21,7 @@ class EngineResult:
         shares: ``2xhxw`` float32 shares of the visible and the thermal picture, coarser than the
             image, where the network has them and ran in this process.
         text: The text in force, empty where nothing is said; None for a network that reads none.
+        named: What that text names to be shown, from a server, which alone can tell; else None.
     """
 
     image: UInt8Image
@@ -30,6 +31,7 @@ class EngineResult:
     model: str = ""
     shares: FloatImage | None = None
     text: str | None = None
+    named: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,8 @@ class AdaptConfig(Settings):
         bool,
         Field(
             description="Reduce or correct an input that the prior rates noisy, striped, glaring or"
-            " flat; noise and stripes only for models that do not use the prior themselves."
+            " flat, by itself (noise and stripes only for models that do not use the prior), and"
+            " rain, snow and noise by the frames before where nothing moves."
         ),
     ] = True
     clean: Annotated[str, Field(description="Model auto: the model for clear scenes.")] = (

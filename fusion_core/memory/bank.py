@@ -23,10 +23,10 @@ _TINY = 1e-12  # length below which a vector has no direction
 class MemoryBank:
     """Slots that follow the scene vectors of frames with a high quality score.
 
-    A query whose score exceeds ``mean + kappa * std`` of the last ``HISTORY`` scores (the first
-    ``WARM_UP`` are all accepted) moves the slot nearest to it by cosine:
-    ``slot <- (1 - momentum) * slot + momentum * query`` (M2PN, dynamic memory bank). Values that
-    are not finite are never accepted. All methods may be called from several threads.
+    A query whose score exceeds ``mean + kappa * std`` of the last ``HISTORY`` scores moves the slot
+    nearest to it by cosine: ``slot <- (1 - momentum) * slot + momentum * query`` (M2PN, dynamic
+    memory bank). The first ``WARM_UP`` queries only bring scores to compare with. Values that are
+    not finite are never accepted. All methods may be called from several threads.
 
     Args:
         slots: ``NxD`` slots to start from and to return to; copied.
@@ -35,6 +35,8 @@ class MemoryBank:
         replace_after: For training: an accepted query takes the place of the slot that was not
             used for longest, once that is this many queries. Without it the few slots that are
             nearest first attract all queries, and the rest stay as they were drawn.
+        accept_unjudged: For training, where the slots begin as they were drawn: the first
+            ``WARM_UP`` queries are all accepted.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class MemoryBank:
         momentum: float = MOMENTUM,
         kappa: float = KAPPA,
         replace_after: int | None = None,
+        accept_unjudged: bool = False,
     ) -> None:
         self._initial: FloatImage = np.asarray(slots, np.float32).copy()
         self._config = config
         self._model_name = model_name
         self._momentum, self._kappa = momentum, kappa
         self._replace_after = replace_after
+        self._accept_unjudged = accept_unjudged
         self._lock = threading.Lock()
         self._revision = 0
         self.reset()
@@ -169,7 +173,7 @@ class MemoryBank:
         slot = int(_cosine(vector, self._slots).argmax())
         self._uses[slot] += 1
         self._last_used[slot] = number
-        if threshold is not None and score <= threshold:
+        if not self._accept_unjudged if threshold is None else score <= threshold:
             self._rejected += 1
             return None
         self._accepted += 1

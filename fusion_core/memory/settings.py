@@ -16,8 +16,8 @@ class MemoryConfig(Settings):
 
     mode: Annotated[
         Literal["frozen", "online"],
-        Field(description="online: good frames update the bank; frozen: as trained."),
-    ] = "online"
+        Field(description="frozen: the bank as trained; online: good frames update it."),
+    ] = "frozen"
     file: Annotated[
         str,
         Field(

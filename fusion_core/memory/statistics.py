@@ -12,7 +12,7 @@ from fusion_core.memory.snapshot import Snapshot
 from fusion_core.types import FloatImage
 
 HISTORY: Final = 1000  # scores that the threshold is made of
-WARM_UP: Final = 200  # queries that are all accepted
+WARM_UP: Final = 200  # queries before scores can be compared
 KAPPA: Final = 0.5  # a query is accepted above mean + KAPPA * std of the history's scores
 
 
@@ -24,7 +24,7 @@ class BankStats:
         queries: Queries seen since the trained state, accepted or not.
         accepted: Queries that updated a slot.
         rejected: Queries that did not.
-        threshold: Score that the next query must exceed; None while all are accepted.
+        threshold: Score that the next query must exceed; None while there are too few to compare.
         diversity: One minus the mean cosine between two slots: 0 when all slots are alike.
         uses: Per slot, queries that were nearest to it.
         updates: Per slot, queries that were written to it.
@@ -45,7 +45,7 @@ class BankStats:
 
 
 def score_threshold(queries: int, history: Sequence[float], kappa: float = KAPPA) -> float | None:
-    """Return the score that the next query must exceed, None while all are accepted.
+    """Return the score that the next query must exceed, None while there are too few to compare.
 
     Args:
         queries: Queries seen so far.

@@ -155,6 +155,8 @@ class PairStep(Closable):
                     completed, prior, mask, timeout_s, live=self.live
                 )
             health += conditions
+            if self.masks is not None and result.named is not None:
+                self.masks.name(result.named)
             detections, alarms, conditions = self._detect(seen, result.image, timer, timeout_s)
             health += conditions
         timer.timings["network"] = result.network_ms

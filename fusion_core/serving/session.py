@@ -80,6 +80,7 @@ class EngineSession(Session):
         self.engine = engine
         self._prior: ScenePrior | None = None
         self._text = ""
+        self._named: list[str] = []
 
     def opened(self) -> tuple[dict[str, Any], Arrays]:
         """Return the network's name, device and needs, and its memory bank as trained."""
@@ -137,6 +138,7 @@ class EngineSession(Session):
             "network_ms": result.network_ms,
             "model": result.model,
             "text": result.text,
+            "named": self._named,
         }
         memory = memory_arrays(bank.snapshot() if bank is not None and changed else None)
         return Message(Kind.RESULT, message.number, text, {"image": result.image, **memory})
@@ -147,7 +149,7 @@ class EngineSession(Session):
             raise EncodingError(f"text {text!r}: expected words; update the older end")
         if text != self._text:
             self.engine.describe(text)
-            self._text = text
+            self._text, self._named = text, sorted(self.engine.named(text))
 
     def memory_revision(self) -> int:
         """Return the revision of the memory bank, 0 without one."""

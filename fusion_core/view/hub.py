@@ -60,7 +60,7 @@ class Hub:
         self._newest_at: float | None = None
         self._encoding = ThreadPoolExecutor(1, "view-encoder", yield_to_others)
         self._working = ThreadPoolExecutor(1, "view-worker")
-        self._keeping = ThreadPoolExecutor(1, "view-keeper")
+        self._commands = ThreadPoolExecutor(1, "view-commands")
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def show(self, fused: FusedFrame) -> None:
@@ -81,7 +81,7 @@ class Hub:
             await asyncio.sleep(_MARKS_S)
             try:
                 if self.marks or self._marked:
-                    await self._keep(self._submit_marks)
+                    await self._run_command(self._submit_marks)
                 if self.viewers and time.monotonic() >= due:
                     due = time.monotonic() + _STATUS_S
                     await self.tell_status()
@@ -98,7 +98,7 @@ class Hub:
 
     async def tell_status(self) -> None:
         """Give every viewer the newest state."""
-        status = await self._keep(self._status)
+        status = await self._run_command(self._status)
         for viewer in tuple(self.viewers):
             viewer.tell_status(status)
 
@@ -133,12 +133,12 @@ class Hub:
         self._loop = None
         if self._marked:
             self.controls.submit_mask(None)
-        for pool in (self._encoding, self._working, self._keeping):
+        for pool in (self._encoding, self._working, self._commands):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _keep(self, act: Callable[[], _T]) -> _T:
+    async def _run_command(self, act: Callable[[], _T]) -> _T:
         """Run in the thread that nothing holds up for long, as the loading of a model would."""
-        return await asyncio.get_running_loop().run_in_executor(self._keeping, act)
+        return await asyncio.get_running_loop().run_in_executor(self._commands, act)
 
     def _wake(self) -> None:
         for viewer in tuple(self.viewers):

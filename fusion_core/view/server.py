@@ -109,11 +109,11 @@ class PageServer(Closable):
 
     async def _serve(self, listener: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
-        keeper = asyncio.create_task(self._hub.run())
+        hub = asyncio.create_task(self._hub.run())
         try:
             await self._server.serve([listener])
         finally:
-            keeper.cancel()
+            hub.cancel()
 
     async def _say_goodbye(self) -> None:
         await asyncio.gather(*(viewer.leave() for viewer in tuple(self._hub.viewers)))

@@ -76,6 +76,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "switching": BenchEntry(
         "switching", "SwitchingBench", "when model `auto` changes networks, and what that shows"
     ),
+    "adapters": BenchEntry(
+        "adapters", "AdaptersBench", "variants of tcmoa's adapters under one small budget"
+    ),
     "bank": BenchEntry(
         "bank", "BankBench", "what following a stream does to the memory bank's pictures"
     ),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusion_core.detection import Detector
-from fusion_core.detection.boxes import Candidates, strongest
+from fusion_core.detection.boxes import Candidates, overlaps
 from fusion_core.detection.labels import CLASS_OF, CLASSES, read_labels
 from fusion_core.types import AlignedPair, Detection, UInt8Image
 from fusion_lab.data import Example, PairFiles, read_example
@@ -125,13 +125,20 @@ def grouped(found: Sequence[Detection], detector: Detector) -> Candidates:
     """Return detections with the numbers of the classes scored; others are left out.
 
     A car that was found as a truck, too, is then one vehicle found twice; the better box stays.
+    What bears one name was parted by the detector itself, and stays.
     """
     known = [(CLASS_OF[d.label.lower()], d) for d in found if d.label.lower() in CLASS_OF]
     boxes = np.array([d.box for _, d in known], np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     scores = np.array([d.score for _, d in known], np.float64)
     classes = np.array([CLASSES.index(label) for label, _ in known], np.int64)
-    return strongest(Candidates(boxes, scores, classes), 0.0, detector.card.iou)
+    names = np.array([d.label.lower() for _, d in known], np.str_)
+    order = np.argsort(-scores, kind="stable")
+    candidates, names = Candidates(boxes, scores, classes).take(order), names[order]
+    same = classes[order][:, None] == classes[order][None]
+    twice = overlaps(candidates.boxes, candidates.boxes) > detector.card.iou
+    hidden = np.triu(twice & same & (names[:, None] != names[None]))
+    return candidates.take(~hidden.any(axis=0))
 
 
 def _colour(image: UInt8Image) -> UInt8Image:

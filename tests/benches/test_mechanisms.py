@@ -233,23 +233,32 @@ class TestTCMoA:
         rng = np.random.default_rng(7)
         pictures = [rng.integers(0, 256, (30, 40, 3), np.uint8) for _ in range(4)]
         return [
-            tcmoa.sample_of(*pictures[:2], "mef"),
+            tcmoa.sample_of(*pictures[:2], "mff"),
             tcmoa.sample_of(*pictures[2:], "mff"),
         ]
 
     def test_parts_that_act_are_seen_to_act(self, network, samples):
         assert all(change > 0 for change in changes(network, tcmoa.SYSTEM, samples).values())
 
-    def test_prompts_that_are_not_heard_can_be_another_pictures(self, network, samples):
-        with torch.no_grad():
-            network.decision.prompt_scale.fill_(-torch.inf)
-            for module in network.modules():
-                if isinstance(module, PromptLayer):
-                    module.own.fill_(1.0)  # and nothing is fused into the streams
+    def test_prompts_that_say_nothing_can_be_another_pictures(self, network, samples):
+        for module in network.modules():
+            if isinstance(module, PromptLayer):
+                for expert in module.adapters.experts:
+                    torch.nn.init.zeros_(expert[-1].weight)
+                    torch.nn.init.zeros_(expert[-1].bias)
         found = changes(network, tcmoa.SYSTEM, samples)
         assert found["prompts", "one half"] == 0
         assert found["prompts", "another picture's"] == 0
         assert found["adapters", "removed"] > 0
+
+    def test_tasks_are_measured_apart(self, network, samples):
+        both = samples + [
+            dataclasses.replace(s, cues=Cues(task="mef"), kind="mef") for s in samples
+        ]
+        alone = measure_parts(network, tcmoa.SYSTEM, samples, seeds=1)
+        found = measure_parts(network, tcmoa.SYSTEM, both, seeds=1)
+        assert found[: len(alone)] == alone
+        assert {effect.figure.partition(":")[0] for effect in found} == {"mff", "mef"}
 
     def test_clues_that_are_not_read_are_not_missed(self, network, samples):
         for module in network.modules():

@@ -44,6 +44,30 @@ def test_a_short_soak_of_the_node_adds_up(monkeypatch):
         table.markdown()
 
 
+@pytest.mark.ros
+@pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
+@pytest.mark.skipif(bool(MISSING), reason=f"{' and '.join(MISSING)} not found")
+def test_cameras_live_in_the_domain_of_the_moment(monkeypatch):
+    """The process may hold a context of another domain, which goes on as it was."""
+    import rclpy
+    from rclpy.context import Context
+
+    from fusion_lab.benches.ros.cameras import spinning_node
+
+    existing = Context()
+    monkeypatch.setenv("ROS_DOMAIN_ID", "61")
+    rclpy.init(context=existing)
+    try:
+        monkeypatch.setenv("ROS_DOMAIN_ID", "62")
+        with spinning_node("bench") as node:
+            assert node.context.get_domain_id() == 62
+        assert not node.context.ok()
+        assert existing.ok()
+        assert existing.get_domain_id() == 61
+    finally:
+        existing.shutdown()
+
+
 def test_without_ros_the_next_step_is_named(monkeypatch):
     from fusion_core.errors import MissingExtraError
     from fusion_lab.benches.ros.bench import measure_ros

@@ -1,11 +1,16 @@
 """The bench of trackers: scores on tracks whose quality is known, and a short street."""
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
-from fusion_core.errors import UsageError
+from fusion_core.errors import SourceError, UsageError
 from fusion_core.types import Detection
+from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.tracking.bench import TrackingBench
+from fusion_lab.benches.tracking.recorded import observe_recording, read_people
 from fusion_lab.benches.tracking.scores import score_tracks
 from fusion_lab.benches.tracking.sequences import Observation
 from fusion_lab.benches.tracking.trackers import own_tracks, resting_tracks
@@ -51,6 +56,72 @@ def test_an_identity_lost_halfway_by_hand():
     assert scores.association == pytest.approx(0.5)
     assert scores.hota == pytest.approx(0.5**0.5)
     assert (scores.switches, scores.identities) == (2, 4)
+
+
+def test_frames_whose_objects_are_not_known_are_not_judged():
+    seen = [replace(frame, judged=index % 5 == 0) for index, frame in enumerate(frames())]
+    tracks = named(seen, lambda n, index: n + (1 if index % 5 == 0 else 7))
+    assert score_tracks(seen, tracks).hota == pytest.approx(1)
+
+
+def test_what_lies_in_an_ignored_region_counts_only_where_it_meets_an_object():
+    seen = [replace(frame, ignore=((0.0, 0.0, 640.0, 480.0),)) for frame in frames()]
+    nobody = Detection("person", 1.0, (400.0, 300.0, 30.0, 60.0), 99)
+    tracks = [[*found, nobody] for found in named(seen, lambda n, _: n + 1)]
+    assert score_tracks(seen, tracks).hota == pytest.approx(1)
+    open_ground = [replace(frame, ignore=()) for frame in seen]
+    assert score_tracks(open_ground, tracks).hota < 0.9
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Six frames of 64 x 48, of which two are labelled; one region of one is ignored."""
+    for kind in ("vi", "ir"):
+        four = cv2.VideoWriter_fourcc(*"mp4v")
+        video = cv2.VideoWriter(str(tmp_path / f"{kind}.mp4"), four, 10, (64, 48))
+        for index in range(6):
+            video.write(np.full((48, 64, 3), 40 + 30 * index, np.uint8))
+        video.release()
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "001.csv").write_text("label,x,y,w,h\nperson,5,5,10,20\n")
+    (tmp_path / "labels" / "004.csv").write_text("label,x,y,w,h\nignore,30,5,20,30\n")
+    (tmp_path / "who.csv").write_text("frame,identity,x,y,w,h\n1,7,5,5,10,20\n4,7,8,5,10,20\n")
+    return tmp_path
+
+
+def nearly(visible, _):
+    """Find a person and a cycle in every frame."""
+    pair = aligned_pair(visible.image, visible.image[..., 0], visible.stamp_ns)
+    return pair, (
+        Detection("person", 0.9, (5.0, 5.0, 10.0, 20.0)),
+        Detection("cycle", 0.9, (30.0, 5.0, 9.0, 9.0)),
+    )
+
+
+def test_a_recording_is_judged_where_people_were_told_apart(recording):
+    people = read_people(recording / "who.csv")
+    seen = list(observe_recording(recording, people, nearly))
+    assert [frame.judged for frame in seen] == [True, False, False, True]
+    assert [[number for number, _ in frame.truth] for frame in seen] == [[7], [], [], [7]]
+    assert [frame.ignore for frame in seen] == [(), (), (), ((30.0, 5.0, 20.0, 30.0),)]
+    assert all([found.label for found in frame.detections] == ["person"] for frame in seen)
+    assert score_tracks(seen, list(own_tracks(seen, 0.3))).switches == 0
+
+
+def test_a_recording_that_ends_too_early_and_a_torn_list_are_one_clear_line(recording):
+    people = {**read_people(recording / "who.csv"), 9: ()}
+    with pytest.raises(SourceError, match="ends at frame 5, before frame 9"):
+        list(observe_recording(recording, people, nearly))
+    (recording / "who.csv").write_text("frame,identity,x,y,w,h\n1,7,5,here,10,20\n")
+    with pytest.raises(SourceError, match="line 2: expected numbers"):
+        read_people(recording / "who.csv")
+
+
+def test_a_recording_needs_identities_and_a_detector(recording):
+    with pytest.raises(UsageError, match="--identities"):
+        TrackingBench(recording=recording, detector="default").measure()
+    with pytest.raises(UsageError, match="--detector"):
+        TrackingBench(recording=recording, identities=recording / "who.csv").measure()
 
 
 def test_the_right_place_with_the_wrong_class_is_no_track():

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fusion_core.detection.evidence import weigh_by_thermal
+from fusion_core.detection.evidence import edge_agreement, weigh_by_thermal
 from fusion_core.types import Detection
 from fusion_lab.benches.pictures import aligned_pair
 
@@ -73,3 +73,43 @@ def test_nothing_changes_without_thermal():
     found = people(WALL)
     missing = replace(pair(scene()), thermal=None)
     assert list(weigh_by_thermal(found, missing, 0.01)) == found
+
+
+def street(seed):
+    """Blocks of many sizes, each of its own brightness."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros((120, 160), np.uint8)
+    for _ in range(60):
+        left, top, width, height = rng.integers((0, 0, 10, 10), (150, 110, 50, 40))
+        image[top : top + height, left : left + width] = rng.integers(30, 226)
+    return image
+
+
+def seen_by_both(visible, thermal):
+    return aligned_pair(np.repeat(visible[..., None], 3, 2), thermal)
+
+
+def test_thermal_that_is_frozen_on_another_scene_says_nothing_about_people_who_are_here():
+    here, there = street(1), street(2)
+    here[30:90, 110:130] = there[30:90, 110:130] = 90  # flat where the person stands
+    found = people(WALL)
+    assert list(weigh_by_thermal(found, seen_by_both(here, there), 0.01)) == found
+    assert weigh_by_thermal(found, seen_by_both(here, here), 0.01)[0].score < LIKELY
+
+
+def test_edges_of_one_scene_agree_whichever_side_is_the_warm_one():
+    scene = street(3)
+    assert edge_agreement(seen_by_both(scene, 255 - scene)) == pytest.approx(1, abs=1e-3)
+    assert abs(edge_agreement(seen_by_both(scene, street(4)))) < 0.12
+    assert edge_agreement(seen_by_both(scene, np.full_like(scene, 80))) == 1
+
+
+def test_edges_count_where_both_cameras_see():
+    """Outside of what the thermal camera sees there is nothing, which has an edge of its own."""
+    scene = street(5)
+    cut = scene.copy()
+    cut[:, :60] = 0
+    pair = seen_by_both(scene, cut)
+    valid = np.ones(scene.shape, bool)
+    valid[:, :60] = False
+    assert edge_agreement(replace(pair, valid=valid)) > edge_agreement(pair)

@@ -10,9 +10,11 @@ import tyro
 
 from fusion_core.detection import Detector
 from fusion_core.errors import SourceError, UsageError
+from fusion_core.types import Detection
 from fusion_lab.cli.evaluate import Evaluate
 from fusion_lab.data import list_pairs
 from fusion_lab.evaluation import FolderMethod, score_by_detection
+from fusion_lab.evaluation.detecting import grouped
 
 SPOTS = {"a": (40, 30), "b": (90, 60)}
 
@@ -76,6 +78,13 @@ def test_labels_of_a_detector_are_mapped_and_boxes_of_one_class_merged(data, tmp
     vehicle = scores.inputs["visible"]["vehicle"]
     assert vehicle.ap50 == pytest.approx(1)
     assert (vehicle.objects, vehicle.precision) == (1, 1)
+
+
+def test_neighbours_whom_the_detector_tells_apart_stay_two(spot_finder):
+    """Boxes may overlap more than suppression allows once they are averaged."""
+    boxes = [(10.0, 10.0, 20.0, 60.0), (12.0, 10.0, 20.0, 60.0)]
+    found = [Detection(label="person", score=0.9 - 0.1 * n, box=b) for n, b in enumerate(boxes)]
+    assert grouped(found, Detector(spot_finder)).scores == pytest.approx([0.9, 0.8])
 
 
 def test_a_detector_for_pairs_sees_each_pair_once(data, tmp_path):

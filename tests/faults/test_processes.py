@@ -263,10 +263,10 @@ def test_a_network_that_hangs_is_left_out_until_it_answers(monkeypatch, gate):
     with make(monkeypatch, gate.wait, first=2, count=1) as pipeline:
         pipeline.start(results.append)
         feed(pipeline, frames, lambda: len(results) >= 12)
-        assert gate.calls == 1  # the hung call is not joined by others
-        hung = [fused for fused in results if "fusion_timeout" in fused.health]
-        assert len(hung) >= 8
-        assert all(fused.image is not None and fused.quality is None for fused in hung)
+        assert gate.calls == 1  # the call that does not return is not joined by others
+        stuck = [fused for fused in results if "fusion_timeout" in fused.health]
+        assert len(stuck) >= 8
+        assert all(fused.image is not None and fused.quality is None for fused in stuck)
         assert "no result within" in pipeline.status().last_error
         gate.opened.set()
         feed(pipeline, frames, lambda: results[-1].health == ())

@@ -22,6 +22,7 @@ WARM_UP = 200
 
 def new_bank(slots=None, mode="online", model="m2pn", **options):
     config = MemoryConfig(mode=mode)
+    options = {"accept_unjudged": True, **options}
     return MemoryBank(torch.eye(4) if slots is None else slots, config, model, **options)
 
 
@@ -111,9 +112,20 @@ def test_threshold_is_mean_plus_kappa_std_of_the_last_thousand_scores():
     assert bank.stats().threshold == pytest.approx(last.mean() + 0.7 * last.std())
 
 
-def test_all_are_accepted_before_the_history_is_long_enough():
+def test_training_accepts_all_before_the_history_is_long_enough():
     bank = busy_bank(WARM_UP)
     assert (bank.stats().accepted, bank.stats().rejected) == (WARM_UP, 0)
+
+
+def test_a_robot_writes_nothing_before_there_are_scores_to_compare_with():
+    bank = busy_bank(WARM_UP, accept_unjudged=False)
+    assert (bank.stats().accepted, bank.stats().rejected) == (0, WARM_UP)
+    assert np.array_equal(bank.slots, np.eye(4))
+    assert bank.update(torch.ones(1, 4), torch.tensor([1.0])) is not None
+
+
+def test_the_bank_is_frozen_unless_it_shall_learn():
+    assert MemoryConfig().mode == "frozen"
 
 
 def test_values_that_are_not_finite_never_enter():

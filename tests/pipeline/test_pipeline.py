@@ -162,7 +162,9 @@ class TestMemory:
     def test_bank_comes_back_after_a_restart(self, tmp_path):
         file = tmp_path / "bank.safetensors"
         streams = stream(visible, 10, 2), stream(thermal, 10, 2)
-        first = make(memory={"file": str(file)})
+        first = make(memory={"file": str(file), "mode": "online"})
+        queries = np.random.default_rng(0).normal(size=(250, first._engine.bank.shape[1]))
+        first._engine.bank.update(queries, np.linspace(0, 1, 250))
         run(first, *streams)
         learned = first._engine.bank.slots.copy()
         second = make(memory={"file": str(file)})

@@ -159,7 +159,7 @@ def test_a_client_that_takes_no_answers_delays_nobody(endpoint, raw):
 def test_two_clients_have_streams_of_their_own(endpoint):
     """Their memory, options and pictures do not mix, though they share the network."""
     settings = {"device": "cpu", "detector": "none", "prior": "none", "threads": 1}
-    both = [{"model": "m2pn-edge"}, {"model": "m2pn-edge", "memory": {"mode": "frozen"}}]
+    both = [{"model": "m2pn-edge", "memory": {"mode": mode}} for mode in ("online", "frozen")]
     alone = []
     for each in both:
         with Pipeline(Config.from_dict({**settings, **each})) as pipeline:

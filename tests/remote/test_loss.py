@@ -25,8 +25,9 @@ BASE = {
 }
 
 
-def config(endpoint="", **settings):
-    return Config.from_dict({**BASE, **settings, "engine": {"endpoint": endpoint}})
+def config(endpoint="", **memory):
+    settings = {**BASE, "memory": {"mode": "online", **memory}, "engine": {"endpoint": endpoint}}
+    return Config.from_dict(settings)
 
 
 class LiveStream:
@@ -121,10 +122,10 @@ def test_a_recording_waits_for_its_server_and_loses_nothing(process):
 def test_a_stream_may_begin_before_its_server(tmp_path, monkeypatch):
     monkeypatch.setattr("fusion_core.engine.remote.engine.CONNECT_S", 0.1)
     file = tmp_path / "bank.safetensors"
-    with Pipeline(config(memory={"file": str(file)})) as pipeline:
+    with Pipeline(config(file=str(file))) as pipeline:
         list(pipeline.stream(ListSource(stream(visible, 10, 1), stream(thermal, 10, 1))))
     bind = f"ipc://{tmp_path}/engine"
-    remote = config(bind, memory={"file": str(file)})
+    remote = config(bind, file=str(file))
     with Pipeline(remote, server_required=False) as pipeline:
         live = LiveStream(pipeline)
         assert is_away(live.fuse())
@@ -145,7 +146,7 @@ def test_a_bank_of_other_weights_is_kept_and_not_overwritten(tmp_path):
     """A server that comes back with another network has another bank; the old one is a file."""
     file = tmp_path / "bank.safetensors"
     bind = f"ipc://{tmp_path}/engine"
-    settings = config(bind, memory={"file": str(file), "save_every_s": 0})
+    settings = config(bind, file=str(file), save_every_s=0)
     with Pipeline(settings, reset_invalid_memory=True, server_required=False) as pipeline:
         with serving(bind):
             live = LiveStream(pipeline)
@@ -198,8 +199,8 @@ def test_a_server_that_hangs_costs_its_own_frames_only(tmp_path, monkeypatch):
         live.fuse_until(lambda fused: fused.health == ())
         free.clear()
         try:
-            hung = live.fuse_until(lambda fused: "fusion_timeout" in fused.health)
-            assert np.array_equal(hung.image, hung.pair.visible.image)
+            stuck = live.fuse_until(lambda fused: "fusion_timeout" in fused.health)
+            assert np.array_equal(stuck.image, stuck.pair.visible.image)
             alone = pipeline.step(FramePair(60 * SECOND, None, thermal(60 * SECOND), None))
             assert alone.image.shape == (96, 128, 3)
         finally:

@@ -168,7 +168,7 @@ def test_a_bad_value_at_start_fails_to_configure_with_the_reason(start, name, va
 
 def test_services(start, tmp_path):
     file = tmp_path / "bank.safetensors"
-    node = start(**{"memory.file": file})
+    node = start(**{"memory.file": file, "memory.mode": "online"})
     images = node.connect()
     saved = node.call(Trigger, "save_memory")
     assert saved.success
@@ -228,7 +228,7 @@ def test_save_memory_without_a_file_names_the_parameter(start):
 
 def test_the_memory_bank_is_kept_when_the_node_is_killed(start, tmp_path):
     file = tmp_path / "bank.safetensors"
-    node = start(**{"memory.file": file})
+    node = start(**{"memory.file": file, "memory.mode": "online"})
     images = node.connect()
     for index in range(5):
         node.fuse_pair(images, index * 100, index)

@@ -77,7 +77,7 @@ class RemoteEngine(Closable):
         self._text = text
 
     def named(self, text: str) -> frozenset[str]:  # noqa: ARG002
-        """Return what a text names; none is known here, where the network is not."""
+        """Return what a text names; that comes with the results of the server, which reads it."""
         return frozenset()
 
     @property
@@ -192,6 +192,7 @@ class RemoteEngine(Closable):
                 network_ms=float(text["network_ms"]),
                 model=str(text["model"]),
                 text=None if text.get("text") is None else str(text["text"]),
+                named=frozenset(map(str, text.get("named", ()))),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise EncodingError(f"result is malformed ({error}); update the older end") from None

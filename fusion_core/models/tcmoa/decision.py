@@ -48,10 +48,10 @@ class Verdict(NamedTuple):
 class Decision(nn.Module):
     """Every token weighs the kinds of evidence of its pixels, by routed adapters of its own.
 
-    The logit of a pixel is ``sum_k c_k (e_k(first) - e_k(second)) + s d``: the coefficients ``c``
-    are what the adapters, chosen by the task's router, make of the token; ``d`` is the mean
-    difference of the prompts of all layers, and ``s`` a positive scale. Without adapters nothing
-    but the prompts decides. Not in the paper, whose decoder paints the picture.
+    The logit of a pixel is ``c_0 + sum_k c_k (e_k(first) - e_k(second))``: the coefficients ``c``
+    are what the adapters, chosen by the task's router, make of the token. What the pixels of a
+    token take on average is not decided here but by the prompts, see :func:`ruled`. Not in the
+    paper, whose decoder paints the picture.
 
     Args:
         width: Channels of the decoder's tokens.
@@ -70,13 +70,11 @@ class Decision(nn.Module):
         self.adapters = TaskAdapters(
             _WIDTH, _HIDDEN, SCALES * (kinds + 1), experts, chosen, lean=True
         )
-        self.prompt_scale = nn.Parameter(torch.zeros(SCALES))
         _start(self.adapters, kinds)
 
     def forward(
         self,
         streams: tuple[Tensor, Tensor],
-        prompts: Tensor,
         grid: tuple[int, int],
         found: tuple[Sequence[Tensor], Sequence[Tensor]],
         routing: Mapping[str, float],
@@ -87,7 +85,6 @@ class Decision(nn.Module):
 
         Args:
             streams: ``BxNxC`` tokens of both sources behind the decoder.
-            prompts: ``BxN`` mean difference of the prompts of all layers, in (-1, 1).
             grid: Rows and columns of the tokens.
             found: Per source the clues of each scale, the finest first.
             routing: Task -> share of its routing.
@@ -97,13 +94,11 @@ class Decision(nn.Module):
         steps = len(first) - 1
         joined = torch.cat((self.enter(torch.cat(streams, -1).float()), seen), -1)
         mixed = self.adapters(self.norm(self.reduce(joined)), routing)
-        said = mixed.answer.transpose(1, 2).reshape(len(prompts), SCALES, -1, *grid)
-        share = prompts.reshape(-1, 1, *grid)
+        said = mixed.answer.transpose(1, 2).unflatten(1, (SCALES, -1)).unflatten(-1, grid)
         differ = [self.evidence(a) - self.evidence(b) for a, b in zip(first, second, strict=True)]
 
         def logit(level: int, weights: int) -> Tensor:
-            prompted = F.softplus(self.prompt_scale[weights]) * share
-            here = resize(torch.cat((said[:, weights], prompted), 1), differ[level])
+            here = resize(said[:, weights], differ[level])
             weighed: Tensor = (here[:, : self.kinds] * differ[level]).sum(1, keepdim=True)
             return weighed + here[:, self.kinds :].sum(1, keepdim=True)
 
@@ -146,6 +141,33 @@ def cascade(logits: Sequence[Tensor], guides: Sequence[Tensor]) -> Tensor:
         total = _LIMIT * torch.tanh(total / _LIMIT)
         total = guided(total, guide, _RADIUS, _FLAT)
     return total
+
+
+def mean_of_tokens(evidence: Tensor, edge: int) -> Tensor:
+    """Return ``Bx1xhxw``, the mean over each token's pixels of ``Bx1xHxW``.
+
+    Args:
+        evidence: What speaks for the first source in each pixel.
+        edge: Edge of a token in pixels; tokens at the border may be cut off.
+    """
+    height, width = evidence.shape[-2:]
+    return F.avg_pool2d(
+        F.pad(evidence, (0, -width % edge, 0, -height % edge), mode="replicate"), edge
+    )
+
+
+def ruled(evidence: Tensor, asked: Tensor, edge: int) -> Tensor:
+    """Return ``Bx1xHxW`` logits: tokens take what is asked, evidence decides inside them only.
+
+    Args:
+        evidence: What speaks for the first source in each pixel.
+        asked: ``Bx1xhxw`` logits of the tokens.
+        edge: Edge of a token in pixels.
+    """
+    height, width = evidence.shape[-2:]
+    change = asked - mean_of_tokens(evidence, edge)
+    smooth = F.interpolate(change, scale_factor=edge, mode="bilinear", align_corners=False)
+    return evidence + smooth[..., :height, :width]
 
 
 def blend(whole: Tensor, scores: Sequence[Tensor]) -> list[Tensor]:

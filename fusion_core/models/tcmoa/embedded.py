@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from fusion_core.errors import WeightsError
 from fusion_core.foundation import FOUNDATIONS, FoundationKind
 from fusion_core.models.tcmoa.backbone import PATCH, MaeConfig, MaskedAutoencoder
-from fusion_core.runtime.tensors import read_tensors, write_tensors
+from fusion_core.models.weight_file import WeightFile
 
 SHIPPED: Final = Path(__file__).parents[1] / "weights" / "mae-small.safetensors"
-_EXPECTED: Final = {"format": "fusion-mae", "version": "1"}
-_ADVICE: Final = "train it with `fusion train --model mae-small`"
+_FILE: Final = WeightFile(
+    "fusion-mae",
+    "train it with `fusion train --model mae-small`",
+    lambda config: MaskedAutoencoder(TypeAdapter(MaeConfig).validate_json(config)),
+)
 # Names here and in transformers.
 _SINGLE: Final = {
     f"{ours}.{kind}": f"{theirs}.{kind}"
@@ -48,37 +50,13 @@ _ENCODER: Final = ("vit.layers", "vit.encoder.layer")
 
 
 def save_mae(network: MaskedAutoencoder, path: Path, training: Mapping[str, Any]) -> None:
-    """Write a masked autoencoder in half precision; the file is either whole or as it was.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    tensors = {
-        key: value.detach().cpu().half().contiguous() for key, value in network.state_dict().items()
-    }
-    metadata = {
-        **_EXPECTED,
-        "config": json.dumps(asdict(network.config), sort_keys=True),
-        "training": json.dumps(training, sort_keys=True),
-    }
-    write_tensors(path, tensors, metadata)
+    """Write a masked autoencoder; see :meth:`WeightFile.save`."""
+    _FILE.save(network, path, training, asdict(network.config))
 
 
 def load_mae(path: str | Path, dtype: torch.dtype = torch.float32) -> MaskedAutoencoder:
-    """Return a masked autoencoder that :func:`save_mae` wrote.
-
-    Raises:
-        WeightsError: The file is missing, torn, foreign or does not fit.
-    """
-    metadata, tensors = read_tensors(path, _EXPECTED, WeightsError, _ADVICE)
-    try:
-        config = TypeAdapter(MaeConfig).validate_json(metadata.get("config", ""))
-        network = MaskedAutoencoder(config)
-        network.load_state_dict(tensors)
-    except (ValidationError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{path}: does not fit ({reason}); {_ADVICE}") from None
-    return network.to(dtype)
+    """Return a masked autoencoder that :func:`save_mae` wrote; see :meth:`WeightFile.load`."""
+    return _FILE.load(path, dtype)
 
 
 def from_transformers(source: nn.Module) -> MaskedAutoencoder:

@@ -20,7 +20,15 @@ from fusion_core.models.outputs import FuserOutput, SourceShares
 from fusion_core.models.requirements import check_pictures
 from fusion_core.models.tcmoa.backbone import PATCH, MaskedAutoencoder
 from fusion_core.models.tcmoa.config import CHOSEN, TASKS, TCMoAConfig, TCMoAOptions
-from fusion_core.models.tcmoa.decision import Decision, blend, cascade, edited_shares, shares
+from fusion_core.models.tcmoa.decision import (
+    Decision,
+    blend,
+    cascade,
+    edited_shares,
+    mean_of_tokens,
+    ruled,
+    shares,
+)
 from fusion_core.models.tcmoa.embedded import EMBEDDED_MAE, REAL_MAE
 from fusion_core.models.tcmoa.evidence import at_tokens, clues
 from fusion_core.models.tcmoa.prompt_layer import Edit
@@ -37,6 +45,8 @@ from fusion_core.runtime.settings import Settings
 _MOST_PICTURES = 9
 # Shorter edge of the coarsest scale. Where a blend ends earlier it shows halos of that width.
 _SMALLEST_CHOICE, _SMALLEST_BLEND = 8, 2
+_FIRM = 4.0  # of prompts that choose: few tokens shall take some of both pictures
+_CERTAIN = 1e-4  # prompts nearer to 0 or 1 say no more than this
 # Clues of both pictures of all pairs, per scale ``B(N-1) x CLUESxhxw``, the finest first.
 _Sides: TypeAlias = tuple[list[Tensor], list[Tensor]]
 
@@ -53,6 +63,8 @@ class Decided(NamedTuple):
         balance: Sum of all layers' balance losses.
         grid: Rows and columns of the tokens.
         order: ``BxN`` indices of the given pictures in the order of ``shares``.
+        weighed: ``B(N-1) x tokens``: share of the first picture of each pair that the evidence
+            alone would give a token; None where the decoder paints the picture.
     """
 
     image: Tensor
@@ -62,6 +74,7 @@ class Decided(NamedTuple):
     balance: Tensor
     grid: tuple[int, int]
     order: Tensor
+    weighed: Tensor | None = None
 
 
 class TCMoA(Fuser):
@@ -69,9 +82,9 @@ class TCMoA(Fuser):
 
     Both pictures go through a frozen masked autoencoder; between its blocks, adapters that all
     tasks share and that each task's routers choose give every token a prompt: the share of each
-    source (TC-MoA, section 3). In the paper the decoder paints the picture. Here the prompts and
-    one more layer of routed adapters decide which source makes each pixel, and the pixels are the
-    sources' own: see :class:`Decision`.
+    source (TC-MoA, section 3). In the paper the decoder paints the picture. Here the prompts of
+    all layers decide which source a token takes, one more layer of routed adapters which of its
+    pixels differ from that, and the pixels are the sources' own: see :class:`Decision`.
 
     Exposures and focus distances are put in order of their brightness, so that the result does
     not depend on the order in which they are given. Neighbours are compared, and what speaks for
@@ -130,10 +143,9 @@ class TCMoA(Fuser):
         order = _order(stack, cues.task)
         stack = stack.take_along_dim(order[:, :, None, None, None], 1)
         routing = edit.task_mix or {cues.task: 1.0}
-        with torch.autocast(stack.device.type, enabled=False):
-            if self.decision is None:
-                return self._paint(stack, order, edit, routing)
-            return self._choose(stack, order, edit, routing, cues.task)
+        if self.decision is None:
+            return self._paint(stack, order, edit, routing)
+        return self._choose(stack, order, edit, routing, cues.task)
 
     def trainable_share(self) -> float:
         """Return the share of what is trained in all parameters, the frozen ones included."""
@@ -181,35 +193,38 @@ class TCMoA(Fuser):
         routing: Mapping[str, float],
         task: str,
     ) -> Decided:
-        """Let prompts and evidence decide which pictures make a pixel."""
+        """Let prompts and evidence decide which pictures make a pixel.
+
+        The autoencoder runs in half precision where the caller asks for it; what decides does not.
+        """
         assert self.decision is not None
         smallest = _SMALLEST_CHOICE if task == CHOSEN else _SMALLEST_BLEND
         height, width = stack.shape[-2:]
-        steps = halvings(height, width, smallest)
-        number = stack.shape[1]
-        sides = _sides(stack, steps)
+        with _exactly(stack):
+            sides = _sides(stack, halvings(height, width, smallest))
         told, grid = self._tell(stack, sides, routing, None)
-        prompts = (told.prompts[..., 0] - told.prompts[..., 1]).mean(1)
-        verdict = self.decision(
-            (told.first, told.second),
-            prompts,
-            grid,
-            sides,
-            routing,
-            seen=at_tokens(sides, grid),
-        )
-        if task == CHOSEN:
-            guides = [
-                (one[:, :1] + other[:, :1]) / 2 + 0.5 for one, other in zip(*sides, strict=True)
-            ]
-            parts = [shares(_scores(cascade(verdict.logits, guides), number))]
-        else:
-            scores = [_scores(level, number) for level in verdict.logits]
-            parts = blend(_scores(verdict.whole, number), scores)
-        is_first = order == 0
-        parts = [edited_shares(part, edit.alpha, edit.beta, is_first) for part in parts]
+        with _exactly(stack):
+            seen = at_tokens(sides, grid)
+            verdict = self.decision((told.first, told.second), grid, sides, routing, seen=seen)
+            evidence = verdict.whole
+            if task == CHOSEN:
+                evidence = cascade(verdict.logits, _guides(sides))
+            edge = PATCH // self.config.upsample
+            weighed = mean_of_tokens(evidence, edge).flatten(1).sigmoid()
+            if self.config.adapter == "prompts":
+                asked = _odds(told.prompts).reshape(-1, 1, *grid)
+                evidence = ruled(evidence, _FIRM * asked if task == CHOSEN else asked, edge)
+            whole = _scores(evidence, stack.shape[1])
+            if task == CHOSEN:
+                parts = [shares(whole)]
+            else:
+                details = [_scores(level, stack.shape[1]) for level in verdict.logits]
+                parts = blend(whole, details)
+            is_first = order == 0
+            parts = [edited_shares(part, edit.alpha, edit.beta, is_first) for part in parts]
+            image = _join(stack, parts, task)
         balance = told.balance + verdict.balance
-        return Decided(_join(stack, parts, task), parts, told, verdict.gates, balance, grid, order)
+        return Decided(image, parts, told, verdict.gates, balance, grid, order, weighed)
 
     def _paint(
         self, stack: Tensor, order: Tensor, edit: PromptEdit, routing: Mapping[str, float]
@@ -219,10 +234,11 @@ class TCMoA(Fuser):
         changed = edit.alpha != 1 or edit.beta != 0
         high, wide = stack.shape[-2:]
         steps = halvings(high, wide, _SMALLEST_BLEND)
-        sides = _sides(stack, steps) if self.config.clued else ([], [])
+        with _exactly(stack):
+            sides = _sides(stack, steps) if self.config.clued else ([], [])
         told, grid = self._tell(stack, sides, routing, Edit(edit.alpha, beta) if changed else None)
         mae: MaskedAutoencoder = self.mae.model
-        painted = mae.picture(told.first, *grid)
+        painted = mae.picture(told.first, *grid).float()
         height, width = (edge * self.config.upsample for edge in stack.shape[-2:])
         image = F.interpolate(
             painted[..., :height, :width],
@@ -245,10 +261,25 @@ def _decision(made: Decided) -> SourceShares:
     number = made.order.shape[1]
     as_given = made.order.argsort(1)[:, :, None, None]
     pixels = torch.stack([resize(level, made.image) for level in made.shares]).mean(0)
-    prompts = made.told.prompts.mean(1)
-    odds = (prompts[..., 0].log() - prompts[..., 1].log()).reshape(-1, 1, *made.grid)
+    odds = _odds(made.told.prompts).reshape(-1, 1, *made.grid)
     prompted = _scores(odds, number).softmax(1)
     return SourceShares(pixels.take_along_dim(as_given, 1), prompted.take_along_dim(as_given, 1))
+
+
+def _exactly(stack: Tensor) -> torch.autocast:
+    """Return a context of float32, whatever the caller's precision."""
+    return torch.autocast(stack.device.type, enabled=False)
+
+
+def _odds(prompts: Tensor) -> Tensor:
+    """Return ``BxN`` logits of the first source's share, mean over all layers' ``BxLxNx2``."""
+    odds = prompts.float().clamp(_CERTAIN, 1 - _CERTAIN).logit()
+    return (odds[..., 0] - odds[..., 1]).mean(1) / 2
+
+
+def _guides(sides: _Sides) -> list[Tensor]:
+    """Return per scale the mean luma of both pictures of each pair."""
+    return [(one[:, :1] + other[:, :1]) / 2 + 0.5 for one, other in zip(*sides, strict=True)]
 
 
 def _order(stack: Tensor, task: str) -> Tensor:

@@ -88,8 +88,8 @@ class MechanismsBench(BenchCommand):
     For every part: the mean change of the fused luma, and of the figure that the part exists for.
     m2pn: edges kept (Qabf) on msrs and roadscene/val. mdaif: PSNR of the restored visible picture
     in haze, rain and snow of the fixed test set. ctrlfuse: contrast of marked people on msrs, llvip
-    and video/0117_1620. tcmoa: edges kept on mef, mff and msrs at 320x240. mmaif: PSNR of the
-    restored visible picture, one degradation each, asked to be removed.
+    and video/0117_1620. tcmoa: edges kept on mef, mff and msrs at 320x240, each task apart. mmaif:
+    PSNR of the restored visible picture, one degradation each, asked to be removed.
     """
 
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -148,29 +148,39 @@ def measure_parts(
         )
     network.eval()
     name = name or network.name
+    kinds: dict[str, list[Sample]] = {}
+    for sample in samples:
+        kinds.setdefault(sample.kind, []).append(sample)
+    return [
+        effect
+        for alike in kinds.values()
+        for effect in _of_one_kind(network, system, alike, seeds=seeds, name=name)
+    ]
+
+
+def _of_one_kind(
+    network: Fuser, system: System, samples: Sequence[Sample], *, seeds: int, name: str
+) -> Iterator[PartEffect]:
+    kind = samples[0].kind
     whole = [system.run(network, sample, sample.cues) for sample in samples]
-    effects = []
-    for bypass in with_progress(list(system.bypasses), name):
+    for bypass in with_progress(list(system.bypasses), f"{name} {kind}".strip()):
         changes, differences = [], []
         for seed in range(seeds if bypass.random else 1):
             made = _passed_by(network, system, bypass, samples, np.random.default_rng(seed))
             for less, full in zip(made, whole, strict=True):
                 changes.append(float((less.fused - full.fused).abs().mean()) * 255)
                 differences.append(less.figure - full.figure)
-        effects.append(
-            PartEffect(
-                name,
-                bypass.part,
-                bypass.how,
-                float(np.mean(changes)),
-                system.figure,
-                float(np.mean([full.figure for full in whole])),
-                float(np.mean(differences)),
-                float(np.std(differences)),
-                len(changes),
-            )
+        yield PartEffect(
+            name,
+            bypass.part,
+            bypass.how,
+            float(np.mean(changes)),
+            f"{kind}: {system.figure}" if kind else system.figure,
+            float(np.mean([full.figure for full in whole])),
+            float(np.mean(differences)),
+            float(np.std(differences)),
+            len(changes),
         )
-    return effects
 
 
 def _passed_by(
@@ -178,7 +188,8 @@ def _passed_by(
 ) -> Iterator[Made]:
     """Run the network on every sample without the part; another sample is any but that one."""
     for index, sample in enumerate(samples):
-        other = samples[(index + int(rng.integers(1, len(samples)))) % len(samples)]
+        away = int(rng.integers(1, len(samples))) if len(samples) > 1 else 0
+        other = samples[(index + away) % len(samples)]
         run_other = partial(system.run, network, other, other.cues)
         cues = bypass.cues(sample.cues, other.cues, network, rng)
         with bypass.hold(network, run_other, rng):

@@ -28,12 +28,14 @@ class Sample:
         visible: ``1x1xHxW`` luma in [0, 1], or the first picture, ``1x3xHxW`` RGB.
         cues: Chroma, prior, mask.
         reference: What the figure compares with, as its system takes it.
+        kind: Samples of different kinds are measured apart, such as the tasks of one network.
     """
 
     thermal: Tensor
     visible: Tensor
     cues: Cues
     reference: Any = None
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

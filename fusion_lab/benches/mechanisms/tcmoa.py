@@ -37,15 +37,15 @@ _SIZE: Final = (320, 240)  # of all: prompts of one picture stand in for those o
 
 
 def _read(data: Path, limit: int) -> list[Sample]:
-    """Read pairs of the three tasks in equal numbers, reduced to one size."""
-    count = -(-limit // len(_SETS))
+    """Read pairs of the three tasks in equal numbers, two at least, reduced to one size."""
+    count = max(2, limit // len(_SETS))
     samples = []
     for task, folder in _SETS:
         pairs = list_pairs([data / folder], task)
         for index in np.linspace(0, len(pairs) - 1, min(count, len(pairs))).astype(int):
             example = read_example(pairs[index])
             samples.append(sample_of(example.first, example.second, task))
-    return samples[:limit]
+    return samples
 
 
 def sample_of(first: UInt8Image, second: UInt8Image, task: FusionTask) -> Sample:
@@ -56,7 +56,7 @@ def sample_of(first: UInt8Image, second: UInt8Image, task: FusionTask) -> Sample
     colours = [np.dstack([p, p, p]) if p.ndim == 2 else p for p in pictures]
     one, other = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in colours)
     grays = to_gray(np.asarray(colours[1], np.uint8)), to_gray(np.asarray(colours[0], np.uint8))
-    return Sample(other, one, Cues(task=task), grays)
+    return Sample(other, one, Cues(task=task), grays, kind=task)
 
 
 def _run(network: TCMoA, sample: Sample, cues: Cues) -> Made:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
+from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -104,11 +105,14 @@ def ros_cameras() -> Iterator[RosCameras]:
 
 @contextmanager
 def spinning_node(name: str) -> Iterator[Any]:
-    """Start ROS, a node and a thread that runs its callbacks; end all of them."""
-    own = not rclpy.ok()
-    if own:
-        rclpy.init()
-    node, executor = rclpy.create_node(name), SingleThreadedExecutor()
+    """Start ROS, a node and a thread that runs its callbacks; end all of them.
+
+    The context is its own: that of the process may exist already, in another domain.
+    """
+    context = Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node(name, context=context)
+    executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     thread = Thread(target=_spin, args=(executor,), daemon=True)
     thread.start()
@@ -118,8 +122,7 @@ def spinning_node(name: str) -> Iterator[Any]:
         executor.shutdown()
         thread.join()
         node.destroy_node()
-        if own:
-            rclpy.try_shutdown()
+        context.try_shutdown()
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -20,6 +21,7 @@ from fusion_core.types import AlignedPair, Detection, Frame, FramePair
 from fusion_lab.benches.command import BenchCommand
 from fusion_lab.benches.configuration import bench_config
 from fusion_lab.benches.tables import Table
+from fusion_lab.benches.tracking.recorded import observe_recording, read_people
 from fusion_lab.benches.tracking.scores import TrackScores, score_tracks
 from fusion_lab.benches.tracking.sequences import (
     SEQUENCES,
@@ -72,12 +74,19 @@ class TrackingBench(BenchCommand):
     trackers get the same detections: those of the detector in the whole pipeline, or `imitated`
     ones, made from the truth with misses, false finds, changes of class and inexact edges. HOTA,
     IDF1 and switches of identities are TrackEval's.
+
+    With --recording and --identities the trackers run on a recording instead, and are judged in the
+    frames in which its people were told apart by eye.
     """
 
     detector: Annotated[str, tyro.conf.arg(metavar="imitated|default|FILE.onnx")] = _IMITATED
     """Where detections come from."""
     sequences: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = tuple(SEQUENCES)
     """Which of the sequences; all when not given."""
+    recording: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Folder with vi.mp4, ir.mp4 and labels/; instead of the sequences."""
+    identities: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
+    """Who is where in the recording: frame,identity,x,y,w,h."""
     seed: int = 1
     """Number of the street."""
     seconds: float = 16.0
@@ -88,7 +97,9 @@ class TrackingBench(BenchCommand):
     """Any other setting of the pipeline; prior is none when not given."""
 
     def measure(self) -> TrackingResult:
-        """Run all trackers on all sequences."""
+        """Run all trackers on all sequences, or on the recording."""
+        if self.recording or self.identities:
+            return self._measure_recording()
         for name in self.sequences:
             if name not in SEQUENCES:
                 raise UsageError(f"sequence {name!r}: known are {', '.join(SEQUENCES)}")
@@ -100,6 +111,17 @@ class TrackingBench(BenchCommand):
                     for name in self.sequences
                 }
             )
+
+    def _measure_recording(self) -> TrackingResult:
+        if self.recording is None or self.identities is None or self.detector == _IMITATED:
+            raise UsageError(
+                "a recording needs --recording, --identities, and a --detector, such as default"
+            )
+        with ExitStack() as opened:
+            threshold, find = self._detector(opened)
+            frames = list(observe_recording(self.recording, read_people(self.identities), find))
+        name = self.recording.name
+        return TrackingResult({name: dict(self._score(frames, threshold))})
 
     def _observe(self, name: str, find: Find) -> Iterator[Observation]:
         return observe(SEQUENCES[name], self.seed, self.seconds, find)

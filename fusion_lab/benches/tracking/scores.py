@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.detection.boxes import FloatArray, overlaps
+from fusion_core.detection.boxes import FloatArray, areas, intersections, overlaps
 from fusion_core.errors import MissingExtraError
 from fusion_core.types import Detection
 from fusion_lab.benches.tracking.sequences import Observation
+
+_MET = 0.5  # overlap from which on a track in an ignored region is that of an object
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,9 @@ def score_tracks(
     """Compare tracks with the objects of a scene.
 
     Args:
-        observations: The frames.
-        tracked: What a tracker gave for each of them; only what has an identity counts.
+        observations: The frames; only those that are judged count.
+        tracked: What a tracker gave for each of them; only what has an identity counts, and what
+            lies by half of its area in an ignored region only where it meets an object.
 
     Raises:
         MissingExtraError: TrackEval is not installed.
@@ -88,7 +91,10 @@ def _numbered(
     track_numbers: dict[int, int] = {}
     truth_ids, track_ids, similarity = [], [], []
     for observation, found in zip(observations, tracked, strict=True):
-        kept = [(f.track_id, f) for f in found if f.track_id is not None]
+        if not observation.judged:
+            continue
+        counted = _counted(observation, [f for f in found if f.track_id is not None])
+        kept = [(f.track_id, f) for f in counted if f.track_id is not None]
         truth_ids.append(_numbers(truth_numbers, [number for number, _ in observation.truth]))
         track_ids.append(_numbers(track_numbers, [number for number, _ in kept]))
         similarity.append(_similarity([d for _, d in observation.truth], [d for _, d in kept]))
@@ -102,6 +108,19 @@ def _numbered(
         "num_tracker_dets": sum(len(ids) for ids in track_ids),
         "num_timesteps": len(truth_ids),
     }
+
+
+def _counted(observation: Observation, found: Sequence[Detection]) -> list[Detection]:
+    """Return what is found, without what lies in ignored regions and meets no object."""
+    ignored = _corners([Detection("", 0.0, box) for box in observation.ignore])
+    boxes = _corners(found)
+    covered = (intersections(boxes, ignored) > areas(boxes)[:, None] / 2).any(axis=1)
+    meets = _similarity([d for _, d in observation.truth], found).max(axis=0, initial=0.0)
+    return [
+        f
+        for f, hidden, most in zip(found, covered, meets, strict=True)
+        if not hidden or most >= 0.5
+    ]
 
 
 def _numbers(known: dict[int, int], identities: list[int]) -> NDArray[np.int64]:

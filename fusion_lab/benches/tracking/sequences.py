@@ -11,7 +11,7 @@ import numpy as np
 
 from fusion_core.detection.camera_motion import CameraMotion, Motion, moved_box
 from fusion_core.detection.labels import CLASS_OF
-from fusion_core.types import AlignedPair, Detection, Frame, SceneTruth
+from fusion_core.types import AlignedPair, Box, Detection, Frame, SceneTruth
 from fusion_lab.synthetic import SyntheticScene
 from fusion_lab.synthetic.scene import START_NS
 
@@ -30,12 +30,16 @@ class Observation:
         detections: What the detector found, down to the low scores that prolong a track.
         motion: Motion of the camera since the frame before, None where it is unknown.
         truth: Objects that are visible now: identity, class, box.
+        ignore: Regions in which objects could not be labelled.
+        judged: Whether the objects of this frame are known.
     """
 
     stamp_ns: int
     detections: tuple[Detection, ...]
     motion: Motion | None
     truth: tuple[tuple[int, Detection], ...]
+    ignore: tuple[Box, ...] = ()
+    judged: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,7 @@ import cv2
 import numpy as np
 
 from fusion_core.types import UInt8Image
-from fusion_lab.evaluation.baselines import guided_filter
-
-_PATCH: Final = 15
-_HAZE_KEPT: Final = 0.95
-_THINNEST: Final = 0.15
-_RADIUS, _FLAT = 30, 1e-3  # of the guided filter
+from fusion_lab.benches.restoring.classical import dehaze
 
 
 def restore(picture: UInt8Image, kinds: Collection[str]) -> UInt8Image:
@@ -28,24 +23,6 @@ def restore(picture: UInt8Image, kinds: Collection[str]) -> UInt8Image:
         if kind in kinds:
             picture = np.ascontiguousarray(rule(picture), np.uint8)
     return picture
-
-
-def dehaze(picture: UInt8Image) -> UInt8Image:
-    """Remove haze by the dark channel prior (He, Sun, Tang 2009), with a guided transmission."""
-    colour = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2)
-    values = np.asarray(colour / np.float32(255), np.float32)
-    kernel = np.ones((_PATCH, _PATCH), np.uint8)
-    dark = cv2.erode(values.min(axis=2), kernel)
-    brightest = dark >= np.quantile(dark, 0.999)
-    air = values[brightest].mean(axis=0)
-    thin = np.asarray((values / np.maximum(air, 0.1)).min(axis=2), np.float32)
-    passed = np.asarray(1 - _HAZE_KEPT * cv2.erode(thin, kernel), np.float32)
-    guide = np.asarray(values.mean(axis=2), np.float32)
-    clear = (values - air) / np.clip(guided_filter(guide, passed, _RADIUS, _FLAT), _THINNEST, 1)[
-        ..., None
-    ] + air
-    found = np.clip(np.rint(clear * 255), 0, 255).astype(np.uint8)
-    return np.asarray(found if picture.ndim == 3 else found[..., 0], np.uint8)
 
 
 def denoise(picture: UInt8Image) -> UInt8Image:

@@ -19,6 +19,7 @@ from fusion_lab.training.losses import ssim
 
 _Weight = Annotated[float, Field(ge=0)]
 _ENCODER, _DECODER = 0.75, 0.25
+_UNSURE = 0.02  # no prompt is taught to be nearer to 0 or 1
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class TaskLoss:
         target_ssim: Structural dissimilarity to the selected patches, or to the true target.
         undecided: Four times the product of the shares of two sources.
         prompts: Squared distance of the prompts' sum to 1.
-        agreement: Squared distance of every layer's prompts to the shares that the sources got in
-            the token, mean over the scales.
+        agreement: Cross-entropy between every layer's prompts and the shares that the evidence of
+            pixels alone would give the token, less that of the shares themselves.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -95,7 +96,9 @@ def task_objective(
     if made.shares:
         share = made.shares[0]
         computed["undecided"] = lambda: 4 * (share[:, 0] * share[:, 1]).mean()
-        computed["agreement"] = lambda: agreement_loss(made)
+    if made.weighed is not None:
+        taught = made.weighed
+        computed["agreement"] = lambda: agreement_loss(made.told.prompts, taught)
     weighed = {name: getattr(weights, name) for name in computed}
     found = {name: weighed[name] * compute() for name, compute in computed.items() if weighed[name]}
     return found | _towards_target(fused, batch, weights)
@@ -114,14 +117,19 @@ def prompt_sum_loss(prompts: Tensor, encoder_layers: int) -> Tensor:
     return total + _DECODER * decoder.mean() if len(decoder) else total
 
 
-def agreement_loss(made: Decided) -> Tensor:
-    """Return the squared distance of the prompts to what a token took, at all scales, mean.
+def agreement_loss(prompts: Tensor, weighed: Tensor) -> Tensor:
+    """Return how far the prompts of all layers are from what pixels say of their tokens.
 
     The pixels teach the prompts, not the other way round.
+
+    Args:
+        prompts: ``BxLxNx2``.
+        weighed: ``BxN`` shares of the first source.
     """
-    levels = [F.interpolate(level.detach(), made.grid, mode="area") for level in made.shares]
-    taken = torch.stack(levels).mean(0)
-    return (made.told.prompts - taken.flatten(2).transpose(1, 2)[:, None]).square().mean()
+    first = weighed.detach().clamp(_UNSURE, 1 - _UNSURE)[:, None]
+    taught = torch.stack((first, 1 - first), -1).expand_as(prompts)
+    least = F.binary_cross_entropy(taught, taught)
+    return F.binary_cross_entropy(prompts, taught) - least
 
 
 def _towards_target(fused: Tensor, batch: TaskBatch, w: TaskLoss) -> dict[str, Tensor]:

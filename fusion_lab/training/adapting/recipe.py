@@ -51,6 +51,7 @@ class AdaptingRecipe(FuserSchedule):
         settle: Steps in which the mean of the sources is the target of all tasks, the sharper
             patches for ``mff``.
         network: Fields of the network's configuration that differ, for ablations.
+        mae: Weights of the frozen masked autoencoder; empty: the model's own.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -63,6 +64,7 @@ class AdaptingRecipe(FuserSchedule):
     epoch: Annotated[int, Field(ge=1)] = 300
     settle: Annotated[int, Field(ge=0)] = 0
     network: dict[str, int | bool | str] = field(default_factory=dict)
+    mae: str = ""
 
 
 ABLATIONS: Mapping[str, Mapping[str, int | bool | str]] = {

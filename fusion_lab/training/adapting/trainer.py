@@ -142,14 +142,19 @@ class AdaptingTrainer(FuserTrainer[AdaptingRecipe, TCMoA]):
 
 def _build(recipe: AdaptingRecipe, seed: int) -> TCMoA:
     """Return the untrained network; a variant begins like the full one where it can."""
-    full = create_model(recipe.model, seed)
-    assert isinstance(full, TCMoA)
-    if not recipe.network:
-        return full
-    changes: dict[str, Any] = recipe.network
+    network = create_model(recipe.model, seed)
+    assert isinstance(network, TCMoA)
+    if recipe.network:
+        network = _variant(network, recipe.network, seed)
+    if recipe.mae:
+        network.configure(dataclasses.replace(network.options, mae_weights=recipe.mae))
+    return network
+
+
+def _variant(full: TCMoA, changes: dict[str, Any], seed: int) -> TCMoA:
     config: TCMoAConfig = dataclasses.replace(full.config, **changes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = TCMoA(recipe.model, config)
+        network = TCMoA(full.name, config)
     share_initial_tensors(network, full)
     return network

@@ -6,21 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_core.errors import SinkError, UsageError
+from fusion_core.errors import UsageError
 from fusion_core.models.mmaif.codec.network import TinyAutoencoder
 from fusion_core.models.mmaif.codec.weights import load_codec, save_codec
 from fusion_core.types import FloatImage, UInt8Image
 from fusion_lab.training.batches import crop_square
 from fusion_lab.training.codec.recipe import CodecRecipe
-from fusion_lab.training.loop import Place, Trainer, cosine_rate
+from fusion_lab.training.loop import Place
 from fusion_lab.training.losses import ssim
+from fusion_lab.training.picture_trainer import PictureTrainer, draw_rows
 
-_EVERY: Final = 16  # one picture of so many is held out
 _CHECKED: Final = 12
 _EDGE: Final = 192  # of the middles that are checked
 # Squared errors below this do not matter: 50 dB.
@@ -28,7 +27,7 @@ _LEAST: Final = 1e-5
 _SHOWN: Final = 4
 
 
-class CodecTrainer(Trainer[CodecRecipe, TinyAutoencoder]):
+class CodecTrainer(PictureTrainer[CodecRecipe, TinyAutoencoder]):
     """One run.
 
     Args:
@@ -51,8 +50,6 @@ class CodecTrainer(Trainer[CodecRecipe, TinyAutoencoder]):
         *,
         resume: bool = False,
     ) -> None:
-        self.training = [p for n, p in enumerate(pictures, 1) if n % _EVERY]
-        self.held_out = [p for n, p in enumerate(pictures, 1) if not n % _EVERY]
         if not (recipe.init or resume):
             raise UsageError(
                 f"{recipe.model} starts from an encoder that stays: "
@@ -60,7 +57,7 @@ class CodecTrainer(Trainer[CodecRecipe, TinyAutoencoder]):
             )
         network = load_codec(recipe.init) if recipe.init else TinyAutoencoder()
         network.encoder.requires_grad_(requires_grad=False)
-        super().__init__(recipe, network, place, resume=resume)
+        super().__init__(recipe, network, pictures, place, resume=resume)
 
     def _losses(self) -> dict[str, Tensor]:
         crops = make_crops(self.training, self.recipe, self.place.seed, self.step)
@@ -76,12 +73,6 @@ class CodecTrainer(Trainer[CodecRecipe, TinyAutoencoder]):
         structure = self.recipe.structure * (1 - ssim(_luma(made), _luma(crops)))
         return {"error": logarithm, "structure": structure, "total": logarithm + structure}
 
-    def _rate(self, step: int) -> float:
-        r = self.recipe
-        return cosine_rate(
-            step, steps=r.steps, peak=r.learning_rate, final=r.final_rate, warmup=r.warmup
-        )
-
     def _write(self, scalars: Mapping[str, Any]) -> None:
         save_codec(self.average, self.finish(), scalars)
 
@@ -96,12 +87,10 @@ class CodecTrainer(Trainer[CodecRecipe, TinyAutoencoder]):
             pairs.append((middle, made))
         if not pairs:
             return {}
-        _draw(sheet, [pair for pair in pairs if pair[0].shape == pairs[0][0].shape][:_SHOWN])
+        alike = [pair for pair in pairs if pair[0].shape == pairs[0][0].shape][:_SHOWN]
+        draw_rows(sheet, [torch.cat(pictures) for pictures in zip(*alike, strict=True)])
         errors = [float((made - middle).square().mean()) for middle, made in pairs]
         return {"psnr": float(np.mean([-10 * np.log10(error + 1e-10) for error in errors]))}
-
-    def _counts(self) -> dict[str, int]:
-        return {"training_pictures": len(self.training), "held_out": len(self.held_out)}
 
 
 def make_crops(pictures: Sequence[UInt8Image], recipe: CodecRecipe, seed: int, step: int) -> Tensor:
@@ -136,12 +125,3 @@ def _tensor(picture: FloatImage) -> Tensor:
 
 def _luma(pictures: Tensor) -> Tensor:
     return pictures.mean(1, keepdim=True)
-
-
-def _draw(sheet: Path, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Write a PNG: pictures above, what the codec makes of them below."""
-    columns = [torch.cat([middle[0], made[0]], 1) for middle, made in pairs]
-    pixels = torch.cat(columns, 2).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    sheet.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(sheet), np.ascontiguousarray(pixels[..., ::-1])):
-        raise SinkError(f"{sheet}: the validation sheet cannot be written; check the folder")

@@ -141,9 +141,18 @@ class PairNano(nn.Module):
         Args:
             images: ``Bx4xHxW`` red, green, blue, thermal in [0, 1]; H and W multiples of 32.
         """
+        return self.headed(self.necked(images))
+
+    def necked(self, images: Tensor) -> list[Tensor]:
+        """Return the neck's ``2BxCxhxw`` features of the three strides."""
         pairs = zip(self.mix, self.visible(images[:, :3]), self.thermal(images[:, 3:]), strict=True)
         views = [torch.cat([mix(visible, thermal), thermal]) for mix, visible, thermal in pairs]
-        scales = zip(self.heads, self.trust, self.neck(views), strict=True)
+        features: list[Tensor] = self.neck(views)
+        return features
+
+    def headed(self, features: list[Tensor]) -> list[Tensor]:
+        """Return :meth:`features` of the neck's features."""
+        scales = zip(self.heads, self.trust, features, strict=True)
         return [torch.cat([head(x), trust(x)], 1) for head, trust, x in scales]
 
     def predict(self, features: list[Tensor]) -> Predictions:

@@ -92,15 +92,34 @@ def draw_back(network: PairNano, initial: Mapping[str, Tensor], share: float) ->
             weight.lerp_(initial[name], share)
 
 
+def with_weights(path: Path, weights: Mapping[str, Tensor], out: Path) -> Path:
+    """Write a ``pair-nano`` file that differs from another one in some weights; return its path.
+
+    Raises:
+        MissingExtraError: The package ``onnx`` is not installed.
+        WeightsError: The file is missing or torn, or lacks one of the weights.
+    """
+    model = _load(path)
+    import onnx
+
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    for name, weight in weights.items():
+        if name not in held:
+            raise WeightsError(f"{path}: has no weight {name}; give a pair-nano.onnx")
+        held[name].CopyFrom(onnx.numpy_helper.from_array(weight.numpy(), name))
+    onnx.save(model, out)
+    return out
+
+
 def _tensors(path: Path) -> dict[str, Tensor]:
     """Return all weights of a file by name."""
-    graph = _graph(path)
+    graph = _load(path).graph
     return {t.name: torch.tensor(np.array(_array(t))) for t in graph.initializer}
 
 
 def _convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
     """Return weight and bias of each convolution of a file, in order."""
-    graph = _graph(path)
+    graph = _load(path).graph
     try:
         tensors = {t.name: _array(t) for t in graph.initializer}
         nodes = [node for node in graph.node if node.op_type == "Conv"]
@@ -110,14 +129,14 @@ def _convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
     return [(torch.tensor(np.array(w)), torch.tensor(np.array(b))) for w, b in pairs]
 
 
-def _graph(path: Path) -> Any:  # noqa: ANN401 - onnx is imported late
-    """Return the graph of an ONNX file."""
+def _load(path: Path) -> Any:  # noqa: ANN401 - onnx is imported late
+    """Return the model that an ONNX file holds."""
     try:
         import onnx
     except ImportError:
         raise missing_extra(f"{path}: reading ONNX", "onnx", "lab") from None
     try:
-        return onnx.load(path).graph
+        return onnx.load(path)
     except Exception as error:  # noqa: BLE001 - protobuf's errors have no common class
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(f"{path}: cannot be read ({reason}); {_ADVICE}") from None

@@ -71,6 +71,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
             momentum=recipe.momentum,
             kappa=recipe.kappa,
             replace_after=recipe.replace_after,
+            accept_unjudged=True,
         )
         if resume:
             self.bank.load_snapshot(place.out / self._resumed["bank"])

@@ -6,26 +6,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusion_core.errors import SinkError
 from fusion_core.models.tcmoa.backbone import PATCH, SMALL, MaskedAutoencoder
 from fusion_core.models.tcmoa.embedded import load_mae, save_mae
 from fusion_core.types import UInt8Image
-from fusion_lab.training.loop import Place, Trainer, cosine_rate
+from fusion_lab.training.loop import Place
 from fusion_lab.training.masked.pictures import draw_kept, make_crops
 from fusion_lab.training.masked.recipe import MaskedRecipe
+from fusion_lab.training.picture_trainer import PictureTrainer, draw_rows
 
-_EVERY: Final = 16  # one picture of so many is held out
 _VALIDATION: Final = -1  # a step that no run reaches: held-out crops are always the same
 _SHOWN: Final = 6
 
 
-class MaskedTrainer(Trainer[MaskedRecipe, MaskedAutoencoder]):
+class MaskedTrainer(PictureTrainer[MaskedRecipe, MaskedAutoencoder]):
     """One run.
 
     Args:
@@ -47,12 +44,10 @@ class MaskedTrainer(Trainer[MaskedRecipe, MaskedAutoencoder]):
         *,
         resume: bool = False,
     ) -> None:
-        self.training = [p for n, p in enumerate(pictures, 1) if n % _EVERY]
-        self.held_out = [p for n, p in enumerate(pictures, 1) if not n % _EVERY]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(place.seed)
             network = MaskedAutoencoder(SMALL)
-        super().__init__(recipe, network, place, resume=resume)
+        super().__init__(recipe, network, pictures, place, resume=resume)
 
     def _begin(self) -> None:
         if self.recipe.init:
@@ -83,12 +78,6 @@ class MaskedTrainer(Trainer[MaskedRecipe, MaskedAutoencoder]):
         hidden = torch.ones(len(crops), (crops.shape[-1] // PATCH) ** 2, device=crops.device)
         return crops, made, hidden.scatter(1, kept, 0.0)
 
-    def _rate(self, step: int) -> float:
-        r = self.recipe
-        return cosine_rate(
-            step, steps=r.steps, peak=r.learning_rate, final=r.final_rate, warmup=r.warmup
-        )
-
     def _optimiser(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
             self.model.parameters(), weight_decay=self.recipe.weight_decay, betas=(0.9, 0.95)
@@ -114,17 +103,9 @@ class MaskedTrainer(Trainer[MaskedRecipe, MaskedAutoencoder]):
         _draw(sheet, crops[:_SHOWN], made[:_SHOWN], hidden[:_SHOWN])
         return {"painted": painted}
 
-    def _counts(self) -> dict[str, int]:
-        return {"training_pictures": len(self.training), "held_out": len(self.held_out)}
-
 
 def _draw(sheet: Path, crops: Tensor, made: Tensor, hidden: Tensor) -> None:
     """Write a PNG: what is seen, what is painted, what is true; a column per crop."""
     edge = crops.shape[-1] // PATCH
     unseen = F.interpolate(hidden.reshape(-1, 1, edge, edge), scale_factor=PATCH)
-    rows = (torch.lerp(crops, crops.new_tensor(0.5), unseen), made, crops)
-    joined = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
-    pixels = joined.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    sheet.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(sheet), np.ascontiguousarray(pixels[..., ::-1])):
-        raise SinkError(f"{sheet}: the validation sheet cannot be written; check the folder")
+    draw_rows(sheet, (torch.lerp(crops, crops.new_tensor(0.5), unseen), made, crops))

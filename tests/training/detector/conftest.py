@@ -67,3 +67,8 @@ def labelled_folder(tmp_path):
 @pytest.fixture
 def pool(labelled_folder):
     return DetectionPool(read_examples([labelled_folder], needs=Needs(labels=True)))
+
+
+@pytest.fixture
+def write_pair():
+    return write_scene

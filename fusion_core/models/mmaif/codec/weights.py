@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,15 +13,18 @@ from torch import Tensor
 
 from fusion_core.errors import WeightsError
 from fusion_core.models.mmaif.codec.network import TinyAutoencoder
-from fusion_core.runtime.tensors import read_tensors, write_tensors
+from fusion_core.models.weight_file import WeightFile
 
 SHIPPED: Final = Path(__file__).parents[2] / "weights" / "mmaif-codec.safetensors"
 TAEF2_FILES: Final = {
     "encoder": "taef2_encoder.safetensors",
     "decoder": "taef2_decoder.safetensors",
 }
-_EXPECTED: Final = {"format": "fusion-codec", "version": "1"}
-_ADVICE: Final = "train it with `fusion train --model mmaif-codec --init FOLDER_OF_TAEF2`"
+_FILE: Final = WeightFile(
+    "fusion-codec",
+    "train it with `fusion train --model mmaif-codec --init FOLDER_OF_TAEF2`",
+    lambda _: TinyAutoencoder(),
+)
 # Of TAEF2's latents over crops of visible, thermal, differently exposed and focused pictures.
 _MEAN: Final = (
     0.012,
@@ -95,16 +97,8 @@ _DEVIATION: Final = (
 
 
 def save_codec(network: TinyAutoencoder, path: Path, training: Mapping[str, Any]) -> None:
-    """Write an autoencoder in half precision; the file is either whole or as it was.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    tensors = {
-        key: value.detach().cpu().half().contiguous() for key, value in network.state_dict().items()
-    }
-    metadata = {**_EXPECTED, "training": json.dumps(training, sort_keys=True)}
-    write_tensors(path, tensors, metadata)
+    """Write an autoencoder; see :meth:`WeightFile.save`."""
+    _FILE.save(network, path, training)
 
 
 def load_codec(weights: str, dtype: torch.dtype = torch.float32) -> TinyAutoencoder:
@@ -114,18 +108,9 @@ def load_codec(weights: str, dtype: torch.dtype = torch.float32) -> TinyAutoenco
         WeightsError: A file is missing, torn, foreign or does not fit.
     """
     path = Path(weights)
-    tensors = _taef2(path) if path.is_dir() else _own(path)
-    network = TinyAutoencoder()
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{path}: does not fit ({reason}); {_ADVICE}") from None
-    return network.to(dtype)
-
-
-def _own(path: Path) -> dict[str, Tensor]:
-    return read_tensors(path, _EXPECTED, WeightsError, _ADVICE)[1]
+    if not path.is_dir():
+        return _FILE.load(path, dtype)
+    return _FILE.fill("", _taef2(path), path).to(dtype)
 
 
 def _taef2(folder: Path) -> dict[str, Tensor]:

@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from fusion_core.errors import WeightsError
 from fusion_core.models.mmaif.text.network import TextConfig, WishNetwork
-from fusion_core.runtime.tensors import read_tensors, write_tensors
+from fusion_core.models.weight_file import WeightFile
 
 SHIPPED: Final = Path(__file__).parents[2] / "weights" / "mmaif-text.safetensors"
-_EXPECTED: Final = {"format": "fusion-text", "version": "1"}
-_ADVICE: Final = "train it with `fusion train --model mmaif-text`"
+_FILE: Final = WeightFile(
+    "fusion-text",
+    "train it with `fusion train --model mmaif-text`",
+    lambda config: WishNetwork(TypeAdapter(TextConfig).validate_json(config)),
+)
 
 
 def save_text(network: WishNetwork, path: Path, training: Mapping[str, Any]) -> None:
-    """Write a text encoder in half precision; the file is either whole or as it was.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    tensors = {
-        key: value.detach().cpu().half().contiguous() for key, value in network.state_dict().items()
-    }
-    metadata = {
-        **_EXPECTED,
-        "config": json.dumps(asdict(network.config)),
-        "training": json.dumps(training, sort_keys=True),
-    }
-    write_tensors(path, tensors, metadata)
+    """Write a text encoder; see :meth:`WeightFile.save`."""
+    _FILE.save(network, path, training, asdict(network.config))
 
 
 def load_text(weights: str | Path, dtype: torch.dtype = torch.float32) -> WishNetwork:
-    """Return a text encoder that :func:`save_text` wrote.
-
-    Raises:
-        WeightsError: The file is missing, torn, foreign or does not fit.
-    """
-    metadata, tensors = read_tensors(weights, _EXPECTED, WeightsError, _ADVICE)
-    try:
-        network = WishNetwork(TypeAdapter(TextConfig).validate_json(metadata.get("config", "")))
-        network.load_state_dict(tensors)
-    except (ValidationError, RuntimeError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{weights}: does not fit ({reason}); {_ADVICE}") from None
-    return network.to(dtype)
+    """Return a text encoder that :func:`save_text` wrote; see :meth:`WeightFile.load`."""
+    return _FILE.load(weights, dtype)
