@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusion_core.foundation.fingerprint import ADDED_LATER
 from fusion_core.models.blocks import (
     BlendHead,
     DenseEncoder,
@@ -41,10 +42,10 @@ class M2PNConfig(SceneConfig):
     width: int = 64
     tail: tuple[int, ...] = (32, 16)
     dim: int = 168
-    blocks: int = 3
+    blocks: int = field(default=3, metadata=ADDED_LATER)
     down: int = 1
     levels: int = 2
-    head: Literal["blend", "tanh"] = "blend"
+    head: Literal["blend", "tanh"] = field(default="blend", metadata=ADDED_LATER)
 
 
 FULL = M2PNConfig()
