@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,11 +11,11 @@ import numpy as np
 from fusion_core.engine.pair_engine import PairEngine
 from fusion_core.engine.result import EngineResult
 from fusion_core.memory import MemoryBank
+from fusion_core.priors.kinds import veil_probability
 from fusion_core.runtime.settings import Settings
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
-# What the restoring network is better at; haze and smoke are mistaken for each other.
-VEILS = ("haze", "smoke")
+# What the restoring network is better at, beside haze and smoke.
 OTHERS = ("rain", "snow", "noise")
 ENTER = 0.6  # probability from which a scene is degraded
 LEAVE = 0.45  # probability below which it is clear again
@@ -57,8 +56,8 @@ class SceneSwitch:
 
 def degradation(prior: ScenePrior) -> float:
     """Return how likely the network of degraded scenes is better at the visible picture."""
-    clear = math.prod(1 - prior.visible.get(kind, 0.0) for kind in VEILS)
-    return max(1 - clear, *(prior.visible.get(kind, 0.0) for kind in OTHERS))
+    veil = veil_probability(prior.visible)
+    return max(veil, *(prior.visible.get(kind, 0.0) for kind in OTHERS))
 
 
 class SwitchingEngine:

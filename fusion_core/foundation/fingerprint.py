@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -14,6 +14,11 @@ from torch import nn
 _DIGITS = 16
 # What a configuration notes about the program that wrote or loaded it, not about the model.
 _INCIDENTAL = frozenset({"transformers_version", "dtype", "torch_dtype"})
+
+_LATER: Final = "added later"
+ADDED_LATER: Final = {_LATER: True}
+"""Metadata of a field of a configuration that older models do not have: at its default it changes
+no fingerprint."""
 
 
 def fingerprint(module: nn.Module) -> str:
@@ -40,7 +45,11 @@ def _config(module: nn.Module) -> Any:  # noqa: ANN401 - plain values of any con
     if isinstance(config, Mapping):
         return dict(config)
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        return dataclasses.asdict(config)
+        values = dataclasses.asdict(config)
+        for later in dataclasses.fields(config):
+            if later.metadata.get(_LATER) and values[later.name] == later.default:
+                del values[later.name]
+        return values
     return None
 
 

@@ -6,8 +6,9 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from fusion_core.errors import WeightsError
@@ -15,6 +16,10 @@ from fusion_core.foundation import FrozenModel
 from fusion_core.models.base import Fuser
 from fusion_core.runtime.tensors import read_tensors, write_tensors
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+ConfigT = TypeVar("ConfigT", bound="DataclassInstance")
 FORMAT = "fusion-weights"
 VERSION = "1"
 
@@ -58,7 +63,7 @@ def load_weights(model: Fuser, path: str | Path) -> dict[str, Any]:
         raise WeightsError(
             f"{path}: weights of model {metadata.get('model')!r}, expected {model.name!r}"
         )
-    if metadata.get("config") != describe_config(model):
+    if parse_config(type(model.config), metadata.get("config", ""), path) != model.config:
         raise WeightsError(
             f"{path}: other architecture {metadata.get('config')}, "
             f"expected {describe_config(model)}; train it again"
@@ -85,6 +90,23 @@ def read_architecture(path: str | Path) -> tuple[str, str]:
     """
     metadata, _ = _read(path)
     return metadata.get("model", ""), metadata.get("config", "")
+
+
+def parse_config(kind: type[ConfigT], text: str, path: str | Path) -> ConfigT:
+    """Return the architecture that a checkpoint states; fields it does not name are the defaults.
+
+    Raises:
+        WeightsError: It is none of this kind.
+    """
+    try:
+        config = TypeAdapter(kind).validate_json(text)
+        odd = json.loads(text).keys() - dataclasses.asdict(config).keys()
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].lower()
+        raise WeightsError(f"{path}: unknown architecture ({reason}); train it again") from None
+    if odd:
+        raise WeightsError(f"{path}: unknown architecture ({min(odd)}); train it again")
+    return config
 
 
 def describe_config(model: Fuser) -> str:

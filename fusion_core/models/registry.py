@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 
 from fusion_core.errors import UsageError, WeightsError
 from fusion_core.models.base import Fuser
-from fusion_core.models.checkpoint import load_weights, read_architecture
+from fusion_core.models.checkpoint import load_weights, parse_config, read_architecture
 from fusion_core.models.features import Features
 from fusion_core.models.spec import ModelSpec
 from fusion_core.plugins import MODELS, load_plugin, load_plugins, plugin_names
@@ -73,7 +72,7 @@ def load_model(name: str, device: str | torch.device = "cpu") -> Fuser:
         weights = Path(name)
         model_name, config = read_architecture(weights)
         spec = _spec(model_name)
-        model = _build(spec, model_name, _config(spec, config, name), seed=0)
+        model = _build(spec, model_name, parse_config(type(spec.config), config, name), seed=0)
     else:
         weights = shipped_weights(name)
         model = create_model(name, seed=0)
@@ -140,16 +139,6 @@ def _spec(name: str) -> ModelSpec:
         )
     spec: ModelSpec = load_plugin(MODELS, name, ModelSpec)
     return spec
-
-
-def _config(spec: ModelSpec, text: str, path: str) -> DataclassInstance:
-    """Return the configuration that a checkpoint holds as JSON."""
-    try:
-        config: DataclassInstance = TypeAdapter(type(spec.config)).validate_json(text)
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"].lower()
-        raise WeightsError(f"{path}: unknown architecture ({reason}); train it again") from None
-    return config
 
 
 def _build(spec: ModelSpec, name: str, config: DataclassInstance, seed: int | None) -> Fuser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from fusion_core.models import ctrlfuse, m2pn, m2pn_nano, mdaif, mmaif, tcmoa
+from fusion_core.models import ctrlfuse, m2pn, m2pn_cells, mdaif, mmaif, tcmoa
 from fusion_core.models.spec import ModelSpec
 
 _WEIGHTS: Final = Path(__file__).parent / "weights"
@@ -19,16 +19,16 @@ M2PN: Final = ModelSpec(
     weights=_WEIGHTS / "m2pn.safetensors",
 )
 M2PN_EDGE: Final = ModelSpec(
-    network=m2pn.M2PN,
-    config=m2pn.EDGE,
+    network=m2pn_cells.M2PNCells,
+    config=m2pn_cells.EDGE,
     paper="M2PN",
     description="The same design on a quarter of the grid; live on two CPU cores.",
-    parameters=124_272,
+    parameters=157_679,
     weights=_WEIGHTS / "m2pn-edge.safetensors",
 )
 M2PN_NANO: Final = ModelSpec(
-    network=m2pn_nano.M2PNNano,
-    config=m2pn_nano.NanoConfig(),
+    network=m2pn_cells.M2PNCells,
+    config=m2pn_cells.NANO,
     paper="M2PN",
     description="Its parts on a sixteenth of the grid and less, with the sources' pixels; fastest.",
     parameters=32_451,

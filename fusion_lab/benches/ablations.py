@@ -28,6 +28,10 @@ from fusion_lab.benches.restoring.comparison import Comparison, compare
 from fusion_lab.benches.restoring.methods import Method
 from fusion_lab.benches.restoring.pictures import read_degraded
 from fusion_lab.benches.tables import Cell, Table
+from fusion_lab.benches.wishing.bench import TaskComparison
+from fusion_lab.benches.wishing.bench import compare as compare_methods
+from fusion_lab.benches.wishing.cases import read_cases
+from fusion_lab.benches.wishing.methods import follower
 from fusion_lab.metrics import compute_all
 
 _PROMPTS = ("true", "boxes")
@@ -75,10 +79,11 @@ class AblationsResult:
 
     prompting: PromptingAblations | None = None
     restoring: Comparison | None = None
+    wishing: TaskComparison | None = None
 
     def tables(self) -> Sequence[Table]:
         """Return the tables of the family."""
-        parts = (self.prompting, self.restoring)
+        parts = (self.prompting, self.restoring, self.wishing)
         return [table for part in parts if part is not None for table in part.tables()]
 
 
@@ -89,9 +94,10 @@ class AblationsBench(BenchCommand):
     The runs are folders of `fusion train --model NAME --ablation CASE`, named after the case.
     ctrlfuse: what a mask does, what the segmenter finds, and the fusion without a mask, on msrs,
     llvip and video/0117_1620. mdaif: likeness to clean pictures on the fixed degraded test set.
+    mmaif: visible and thermal pairs of `fusion bench wishing`, with the right sentence.
     """
 
-    network: tyro.conf.Positional[Literal["ctrlfuse", "mdaif"]]
+    network: tyro.conf.Positional[Literal["ctrlfuse", "mdaif", "mmaif"]]
     """Family of the networks."""
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder of the recordings."""
@@ -100,7 +106,7 @@ class AblationsBench(BenchCommand):
     limit: Annotated[int, tyro.conf.arg(metavar="N")] = 8
     """Pictures per set, for ctrlfuse."""
     every: Annotated[int, tyro.conf.arg(metavar="N")] = 4
-    """Use every n-th pair of the test set, for mdaif."""
+    """Use every n-th pair of the test set, for mdaif and mmaif."""
 
     def measure(self) -> AblationsResult:
         """Run all networks on the same pictures."""
@@ -110,6 +116,8 @@ class AblationsBench(BenchCommand):
                 name: Method(pair_fuser(model, with_prior=True)) for name, model in models.items()
             }
             return AblationsResult(restoring=compare(methods, read_degraded(self.data, self.every)))
+        if self.network == "mmaif":
+            return AblationsResult(wishing=compare_wishing(models, self.data, self.every))
         pairs = [
             pair
             for name in SETS
@@ -140,6 +148,12 @@ def compare_prompting(
         effects = {prompt: mean_effect(model, pairs, PROMPTS[prompt]) for prompt in _PROMPTS}
         cases[name] = PromptingCase(effects, quality_without_mask(model, pairs))
     return PromptingAblations(cases)
+
+
+def compare_wishing(models: Mapping[str, Fuser], data: Path, every: int) -> TaskComparison:
+    """Let networks that follow a sentence fuse the same degraded pairs."""
+    cases = with_progress(list(read_cases(data, "vif", every)), "pairs")
+    return compare_methods("vif", {name: follower(model) for name, model in models.items()}, cases)
 
 
 def quality_without_mask(model: Fuser, pairs: Iterable[MaskedPair]) -> dict[str, float]:

@@ -18,14 +18,14 @@ from fusion_lab.benches.command import BenchCommand
 from fusion_lab.benches.mechanisms.bypass import Sample
 from fusion_lab.benches.mechanisms.tcmoa import sample_of
 from fusion_lab.benches.progress import with_progress
-from fusion_lab.benches.tables import Table
+from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.data import Example, FusionTask, list_pairs, read_example
 from fusion_lab.metrics import compute_all
 from fusion_lab.training import Place
 from fusion_lab.training.adapting import AdaptingRecipe, AdaptingTrainer, load_adapting_recipe
 from fusion_lab.training.adapting.recipe import ABLATIONS, SINGLE
 
-_FIGURES: Final[Mapping[FusionTask, tuple[str, ...]]] = {
+_FIGURES: Final[Mapping[str, tuple[str, ...]]] = {
     "vif": ("Qabf", "VIF"),
     "mef": ("MEF_SSIM_2015", "Qabf"),
     "mff": ("NMI", "Qabf"),
@@ -71,7 +71,9 @@ class AdaptersResult:
     def tables(self) -> Sequence[Table]:
         """Return one table, a row per variant."""
         head = ("case", "trained", *self.cases[0].figures)
-        rows = tuple((case.case, case.trained, *case.figures.values()) for case in self.cases)
+        rows: tuple[tuple[Cell, ...], ...] = tuple(
+            (case.case, case.trained, *case.figures.values()) for case in self.cases
+        )
         return [Table(f"After {self.steps} steps each, held-out pairs", head, rows, digits=3)]
 
 

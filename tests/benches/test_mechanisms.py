@@ -11,7 +11,7 @@ from fusion_core.models import Cues, LumaFuser, LumaOutput, create_model, load_m
 from fusion_core.models.blocks.routing import NoisyTopK
 from fusion_core.models.ctrlfuse import ROBOT, CtrlFuse
 from fusion_core.models.m2pn import M2PN, M2PNConfig
-from fusion_core.models.m2pn_nano import M2PNNano, NanoConfig
+from fusion_core.models.m2pn_cells import CellsConfig, M2PNCells
 from fusion_core.models.mdaif import MdaIF, MdaIFConfig
 from fusion_core.models.tcmoa.prompt_layer import PromptLayer
 from fusion_lab.benches.mechanisms import ctrlfuse, m2pn, mdaif, tcmoa
@@ -92,11 +92,11 @@ class TestM2PN:
         assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-class TestM2PNNano:
+class TestM2PNCells:
     @pytest.fixture
     def network(self):
         torch.manual_seed(3)
-        network = M2PNNano("tiny", NanoConfig(stem=4, width=8, dim=8, heads=2, slots=4)).eval()
+        network = M2PNCells("tiny", CellsConfig(stem=4, width=8, dim=8, heads=2, slots=4)).eval()
         for layer in (network.head.conv, network.head.scene):  # untrained: the sources' mean
             torch.nn.init.normal_(layer.weight)
         for block in network.blocks:
@@ -110,12 +110,12 @@ class TestM2PNNano:
         return [Sample(*pair, Cues(), g) for pair, g in zip(pairs, gray, strict=True)]
 
     def test_parts_that_act_are_seen_to_act(self, network, samples):
-        assert system_of(network) is m2pn.NANO_SYSTEM
-        assert all(change > 0 for change in changes(network, m2pn.NANO_SYSTEM, samples).values())
+        assert system_of(network) is m2pn.CELLS_SYSTEM
+        assert all(change > 0 for change in changes(network, m2pn.CELLS_SYSTEM, samples).values())
 
     def test_a_scene_that_the_head_does_not_hear_changes_nothing_there(self, network, samples):
         torch.nn.init.zeros_(network.head.scene.weight)
-        for (part, _), change in changes(network, m2pn.NANO_SYSTEM, samples).items():
+        for (part, _), change in changes(network, m2pn.CELLS_SYSTEM, samples).items():
             assert (change == 0) == (part == "scene in the head"), part
 
 
@@ -323,14 +323,15 @@ def test_one_pair_has_no_other():
 
 def test_the_networks_that_ship_have_their_parts():
     for name, system in (
-        ("m2pn-edge", m2pn.SYSTEM),
-        ("m2pn-nano", m2pn.NANO_SYSTEM),
+        ("m2pn", m2pn.SYSTEM),
+        ("m2pn-edge", m2pn.CELLS_SYSTEM),
+        ("m2pn-nano", m2pn.CELLS_SYSTEM),
         ("mdaif", mdaif.SYSTEM),
         ("ctrlfuse", ctrlfuse.SYSTEM),
         ("tcmoa", tcmoa.SYSTEM),
     ):
         assert system_of(create_model(name)) is system
-    with pytest.raises(UsageError, match="M2PN, M2PNNano, MdaIF, CtrlFuse, TCMoA"):
+    with pytest.raises(UsageError, match="M2PN, M2PNCells, MdaIF, CtrlFuse, TCMoA"):
         system_of(Sum())
 
 

@@ -43,7 +43,8 @@ def test_the_picture_is_the_one_that_the_network_gives():
 
 def test_prior_and_mask_reach_the_network_and_the_query_the_bank():
     network = Weighted()
-    bank = MemoryBank(torch.eye(3), MemoryConfig(mode="online"), network.name)
+    config = MemoryConfig(mode="online")
+    bank = MemoryBank(torch.eye(3), config, network.name, accept_unjudged=True)
     mask = np.ones((H, W), np.float32)
     result = Engine(network, bank).fuse(pair(), prior(), mask)
     (seen,) = network.seen

@@ -5,6 +5,7 @@ and over any module that has a loader.
 """
 
 import copy
+import dataclasses
 import sys
 
 import pytest
@@ -14,6 +15,7 @@ from torch import nn
 
 from fusion_core.errors import MissingExtraError, WeightsError
 from fusion_core.foundation import FOUNDATIONS, FoundationKind, FrozenModel, fingerprint
+from fusion_core.foundation.fingerprint import ADDED_LATER
 from fusion_core.priors.checkpoint import save_prior
 from fusion_core.priors.embedded import EMBEDDED
 from fusion_core.priors.network import PriorNet
@@ -265,3 +267,23 @@ def test_loading_leaves_the_random_numbers_alone():
     torch.manual_seed(0)
     _ = held.model
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_field_that_was_added_later_changes_no_fingerprint_at_its_default():
+    @dataclasses.dataclass
+    class Before:
+        width: int = 3
+
+    @dataclasses.dataclass
+    class After(Before):
+        head: str = dataclasses.field(default="old", metadata=ADDED_LATER)
+
+    def identity(config):
+        torch.manual_seed(0)
+        layer = nn.Linear(2, 2)
+        layer.config = config
+        return fingerprint(layer)
+
+    assert identity(After()) == identity(Before())
+    assert identity(After(head="new")) != identity(After())
+    assert identity(After(width=4)) != identity(After())

@@ -7,7 +7,7 @@ import pytest
 from fusion_core import plugins
 from fusion_core.errors import UsageError, WeightsError
 from fusion_core.models import Fuser, ModelSpec, create_model, list_models, load_model
-from fusion_core.models.m2pn import EDGE, M2PN
+from fusion_core.models.m2pn import FULL, M2PN
 from fusion_core.plugins import MODELS, load_plugin
 
 INFOS = {info.name: info for info in list_models()}
@@ -78,13 +78,13 @@ def test_a_model_that_cannot_be_imported_hides_no_other(entries, caplog):
 
 
 def test_a_part_of_another_kind_is_refused(entries):
-    entries(odd="fusion_core.models.m2pn:EDGE")
+    entries(odd="fusion_core.models.m2pn:FULL")
     with pytest.raises(UsageError, match=r"'odd'.*is a M2PNConfig, expected ModelSpec"):
         create_model("odd")
 
 
 def test_weights_that_a_package_states_but_lacks_are_named(entries, monkeypatch, tmp_path):
-    spec = ModelSpec(M2PN, EDGE, "none", "for a test", 1, weights=tmp_path / "mine.safetensors")
+    spec = ModelSpec(M2PN, FULL, "none", "for a test", 1, weights=tmp_path / "mine.safetensors")
     monkeypatch.setattr("fusion_core.models.shipped.M2PN_EDGE", spec)
     entries(mine="fusion_core.models.shipped:M2PN_EDGE")
     assert [info.weights_present for info in list_models()] == [False]

@@ -89,6 +89,7 @@ def two_sided(made):
 
 
 def test_focus_prompts_are_more_bimodal_than_those_of_other_tasks(net, pairs, others):
+    """Than those of exposures, and than those of the same pictures under the routers of `vif`."""
     for each in (pairs, others):
         focus, exposures, visible = (
             decide(net, each[kind], task)

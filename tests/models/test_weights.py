@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from fusion_core.errors import FusionError, WeightsError
 from fusion_core.models import create_model, load_model, load_weights, save_weights
+from fusion_core.models.checkpoint import describe_config
 from fusion_lab.training.fusion.ablation import build_network
 
 NAME = "m2pn-edge"
@@ -99,8 +100,8 @@ def test_checkpoint_of_an_ablated_network_holds_its_architecture(tmp_path):
     ("change", "error"),
     [
         ({"config": "{torn"}, "unknown architecture"),
-        ({"config": '{"layers": "many"}'}, "unknown architecture"),
-        ({"config": '{"depth": 3}'}, "other architecture"),
+        ({"config": '{"width": "many"}'}, "unknown architecture"),
+        ({"config": '{"depth": 3}'}, r"unknown architecture \(depth\)"),
         ({"model": "m3pn"}, "'m3pn': unknown"),
     ],
 )
@@ -126,6 +127,14 @@ def test_other_metadata_are_refused_and_the_model_unchanged(saved, change, messa
     with pytest.raises(WeightsError, match=message):
         load_weights(model, path)
     assert states_equal(model, untouched)
+
+
+def test_a_checkpoint_from_before_a_field_was_added_has_its_default(saved):
+    path, model = saved
+    given = json.loads(describe_config(model))
+    assert given.pop("prompts") is True
+    rewrite(path, config=json.dumps(given))
+    assert states_equal(load_model(str(path)), model)
 
 
 @pytest.mark.parametrize("kind", ["missing", "extra", "shape", "not finite"])

@@ -5,6 +5,7 @@ import torch
 
 from fusion_core.errors import ConfigError, UsageError
 from fusion_core.models import LumaOutput, create_model, list_models
+from fusion_core.models.blocks import TanhHead
 from fusion_lab.training.adapting import load_adapting_recipe
 from fusion_lab.training.batches import PairBatch
 from fusion_lab.training.fusion import load_fusion_recipe
@@ -69,7 +70,7 @@ def test_a_recipe_that_is_not_there_lists_those_that_ship():
 
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_ablation_differs_from_the_full_system_in_its_part_only(name):
-    full, ablated = load_fusion_recipe("m2pn-edge"), load_fusion_recipe("m2pn-edge", name)
+    full, ablated = load_fusion_recipe("m2pn"), load_fusion_recipe("m2pn", name)
     change = ABLATIONS[name]
     back = dataclasses.replace(
         ablated,
@@ -81,9 +82,22 @@ def test_ablation_differs_from_the_full_system_in_its_part_only(name):
     )
     assert ablated != full
     assert back == full
-    network = build_network("m2pn-edge", name, seed=0)
-    config = create_model("m2pn-edge", seed=0).config
+    network = build_network("m2pn", name, seed=0)
+    config = create_model("m2pn", seed=0).config
     assert network.config == dataclasses.replace(config, **change.network)
+
+
+def test_the_paper_s_network_has_its_head_and_its_weights():
+    """L_w + 15 L_s + L_ctr, and tanh of a convolution instead of 6 maps of a blend."""
+    loss, network = load_fusion_recipe("m2pn", "paper").loss, build_network("m2pn", "paper", seed=0)
+    assert loss == LossWeights()
+    assert isinstance(network.head, TanhHead)
+    assert network.head.conv.weight.shape == (1, 16, 3, 3)
+
+
+def test_a_network_without_the_part_says_so():
+    with pytest.raises(UsageError, match=r"m2pn-edge.*its head cannot be changed"):
+        build_network("m2pn-edge", "paper", seed=0)
 
 
 def test_unknown_ablation_lists_the_known():

@@ -5,7 +5,7 @@ from fusion_core.models.blocks.encoder import DenseEncoder
 from fusion_core.models.blocks.experts import ExpertMixture, Prototypes, SceneGuidance
 from fusion_core.models.blocks.gradient_dense import GradientDenseBlock
 from fusion_core.models.blocks.graph import GraphAttention
-from fusion_core.models.blocks.heads import AffineHead, BlendHead, TanhHead
+from fusion_core.models.blocks.heads import AffineHead, BlendHead, FineAffineHead, TanhHead
 from fusion_core.models.blocks.modulation import ChannelModulation, convolve_mapped
 from fusion_core.models.blocks.moments import channel_means, channel_moments, runs_alone
 from fusion_core.models.blocks.padding import PadToMultiple
@@ -27,6 +27,7 @@ __all__ = [
     "CrossAttention",
     "DenseEncoder",
     "ExpertMixture",
+    "FineAffineHead",
     "GradientDenseBlock",
     "GraphAttention",
     "MiTConfig",

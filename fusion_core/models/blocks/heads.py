@@ -75,7 +75,7 @@ class AffineHead(nn.Module):
 
     Args:
         channels: Channels of the feature maps.
-        dim: Width of the scene's vector.
+        dim: Width of the scene's vector; 0: there is none.
         down: Edge of a cell in pixels.
     """
 
@@ -83,9 +83,9 @@ class AffineHead(nn.Module):
         super().__init__()
         self.down = down
         self.conv = nn.Conv2d(channels, 5, 3, padding=1)
-        self.scene = nn.Linear(dim, 5, bias=False)
-        for weight in (self.conv.weight, self.conv.bias, self.scene.weight):
-            nn.init.zeros_(weight)  # type: ignore[arg-type]
+        self.scene = nn.Linear(dim, 5, bias=False) if dim else None
+        for weight in self.parameters():
+            nn.init.zeros_(weight)
 
     def forward(
         self,
@@ -104,15 +104,64 @@ class AffineHead(nn.Module):
             thermal: ``Bx1xHxW``.
             visible: ``Bx1xHxW``.
         """
-        shift = self.scene(scene)[:, :, None, None]
-        maps = (self.conv(x) + shift).tanh()
-        a, b, m, w, r = maps.split(1, dim=1)
+        maps = self.conv(x)
+        if self.scene is not None:
+            maps = maps + self.scene(scene)[:, :, None, None]
+        a, b, m, w, r = maps.tanh().split(1, dim=1)
         hot, seen = means
         a, b = a + 0.5, b + 0.5
         c = torch.lerp(seen, hot, w / 2 + 0.5) + r / 2 - a * seen - b * hot
         # m relu(thermal - visible) is m max(thermal, visible) - m visible
         a, b, m, fused = (
             F.interpolate(part.contiguous(), scale_factor=float(self.down), mode="bilinear")
+            for part in (a - m, b, m, c)
+        )
+        fused.addcmul_(a, visible).addcmul_(b, thermal)
+        return fused.addcmul_(m, torch.maximum(thermal, visible)).clamp(0, 1)
+
+
+class FineAffineHead(nn.Module):
+    """The local affine maps of :class:`AffineHead`, decided on half of the cells' edge.
+
+    The maps come from a pixel shuffle, and the means are those of half cells, so that a cell can
+    take one thing from one source and another from the other. ``r``, which belongs to no source, is
+    as coarse as the cells.
+
+    Args:
+        channels: Channels of the feature maps.
+        dim: Width of the scene's vector; 0: there is none.
+        down: Edge of a cell in pixels.
+    """
+
+    def __init__(self, channels: int, dim: int, down: int) -> None:
+        super().__init__()
+        self.part = down // 2
+        self.conv = nn.Conv2d(channels, 16, 3, padding=1)
+        self.rest = nn.Conv2d(channels, 1, 1)
+        self.scene = nn.Linear(dim, 5, bias=False) if dim else None
+        for weight in self.parameters():
+            nn.init.zeros_(weight)
+
+    def forward(
+        self,
+        x: Tensor,
+        scene: Tensor,
+        means: tuple[Tensor, Tensor],  # noqa: ARG002
+        thermal: Tensor,
+        visible: Tensor,
+    ) -> Tensor:
+        """Return ``Bx1xHxW`` in [0, 1]; see :meth:`AffineHead.forward`."""
+        maps, rest = shuffle(self.conv(x), 2), self.rest(x)
+        if self.scene is not None:
+            shift = self.scene(scene)[:, :, None, None]
+            maps, rest = maps + shift[:, :4], rest + shift[:, 4:]
+        a, b, m, w = torch.split(maps.tanh(), 1, dim=1)
+        r = F.interpolate(rest.tanh(), scale_factor=2.0, mode="bilinear")
+        hot, seen = (F.avg_pool2d(source, self.part) for source in (thermal, visible))
+        a, b = a + 0.5, b + 0.5
+        c = torch.lerp(seen, hot, w / 2 + 0.5) + r / 2 - a * seen - b * hot
+        a, b, m, fused = (
+            F.interpolate(part.contiguous(), scale_factor=float(self.part), mode="bilinear")
             for part in (a - m, b, m, c)
         )
         fused.addcmul_(a, visible).addcmul_(b, thermal)

@@ -20,6 +20,7 @@ def noised(latent: Tensor, noise: Tensor, time: Tensor) -> Tensor:
 def sample(
     transformer: LatentTransformer,
     latents: Sequence[Tensor],
+    evidence: Sequence[Tensor],
     asked: Asked,
     options: MMAIFOptions,
     *,
@@ -31,6 +32,7 @@ def sample(
     Args:
         transformer: Gives the velocity ``e - z``.
         latents: ``BxCxhxw`` of the sources.
+        evidence: What is measured on them.
         asked: What is wanted.
         options: Steps, and guidance; with 1 the text alone leads.
         unasked: The same without a text, from which guidance leads away.
@@ -42,10 +44,10 @@ def sample(
     found: Latent | None = None
     for step in range(steps):
         time = torch.full((len(like),), 1 - step / steps, device=like.device)
-        found = transformer(latents, asked, state, time)
+        found = transformer(latents, evidence, asked, state, time)
         velocity = found.made.float()
         if options.guidance > 1:
-            free = transformer(latents, unasked, state, time).made.float()
+            free = transformer(latents, evidence, unasked, state, time).made.float()
             velocity = free + options.guidance * (velocity - free)
         state = state - velocity / steps
     assert found is not None, "there is at least one step"

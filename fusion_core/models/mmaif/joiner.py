@@ -11,14 +11,15 @@ from torch import Tensor
 from fusion_core.foundation import FoundationKind
 from fusion_core.models.checkpoint import load_weights
 from fusion_core.models.cues import Cues
-from fusion_core.models.m2pn import EDGE, M2PN
+from fusion_core.models.m2pn import M2PN, M2PNConfig
 
 _NAME: Final = "m2pn-edge"
-_SHIPPED: Final = Path(__file__).parents[1] / "weights" / f"{_NAME}.safetensors"
+_CONFIG: Final = M2PNConfig(growth=8, layers=3, width=16, tail=(16,), dim=64, down=2, levels=1)
+_SHIPPED: Final = Path(__file__).parents[1] / "weights" / "mmaif-joiner.safetensors"
 
 
 def _load(weights: str, dtype: torch.dtype) -> M2PN:
-    network = M2PN(_NAME, EDGE)
+    network = M2PN(_NAME, _CONFIG)
     load_weights(network, weights)
     return network.to(dtype)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion_core.models.mmaif.emphasis import hot_mask, shown_brightly, soft_rim
-from fusion_core.models.mmaif.filters import box
+from fusion_core.models.mmaif.windows import box
 
 GATES: Final = ("things", "hot", "bright", "dark", "contrast", "sharp", "colour")
 """What a text can open: what a mask marks, what is hot, and the styles."""

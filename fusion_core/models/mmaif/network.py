@@ -16,11 +16,13 @@ from fusion_core.models.cues import NO_CUES, Cues, TextCue
 from fusion_core.models.features import VISIBLE_INFRARED, Features
 from fusion_core.models.mmaif.codec import EmbeddedCodec, LatentCodec
 from fusion_core.models.mmaif.config import TASKS, MMAIFConfig, MMAIFOptions
+from fusion_core.models.mmaif.controls import RuleControls
 from fusion_core.models.mmaif.flow import sample
 from fusion_core.models.mmaif.joiner import JOINER, join
 from fusion_core.models.mmaif.looks import Looks, emphasised, styled
+from fusion_core.models.mmaif.measuring import Measured, measure
 from fusion_core.models.mmaif.planes import to_planes, to_rgb
-from fusion_core.models.mmaif.refiner import GRID, Refined, Refiner
+from fusion_core.models.mmaif.refiner import GRID, Refined, Refiner, Told
 from fusion_core.models.mmaif.text import EmbeddedTextEncoder
 from fusion_core.models.mmaif.transformer import Asked, Latent, LatentTransformer
 from fusion_core.models.outputs import FuserOutput
@@ -84,6 +86,7 @@ class MMAIF(Fuser):
         self.pad = PadToMultiple(GRID)
         self.unsaid = nn.Parameter(0.02 * torch.randn(config.text))
         self.transformer = LatentTransformer(config)
+        self.controls = RuleControls(config)
         self.refiner = Refiner(config)
         self.looks = Looks(config.text)
         self.joiner = FrozenModel(JOINER)
@@ -133,19 +136,22 @@ class MMAIF(Fuser):
         """
         pictures = [picture.float() for picture in pictures]
         asked = self.asked(cues, len(pictures[0]))
+        measured = [measure(self.pad(to_planes(picture))) for picture in pictures]
+        evidence = [found.evidence for found in measured]
         latents = [self.encode(picture) for picture in pictures]
         if self.config.objective == "flow":
             latent = sample(
                 self.transformer,
                 latents,
+                evidence,
                 asked,
                 self.options,
                 unasked=self._unsaid(asked.task, len(asked.text)),
                 generator=_same_start(cues.generator),
             )
         else:
-            latent = self.transformer(latents, asked)
-        refined = self.restore(pictures, latent, asked)
+            latent = self.transformer(latents, evidence, asked)
+        refined = self.restore(pictures, measured, self.told(latent, asked, len(pictures)), asked)
         return Wished(self.finish(refined, asked, cues.mask), refined, latent)
 
     def encode(self, picture: Tensor) -> Tensor:
@@ -155,12 +161,22 @@ class MMAIF(Fuser):
             seen = F.avg_pool2d(seen, self.config.reduce)
         return self.codec.encode(seen)
 
-    def restore(self, pictures: Sequence[Tensor], latent: Latent, asked: Asked) -> Refined:
-        """Restore the sources' own pixels under a latent; see :meth:`follow`."""
+    def told(self, latent: Latent, asked: Asked, number: int) -> Told:
+        """Return what the restoration of ``number`` pictures follows."""
+        controls = self.controls(latent, asked, number)
+        return Told(self.transformer.condition(asked), latent, controls)
+
+    def restore(
+        self,
+        pictures: Sequence[Tensor],
+        measured: Sequence[Measured],
+        told: Told,
+        asked: Asked,
+    ) -> Refined:
+        """Restore the sources' own pixels; see :meth:`follow`."""
         height, width = pictures[0].shape[-2:]
         padded = [self.pad(to_planes(picture)) for picture in pictures]
-        wish = self.transformer.condition(asked)
-        made = self.refiner(padded, latent, wish, asked.task)
+        made = self.refiner(padded, measured, told, asked.task)
         return Refined(*(part[..., :height, :width] for part in made))
 
     def finish(self, refined: Refined, asked: Asked, mask: Tensor | None) -> Tensor:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from fusion_core.models.colour import attach_luma, luma_of
 
@@ -21,3 +24,10 @@ def to_rgb(planes: Tensor) -> Tensor:
     """Return ``Bx3xHxW`` RGB in [0, 1] of luma, Cb and Cr; colours shrink where they must."""
     inside = planes.clamp(0, 1)
     return attach_luma(inside, inside[:, :1], inside[:, 1:] + _SHIFT)
+
+
+def enlarged(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Return ``BxCxhxw`` on a grid of another size, bilinearly."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)

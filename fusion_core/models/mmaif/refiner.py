@@ -10,18 +10,34 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_core.models.mmaif.config import TASKS, MMAIFConfig
-from fusion_core.models.mmaif.filters import FILTERED, filtered
+from fusion_core.models.mmaif.controls import PLACED, Controls
+from fusion_core.models.mmaif.measuring import Measured
+from fusion_core.models.mmaif.planes import enlarged
+from fusion_core.models.mmaif.rules import (
+    RULES,
+    passed_light,
+    power_of,
+    stretched,
+    toned,
+    without_drops,
+    without_veil,
+)
+from fusion_core.models.mmaif.shrinkage import Shrinkage
 from fusion_core.models.mmaif.transformer import Latent
+from fusion_core.models.mmaif.windows import opened
 
 GRID: Final = 32
 """Height and width of what it sees are multiples of this."""
 _CLUES: Final = 2
 _FLAT: Final = 0.004
-# Of a picture's pixel: residual, shares in luma and chroma, and how far each filter is taken.
-_MAPS: Final = 5 + FILTERED
-_TONES: Final = 5  # of a place: gain and offset of luma, gain of chroma, its offsets
-_NEVER: Final = -30.0
-_DARKEST: Final = 1e-3
+# Of a picture's pixel: residual, shares in luma and chroma, logit of a drop.
+_MAPS: Final = 6
+# Of a place: gain and offset of luma, gain of chroma, its offsets, logit of a veil.
+_TONES: Final = 6
+_NARROW: Final = 2  # radius of what is narrow, in pixels
+_NOTHING: Final = 0.01  # openings that change nothing to be seen
+_RULE: Final = {name: place for place, name in enumerate(RULES)}
+_AT: Final = {name: place for place, name in enumerate(PLACED)}
 # What speaks for a picture before training, by task: brightness, good exposure, fine and coarse
 # detail.
 _SPEAKS: Final = ((3.0, 0.0, 0.0, 0.5), (0.0, 2.0, 0.0, 0.5), (0.0, 0.0, 3.0, 1.0))
@@ -31,18 +47,31 @@ _WELL: Final = 0.2  # deviation of well-exposedness of Mertens et al. 2007
 Edge = Literal["zeros", "replicate"]
 
 
+class Told(NamedTuple):
+    """What a restoration follows.
+
+    Attributes:
+        wish: ``BxD`` of what is wanted.
+        latent: What the transformer made.
+        controls: How far the rules are taken.
+    """
+
+    wish: Tensor
+    latent: Latent
+    controls: Controls
+
+
 class Refined(NamedTuple):
     """What becomes of ``B`` sets of ``N`` pictures.
 
     Attributes:
-        fused: ``Bx3xHxW`` luma, Cb and Cr of the result, not clipped.
+        fused: ``Bx3xHxW`` luma, Cb and Cr of the result, not clipped; of ``vif`` those of the first
+            picture alone.
         sources: ``NxBx3xHxW`` the pictures as restored on the way, not clipped.
-        shares: ``NxBx2xHxW`` shares of the pictures in luma and in chroma, sum 1.
     """
 
     fused: Tensor
     sources: Tensor
-    shares: Tensor
 
 
 class ModulatedBlock(nn.Module):
@@ -103,13 +132,14 @@ class Exchange(nn.Module):
 
 
 class Refiner(nn.Module):
-    """A small network at strides 2, 4 and 8 in which the pictures of a set exchange what they see.
+    """Rules first, then a small network in which the pictures of a set exchange what they see.
 
-    Per place of stride 8 it finds a gain and an offset for every picture, which clear a veil or
-    light the dark, and for every picture a gamma; per pixel how far plain filters are taken, a
-    residual, and a share in the result. The latent, the transformer's tokens and the wish steer
-    it. Untrained it weighs the pictures by plain evidence of their task, and takes the colours of
-    the first for ``vif``.
+    The rules restore every picture as far as they are told. The network, at strides 2, 4 and 8,
+    sees the pictures, and what the first rules changed. Per place of stride 8 it finds a gain and
+    an offset for every picture, and how much more of a veil goes; for every picture a gamma; per
+    pixel what is a drop, a residual, and a share in the result. The latent, the transformer's
+    tokens and the wish steer it. Untrained it weighs the pictures by plain evidence of their task.
+    Of ``vif`` the restored pictures are all there is: another network fuses them.
 
     Args:
         config: Architecture.
@@ -122,7 +152,9 @@ class Refiner(nn.Module):
         self.roles = nn.Parameter(0.02 * torch.randn(len(TASKS), 2, wish))
         self.overall = nn.Linear(wish, wish)
         self.speaks = nn.Parameter(torch.tensor(_SPEAKS))
+        self.luma, self.colours = Shrinkage(), Shrinkage()
         self.enter = nn.Conv2d(4 * 3 + _CLUES, low, 3, padding=1)
+        self.seen = nn.Conv2d(2 * 4 + 1, low, 3, padding=1)
         self.down = nn.ModuleList((nn.Conv2d(low, middle, 2, 2), nn.Conv2d(middle, high, 2, 2)))
         self.looks = _levels((low, middle, high), (1, 2, 2), wish)
         self.exchanges = nn.ModuleList(Exchange(width) for width in (low, middle, high))
@@ -132,72 +164,114 @@ class Refiner(nn.Module):
         self.tone = nn.Conv2d(high, _TONES, 3, padding=1, padding_mode="replicate")
         self.gamma = nn.Linear(wish, 1)
         self.head = nn.Conv2d(low, 4 * _MAPS, 3, padding=1)
-        for layer in (self.tone, self.head, self.gamma):
+        for layer in (self.seen, self.tone, self.head, self.gamma):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(
         self,
         pictures: Sequence[Tensor],
-        latent: Latent,
-        wish: Tensor,
+        measured: Sequence[Measured],
+        told: Told,
         task: str,
     ) -> Refined:
         """Restore and join.
 
         Args:
             pictures: ``Bx3xHxW`` luma, Cb and Cr in [0, 1], multiples of 32 high and wide.
-            latent: What the transformer made; latent and tokens cover the same view.
-            wish: ``BxD`` of what is wanted.
+            measured: What is measured on each of them.
+            told: What is wanted and found; latent, tokens and controls cover the same view.
             task: One of ``TASKS``.
         """
         number = len(pictures)
-        stack = torch.stack(list(pictures))
-        wishes = self._wishes(wish + self.overall(latent.overall), number, task)
-        x = self._look(stack, latent, wishes)
-        tone = F.interpolate(
-            self.tone(x[2]).float(), scale_factor=8, mode="bilinear", align_corners=False
-        )
+        stack = torch.cat(list(pictures))
+        seen = Measured(*(torch.cat(parts) for parts in zip(*measured, strict=True)))
+        placed, whole = (part.flatten(0, 1) for part in told.controls)
+        placed = enlarged(placed, [edge // 8 for edge in stack.shape[-2:]])
+        gates = whole[:, : len(RULES)].sigmoid()
+        coloured = len(pictures[0]) if task == "vif" else len(stack)
+        cleared = self._cleared(stack, seen, placed, gates, coloured)
+        above = cleared[:, :1] - opened(cleared[:, :1], _NARROW)
+        wishes = self._wishes(told.wish + self.overall(told.latent.overall), number, task)
+        x = self._look(stack, self._noticed(stack, cleared, above, seen), told.latent, wishes)
+        tone = self.tone(x[2]).float()
         for level in (1, 0):
             grown = F.pixel_shuffle(self.up[1 - level](x[level + 1]), 2)
             x[level] = x[level] + grown
             x[level] = self.makes[level](x[level], wishes)
         maps = F.pixel_shuffle(self.head(x[0]), 2).float()
-        tone, maps = _sets(tone, number), _sets(maps, number)
-        sources = self._restored(stack, wishes, tone, maps)
-        return _join(sources, maps[:, :, 3:5] + self._evidence(stack, task), task)
+        found = self._aired(cleared, above, seen, placed, tone, maps, coloured)
+        power = self.gamma(wishes).float()[..., None, None] + whole[:, len(RULES) :]
+        found = _lit(found, seen, gates, power)
+        found = _in_tone(found, enlarged(tone[:, :5], stack.shape[-2:])) + maps[:, :3]
+        sources = _sets(found, number)
+        if task == "vif":
+            return Refined(sources[0], sources)
+        shares = _sets(maps[:, 3:5] + self._evidence(stack, task), number).softmax(0)
+        luma, chroma = shares[:, :, :1], shares[:, :, 1:].expand(-1, -1, 2, -1, -1)
+        return Refined((torch.cat((luma, chroma), 2) * sources).sum(0), sources)
 
-    def _restored(self, stack: Tensor, wishes: Tensor, tone: Tensor, maps: Tensor) -> Tensor:
-        """Return ``NxBx3xHxW`` pictures: filtered, lit, cleared of what veils them, corrected."""
-        number = len(stack)
-        luma = stack[:, :, :1].flatten(0, 1)
-        taken = maps[:, :, 5:].flatten(0, 1)
-        luma = luma + (taken * (filtered(luma) - luma)).sum(1, keepdim=True)
-        power = self.gamma(wishes).float()[..., None, None].exp()
-        luma = _sets(luma.clamp(_DARKEST, 1) ** power, number)
-        luma = luma * tone[:, :, 0:1].exp() + tone[:, :, 1:2]
-        chroma = (stack[:, :, 1:] - 0.5) * tone[:, :, 2:3].exp() + 0.5 + tone[:, :, 3:5]
-        return torch.cat((luma, chroma), 2) + maps[:, :, :3]
+    def _aired(  # noqa: PLR0917 - one of each
+        self,
+        planes: Tensor,
+        above: Tensor,
+        seen: Measured,
+        placed: Tensor,
+        tone: Tensor,
+        maps: Tensor,
+        count: int,
+    ) -> Tensor:
+        """Return the pictures without what is in the air; only the first ``count`` look through."""
+        size = planes.shape[-2:]
+        drops = enlarged(placed[:count, [_AT["drops"]]], size).sigmoid()
+        veil = enlarged(placed[:count, [_AT["veil"]]] + tone[:count, 5:], size).sigmoid()
+        found = planes[:count]
+        if torch.is_grad_enabled() or float(drops.max()) > _NOTHING:
+            found = without_drops(found, above[:count], drops, maps[:count, 5:])
+        found = without_veil(found, Measured(*(part[:count] for part in seen)), veil)
+        return torch.cat((found, planes[count:]))
+
+    def _cleared(
+        self, stack: Tensor, seen: Measured, placed: Tensor, gates: Tensor, coloured: int
+    ) -> Tensor:
+        """Return the pictures without stripes, noise and blocks; colours of the first only."""
+        luma = stack[:, :1] - gates[:, [_RULE["stripes"]]] * seen.columns
+        noise = placed[:, [_AT["noise"]]].sigmoid() * seen.noise * placed[:, -1:].exp()
+        blocks = placed[:, [_AT["blocks"]]].sigmoid()
+        luma = self.luma(luma, noise, blocks)
+        colours = F.avg_pool2d(stack[:coloured, 1:], 2)
+        both = colours.flatten(0, 1)[:, None]
+        twice = [part[:coloured].repeat_interleave(2, 0) for part in (noise, blocks)]
+        change = (self.colours(both, *twice) - both).reshape(colours.shape)
+        chroma = stack[:, 1:]
+        changed = chroma[:coloured] + enlarged(change, chroma.shape[-2:])
+        return torch.cat((luma, torch.cat((changed, chroma[coloured:]))), 1)
+
+    def _noticed(self, stack: Tensor, cleared: Tensor, above: Tensor, seen: Measured) -> Tensor:
+        """Return what the rules found, at stride 2."""
+        changed = F.pixel_unshuffle(cleared[:, :1] - stack[:, :1], 2)
+        passed = F.avg_pool2d(passed_light(cleared, seen), 2)
+        return torch.cat((8 * changed, 4 * F.pixel_unshuffle(above, 2), passed), 1)
 
     def _evidence(self, stack: Tensor, task: str) -> Tensor:
-        """Return ``NxBx1xHxW``, what plain evidence says for the pictures."""
-        luma = stack[:, :, :1].flatten(0, 1)
+        """Return ``(N B)x1xHxW``, what plain evidence says for the pictures."""
+        luma = stack[:, :1]
         well = -((luma - 0.5) ** 2) / (2 * _WELL**2)
         detail = F.interpolate(clues(luma), scale_factor=2, mode="bilinear", align_corners=False)
         found = torch.cat((luma, well, detail), 1)
         weights = self.speaks[TASKS.index(task)][:, None, None]
-        return _sets((found * weights).sum(1, keepdim=True), len(stack))
+        return (found * weights).sum(1, keepdim=True)
 
     def _wishes(self, wish: Tensor, number: int, task: str) -> Tensor:
         """Return the vector of every picture of the sets, ``(N B)xD``."""
         roles = self.roles[TASKS.index(task)]
         return torch.cat([wish + roles[min(index, 1)] for index in range(number)])
 
-    def _look(self, stack: Tensor, latent: Latent, wishes: Tensor) -> list[Tensor]:
+    def _look(self, stack: Tensor, noticed: Tensor, latent: Latent, wishes: Tensor) -> list[Tensor]:
         """Return features at the three strides."""
-        number = len(stack)
-        flat = stack.flatten(0, 1)
-        x = self.enter(torch.cat((F.pixel_unshuffle(flat - 0.5, 2), clues(flat[:, :1])), 1))
+        number = len(stack) // len(latent.made)
+        x = self.enter(torch.cat((F.pixel_unshuffle(stack - 0.5, 2), clues(stack[:, :1])), 1))
+        x = x + self.seen(noticed)
         found = []
         for level in range(3):
             if level:
@@ -209,6 +283,20 @@ class Refiner(nn.Module):
             x = self.exchanges[level](x, number)
             found.append(x)
         return found
+
+
+def _lit(planes: Tensor, seen: Measured, gates: Tensor, power: Tensor) -> Tensor:
+    """Return the pictures under a gamma, and stretched."""
+    dark, bright, flat = (gates[:, [_RULE[name]]] for name in ("dark", "bright", "flat"))
+    power = (power + power_of(seen, dark, bright)).exp()
+    return stretched(toned(planes, power), seen, power, flat)
+
+
+def _in_tone(planes: Tensor, tone: Tensor) -> Tensor:
+    """Return the pictures with gain and offset of luma, gain and offsets of chroma."""
+    luma = planes[:, :1] * tone[:, 0:1].exp() + tone[:, 1:2]
+    chroma = (planes[:, 1:] - 0.5) * tone[:, 2:3].exp() + 0.5 + tone[:, 3:5]
+    return torch.cat((luma, chroma), 1)
 
 
 def clues(luma: Tensor) -> Tensor:
@@ -229,23 +317,7 @@ def _blur(x: Tensor) -> Tensor:
 
 def _together(latent: Latent, size: Sequence[int]) -> Tensor:
     """Return latent and tokens on one grid."""
-    parts = [
-        F.interpolate(part, tuple(size), mode="bilinear", align_corners=False)
-        for part in (latent.made, latent.hidden)
-    ]
-    return torch.cat(parts, 1)
-
-
-def _join(sources: Tensor, scores: Tensor, task: str) -> Refined:
-    """Return what ``NxBx3xHxW`` restored pictures make together by ``NxBx2xHxW`` scores."""
-    if task == "vif":
-        # Only the first picture has colours.
-        barred = torch.zeros_like(scores[:, :, 1:])
-        barred[1:] = _NEVER
-        scores = torch.cat((scores[:, :, :1], barred), 2)
-    shares = scores.softmax(0)
-    weights = torch.cat((shares[:, :, :1], shares[:, :, 1:].expand(-1, -1, 2, -1, -1)), 2)
-    return Refined((weights * sources).sum(0), sources, shares)
+    return torch.cat([enlarged(part, size) for part in (latent.made, latent.hidden)], 1)
 
 
 def _sets(x: Tensor, number: int) -> Tensor:

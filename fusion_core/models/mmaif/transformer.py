@@ -14,6 +14,7 @@ from fusion_core.models.blocks.padding import PadToMultiple
 from fusion_core.models.mmaif.block import Block, Condition
 from fusion_core.models.mmaif.config import TASKS, MMAIFConfig
 from fusion_core.models.mmaif.experts import Chosen
+from fusion_core.models.mmaif.measuring import EVIDENCE
 
 _TIMES = 64  # channels of a time's sines
 _SLOWEST = 1e4
@@ -69,6 +70,7 @@ class LatentTransformer(nn.Module):
         self.pad = PadToMultiple(c.patch)
         self.embed = nn.Conv2d(c.channels, width, c.patch, c.patch)
         self.roles = nn.Parameter(0.02 * torch.randn(len(TASKS), 2, width))
+        self.measures = nn.ModuleList(nn.Linear(EVIDENCE, width) for _ in range(2))
         self.join = nn.Linear(2 * width, width)
         self.noisy = nn.Conv2d(c.channels, width, c.patch, c.patch) if _flows(c) else None
         self.time = nn.Sequential(nn.Linear(_TIMES, width), nn.SiLU(), nn.Linear(width, width))
@@ -79,7 +81,7 @@ class LatentTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.last = nn.Linear(width, 2 * width)
         self.head = nn.Linear(width, values)
-        for layer in (self.last, self.head):
+        for layer in (self.last, self.head, *self.measures):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         _start(self.shared[-1], width)
@@ -89,6 +91,7 @@ class LatentTransformer(nn.Module):
     def forward(
         self,
         latents: Sequence[Tensor],
+        evidence: Sequence[Tensor],
         asked: Asked,
         noisy: Tensor | None = None,
         time: Tensor | None = None,
@@ -97,6 +100,7 @@ class LatentTransformer(nn.Module):
 
         Args:
             latents: ``BxCxhxw`` of two or more pictures.
+            evidence: ``BxEVIDENCExh'xw'`` of each of them, of the same view.
             asked: What is wanted.
             noisy: ``BxCxhxw`` on the way from noise to the result, for a flow.
             time: ``B`` in [0, 1], 1 is noise, for a flow.
@@ -104,7 +108,9 @@ class LatentTransformer(nn.Module):
         height, width = latents[0].shape[-2:]
         padded = [self.pad(latent) for latent in latents]
         grid = padded[0].shape[-2] // self.config.patch, padded[0].shape[-1] // self.config.patch
-        x = self._tokens(padded, asked.task)
+        x = self._tokens(
+            padded, [F.adaptive_avg_pool2d(part, grid) for part in evidence], asked.task
+        )
         vector = self.condition(asked)
         if self.noisy is not None:
             assert noisy is not None, "a flow starts from noise"
@@ -129,13 +135,15 @@ class LatentTransformer(nn.Module):
         found: Tensor = self.wish(asked.text[:, 0]) + self.tasks[TASKS.index(asked.task)]
         return found
 
-    def _tokens(self, latents: Sequence[Tensor], task: str) -> Tensor:
+    def _tokens(self, latents: Sequence[Tensor], evidence: Sequence[Tensor], task: str) -> Tensor:
         """Return ``BxNxD`` tokens of the set; the first picture and the others have own roles."""
         roles = self.roles[TASKS.index(task)]
         embedded = torch.stack(
             [
-                self.embed(latent).flatten(2).transpose(1, 2) + roles[min(number, 1)]
-                for number, latent in enumerate(latents)
+                self.embed(latent).flatten(2).transpose(1, 2)
+                + self.measures[min(number, 1)](measured.flatten(2).transpose(1, 2))
+                + roles[min(number, 1)]
+                for number, (latent, measured) in enumerate(zip(latents, evidence, strict=True))
             ]
         )
         joined: Tensor = self.join(torch.cat((embedded.mean(0), embedded.amax(0)), -1))

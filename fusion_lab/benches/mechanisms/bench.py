@@ -22,7 +22,7 @@ from fusion_lab.benches.tables import Table
 
 SYSTEMS: Final = (
     m2pn.SYSTEM,
-    m2pn.NANO_SYSTEM,
+    m2pn.CELLS_SYSTEM,
     mdaif.SYSTEM,
     ctrlfuse.SYSTEM,
     tcmoa.SYSTEM,

@@ -1,4 +1,4 @@
-"""Ways around the parts of M2PN and its small sister: memory bank, prompts, graph."""
+"""Ways around the parts of M2PN and of its sisters on cells: memory bank, prompts, graph."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from fusion_core.models import NO_CUES, Cues
 from fusion_core.models.m2pn import M2PN
-from fusion_core.models.m2pn_nano import M2PNNano
+from fusion_core.models.m2pn_cells import M2PNCells
+from fusion_core.models.m2pn_scene import SceneFuser
 from fusion_lab.benches.mechanisms.bypass import (
     Bypass,
     Made,
@@ -43,29 +44,29 @@ def _read(data: Path, limit: int) -> list[Sample]:
     return samples[:limit]
 
 
-def _run(network: M2PN | M2PNNano, sample: Sample, cues: Cues) -> Made:
+def _run(network: SceneFuser, sample: Sample, cues: Cues) -> Made:
     """Fuse, and score how many of the sources' edges are kept."""
     fused = network.forward_luma(sample.thermal, sample.visible, cues).fused[0, 0].clamp(0, 1)
     pixels = fused.mul(255).round().byte().numpy()
     return Made(fused, compute_all(pixels, sample.reference, ("Qabf",))["Qabf"])
 
 
-def _bank(network: M2PN | M2PNNano, change: Tensor) -> Cues:
+def _bank(network: SceneFuser, change: Tensor) -> Cues:
     return replace(NO_CUES, memory=change.to(network.bank))
 
 
-def _shuffled(network: M2PN | M2PNNano, rng: Random) -> Tensor:
+def _shuffled(network: SceneFuser, rng: Random) -> Tensor:
     """Return every slot with its values in another order: as long, and of no meaning."""
     slots = network.bank.detach().numpy()
     return torch.from_numpy(rng.permuted(slots, axis=1))
 
 
-def _no_prompts(network: M2PN | M2PNNano, *_: object) -> AbstractContextManager[None]:
+def _no_prompts(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
     prompts = [block.prompt for block in network.blocks]
     return replaced(prompts, lambda _module, _inputs, output: torch.zeros_like(output))  # type: ignore[arg-type]
 
 
-def _no_graph(network: M2PN | M2PNNano, *_: object) -> AbstractContextManager[None]:
+def _no_graph(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
     graphs = [network.thermal_graph, network.visible_graph]
     return replaced(graphs, lambda _module, inputs, _output: inputs[0])
 
@@ -98,9 +99,9 @@ SYSTEM = System(
         Bypass("graph attention", "nodes as they are", hold=_no_graph),
     ),
 )
-NANO_SYSTEM = replace(
+CELLS_SYSTEM = replace(
     SYSTEM,
-    network=M2PNNano,
+    network=M2PNCells,
     bypasses=(
         *SYSTEM.bypasses,
         Bypass(

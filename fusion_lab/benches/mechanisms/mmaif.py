@@ -1,4 +1,4 @@
-"""Ways around the parts of MMAIF: text, transformer, experts, value residual, filters."""
+"""Ways around the parts of MMAIF: text, rules, transformer, experts, value residual."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from fusion_core.models import Cues, load_model
 from fusion_core.models.mmaif import MMAIF
 from fusion_core.models.mmaif.attention import GridAttention
+from fusion_core.models.mmaif.controls import Controls
 from fusion_core.models.mmaif.experts import GatedExperts
 from fusion_core.models.mmaif.planes import to_planes
-from fusion_core.models.mmaif.transformer import Latent
+from fusion_core.models.mmaif.transformer import Asked, Latent
 from fusion_core.sentences import PLAIN, Wish, write_sentence
 from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Random, Sample, System, replaced
 from fusion_lab.benches.pictures import read_pictures
@@ -59,13 +60,32 @@ def run(network: MMAIF, sample: Sample, cues: Cues) -> Made:
     return Made(made.fused[0, 0].clamp(0, 1), float(-10 * (error.detach() + 1e-10).log10()))
 
 
-def _empty(_module: nn.Module, inputs: tuple[list[Tensor], object], found: Latent) -> Latent:
+def _empty(
+    _module: nn.Module, inputs: tuple[list[Tensor], object, object], found: Latent
+) -> Latent:
     """Return the mean of the latents, and tokens that say nothing."""
     return found._replace(
         made=torch.stack(list(inputs[0])).mean(0),
         hidden=torch.zeros_like(found.hidden),
         overall=torch.zeros_like(found.overall),
     )
+
+
+def _shut(_module: nn.Module, _inputs: object, found: Controls) -> Controls:
+    """Return controls by which no rule does anything."""
+    shut = [part.clone() for part in found]
+    for part in shut:
+        part[:, :, :-1] = _ABSENT  # the last is no opening
+    return Controls(*shut)
+
+
+def _unread(_module: nn.Module, inputs: tuple[Latent, Asked, int], found: Controls) -> Controls:
+    """Return controls that follow the text alone, and ask no token."""
+    latent, asked, number = inputs
+    silent = latent._replace(hidden=torch.zeros_like(latent.hidden))
+    told: Controls = _module.forward(silent, asked, number)
+    assert told.placed.shape == found.placed.shape
+    return told
 
 
 @contextmanager
@@ -132,6 +152,10 @@ SYSTEM = System(
             random=True,
         ),
         Bypass("text", "its values shuffled", cues=_shuffled, random=True),
+        Bypass("rules", "shut", hold=lambda net, *_: replaced([net.controls], _shut)),
+        Bypass(
+            "rules", "by the text alone", hold=lambda net, *_: replaced([net.controls], _unread)
+        ),
         Bypass(
             "transformer",
             "mean latent, no tokens",

@@ -14,6 +14,7 @@ import tyro
 from fusion_core.errors import UsageError
 from fusion_core.priors.checkpoint import SHIPPED, load_prior
 from fusion_core.priors.embedded import EmbeddedProvider
+from fusion_core.priors.network import PriorNet
 from fusion_core.types import AlignedPair, Modality
 from fusion_lab.benches.command import BenchCommand
 from fusion_lab.benches.pictures import write_picture
@@ -24,6 +25,12 @@ from fusion_lab.benches.priors.cost import (
     measure_cost,
     measure_refresh,
     street_pair,
+)
+from fusion_lab.benches.priors.places import (
+    PlaceAnswers,
+    answer_left_out,
+    answer_places,
+    places_table,
 )
 from fusion_lab.benches.priors.recordings import (
     SmokeCurve,
@@ -38,7 +45,7 @@ from fusion_lab.benches.timing import Timing
 from fusion_lab.training.degradations import ORDER, Degrader
 from fusion_lab.training.degradations.testset import SEVERITIES, VERSION, checksum
 
-Part = Literal["scores", "night", "smoke", "cost", "refresh"]
+Part = Literal["scores", "places", "left-out", "night", "smoke", "cost", "refresh"]
 _SMOKE = "video/0117_1620"
 
 
@@ -52,6 +59,8 @@ class PriorsResult:
         night: Group of pictures -> p(low_light).
         smoke: Probabilities over a recording of smoke.
         likely: Likeliest kinds of single pictures.
+        places: Answers on recorded pictures, by place.
+        left_out: The same of heads refitted without the place.
         cost: Part -> process time.
         refresh: The frame path beside a slow provider.
     """
@@ -61,6 +70,8 @@ class PriorsResult:
     night: Mapping[str, tuple[float, ...]] | None = None
     smoke: SmokeCurve | None = None
     likely: Table | None = None
+    places: tuple[PlaceAnswers, ...] = ()
+    left_out: tuple[PlaceAnswers, ...] = ()
     cost: Mapping[str, Timing] | None = None
     refresh: RefreshFigures | None = None
 
@@ -77,6 +88,10 @@ class PriorsResult:
             tables.append(Table(_SMOKE, head, (row,)))
         if self.likely:
             tables.append(self.likely)
+        if self.places:
+            tables.append(places_table("Recorded pictures as they are", self.places))
+        if self.left_out:
+            tables.append(places_table("The same, each place left out", self.left_out))
         if self.cost:
             tables.append(cost_table(self.cost))
         if self.refresh:
@@ -88,7 +103,9 @@ class PriorsResult:
 class PriorsBench(BenchCommand):
     """Measure the embedded prior provider on pictures that it was not trained on.
 
-    `scores`: precision, accuracy and calibration per kind on the fixed test set. `night`: low light
+    `scores`: precision, accuracy and calibration per kind on the fixed test set. `places`: recorded
+    pictures as they are, place by place, also of places that were trained on; `left-out`: the same
+    of heads refitted without the place, which takes minutes. `night`: low light
     on msrs. `smoke`: a recording of smoke and single frames. `cost`: per call, and of the
     scene-change detector per frame. `refresh`: the frame path with and without refreshes by a
     provider that takes two seconds.
@@ -98,13 +115,15 @@ class PriorsBench(BenchCommand):
     """Parts to run; all when not given."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder of the recordings; not needed for cost and refresh."""
+    weights: Annotated[Path, tyro.conf.arg(metavar="FILE")] = SHIPPED
+    """Weights of the provider."""
     pictures: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Draw into this folder: degradations.jpg, and with smoke priors_smoke.png."""
 
     def measure(self) -> PriorsResult:
         """Run the parts."""
         parts = self.parts or get_args(Part)
-        provider = EmbeddedProvider()
+        provider = EmbeddedProvider(self.weights)
         pair = street_pair() if {"cost", "refresh"} & set(parts) or self.pictures else None
         smoke = thumbnails = None
         if "smoke" in parts:
@@ -123,13 +142,18 @@ class PriorsBench(BenchCommand):
             else None,
             smoke=smoke,
             likely=likely_kinds(self._data() / "video_frames", provider) if smoke else None,
+            places=answer_places(self._visible(), self._data()) if "places" in parts else (),
+            left_out=answer_left_out(self._visible(), self._data()) if "left-out" in parts else (),
             cost=measure_cost(pair) if pair and "cost" in parts else None,
             refresh=measure_refresh(pair) if pair and "refresh" in parts else None,
         )
 
+    def _visible(self) -> PriorNet:
+        return load_prior(self.weights)[0]
+
     def _scores(self) -> tuple[ModalityScores, ...]:
         modalities: tuple[Modality, ...] = ("visible", "thermal")
-        networks = load_prior(SHIPPED)
+        networks = load_prior(self.weights)
         return tuple(
             score_network(network, modality, *read_testset_rows(self._data(), modality))
             for modality, network in zip(modalities, networks, strict=True)

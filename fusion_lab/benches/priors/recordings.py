@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from fusion_core.priors import PriorProvider
+from fusion_core.priors.kinds import veil_probability
 from fusion_core.source import open_source
 from fusion_core.types import Frame, UInt8Image
 from fusion_lab.benches.pictures import read_pictures
@@ -71,7 +72,7 @@ def smoke_curve(
             continue
         found = provider.assess(frame.image, None).visible
         seconds.append(frame.sequence / rate_hz)
-        veiled.append(1 - (1 - found["smoke"]) * (1 - found["haze"]))
+        veiled.append(veil_probability(found))
         for kind, values in kinds.items():
             values.append(found[kind])
         small = cv2.resize(frame.image, _THUMBNAIL, interpolation=cv2.INTER_AREA)

@@ -116,11 +116,8 @@ def _counted(observation: Observation, found: Sequence[Detection]) -> list[Detec
     boxes = _corners(found)
     covered = (intersections(boxes, ignored) > areas(boxes)[:, None] / 2).any(axis=1)
     meets = _similarity([d for _, d in observation.truth], found).max(axis=0, initial=0.0)
-    return [
-        f
-        for f, hidden, most in zip(found, covered, meets, strict=True)
-        if not hidden or most >= 0.5
-    ]
+    counts: NDArray[np.bool_] = np.logical_or(~covered, meets >= _MET)
+    return [f for f, is_counted in zip(found, counts, strict=True) if is_counted]
 
 
 def _numbers(known: dict[int, int], identities: list[int]) -> NDArray[np.int64]:

@@ -38,7 +38,7 @@ def compared_methods(model: Fuser, task: FusionTask) -> dict[str, Method]:
         return followed.fuse_pictures(case.pictures, task, text=sentence)
 
     methods: dict[str, Method] = {
-        f"{model.name}, right sentence": lambda case: said(case, sentence_of(case)),
+        f"{model.name}, right sentence": follower(model),
         f"{model.name}, phrasing held out": lambda case: said(
             case, sentence_of(case, held_out=True)
         ),
@@ -56,6 +56,12 @@ def compared_methods(model: Fuser, task: FusionTask) -> dict[str, Method]:
             restoring.fuse(as_pair(case), assess_pair(provider, as_pair(case))).image
         )
     return methods
+
+
+def follower(model: Fuser) -> Method:
+    """Return what lets a network fuse a case with the right sentence."""
+    engine = Engine(model, None)
+    return lambda case: engine.fuse_pictures(case.pictures, case.task, text=sentence_of(case))
 
 
 def sentence_of(case: WishingCase, *, held_out: bool = False) -> str:

@@ -1,4 +1,7 @@
-"""Ablations by name: the same run with one part taken out (M2PN, section "ablation study")."""
+"""Ablations by name: the same run with one part taken out (M2PN, section "ablation study").
+
+``paper`` is the network with all that was added taken out: its head and its losses as published.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ class FuserAblation:
     """What one case changes.
 
     Attributes:
-        case: Number of the case in the paper.
+        case: Number of the case in the paper; 0: none of its cases.
         network: Fields of ``M2PNConfig``.
         loss: Fields of ``LossWeights``.
         recipe: Fields of ``FusionRecipe``.
     """
 
     case: int
-    network: Mapping[str, bool] = field(default_factory=dict)
+    network: Mapping[str, bool | str] = field(default_factory=dict)
     loss: Mapping[str, float] = field(default_factory=dict)
     recipe: Mapping[str, float | str] = field(default_factory=dict)
 
@@ -41,6 +44,22 @@ ABLATIONS: Mapping[str, FuserAblation] = {
     ),
     "no-contrast": FuserAblation(8, loss={"contrast": 0, "apart": 0, "reading": 0}),
     "no-prompts": FuserAblation(9, network={"prompts": False}),
+    "paper": FuserAblation(
+        0,
+        network={"head": "tanh"},
+        loss={
+            "selected": 1,
+            "brighter": 0,
+            "ssim": 15,
+            "gradient": 15,
+            "overshoot": 0,
+            "complement": 0,
+            "contrast": 1,
+            "apart": 1,
+            "reading": 0,
+            "guard": False,
+        },
+    ),
 }
 
 

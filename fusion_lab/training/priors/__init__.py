@@ -1,6 +1,6 @@
 """Train the embedded prior provider on degraded pictures."""
 
 from fusion_lab.training.priors.loop import PriorRecipe, PriorTraining
-from fusion_lab.training.priors.plugin import PLUGIN
+from fusion_lab.training.priors.plugin import HEADS_PLUGIN, PLUGIN
 
-__all__ = ["PLUGIN", "PriorRecipe", "PriorTraining"]
+__all__ = ["HEADS_PLUGIN", "PLUGIN", "PriorRecipe", "PriorTraining"]

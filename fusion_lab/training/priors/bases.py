@@ -15,12 +15,21 @@ import yaml
 
 from fusion_core.thermal import ThermalConfig, ThermalProcessor
 from fusion_core.types import UInt8Image
-from fusion_lab.data import Example, read_examples
+from fusion_lab.data import Example, FusionTask, read_examples
 from fusion_lab.synthetic import SyntheticScene
 
 # Below, a condition of a synthetic scene is fading in or out and has no label.
 _VISIBLE_SEVERITY = 0.15
 _SYNTHETIC = ("day", "night", "smoke", "haze", "glare", "rain", "snow")
+# Share of pixels that are clipped in all colours: below the first a picture is surely not
+# over-exposed, from the second on it is. A mean below the third is dark, from the fourth on it is
+# not.
+_CLIPPED_LEVEL, _UNCLIPPED, _CLIPPED = 250, 0.03, 0.1
+_DARK, _BRIGHT = 0.15, 0.3
+# What pictures of other cameras and purposes may show.
+_UNJUDGED = frozenset(
+    ("defocus", "gaussian_blur", "downsampling", "motion_blur", "noise", "jpeg", "low_contrast")
+)
 # A thermal picture with less deviation than this may be flat by itself.
 _FLAT = 0.09
 
@@ -55,6 +64,56 @@ def load_bases(folders: Sequence[Path]) -> list[Base]:
         SourceError: A folder holds no pairs, or a file cannot be decoded.
     """
     return [_base(example) for example in read_examples(folders)]
+
+
+def picture_bases(folder: Path, task: FusionTask) -> list[Base]:
+    """Decode the colour pictures of another task's folder, which have no thermal one.
+
+    Of pairs for ``mff`` the first is taken. Those for ``mef`` are both taken, and labelled by what
+    is clipped and dark in them; none of these pictures shows weather, smoke or haze.
+
+    Raises:
+        SourceError: The folder holds no pairs, or a file cannot be decoded.
+    """
+    bases = []
+    for example in read_examples([folder], task):
+        pictures = (example.first, example.second) if task == "mef" else (example.first,)
+        for number, picture in enumerate(pictures):
+            present, unknown = exposure_labels(picture)
+            if not present:
+                unknown = unknown | {"clean"}
+            key = f"{task}/{number}/{example.name}"
+            nothing = np.zeros(picture.shape[:2], np.uint8)
+            bases.append(
+                Base(key, key, picture, nothing, present, unknown | _UNJUDGED, frozenset())
+            )
+    return bases
+
+
+def exposure_labels(picture: UInt8Image) -> tuple[dict[str, float], frozenset[str]]:
+    """Return what the exposure of a picture surely is, and what it may be.
+
+    Args:
+        picture: ``HxWx3`` uint8 RGB.
+    """
+    clipped = clipped_share(picture)
+    brightness = float(picture.mean()) / 255
+    present: dict[str, float] = {}
+    unknown: set[str] = set()
+    if clipped >= _CLIPPED:
+        present["over_exposure"] = 0.6
+    elif clipped >= _UNCLIPPED:
+        unknown.add("over_exposure")
+    if brightness < _DARK:
+        present["low_light"] = 0.5
+    elif brightness < _BRIGHT:
+        unknown.add("low_light")
+    return present, frozenset(unknown)
+
+
+def clipped_share(picture: UInt8Image) -> float:
+    """Return the share of the pixels that are white, of ``HxWx3`` RGB."""
+    return float((picture.min(2) >= _CLIPPED_LEVEL).mean())
 
 
 def synthetic_bases(
@@ -97,6 +156,8 @@ def _base(example: Example) -> Base:
     key = "/".join((*clip.parts[-2:], example.name))
     scene = str(clip) if example.scene == str(example.folder) else key
     present, unknown = native(key)
+    if clipped_share(example.first) >= _UNCLIPPED:
+        unknown |= {"over_exposure"}
     hidden = _thermal_unknown(example.second)
     return Base(scene, key, example.first, example.second, present, unknown, hidden)
 

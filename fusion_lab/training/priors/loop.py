@@ -209,21 +209,28 @@ def calibrate(net: PriorNet, samples: Samples) -> None:
         net.slope[column], net.offset[column] = slope, offset
 
 
-def platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+def platt(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> tuple[float, float]:
     """Return slope and offset that make ``sigmoid(slope x + offset)`` likeliest.
 
     Targets are Platt's smoothed ones, so that separable outputs stay finite.
+
+    Args:
+        logits: ``N``.
+        labels: ``N`` in {0, 1}.
+        weights: ``N``, how much each counts; None: all alike.
     """
     positives, negatives = float(labels.sum()), float((1 - labels).sum())
     high, low = (positives + 1) / (positives + 2), 1 / (negatives + 2)
     targets = (labels * high + (1 - labels) * low).double()
     values = logits.double()
+    counted = None if weights is None else weights.double()
     parameters = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(parameters[0] * values + parameters[1], targets)
+        scaled = parameters[0] * values + parameters[1]
+        loss = F.binary_cross_entropy_with_logits(scaled, targets, counted)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

@@ -57,7 +57,7 @@ def make_samples(
     for index in numbers:
         rng = np.random.default_rng((seed, index))
         group = rendered if rendered and (not drawn or rng.random() < 1 / 3) else drawn
-        rows.append(_sample(group[int(rng.integers(len(group)))], modality, rng))
+        rows.append(draw_sample(group[int(rng.integers(len(group)))], modality, rng))
         on_sample(1)
     return stack(rows, modality)
 
@@ -107,8 +107,20 @@ def degrade(
     return pixels, present, unknown
 
 
-def _sample(base: Base, modality: Modality, rng: np.random.Generator) -> Row:
-    """Cut, scale, flip and tone a base, then degrade it."""
+def draw_sample(
+    base: Base,
+    modality: Modality,
+    rng: np.random.Generator,
+    severities: dict[str, float] | None = None,
+) -> Row:
+    """Cut, scale, flip and tone a base, then degrade it.
+
+    Args:
+        base: Where it comes from.
+        modality: Which picture of it.
+        rng: Source of the random choices.
+        severities: What is done to it; None: a mixture is drawn.
+    """
     picture = base.visible if modality == "visible" else base.thermal
     height, width = picture.shape[:2]
     share = rng.uniform(0.6, 1.0)
@@ -127,5 +139,6 @@ def _sample(base: Base, modality: Modality, rng: np.random.Generator) -> Row:
         cut = cut[:, ::-1]
     tone = np.exp(rng.uniform(-0.2, 0.2))
     toned = np.power(cut.astype(np.float32) / np.float32(255), np.float32(tone))
-    severities = sample_mixture(rng, modality)
+    if severities is None:
+        severities = sample_mixture(rng, modality)
     return degrade(base, modality, severities, int(rng.integers(2**31)), toned)

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from fusion_core.models.mmaif.rules import RULES
 from fusion_core.sentences import (
     DEGRADATIONS,
     PLAIN,
@@ -55,6 +56,15 @@ class Asking:
             return {}
         shares = {kind: remaining(self.wish, kind) for kind in severities}
         return {kind: value * shares[kind] for kind, value in severities.items() if shares[kind]}
+
+    def shares(self, severities: Severities) -> list[float]:
+        """Return which share of what degrades each of ``RULES`` is to take away."""
+        found = []
+        for kinds in RULES.values():
+            there = [kind for kind in kinds if kind in severities]
+            left = [0.0 if self.wish is None else remaining(self.wish, kind) for kind in there]
+            found.append(1 - min(left) if left else 0.0)
+        return found
 
 
 def remaining(wish: Wish, kind: str) -> float:

@@ -6,8 +6,11 @@ from typing import Final
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from fusion_core.models.mmaif.controls import Controls
 from fusion_core.models.mmaif.refiner import Refined
+from fusion_core.models.mmaif.rules import RULES
 from fusion_core.models.mmaif.transformer import Latent
 from fusion_lab.training.losses import sobel_magnitude, ssim
 from fusion_lab.training.wishing.pool import WishingBatch
@@ -50,6 +53,18 @@ def latent_terms(made: Tensor, wanted: Tensor, latent: Latent, w: WishingLoss) -
         "balance": w.balance * balance,
         "size": w.size * size,
     }
+
+
+def opened_terms(controls: Controls, batch: WishingBatch, w: WishingLoss) -> dict[str, Tensor]:
+    """Return how far the rules are from taking away what they are for; weighted.
+
+    Args:
+        controls: Of the whole regions.
+        batch: What is there and what is asked for.
+        w: Weights of the terms.
+    """
+    said = controls.whole[:, :, : len(RULES), 0, 0]
+    return {"opened": w.opened * F.binary_cross_entropy_with_logits(said, batch.opened)}
 
 
 def _terms(made: Tensor, wanted: Tensor, w: WishingLoss) -> dict[str, Tensor]:

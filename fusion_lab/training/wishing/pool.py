@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusion_core.models.mmaif.measuring import Measured
 from fusion_lab.training.wishing.recipe import WishingRecipe
 from fusion_lab.training.wishing.samples import SampleMaker, WishedSample
 
@@ -25,6 +26,8 @@ class WishingBatch(NamedTuple):
             visible picture as asked for.
         asked_second: ``Bx1xhxw`` the thermal picture as asked for.
         latents: ``Bx3xCxh'xw'`` of the whole regions: first, second and target.
+        measured: What is measured on the first and on the second pictures, of the crops' view.
+        opened: ``2xBxR`` share that each of ``RULES`` should take away from them.
         corner: ``Bx2`` top and left of the crop in its region, multiples of 32.
         wishes: ``BxW``, see :meth:`Wish.vector`.
         sentences: What is said of each, empty for nothing.
@@ -35,6 +38,8 @@ class WishingBatch(NamedTuple):
     target: Tensor
     asked_second: Tensor
     latents: Tensor
+    measured: tuple[Measured, Measured]
+    opened: Tensor
     corner: Tensor
     wishes: Tensor
     sentences: tuple[str, ...]
@@ -46,7 +51,8 @@ class WishingBatch(NamedTuple):
             for name, value in self._asdict().items()
             if isinstance(value, Tensor)
         }
-        return self._replace(**moved)  # type: ignore[arg-type]
+        first, second = (Measured(*(x.to(device) for x in part)) for part in self.measured)
+        return self._replace(measured=(first, second), **moved)  # type: ignore[arg-type]
 
 
 class WishingPool:
@@ -89,6 +95,8 @@ def cropped(samples: list[WishedSample], corner: NDArray[np.int64], crop: int) -
 
     Args:
         samples: Regions of one size.
+        measured: What is measured on the first and on the second pictures, of the crops' view.
+        opened: ``2xBxR`` share that each of ``RULES`` should take away from them.
         corner: ``Bx2`` top and left of the crops.
         crop: Edge of the crops.
     """
@@ -102,8 +110,33 @@ def cropped(samples: list[WishedSample], corner: NDArray[np.int64], crop: int) -
         stack[:, low:high].contiguous() for low, high in itertools.pairwise(ends)
     )
     latents = torch.stack([sample.latents for sample in samples]).float()
+    opened = torch.from_numpy(np.stack([sample.opened for sample in samples], 1))
+    measured = [
+        Measured(
+            *(
+                torch.cat(parts)
+                for parts in zip(
+                    *(
+                        sample.measured.cut(slice(role, role + 1), top, left, crop)
+                        for sample, (top, left) in zip(samples, corner.tolist(), strict=True)
+                    ),
+                    strict=True,
+                )
+            )
+        )
+        for role in range(2)
+    ]
     sentences = tuple(sample.sentence for sample in samples)
     wishes = torch.from_numpy(np.stack([sample.wish for sample in samples]))
     return WishingBatch(
-        first, second, target, asked, latents, torch.from_numpy(corner), wishes, sentences
+        first=first,
+        second=second,
+        target=target,
+        asked_second=asked,
+        latents=latents,
+        measured=(measured[0], measured[1]),
+        opened=opened,
+        corner=torch.from_numpy(corner),
+        wishes=wishes,
+        sentences=sentences,
     )

@@ -29,6 +29,7 @@ class WishingLoss:
         ssim: Structural dissimilarity of the luma to the target's.
         edges: L1 of the luma's Sobel magnitude to the target's.
         latent: L1 of the latent to the target's; of a flow, squared error of the velocity.
+        opened: Of ``vif`` cross entropy of the rules, which are to take away what they are for.
         balance: Balance of the experts.
         size: Size of the routers' logits.
     """
@@ -40,6 +41,7 @@ class WishingLoss:
     ssim: _Weight = 0.5
     edges: _Weight = 0.5
     latent: _Weight = 0.1
+    opened: _Weight = 0.05
     balance: _Weight = 0.01
     size: _Weight = 1e-3
 
@@ -89,6 +91,7 @@ class WishingRecipe(FuserSchedule):
         thermal: Share of thermal pictures that are degraded.
         said: What is said.
         transformer_rate: Learning rate of the transformer as a share of the pixel network's.
+        rules_rate: The same of thresholds and openings of the rules.
         words_from: Step from which sentences are read; before it the network gets the wish itself.
         network: Fields of the network's configuration that differ, for ablations.
         loss: Weights of the objective.
@@ -109,7 +112,8 @@ class WishingRecipe(FuserSchedule):
     night: _Share = 0.1
     thermal: _Share = 0.3
     said: SaidShares = field(default_factory=SaidShares)
-    transformer_rate: _Share = 0.4
+    transformer_rate: _Share = 0.6
+    rules_rate: _Weight = 6.0
     words_from: Annotated[int, Field(ge=0)] = 0
     network: dict[str, int | bool | str] = field(default_factory=dict)
     loss: WishingLoss = field(default_factory=WishingLoss)

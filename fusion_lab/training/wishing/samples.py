@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_core.models.mmaif.measuring import Measured, measure
 from fusion_core.models.mmaif.planes import to_planes, to_rgb
 from fusion_core.sentences import Wish
 from fusion_core.types import FloatImage, UInt8Image
@@ -39,12 +40,16 @@ class WishedSample:
         sentence: What is said, empty for nothing.
         wish: What that wishes for, see :meth:`Wish.vector`.
         latents: ``3xCxhxw`` of first and second picture, and of their fusion as asked for.
+        measured: What is measured on first and second picture, as a batch of two.
+        opened: ``2xR`` share that each of ``RULES`` should take away from them.
     """
 
     planes: UInt8Image
     sentence: str
     wish: FloatImage
     latents: Tensor
+    measured: Measured
+    opened: FloatImage
 
 
 class SampleMaker:
@@ -79,12 +84,23 @@ class SampleMaker:
         make = self._vif if self._task == "vif" else self._made
         stack, asking = make(example, rng)
         region = self._recipe.region
-        top, left = (int(rng.integers(edge - region + 1)) for edge in stack.shape[:2])
+        # Blocks of compression begin at multiples of 8, as they do in use.
+        top, left = (8 * int(rng.integers((edge - region) // 8 + 1)) for edge in stack.shape[:2])
         cut = np.ascontiguousarray(stack[top : top + region, left : left + region])
         rgb = np.stack((cut[..., :3], cut[..., 3:6], self._fused(cut)))
         pictures = torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255
-        wish = (asking.wish or Wish()).vector()
-        return WishedSample(cut, asking.sentence, wish, self._encode(pictures).half())
+        return WishedSample(
+            planes=cut,
+            sentence=asking.sentence,
+            wish=(asking.wish or Wish()).vector(),
+            latents=self._encode(pictures).half(),
+            measured=measure(to_planes(pictures[:2])),
+            opened=self._opened(asking),
+        )
+
+    def _opened(self, asking: Asking) -> FloatImage:
+        both = asking.first, asking.second if self._task == "vif" else asking.first
+        return np.array([asking.shares(severities) for severities in both], np.float32)
 
     def _fused(self, cut: UInt8Image) -> UInt8Image:
         """Return the fusion as asked for, ``HxWx3`` RGB."""

@@ -15,6 +15,7 @@ from fusion_core.models import Cues, TextCue
 from fusion_core.models.mmaif import MMAIF
 from fusion_core.models.mmaif.flow import noised
 from fusion_core.models.mmaif.joiner import join
+from fusion_core.models.mmaif.refiner import Told
 from fusion_core.models.mmaif.transformer import Asked, Latent
 from fusion_lab.data import Example, FusionTask, split_by_scene
 from fusion_lab.training.fuser_trainer import FuserTrainer
@@ -22,7 +23,7 @@ from fusion_lab.training.loop import Place
 from fusion_lab.training.shared_init import build_variant
 from fusion_lab.training.sheet import write_sheet
 from fusion_lab.training.wishing.gates import fit_gates
-from fusion_lab.training.wishing.objective import latent_terms, restored_terms
+from fusion_lab.training.wishing.objective import latent_terms, opened_terms, restored_terms
 from fusion_lab.training.wishing.pool import WishingBatch, WishingPool, cropped
 from fusion_lab.training.wishing.recipe import WishingRecipe
 from fusion_lab.training.wishing.samples import SampleMaker
@@ -75,11 +76,20 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
     def _optimiser(self) -> torch.optim.Optimizer:
         r = self.recipe
         transformer = [*self.model.transformer.parameters()]
-        known = {id(p) for p in (*transformer, *self.model.looks.parameters())}
+        refiner = self.model.refiner
+        # Logarithms and logits have further to go than weights.
+        rules = [
+            *refiner.luma.parameters(),
+            *refiner.colours.parameters(),
+            self.model.controls.closed,
+            self.model.controls.said,
+        ]
+        known = {id(p) for p in (*transformer, *rules, *self.model.looks.parameters())}
         others = [p for p in self.model.parameters() if id(p) not in known]
         groups: list[dict[str, Any]] = [
             {"params": others},
             {"params": transformer, "share": r.transformer_rate},
+            {"params": rules, "share": r.rules_rate, "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, weight_decay=r.weight_decay)
 
@@ -103,24 +113,33 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         asked = self._asked(model, batch, task)
         first, second, target = (latent[:, 0] for latent in batch.latents.chunk(3, 1))
         with self._autocast():
-            latent, made, wanted = self._latent(model, (first, second), target, asked)
-            crop = _cropped(latent, batch, model)
-            refined = model.restore((batch.first, batch.second), crop, asked)
+            latent, made, wanted = self._latent(model, (first, second), target, batch, asked)
+            told = model.told(latent, asked, 2)
+            crop = _cropped(told, batch, model)
+            refined = model.restore((batch.first, batch.second), batch.measured, crop, asked)
         w = self.recipe.loss
         terms = restored_terms(refined, batch, task, w)
+        if task == "vif":
+            terms |= opened_terms(told.controls, batch, w)
         return terms | latent_terms(made.float(), wanted, latent, w)
 
     def _latent(
-        self, model: MMAIF, latents: tuple[Tensor, Tensor], target: Tensor, asked: Asked
+        self,
+        model: MMAIF,
+        latents: tuple[Tensor, Tensor],
+        target: Tensor,
+        batch: WishingBatch,
+        asked: Asked,
     ) -> tuple[Latent, Tensor, Tensor]:
         """Return the latent, what the transformer made, and what that should be."""
+        evidence = [part.evidence for part in batch.measured]
         if model.config.objective == "regression":
-            latent = model.transformer(latents, asked)
+            latent = model.transformer(latents, evidence, asked)
             return latent, latent.made, target
         noise = torch.randn_like(target)
         time = torch.randn(len(target), device=target.device).sigmoid()  # logit-normal
         state = noised(target, noise, time)
-        flow = model.transformer(latents, asked, state, time)
+        flow = model.transformer(latents, evidence, asked, state, time)
         # Where the flow leads from here.
         end = state - time[:, None, None, None] * flow.made
         return flow._replace(made=end), flow.made, noise - target
@@ -168,9 +187,10 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
                 )
                 asked = self._asked(self.average, batch, task)
                 pictures = batch.first, batch.second
-                latents = [batch.latents[:, 0], batch.latents[:, 1]]
-                latent = self._latent(self.average, (latents[0], latents[1]), latents[0], asked)[0]
-                made = self.average.restore(pictures, latent, asked)
+                first, second, target = (latent[:, 0] for latent in batch.latents.chunk(3, 1))
+                latent = self._latent(self.average, (first, second), target, batch, asked)[0]
+                told = self.average.told(latent, asked, 2)
+                made = self.average.restore(pictures, batch.measured, told, asked)
                 fused = made.sources[0] if task == "vif" else made.fused
                 luma, wanted = fused[:, :1].clamp(0, 1), batch.target[:, :1]
                 decibels.append(-10 * float(((luma - wanted).square().mean() + 1e-8).log10()))
@@ -185,21 +205,22 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         return self._counted
 
 
-def _cropped(latent: Latent, batch: WishingBatch, model: MMAIF) -> Latent:
-    """Return latent and tokens over the crops of their regions."""
+def _cropped(told: Told, batch: WishingBatch, model: MMAIF) -> Told:
+    """Return latent, tokens and controls over the crops of their regions."""
     edge = batch.first.shape[-1]
-    parts = []
-    for part, step in (
-        (latent.made, 8 * model.config.reduce),
-        (latent.hidden, 8 * model.config.reduce * model.config.patch),
-    ):
+    latent_step = 8 * model.config.reduce
+    token_step = latent_step * model.config.patch
+
+    def cut(part: Tensor, step: int) -> Tensor:
         size = edge // step
-        parts.append(
-            torch.stack(
-                [
-                    plane[:, top // step : top // step + size, left // step : left // step + size]
-                    for plane, (top, left) in zip(part, batch.corner.tolist(), strict=True)
-                ]
-            )
-        )
-    return latent._replace(made=parts[0], hidden=parts[1])
+        planes = [
+            plane[..., top // step : top // step + size, left // step : left // step + size]
+            for plane, (top, left) in zip(part.unbind(-4), batch.corner.tolist(), strict=True)
+        ]
+        return torch.stack(planes, -4)
+
+    latent = told.latent._replace(
+        made=cut(told.latent.made, latent_step), hidden=cut(told.latent.hidden, token_step)
+    )
+    controls = told.controls._replace(placed=cut(told.controls.placed, token_step))
+    return told._replace(latent=latent, controls=controls)

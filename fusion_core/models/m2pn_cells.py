@@ -8,38 +8,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion_core.memory.retrieval import random_slots, retrieve
-from fusion_core.models.blocks import AffineHead, GraphAttention, PadToMultiple, channel_means
+from fusion_core.models.blocks import AffineHead, FineAffineHead, PadToMultiple, channel_means
 from fusion_core.models.cues import Cues
-from fusion_core.models.features import Features
-from fusion_core.models.luma import LumaFuser
-from fusion_core.models.m2pn import PromptBlock
+from fusion_core.models.m2pn_scene import SceneConfig, SceneFuser, refined
 from fusion_core.models.outputs import LumaOutput
 
 _MOMENTS = 3  # of the difference of both sources: mean, mean magnitude, mean square
 
 
 @dataclass(frozen=True, slots=True)
-class NanoConfig:
-    """Architecture.
+class CellsConfig(SceneConfig):
+    """Architecture; the defaults are the smallest network.
 
     Attributes:
         stem: Channels per source on the grid.
-        width: Channels of the decision's maps on the grid.
-        dim: Width of nodes, prompts and memory slots.
-        heads: Heads of every attention.
-        slots: Slots of the memory bank.
-        blocks: Prompt-guided convolutions.
         down: Edge in pixels of the grid.
+        finer: Decisions along the edge of a cell.
     """
 
     stem: int = 8
-    width: int = 16
-    dim: int = 32
-    heads: int = 4
-    slots: int = 100
-    blocks: int = 2
     down: int = 4
+    finer: int = 1
+
+
+EDGE = CellsConfig(stem=16, width=32, dim=64, blocks=3, finer=2)
+NANO = CellsConfig()
 
 
 class CellStem(nn.Module):
@@ -72,43 +65,33 @@ class CellStem(nn.Module):
         return F.relu_(F.conv2d(x, weight, bias, self.down, self.down // 2))
 
 
-class M2PNNano(LumaFuser):
+class M2PNCells(SceneFuser):
     """The parts of M2PN on a sixteenth of the positions and less, and a head of local affine maps.
 
     A strided convolution per source gives maps on the grid; means of these, of their difference and
-    of the joined maps are the nodes of the scene. Graph attention refines the nodes, the fused node
-    reads the memory bank. Prompts made of the refined nodes and of what the bank returned modulate
-    maps on half of the grid, which see the surroundings; the head works on the grid.
+    of the joined maps are the nodes of the scene. Prompts made of the refined nodes and of what the
+    bank returned modulate maps on half of the grid, which see the surroundings; the head works on
+    the grid, or on parts of its cells, and hears what the bank returned as well.
 
     Args:
         name: Name in the registry.
         config: Architecture.
     """
 
-    features = Features(tasks=("vif",), gives="luma", uses_memory=True)
-    config: NanoConfig
+    config: CellsConfig
 
-    def __init__(self, name: str, config: NanoConfig) -> None:
-        super().__init__(name, config, random_slots(config.slots, config.dim))
+    def __init__(self, name: str, config: CellsConfig) -> None:
+        super().__init__(name, config)
         c = config
         self.pad = PadToMultiple(2 * c.down)
         self.thermal_stem = CellStem(c.stem, c.down)
         self.visible_stem = CellStem(c.stem, c.down)
         self.merge = nn.Conv2d(2 * c.stem, c.width, 3, padding=1)
         self.shrink = nn.Conv2d(c.width, c.width, 3, stride=2, padding=1)
-        self.node = nn.ModuleDict(
-            {
-                "thermal": nn.Linear(c.stem, c.dim),
-                "visible": nn.Linear(c.stem, c.dim),
-                "fused": nn.Linear(c.width, c.dim),
-                "residual": nn.Linear(_MOMENTS, c.dim),
-            }
-        )
-        self.thermal_graph = GraphAttention(c.dim, c.heads)
-        self.visible_graph = GraphAttention(c.dim, c.heads)
-        self.recall = nn.Linear(c.dim, c.dim)
-        self.blocks = nn.ModuleList(PromptBlock(c.width, c.dim, c.heads) for _ in range(c.blocks))
-        self.head = AffineHead(c.width, c.dim, c.down)
+        means = {"thermal": c.stem, "visible": c.stem, "fused": c.width}
+        self.build_scene(means | ({"residual": _MOMENTS} if c.context_nodes else {}))
+        head = FineAffineHead if c.finer > 1 else AffineHead
+        self.head = head(c.width, c.dim if c.prompts else 0, c.down)
 
     def fuse_luma(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> LumaOutput:  # noqa: ARG002
         """Fuse checked inputs; see :meth:`LumaFuser.fuse_luma`."""
@@ -118,9 +101,8 @@ class M2PNNano(LumaFuser):
             thermal, visible = self.pad(thermal.float()), self.pad(visible.float())
             hot, seen = self.thermal_stem(thermal), self.visible_stem(visible)
             maps, nodes = self._encode(hot, seen)
-            recalled, attention = retrieve(nodes["fused"], slots)
-            query = self.recall(recalled)
-            context = torch.stack([nodes["thermal_graph"], nodes["visible_graph"], query], 1)
+            query, attention = self.read_bank(nodes["fused"], slots)
+            context = torch.stack([*refined(nodes), query], 1)
             wide = F.relu_(self.shrink(maps))
             for block in self.blocks:
                 wide = block(wide, query, context)
@@ -132,20 +114,13 @@ class M2PNNano(LumaFuser):
         )
 
     def _encode(self, hot: Tensor, seen: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the pair's maps and the scene's nodes, those of the sources also refined."""
+        """Return the pair's maps and the scene's nodes."""
         stems = torch.cat([hot, seen], 1).contiguous(memory_format=torch.channels_last)
         maps = F.relu_(self.merge(stems))
         thermal, visible = channel_means(stems).chunk(2, dim=1)
-        residual = hot[:, -1:] - seen[:, -1:]
-        moments = (residual, residual.abs(), residual * residual)
-        vectors = {
-            "thermal": thermal,
-            "visible": visible,
-            "fused": channel_means(maps),
-            "residual": torch.cat([moment.mean((2, 3)) for moment in moments], 1),
-        }
-        nodes = {name: self.node[name](vector) for name, vector in vectors.items()}
-        for name, attend in (("thermal", self.thermal_graph), ("visible", self.visible_graph)):
-            graph = torch.stack([nodes[name], nodes["fused"], nodes["residual"]], 1)
-            nodes[f"{name}_graph"] = attend(graph)[:, 0]
-        return maps, nodes
+        means = {"thermal": thermal, "visible": visible, "fused": channel_means(maps)}
+        if self.config.context_nodes:
+            residual = hot[:, -1:] - seen[:, -1:]
+            moments = (residual, residual.abs(), residual * residual)
+            means["residual"] = torch.cat([moment.mean((2, 3)) for moment in moments], 1)
+        return maps, self.nodes_of(means)

@@ -1,0 +1,90 @@
+"""How far each rule is taken: what the text says, and what the transformer finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fusion_core.models.mmaif.config import TASKS, MMAIFConfig
+from fusion_core.models.mmaif.rules import RULES
+from fusion_core.models.mmaif.transformer import Asked, Latent
+from fusion_core.sentences import DEGRADATIONS
+
+PLACED: Final = ("noise", "blocks", "drops", "veil")
+"""Rules that differ from place to place; the others are for the whole picture."""
+_FREE: Final = 2  # logarithms: of the noise's measure, of a gamma
+_CLOSED: Final = -5.0
+_SAID: Final = 14.3  # a wish of 0.35 opens by half, one of 0.7 fully
+_UNSURE: Final = 0.35  # slope of rules that may do harm
+_SURE: Final = frozenset({"stripes", "noise", "blocks", "drops"})
+_NEVER: Final = -20.0
+_OF_THERMAL: Final = frozenset({"stripes", "noise", "blocks", "flat"})
+
+
+class Controls(NamedTuple):
+    """How far the rules are taken in ``N`` pictures of ``B`` sets.
+
+    Attributes:
+        placed: ``NxBxPxhxw`` logits of the rules in ``PLACED``, and the logarithm by which the
+            noise is larger than measured.
+        whole: ``NxBxRx1x1`` logits of all rules in the order of ``RULES``, and the logarithm of a
+            gamma.
+    """
+
+    placed: Tensor
+    whole: Tensor
+
+
+class RuleControls(nn.Module):
+    """Reads the tokens of the transformer and the first token of the text.
+
+    The first token of the embedded encoder is the wish itself: of the degradations that a rule is
+    for the one that is most wished away opens it. The transformer's tokens add to that, per
+    picture and place; untrained they add nothing.
+
+    Args:
+        config: Architecture.
+    """
+
+    def __init__(self, config: MMAIFConfig) -> None:
+        super().__init__()
+        rules = list(RULES)
+        self._read = [
+            [DEGRADATIONS.index(kind) % config.text for kind in kinds] for kinds in RULES.values()
+        ]
+        self.closed = nn.Parameter(torch.full((len(TASKS), 2, len(rules)), _CLOSED))
+        self.said = nn.Parameter(
+            torch.tensor([_SAID * (1 if rule in _SURE else _UNSURE) for rule in rules])
+        )
+        with torch.no_grad():
+            for place, rule in enumerate(rules):
+                if rule not in _OF_THERMAL:
+                    self.closed[0, 1, place] = _NEVER
+            self.closed[:, 0, rules.index("stripes")] = _NEVER
+        self.head = nn.Conv2d(config.width, 2 * (len(rules) + _FREE), 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, latent: Latent, asked: Asked, number: int) -> Controls:
+        """Return how far the rules are taken.
+
+        Args:
+            latent: What the transformer made.
+            asked: What is wanted.
+            number: Pictures of a set.
+        """
+        found = torch.stack(self.head(latent.hidden).float().chunk(2, 1))
+        wished = torch.stack([asked.text[:, 0, kinds].amax(-1) for kinds in self._read], -1)
+        closed = self.closed[TASKS.index(asked.task)][:, None]
+        opened = (closed + self.said * wished.float())[..., None, None]
+        rules = len(RULES)
+        logits = found[:, :, :rules] + opened
+        placed = [list(RULES).index(name) for name in PLACED]
+        free = found[:, :, rules:]
+        mean = torch.cat((logits, free[:, :, 1:]), 2).mean((3, 4), keepdim=True)
+        placed_logits = torch.cat((logits[:, :, placed], free[:, :, :1]), 2)
+        roles: Sequence[int] = [min(index, 1) for index in range(number)]
+        return Controls(placed_logits[roles], mean[roles])

@@ -1,0 +1,64 @@
+"""The parts that name M2PN act in the weights that ship: in the picture, and in the edges kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fusion_core.models import load_model
+from fusion_lab.benches.mechanisms.bench import measure_parts, system_of
+
+EDGE = 256
+LEAST = {
+    ("memory bank", "zero"): (1.5, 0.001),
+    ("memory bank", "values of each slot shuffled"): (1.5, 0.001),
+    ("prompts", "zero"): (2.0, 0.01),
+    ("scene in the head", "zero"): (2.0, 0.01),
+}
+"""Way around a part -> what it must at least change of 255, and cost of Qabf, on these crops."""
+
+
+def cut(sample):
+    """Return the middle of a sample, so that all its runs take a second."""
+    height, width = sample.thermal.shape[-2:]
+    rows, columns = (slice((edge - EDGE) // 2, (edge + EDGE) // 2) for edge in (height, width))
+    planes = (plane[..., rows, columns] for plane in (sample.thermal, sample.visible))
+    grays = tuple(np.ascontiguousarray(gray[rows, columns]) for gray in sample.reference)
+    thermal, visible = (plane.contiguous() for plane in planes)
+    return replace(sample, thermal=thermal, visible=visible, reference=grays)
+
+
+def effects(name, data, ways, pairs):
+    """Return change and cost of every way around a part, on middles of pairs not trained on."""
+    network = load_model(name)
+    system = system_of(network)
+    bypasses = tuple(bypass for bypass in system.bypasses if (bypass.part, bypass.how) in ways)
+    assert len(bypasses) == len(ways)
+    samples = [cut(sample) for sample in system.read(data, pairs)]
+    found = measure_parts(network, replace(system, bypasses=bypasses), samples, seeds=1)
+    return {(effect.part, effect.how): (effect.change, -effect.difference) for effect in found}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["m2pn-edge", "m2pn-nano"])
+def test_every_part_counts(name, recordings):
+    found = effects(name, recordings, LEAST, 6)
+    for way, (change, cost) in LEAST.items():
+        assert found[way][0] > change, way
+        assert found[way][1] > cost, way
+
+
+@pytest.mark.data
+def test_the_prompts_of_the_large_network_count_and_its_bank_is_said_not_to(recordings):
+    """`docs/guide/m2pn.md` says so; when it acts one day, the page is to be changed."""
+    ways = (("memory bank", "zero"), ("prompts", "zero"))
+    found = effects("m2pn", recordings, ways, 2)
+    assert found["prompts", "zero"][0] > 1
+    assert found["memory bank", "zero"][0] < 0.5
+
+
+def test_slots_of_zeros_are_not_what_ships():
+    for name in ("m2pn", "m2pn-edge", "m2pn-nano"):
+        lengths = load_model(name).bank.norm(dim=1)
+        assert torch.all(lengths > 0.1 * lengths.mean())

@@ -1,0 +1,205 @@
+"""The networks of M2PN on cells: where their pixels come from, and what their parts see."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from fusion_core.errors import UsageError
+from fusion_core.models import Cues, create_model
+from fusion_core.models.blocks import AffineHead, FineAffineHead
+from fusion_core.models.m2pn_cells import EDGE, NANO, CellsConfig, CellStem, M2PNCells
+from fusion_lab.training.shared_init import build_variant
+
+SMALL = CellsConfig(stem=4, width=8, dim=12, heads=2, slots=5)
+FINER = replace(SMALL, finer=2)
+
+
+def trained_alike(config=SMALL):
+    """A network whose zero-initialised layers are not zero, as after training."""
+    torch.manual_seed(0)
+    model = M2PNCells("test", config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "affine" in name or name.startswith("head"):
+                parameter.normal_(std=0.3)
+    return model.eval()
+
+
+def pair(height, width, batch=1, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(2, batch, 1, height, width, generator=generator).unbind(0)
+
+
+@pytest.mark.parametrize("config", [SMALL, FINER])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (17, 23), (32, 40)])
+def test_every_size_comes_back_in_range(config, height, width):
+    with torch.inference_mode():
+        made = trained_alike(config).forward_luma(*pair(height, width, batch=2))
+    assert made.fused.shape == (2, 1, height, width)
+    assert 0 <= made.fused.min() <= made.fused.max() <= 1
+    assert made.query.shape == (2, SMALL.dim)
+    assert made.attention.sum(1).tolist() == pytest.approx([1, 1], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["m2pn-nano", "m2pn-edge"])
+def test_an_untrained_network_is_the_mean_of_the_sources(name):
+    thermal, visible = pair(18, 21)
+    with torch.inference_mode():
+        fused = create_model(name, seed=0).eval().forward_luma(thermal, visible).fused
+    assert (fused - (thermal + visible) / 2).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("config", [SMALL, FINER])
+def test_running_gives_what_training_gave(config):
+    model, images = trained_alike(config), pair(40, 56)
+    learning = model.forward_luma(*images)
+    with torch.inference_mode():
+        running = model.forward_luma(*images)
+    assert learning.fused.requires_grad
+    assert (learning.fused - running.fused).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("config", [SMALL, FINER])
+def test_a_batch_is_fused_as_each_pair_alone(config):
+    model, (thermal, visible) = trained_alike(config), pair(24, 32, batch=3)
+    with torch.inference_mode():
+        together = model.forward_luma(thermal, visible).fused
+        alone = model.forward_luma(thermal[1:2], visible[1:2]).fused
+    assert (together[1:2] - alone).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("config", [NANO, EDGE])
+def test_every_parameter_receives_a_gradient(config):
+    model = trained_alike(config)
+    fused = model.forward_luma(*pair(32, 32)).fused
+    (fused * torch.rand(32, 32)).sum().backward()
+    assert [name for name, p in model.named_parameters() if not p.grad.any()] == []
+
+
+def test_the_memory_is_heard():
+    model, images = trained_alike(), pair(32, 32)
+    with torch.inference_mode():
+        one = model.forward_luma(*images).fused
+        two = model.forward_luma(*images, Cues(memory=torch.randn(7, SMALL.dim))).fused
+    assert (one - two).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("switch", "gone", "nodes"),
+    [
+        ("context_nodes", "node.residual", {"residual"}),
+        ("graph", "thermal_graph", {"thermal_graph", "visible_graph"}),
+        ("memory", "recall", set()),
+        ("prompts", "head.scene", {"thermal_graph", "visible_graph"}),
+    ],
+)
+def test_each_ablation_removes_its_part_and_still_trains(switch, gone, nodes):
+    whole, part = trained_alike(FINER), trained_alike(replace(FINER, **{switch: False}))
+    assert any(name.startswith(gone) for name, _ in whole.named_parameters())
+    assert not any(name.startswith(gone) for name, _ in part.named_parameters())
+    output = part.forward_luma(*pair(16, 16))
+    expected = {"thermal", "visible", "fused", "residual", "thermal_graph", "visible_graph"} - nodes
+    assert output.nodes.keys() == expected
+    assert bool(output.attention.any()) == (switch not in {"memory", "prompts"})
+    (output.fused.sum() + sum(vector.sum() for vector in output.nodes.values())).backward()
+    assert [name for name, p in part.named_parameters() if p.grad is None] == []
+
+
+def test_a_part_that_it_does_not_have_is_named():
+    with pytest.raises(UsageError, match=r"m2pn-nano.*its levels cannot be changed"):
+        build_variant("m2pn-nano", 0, {"levels": 1})
+
+
+# Its blocks
+
+
+def test_the_last_map_of_a_stem_is_the_mean_of_the_cells():
+    stem, x = CellStem(3, 4), torch.rand(2, 1, 16, 24)
+    maps = stem(x)
+    assert maps.shape == (2, 3, 4, 6)
+    assert (maps[:, -1:] - F.avg_pool2d(x, 4)).abs().max() < 1e-6
+
+
+HEADS = pytest.mark.parametrize("kind", [AffineHead, FineAffineHead])
+
+
+def head(kind, **maps):
+    """Return a head that gives these numbers everywhere, of a, b, m, w and r."""
+    made = kind(2, 3, 4)
+    a, b, m, w, r = (maps.get(name, 0.5 if name == "w" else 0) for name in "abmwr")
+    bounded = torch.tensor([a - 0.5, b - 0.5, m, 2 * w - 1, 2 * r])
+    raw = torch.atanh(bounded.clamp(-1 + 1e-7, 1 - 1e-7))
+    with torch.no_grad():
+        if kind is FineAffineHead:
+            made.conv.bias.copy_(raw[:4].repeat_interleave(4))
+            made.rest.bias.copy_(raw[4:])
+        else:
+            made.conv.bias.copy_(raw)
+    return made
+
+
+def fused_by(made, thermal, visible):
+    means = F.avg_pool2d(thermal, 4), F.avg_pool2d(visible, 4)
+    with torch.inference_mode():
+        return made(torch.zeros(1, 2, 4, 6), torch.zeros(1, 3), means, thermal, visible)
+
+
+@HEADS
+def test_one_source_is_taken_whole(kind):
+    thermal, visible = pair(16, 24)
+    assert (fused_by(head(kind, a=1, b=0, w=0), thermal, visible) - visible).abs().max() < 1e-4
+    assert (fused_by(head(kind, a=0, b=1, w=1), thermal, visible) - thermal).abs().max() < 1e-4
+
+
+@HEADS
+def test_single_pixels_take_the_brighter_source(kind):
+    thermal, visible = pair(16, 24)
+    fused = fused_by(head(kind, a=1, b=0, m=1, w=0), thermal, visible)
+    assert (fused - torch.maximum(thermal, visible)).abs().max() < 1e-4
+
+
+@HEADS
+def test_detail_of_both_sources_can_be_kept_whole_at_the_brightness_of_one(kind):
+    """A fine pattern in each source, on flat ground: both arrive, the ground is the visible one."""
+    ticks = torch.tensor([0.1, -0.1]).repeat(12)
+    thermal = (0.2 + ticks).expand(1, 1, 16, 24)
+    visible = (0.6 + ticks.repeat_interleave(2)[:24]).expand(1, 1, 16, 24)
+    fused = fused_by(head(kind, a=1, b=1, w=0), thermal, visible)
+    expected = visible + thermal - 0.2
+    np.testing.assert_allclose(fused[..., 4:-4], expected[..., 4:-4], atol=1e-4)
+
+
+@HEADS
+def test_the_scene_shifts_all_maps(kind):
+    made = kind(2, 3, 4)
+    torch.nn.init.normal_(made.scene.weight)
+    thermal, visible = pair(16, 24)
+    means = F.avg_pool2d(thermal, 4), F.avg_pool2d(visible, 4)
+    maps = torch.zeros(1, 2, 4, 6)
+    one, two = (made(maps, torch.full((1, 3), x), means, thermal, visible) for x in (0.0, 1.0))
+    assert (one - (thermal + visible) / 2).abs().max() < 1e-6
+    assert (one - two).abs().mean() > 0.01
+
+
+def test_a_network_of_another_grid():
+    model = trained_alike(replace(SMALL, down=2))
+    with torch.inference_mode():
+        assert model.forward_luma(*pair(10, 14)).fused.shape == (1, 1, 10, 14)
+
+
+def test_parts_of_a_cell_take_different_sources():
+    """The left half of every cell weighs thermal detail and brightness, the right half visible."""
+    made = FineAffineHead(2, 3, 4)
+    left = torch.tensor([-10.0, 10.0, 0.0, 10.0])  # a, b, m, w before they are bounded
+    left[:2] = torch.atanh(torch.tensor([-0.5, 0.5]))
+    right = torch.stack([left[1], left[0], left[2], -left[3]])
+    with torch.no_grad():
+        made.conv.bias.copy_(torch.stack([left, right, left, right], 1).flatten())
+    fused = fused_by(made, torch.full((1, 1, 16, 24), 0.9), torch.full((1, 1, 16, 24), 0.1))
+    columns = fused[0, 0, 8]
+    assert columns.min() < 0.35
+    assert columns.max() > 0.65
+    assert columns[4:-4].reshape(-1, 4).std(0).max() < 1e-6  # every cell alike

@@ -1,0 +1,160 @@
+"""The rules that MMAIF begins with: what they take away, and how far they are opened."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy.fft import dctn
+from tiny_mmaif import network, pictures
+
+from fusion_core.models import Cues
+from fusion_core.models.mmaif.config import MMAIFConfig
+from fusion_core.models.mmaif.controls import PLACED, RuleControls
+from fusion_core.models.mmaif.measuring import measure
+from fusion_core.models.mmaif.planes import to_planes
+from fusion_core.models.mmaif.rules import (
+    RULES,
+    power_of,
+    stretched,
+    toned,
+    without_drops,
+    without_veil,
+)
+from fusion_core.models.mmaif.shrinkage import Shrinkage
+from fusion_core.models.mmaif.transformer import Asked, Latent
+from fusion_core.models.mmaif.windows import opened
+from fusion_core.sentences import WISH_SIZE, Wish
+
+
+def gray(value=0.4, height=64, width=96):
+    planes = torch.full((1, 3, height, width), 0.5)
+    planes[:, 0] = value
+    return planes
+
+
+def step():
+    planes = gray(0.3)
+    planes[:, 0, :, 48:] = 0.7
+    return planes
+
+
+def flat(value):
+    return torch.full((1, 1, 2, 3), value)
+
+
+def test_the_basis_is_the_cosine_transform():
+    block = np.random.default_rng(0).random((8, 8))
+    made = Shrinkage().basis.double().numpy() @ block.ravel()
+    np.testing.assert_allclose(made.reshape(8, 8), dctn(block, norm="ortho"), atol=1e-6)
+
+
+def test_shrinkage_takes_noise_and_keeps_edges():
+    torch.manual_seed(0)
+    clean = step()[:, :1]
+    noisy = clean + 0.05 * torch.randn_like(clean)
+    shrink = Shrinkage()
+    with torch.no_grad():
+        made = shrink(noisy, flat(0.05), flat(0.0))
+        torch.testing.assert_close(shrink(noisy, flat(0.0), flat(0.0)), noisy)
+    assert (made - clean).square().mean() < 0.1 * (noisy - clean).square().mean()
+    assert (made[..., 52] - made[..., 43]).mean() > 0.37
+
+
+def test_noise_is_measured():
+    torch.manual_seed(1)
+    planes = gray(0.5, 256, 256)
+    planes[:, :1] += 0.04 * torch.randn(1, 1, 256, 256)
+    assert measure(planes).noise.item() == pytest.approx(0.04, rel=0.05)
+
+
+def test_column_offsets_are_measured_and_a_smooth_picture_has_none():
+    planes = gray() + torch.linspace(0, 0.2, 96)
+    assert measure(planes).columns.abs()[..., 20:-20].max() < 1e-3
+    planes[..., 40] += 0.1
+    assert measure(planes).columns[0, 0, 0, 40].item() == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_drop_is_filled_from_around_it_and_an_edge_stays():
+    clean = step()
+    wet = clean.clone()
+    wet[:, 0, 20:40, 20] = 0.9
+    above = wet[:, :1] - opened(wet[:, :1], 2)
+    one, none = torch.ones(1, 1, 64, 96), torch.zeros(1, 1, 64, 96)
+    torch.testing.assert_close(without_drops(wet, above, one, none), clean, atol=0.03, rtol=0)
+    assert torch.equal(without_drops(wet, above, none, none), wet)
+
+
+def test_a_uniform_veil_is_taken_away():
+    """Koschmieder: I = J t + A (1 - t), over a scene with dark places everywhere, and a sky."""
+    rng = np.random.default_rng(0)
+    small = rng.random((16, 24)).astype(np.float32) * 0.6
+    clean = gray()
+    clean[0, 0] = torch.from_numpy(cv2.resize(small, (96, 64), interpolation=cv2.INTER_NEAREST))
+    veiled = clean.clone()
+    veiled[0, 0] = 0.5 * clean[0, 0] + 0.5 * 0.9
+    veiled[0, 0, :16] = 0.9
+    made = without_veil(veiled, measure(veiled), torch.ones(1, 1, 64, 96))
+    before, after = ((x - clean)[0, 0, 24:].abs().mean() for x in (veiled, made))
+    assert after < 0.5 * before
+
+
+@pytest.mark.parametrize(("mean", "which"), [(0.1, "dark"), (0.8, "bright")])
+def test_a_gamma_brings_the_mean_to_the_middle(mean, which):
+    planes = gray(mean)
+    amounts = {"dark": torch.zeros(1, 1, 1, 1), "bright": torch.zeros(1, 1, 1, 1)}
+    amounts[which] += 1
+    made = toned(planes, power_of(measure(planes), **amounts).exp())
+    assert made[:, 0].mean().item() == pytest.approx(0.45, abs=0.03)
+    nothing = power_of(measure(planes), torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1))
+    torch.testing.assert_close(toned(planes, nothing.exp()), planes)
+
+
+def test_a_flat_picture_is_stretched_between_its_percentiles():
+    planes = gray()
+    planes[0, 0] = torch.linspace(0.4, 0.6, 64 * 96).reshape(64, 96)
+    one = torch.ones(1, 1, 1, 1)
+    made = stretched(planes, measure(planes), one, one)[0, 0]
+    assert made.min() < 0.01
+    assert made.max() > 0.99
+    assert torch.equal(stretched(planes, measure(planes), one, 0 * one), planes)
+
+
+def opened_by(wish, task="vif"):
+    config = MMAIFConfig()
+    controls = RuleControls(config)
+    text = torch.zeros(1, 1, config.text)
+    text[0, 0, :WISH_SIZE] = torch.from_numpy(wish.vector())
+    latent = Latent(
+        torch.zeros(1, 32, 2, 2), torch.zeros(1, config.width, 2, 2), torch.zeros(1, 192), []
+    )
+    found = controls(latent, Asked(task, text, torch.ones(1, 1), said=True), 2)
+    assert found.placed.shape == (2, 1, len(PLACED) + 1, 2, 2)
+    gates = found.whole[:, 0, : len(RULES), 0, 0].sigmoid()
+    return [dict(zip(RULES, row.tolist(), strict=True)) for row in gates]
+
+
+def test_a_wish_opens_its_rule_in_the_picture_that_it_is_for():
+    visible, thermal = opened_by(Wish({"rain": 0.7}))
+    assert visible.pop("drops") > 0.9
+    assert max(*visible.values(), *thermal.values()) < 0.05
+    visible, thermal = opened_by(Wish({"stripes": 1.0, "noise": 0.35}))
+    assert thermal["stripes"] > 0.9
+    assert visible["noise"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_what_the_tokens_say_comes_on_top():
+    built = network()
+    first, second = pictures()
+    plain = built(first, second, Cues(task="mef")).image
+    with torch.no_grad():
+        built.controls.head.bias[list(RULES).index("noise")] = 12.0
+    assert not torch.allclose(built(first, second, Cues(task="mef")).image, plain, atol=1e-2)
+
+
+def test_measures_of_a_crop_are_those_of_the_picture_there():
+    planes = to_planes(pictures(1, 2, 64, 96)[0])
+    whole = measure(planes)
+    cut = whole.cut(slice(1, 2), 32, 64, 32)
+    assert torch.equal(cut.columns, whole.columns[1:, ..., 64:96])
+    assert torch.equal(cut.veil, whole.veil[1:, :, 8:16, 16:24])
+    assert cut.evidence.shape == (1, 14, 8, 12)

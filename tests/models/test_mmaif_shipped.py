@@ -1,0 +1,76 @@
+"""What the shipped MMAIF follows, and what its parts are worth."""
+
+import numpy as np
+import pytest
+import torch
+
+from fusion_core.models import Cues, load_model
+from fusion_core.models.mmaif.planes import to_planes
+from fusion_lab.benches.mechanisms.bench import measure_parts
+from fusion_lab.benches.mechanisms.bypass import Sample
+from fusion_lab.benches.mechanisms.mmaif import SYSTEM, run
+from fusion_lab.synthetic import SyntheticScene
+from fusion_lab.training.wishing.samples import as_tensor, degraded
+
+SENTENCES = {
+    "noise": "remove the noise",
+    "rain": "no more rain",
+    "low_light": "the picture is too dark, fix it",
+}
+# Decibels of the restored visible picture that are lost without a part, at least.
+LOST = {
+    ("text", "none"): 0.5,
+    ("text", "another picture's"): 1.0,
+    ("rules", "shut"): 1.0,
+    ("rules", "by the text alone"): 0.05,
+    ("transformer", "mean latent, no tokens"): 0.1,
+}
+
+
+@pytest.fixture(scope="module")
+def net():
+    return load_model("mmaif")
+
+
+@pytest.fixture(scope="module")
+def street():
+    """Visible and thermal picture of a synthetic street, at half their size."""
+    scene = SyntheticScene.from_url("synthetic://day?seed=3&seconds=1&rgb_hz=1&registered=1")
+    found = {}
+    for frame in scene.frames():
+        image = frame.image if frame.image.dtype == np.uint8 else frame.image >> 8
+        found.setdefault(frame.modality, np.ascontiguousarray(image[::2, ::2], np.uint8))
+    return found
+
+
+def sample_of(net, street, kind):
+    bad = as_tensor(degraded(street["visible"], {kind: 0.7}, 3))
+    cues = Cues(text=net.encode_text(SENTENCES[kind]))
+    clean = to_planes(as_tensor(street["visible"]))[0, 0]
+    return Sample(as_tensor(street["thermal"]), bad, cues, clean)
+
+
+@pytest.fixture(scope="module")
+def samples(net, street):
+    return [sample_of(net, street, kind) for kind in SENTENCES]
+
+
+@pytest.mark.parametrize("place", range(len(SENTENCES)))
+def test_the_right_sentence_restores_more_than_a_wrong_one(net, samples, place):
+    sample, other = samples[place], samples[place - 1]
+    with torch.inference_mode():
+        right = run(net, sample, sample.cues).figure
+        wrong = run(net, sample, other.cues).figure
+        before = to_planes(sample.visible)[0, 0]
+    degraded_db = -10 * float((before - sample.reference).square().mean().log10())
+    assert right > wrong + 1
+    assert right > degraded_db + 1
+
+
+def test_every_part_is_worth_something(net, samples):
+    found = {
+        (effect.part, effect.how): -effect.difference
+        for effect in measure_parts(net, SYSTEM, samples, seeds=1)
+    }
+    for way, least in LOST.items():
+        assert found[way] > least, way
