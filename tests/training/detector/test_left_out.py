@@ -10,7 +10,7 @@ from fusion_lab.training.detector.pretrained import load_initial
 
 pytest.importorskip("onnx")
 SHIPPED = Path(__file__).parents[3] / "fusion_core/detection/weights/pair-nano.onnx"
-RECIPE = LeftOutRecipe(crops=1, shared_steps=1, steps=1, batch=2)
+RECIPE = LeftOutRecipe(crops=1, shared_steps=1, steps=1, batch=12)
 
 
 @pytest.fixture
