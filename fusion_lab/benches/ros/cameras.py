@@ -83,7 +83,7 @@ class RosCameras:
             self._latencies_ms[stamp_ns] = (now - self._sent_s[stamp_ns]) * 1e3
 
 
-def street_pictures() -> list[tuple[NDArray[np.uint16], NDArray[np.uint8]]]:
+def street_pictures() -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """Return thermal and visible (BGR) pictures of the synthetic street.
 
     They go there and back, so that nothing jumps where they begin anew.
