@@ -37,8 +37,8 @@ class Means:
 
     def rows(self, chosen: Tensor) -> Means:
         """Return the pictures of a mask or of indices."""
-        tensors = [field.name for field in dataclasses.fields(self)[:-1]]
-        return dataclasses.replace(self, **{name: getattr(self, name)[chosen] for name in tensors})
+        columns = (field.name for field in dataclasses.fields(self)[:-1])
+        return dataclasses.replace(self, **{name: getattr(self, name)[chosen] for name in columns})
 
     def weights(self, recorded: float) -> Tensor:
         """Return ``N`` weights of mean 1.
@@ -55,8 +55,9 @@ class Means:
 
 def join_means(parts: Sequence[tuple[Tensor, ...]], names: tuple[str, ...], degraded: int) -> Means:
     """Return parts in order as one, of which the first ``degraded`` are no recorded pictures."""
-    columns = (torch.cat(column) for column in zip(*parts, strict=True))
-    tokens, labels, known, quality, places = columns
+    tokens, labels, known, quality, places = (
+        torch.cat(column) for column in zip(*parts, strict=True)
+    )
     recorded = torch.arange(len(tokens)) >= degraded
     return Means(tokens, labels, known, quality, places, recorded, names)
 
