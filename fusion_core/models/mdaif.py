@@ -18,16 +18,21 @@ from fusion_core.models.blocks import (
     PromptedScene,
     Prototypes,
     ResidualBlock,
+    RestoringExpert,
     SceneGuidance,
+    SceneTokens,
 )
 from fusion_core.models.blocks.heads import shuffle
-from fusion_core.models.cues import Cues
+from fusion_core.models.cues import NO_CUES, Cues
 from fusion_core.models.features import Features
 from fusion_core.models.luma import LumaFuser
+from fusion_core.models.m2pn_nano import M2PNNano, NanoConfig
 from fusion_core.models.outputs import LumaOutput
 
 _STRIDE = 32
 _GREY = 128 / 255
+# What the router sees of an activation in (0, 1): as loud as the tokens beside it.
+_LOUD = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,13 @@ class MdaIFConfig:
         experts: Experts E of every scale; 1 leaves nothing to route.
         chosen: Experts that work for one picture, or for one pixel.
         router: Whether experts are chosen per picture or per pixel.
+        depth: Residual blocks of every expert.
         orthonormal: Prototypes start orthonormal, not at random.
         stem: Channels of the stem per source.
         down: Edge in pixels of the grid the stems and the last blocks live on.
-        decoder: Channels of the decoder at strides 16, 8 and 4, then of the last blocks.
-        blocks: Residual blocks behind the decoder.
+        decoder: Channels of the decoder at strides 16, 8 and 4, then of what the experts see.
+        blocks: Residual blocks between the decoder and the experts.
+        guided: Scales, coarsest last, whose pixels read what the scene is.
         prior_dropout: Share of training pictures that see no prior.
     """
 
@@ -67,11 +74,13 @@ class MdaIFConfig:
     experts: int = 4
     chosen: int = 2
     router: str = "image"
+    depth: int = 2
     orthonormal: bool = True
     stem: int = 32
     down: int = 1
     decoder: tuple[int, int, int, int] = (320, 128, 64, 64)
-    blocks: int = 2
+    blocks: int = 1
+    guided: int = 2
     prior_dropout: float = 0.1
 
 
@@ -85,7 +94,6 @@ SMALL = MdaIFConfig(
     stem=24,
     down=2,
     decoder=(96, 64, 48, 32),
-    blocks=4,
 )
 
 
@@ -96,9 +104,10 @@ class Restored(NamedTuple):
         fused: ``Bx3xHxW`` luma, Cb and Cr of the fused picture in [0, 1].
         visible: ``Bx1xHxW`` luma of the visible picture as restored on the way, not clipped.
         thermal: ``Bx1xHxW`` thermal picture as restored on the way, not clipped.
-        activations: ``BxLxK`` of the prototypes per scale, in (0, 1).
-        gates: ``BxLxE`` mean gates of the experts per scale, sum 1.
-        balance: Loss that keeps the experts in balance, mean over the scales.
+        activations: ``BxLxK`` of the prototypes, in (0, 1): of every scale, then of the experts'
+            grid.
+        gates: ``BxE`` mean gates of the experts, sum 1.
+        balance: Loss that keeps the experts in balance.
     """
 
     fused: Tensor
@@ -110,17 +119,19 @@ class Restored(NamedTuple):
 
 
 class MdaIF(LumaFuser):
-    """Fuse and restore a degraded visible picture with a thermal one, in colour.
+    """Restore a degraded visible picture beside a thermal one and fuse both, in colour.
 
     Two Mix Transformers look at the sources; the prior's tokens give what the weather and what the
-    scene is (DSPE). At four scales prototypes of degradations weigh the channels (DCAM), and a
-    mixture of experts, guided and routed by the prior, merges the sources (DMoE). The decoder goes
-    back up and joins stems at (nearly) full resolution (MdaIF, section 3; what is not given there
-    is :class:`MdaIFConfig`'s).
+    scene is (DSPE). At every scale, and once more on the experts' grid, prototypes of degradations
+    weigh the channels (DCAM). The decoder goes back up and joins stems at (nearly) full
+    resolution, and there a mixture of experts, routed by the prior, restores the visible picture
+    (DMoE; MdaIF, section 3; what is not given there is :class:`MdaIFConfig`'s).
 
-    The last layer restores and blends, per pixel: ``V' = V + dv``, ``T' = T + dt``,
-    ``fused = V' + w (T' - V') + r`` and ``chroma' = chroma + dc``, so that a clean picture passes
-    through. It starts at zero: an untrained network returns the mean of the sources.
+    Each expert gives, per pixel, a gain and an offset per channel: ``V' = V + g (V - 1/2) + o``,
+    summed over the experts at work. Shared maps restore the thermal picture, ``T' = T + dt``.
+    A small fusion network that learned to fuse clean pictures, and stays as it is, fuses ``V'`` and
+    ``T'``; a last map ``r`` is added where they are not what clean ones would be. All maps start
+    at zero: an untrained network is that small one.
 
     Args:
         name: Name in the registry.
@@ -130,7 +141,7 @@ class MdaIF(LumaFuser):
     features = Features(tasks=("vif",), gives="luma", uses_chroma=True, uses_prior=True)
     config: MdaIFConfig
 
-    MAPS = 6
+    SHARED, OWN = 2, 4  # maps of the pair, and of each expert
 
     def __init__(self, name: str, config: MdaIFConfig) -> None:
         super().__init__(name, config)
@@ -145,16 +156,16 @@ class MdaIF(LumaFuser):
         self.visible_stem = _stem(3 * pixels, c.stem)
         self.thermal_stem = _stem(pixels, c.stem)
         self.scene = PromptedScene(c.prior, c.dim, c.queries, c.prior_dropout)
+        weighed = (*(2 * width for width in widths), last)
         self.prototypes = nn.ModuleList(
-            Prototypes(2 * width, c.dim, c.prototypes, orthonormal=c.orthonormal)
-            for width in widths
+            Prototypes(channels, c.dim, c.prototypes, orthonormal=c.orthonormal)
+            for channels in weighed
             if c.prototypes
         )
-        self.guidance = nn.ModuleList(SceneGuidance(width, c.dim) for width in widths)
-        self.experts = nn.ModuleList(
-            ExpertMixture(width, c.dim, c.experts, c.chosen, per_pixel=c.router == "pixel")
-            for width in widths
+        self.guidance = nn.ModuleList(
+            SceneGuidance(width, c.dim) for width in widths[len(widths) - c.guided :]
         )
+        self.merge = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths)
         self.up = nn.ModuleList(
             _merge(below + width, out)
             for below, width, out in zip(
@@ -165,9 +176,17 @@ class MdaIF(LumaFuser):
         self.shuffle = nn.Sequential(nn.Conv2d(high, last * grow * grow, 1), nn.PixelShuffle(grow))
         self.join = nn.Conv2d(last + 2 * c.stem, last, 3, padding=1)
         self.blocks = nn.Sequential(*(ResidualBlock(last) for _ in range(c.blocks)))
-        self.head = nn.Conv2d(last, self.MAPS * pixels, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.experts = ExpertMixture(
+            last,
+            self.OWN * pixels,
+            c.dim + c.prototypes * len(weighed),
+            experts=c.experts,
+            chosen=c.chosen,
+            blocks=c.depth,
+            per_pixel=c.router == "pixel",
+        )
+        self.head = RestoringExpert(last, self.SHARED * pixels, 1)
+        self.fusion = M2PNNano("m2pn-nano", NanoConfig()).requires_grad_(requires_grad=False)
 
     def fuse_luma(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> LumaOutput:  # noqa: ARG002
         """Fuse checked inputs; see :meth:`LumaFuser.fuse_luma`."""
@@ -189,28 +208,32 @@ class MdaIF(LumaFuser):
         colour = torch.cat((visible, chroma), 1)
         v, t = self.pad(colour - 0.5), self.pad(thermal - 0.5)
         v, t = (x.contiguous(memory_format=torch.channels_last) for x in (v, t))
-        scales = zip(
-            self.visible_encoder(v), self.thermal_encoder(t.expand(-1, 3, -1, -1)), strict=True
-        )
         scene = self.scene(cues.tokens, len(v))
-        merged, activations, routings = [], [], []
-        for level, pair in enumerate(scales):
-            joined = torch.cat(pair, 1)
-            if self.config.prototypes:
-                joined, activation = self.prototypes[level](joined, scene.whole)
-                activations.append(activation)
-            guided = self.guidance[level](joined, scene)
-            x, routing = self.experts[level](guided, scene)
-            merged.append(x)
-            routings.append(routing)
-        maps = self._decode(merged, v, t)[..., :height, :width].float()
-        gates = [r.gates if r.gates.ndim == 2 else r.gates.mean((2, 3)) for r in routings]
+        activations: list[Tensor] = []
+        x = self._decode(self._encode(v, t, scene, activations), v, t)
+        x = self._weigh(x, scene, activations)
+        active = [_LOUD * (activation - 0.5) for activation in activations]
+        found, routing = self.experts(x, torch.cat([scene.weather.mean(1), *active], 1))
+        maps = shuffle(torch.cat((found, self.head(x)), 1), self.config.down)
+        maps = maps[..., :height, :width].float()
+        restored = colour + maps[:, :1] * (colour - 0.5) + maps[:, 1:4]
+        hot = thermal + maps[:, 4:5]
+        fused = self.merged(hot, restored[:, :1]) + maps[:, 5:6]
+        gates = routing.gates
         return Restored(
-            *_blend(maps, colour, thermal),
-            torch.stack(activations, 1) if activations else thermal.new_zeros(len(v), 4, 0),
-            torch.stack(gates, 1),
-            torch.stack([r.balance for r in routings]).mean(),
+            torch.cat((fused, restored[:, 1:]), 1).clamp(0, 1),
+            restored[:, :1],
+            hot,
+            torch.stack(activations, 1) if activations else thermal.new_zeros(len(v), 5, 0),
+            gates if gates.ndim == 2 else gates.mean((2, 3)),
+            routing.balance,
         )
+
+    def merged(self, thermal: Tensor, visible: Tensor) -> Tensor:
+        """Return the fused luma of restored sources, all ``Bx1xHxW``, as the small network does."""
+        pair = thermal.clamp(0, 1), visible.clamp(0, 1)
+        fused: Tensor = self.fusion.fuse_luma(*pair, self.fusion.bank, NO_CUES).fused
+        return fused
 
     def orthonormality(self) -> Tensor:
         """Return the squared distance of the prototypes to orthonormal ones, mean over scales."""
@@ -218,8 +241,34 @@ class MdaIF(LumaFuser):
             return torch.zeros(())
         return torch.stack([scale.orthonormality() for scale in self.prototypes]).mean()  # type: ignore[operator]
 
+    def _weigh(self, x: Tensor, scene: SceneTokens, activations: list[Tensor]) -> Tensor:
+        """Let the next scale's prototypes weigh the channels, and note their activations."""
+        if not self.config.prototypes:
+            return x
+        weighed: tuple[Tensor, Tensor] = self.prototypes[len(activations)](x, scene.whole)
+        activations.append(weighed[1])
+        return weighed[0]
+
+    def _encode(
+        self, visible: Tensor, thermal: Tensor, scene: SceneTokens, activations: list[Tensor]
+    ) -> list[Tensor]:
+        """Return features of the pair per scale."""
+        scales = zip(
+            self.visible_encoder(visible),
+            self.thermal_encoder(thermal.expand(-1, 3, -1, -1)),
+            strict=True,
+        )
+        first = len(self.merge) - len(self.guidance)
+        merged = []
+        for level, pair in enumerate(scales):
+            x = self._weigh(torch.cat(pair, 1), scene, activations)
+            if level >= first:
+                x = self.guidance[level - first](x, scene)
+            merged.append(self.merge[level](x))
+        return merged
+
     def _decode(self, merged: list[Tensor], visible: Tensor, thermal: Tensor) -> Tensor:
-        """Return ``BxMAPSxHxW`` maps of features per scale and the padded sources."""
+        """Return ``BxCxH/downxW/down`` of features per scale and the padded sources."""
         x = merged[3]
         for up, skip in zip(self.up, reversed(merged[:3]), strict=True):
             grown = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
@@ -230,16 +279,8 @@ class MdaIF(LumaFuser):
             self.thermal_stem(F.pixel_unshuffle(thermal, down)),
         )
         x = F.relu(self.join(torch.cat((self.shuffle(x), *stems), 1)))
-        return shuffle(self.head(self.blocks(x)), down)
-
-
-def _blend(maps: Tensor, colour: Tensor, thermal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the fused picture in YCbCr, and the restored luma and thermal picture."""
-    visible = colour[:, :1] + maps[:, 0:1]
-    hot = thermal + maps[:, 1:2]
-    fused = torch.lerp(visible, hot, maps[:, 2:3].sigmoid()) + maps[:, 3:4]
-    chroma = colour[:, 1:] + maps[:, 4:6]
-    return torch.cat((fused, chroma), 1).clamp(0, 1), visible, hot
+        features: Tensor = self.blocks(x)
+        return features
 
 
 def _stem(channels: int, width: int) -> nn.Sequential:

@@ -34,8 +34,8 @@ def engine(name, **options):
     model = create_model(name, seed=0)
     with torch.no_grad():
         # An untrained head returns the mean of the sources whatever the network.
-        for part in (model.head.conv if hasattr(model.head, "conv") else model.head,):
-            part.weight.normal_(std=0.05)
+        part = model.head.conv if hasattr(model.head, "conv") else model.head.head
+        part.weight.normal_(std=0.05)
     return Engine(model, None, **options)
 
 

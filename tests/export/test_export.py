@@ -72,7 +72,8 @@ def test_a_network_that_restores(tmp_path, rng):
         blocks=1,
     )
     model = MdaIF("mdaif", config).eval()
-    torch.nn.init.normal_(model.head.weight, std=0.1)
+    for part in (model.head, *model.experts.experts):
+        torch.nn.init.normal_(part.head.weight, std=0.1)
     path = tmp_path / "net.onnx"
     export_network(model, path, (HEIGHT, WIDTH))
     thermal, visible = pictures(rng)

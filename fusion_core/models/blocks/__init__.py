@@ -2,7 +2,12 @@
 
 from fusion_core.models.blocks.attention import CrossAttention
 from fusion_core.models.blocks.encoder import DenseEncoder
-from fusion_core.models.blocks.experts import ExpertMixture, Prototypes, SceneGuidance
+from fusion_core.models.blocks.experts import (
+    ExpertMixture,
+    Prototypes,
+    RestoringExpert,
+    SceneGuidance,
+)
 from fusion_core.models.blocks.gradient_dense import GradientDenseBlock
 from fusion_core.models.blocks.graph import GraphAttention
 from fusion_core.models.blocks.heads import AffineHead, BlendHead, FineAffineHead, TanhHead
@@ -16,7 +21,7 @@ from fusion_core.models.blocks.reference_prompts import (
     to_grid,
 )
 from fusion_core.models.blocks.residual import ChannelNorm, ResidualBlock
-from fusion_core.models.blocks.scene import PromptedScene
+from fusion_core.models.blocks.scene import PromptedScene, SceneTokens
 from fusion_core.models.blocks.transformer import MiTConfig, MiTEncoder
 
 __all__ = [
@@ -38,7 +43,9 @@ __all__ = [
     "Prototypes",
     "ReferencePromptEncoder",
     "ResidualBlock",
+    "RestoringExpert",
     "SceneGuidance",
+    "SceneTokens",
     "TanhHead",
     "Window",
     "channel_means",

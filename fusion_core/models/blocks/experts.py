@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from fusion_core.models.blocks.residual import ChannelNorm
+from fusion_core.models.blocks.residual import ChannelNorm, ResidualBlock
 from fusion_core.models.blocks.routing import NoisyTopK, Routing
 from fusion_core.models.blocks.scene import SceneTokens, TokenReader
 
@@ -14,13 +13,16 @@ _HIDDEN = 128
 _ROUTER_HIDDEN = 256
 # Spread of the noise before its softplus, at first: more noise would choose in the router's place.
 _QUIET = -3.0
+# Deviation of the weights' logits over the channels, at first, where one prototype is active.
+_SPREAD = 2.0
 
 
 class Prototypes(nn.Module):
     """Channel attention by degradation prototypes (MdaIF, DCAM).
 
-    ``LN(x) * sigmoid(s W) + x`` with ``s = sigmoid(MLP(scene))`` in (0, 1)^K and a prototype per
-    row of ``W``; the rows start orthonormal.
+    ``LN(x) * sigmoid(g s W) + x`` with ``s = sigmoid(MLP(scene))`` in (0, 1)^K, a prototype per
+    row of ``W``, and a learned scale ``g``; the rows start orthonormal. The scale is not in the
+    paper: rows of norm 1 alone make weights that are all near 1/2, whatever the scene.
 
     Args:
         channels: Channels of the feature maps.
@@ -34,13 +36,15 @@ class Prototypes(nn.Module):
         self.norm = ChannelNorm(channels)
         self.strength = nn.Sequential(nn.Linear(dim, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, count))
         self.rows = nn.Parameter(torch.randn(count, channels) / channels**0.5)
+        self.scale = nn.Parameter(torch.tensor(_SPREAD * channels**0.5))
         if orthonormal:
             nn.init.orthogonal_(self.rows)
 
     def forward(self, x: Tensor, scene: Tensor) -> tuple[Tensor, Tensor]:
         """Return weighed ``BxCxHxW`` and the activations ``BxK``, for a scene vector ``BxD``."""
         activation = torch.sigmoid(self.strength(scene))
-        weight = torch.sigmoid(activation @ self.rows.to(activation.dtype))
+        rows = (self.scale * self.rows).to(activation.dtype)
+        weight = torch.sigmoid(activation @ rows)
         return torch.addcmul(x, self.norm(x), weight[:, :, None, None].to(x.dtype)), activation
 
     def orthonormality(self) -> Tensor:
@@ -50,9 +54,9 @@ class Prototypes(nn.Module):
 
 
 class SceneGuidance(nn.Module):
-    """Let the pixels of both sources read the scene (MdaIF, guidance of DMoE).
+    """Let the pixels of both sources read what the scene is (MdaIF, guidance of DMoE).
 
-    The visible half reads weather and scene, the thermal half the scene alone.
+    The weather is not read here: it acts through prototypes and routers.
 
     Args:
         channels: Channels per source.
@@ -61,57 +65,71 @@ class SceneGuidance(nn.Module):
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
-        self.weather = TokenReader(channels, dim)
         self.visible = TokenReader(channels, dim)
         self.thermal = TokenReader(channels, dim)
 
     def forward(self, x: Tensor, scene: SceneTokens) -> Tensor:
         """Return guided ``Bx2CxHxW``, the visible half first."""
         v, t = x.permute(0, 2, 3, 1).chunk(2, dim=-1)
-        v = v + self.weather(v, scene.weather) + self.visible(v, scene.scene)
+        v = v + self.visible(v, scene.scene)
         t = t + self.thermal(t, scene.scene)
         return torch.cat((v, t), -1).permute(0, 3, 1, 2)
 
 
-class Expert(nn.Module):
-    """Merge two sources: 1x1, depthwise 3x3, GELU, channel attention, 1x1."""
+class RestoringExpert(nn.Module):
+    """One way to restore: residual blocks and the maps that they end in, which start at zero.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: Channels of the features.
+        maps: Channels of the result.
+        blocks: Residual blocks.
+    """
+
+    def __init__(self, channels: int, maps: int, blocks: int) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(2 * channels, channels, 1)
-        self.local = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.attention = nn.Linear(channels, channels)
-        self.leave = nn.Conv2d(channels, channels, 1)
+        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
+        self.head = nn.Conv2d(channels, maps, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``BxCxHxW`` of ``Bx2CxHxW``."""
-        y = F.gelu(self.local(self.enter(x)))
-        weight = 1 + self.attention(y.mean((2, 3)))
-        out: Tensor = self.leave(y * weight[:, :, None, None].to(y.dtype))
-        return out
+        """Return ``BxMxHxW`` of ``BxCxHxW``."""
+        maps: Tensor = self.head(self.blocks(x))
+        return maps
 
 
 class ExpertMixture(nn.Module):
     """Degradation-aware mixture of experts (MdaIF, DMoE).
 
-    Experts are chosen from the features' mean and the weather, per picture, or per pixel for
-    mixed weather; those that nobody chose do not run.
+    Experts are chosen from the features' mean and a vector of the weather, per picture, or per
+    pixel for mixed weather; those that a picture did not choose do not see it.
 
     Args:
-        channels: Channels per source, and of the result.
-        dim: Width of the scene tokens.
+        channels: Channels of the features.
+        maps: Channels of the result.
+        dim: Width of the weather vector.
         experts: Experts E.
         chosen: How many of them work.
+        blocks: Residual blocks of each.
         per_pixel: Choose anew at every pixel.
     """
 
     def __init__(
-        self, channels: int, dim: int, experts: int, chosen: int, *, per_pixel: bool = False
+        self,
+        channels: int,
+        maps: int,
+        dim: int,
+        *,
+        experts: int,
+        chosen: int,
+        blocks: int,
+        per_pixel: bool = False,
     ) -> None:
         super().__init__()
         self.per_pixel = per_pixel
+        self.maps = maps
         self.router = nn.Sequential(
-            nn.Conv2d(2 * channels + dim, _ROUTER_HIDDEN, 1),
+            nn.Conv2d(channels + dim, _ROUTER_HIDDEN, 1),
             nn.GELU(),
             nn.Conv2d(_ROUTER_HIDDEN, 2 * experts, 1),
         )
@@ -120,20 +138,28 @@ class ExpertMixture(nn.Module):
         assert last.bias is not None
         nn.init.constant_(last.bias[experts:], _QUIET)
         self.gate = NoisyTopK(chosen, experts)
-        self.experts = nn.ModuleList(Expert(channels) for _ in range(experts))
-        self.shortcut = nn.Conv2d(2 * channels, channels, 1)
+        self.experts = nn.ModuleList(
+            RestoringExpert(channels, maps, blocks) for _ in range(experts)
+        )
 
-    def forward(self, x: Tensor, scene: SceneTokens) -> tuple[Tensor, Routing]:
-        """Return ``BxCxHxW`` of ``Bx2CxHxW``, and who worked."""
-        routing = self._route(x, scene.weather.mean(1))
+    def forward(self, x: Tensor, weather: Tensor) -> tuple[Tensor, Routing]:
+        """Return ``BxMxHxW`` of ``BxCxHxW`` in a weather ``BxD``, and who worked."""
+        routing = self._route(x, weather)
         gates = routing.gates if self.per_pixel else routing.gates[:, :, None, None]
-        out: Tensor = self.shortcut(x)
+        gates = gates.to(x.dtype)
+        out = x.new_zeros(len(x), self.maps, *x.shape[2:])
         # A graph for other run times is the same for all pictures: there every expert runs.
-        every = torch.compiler.is_exporting()
-        working = [] if every else (gates > 0).any(0).flatten(1).any(1).tolist()
+        every = self.per_pixel or torch.compiler.is_exporting()
         for index, expert in enumerate(self.experts):
-            if every or working[index]:
-                out = out + gates[:, index : index + 1].to(x.dtype) * expert(x)
+            share = gates[:, index : index + 1]
+            if every:
+                out = out + share * expert(x)
+                continue
+            rows = share.flatten().nonzero()[:, 0]
+            if len(rows) == len(x):
+                out = out + share * expert(x)
+            elif len(rows):
+                out = out.index_add(0, rows, share[rows] * expert(x[rows]))
         return out, routing
 
     def _route(self, x: Tensor, weather: Tensor) -> Routing:
@@ -143,7 +169,7 @@ class ExpertMixture(nn.Module):
         """
         seen = x.detach().float()
         place = seen if self.per_pixel else seen.mean((2, 3), keepdim=True)
-        conditions = weather.detach().float()[:, :, None, None].expand(-1, -1, *place.shape[2:])
+        conditions = weather.float()[:, :, None, None].expand(-1, -1, *place.shape[2:])
         with torch.autocast(x.device.type, enabled=False):
             logits, spread = self.router(torch.cat((place, conditions), 1)).chunk(2, dim=1)
         if not self.per_pixel:

@@ -14,10 +14,17 @@ from torch import Tensor, nn
 
 from fusion_core.models import Cues
 from fusion_core.models.blocks import Prototypes
-from fusion_core.models.blocks.routing import NoisyTopK, Routing
+from fusion_core.models.blocks.routing import Routing
 from fusion_core.models.mdaif import MdaIF
 from fusion_core.types import UInt8Image
-from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Sample, System, replaced
+from fusion_lab.benches.mechanisms.bypass import (
+    Bypass,
+    Made,
+    Sample,
+    System,
+    replaced,
+    replayed,
+)
 from fusion_lab.benches.restoring.pictures import DegradedPicture, read_degraded
 
 _WEATHER = ("haze", "rain", "snow")
@@ -61,15 +68,13 @@ def _half(
 
 
 def _gates(change: Callable[[Tensor], Tensor]) -> Callable[..., AbstractContextManager[None]]:
-    """Return a hold that changes the gates of all scales."""
+    """Return a hold that changes the gates of the experts."""
 
     def hold(network: MdaIF, *_: object) -> AbstractContextManager[None]:
-        routers = [module for module in network.modules() if isinstance(module, NoisyTopK)]
-
         def changed(_module: nn.Module, _inputs: object, routing: Routing) -> Routing:
             return routing._replace(gates=change(routing.gates))
 
-        return replaced(routers, changed)
+        return replaced([network.experts.gate], changed)
 
     return hold
 
@@ -109,5 +114,11 @@ SYSTEM = System(
         Bypass("experts", "the first choice left out", hold=_gates(lambda g: without(g, 0))),
         Bypass("experts", "the second choice left out", hold=_gates(lambda g: without(g, 1))),
         Bypass("experts", "those not chosen, instead", hold=_gates(passed_over)),
+        Bypass(
+            "experts",
+            "another picture's choice",
+            hold=lambda net, run_other, _: replayed([net.experts.gate], run_other),
+            random=True,
+        ),
     ),
 )

@@ -15,24 +15,23 @@ from fusion_core.models import Cues
 from fusion_core.models.mdaif import MdaIF
 from fusion_lab.benches.plots import load_pyplot
 from fusion_lab.benches.restoring.pictures import DegradedPicture
-from fusion_lab.benches.tables import Table
+from fusion_lab.benches.tables import Cell, Table
 
-LEVELS = 4
+LEVELS = ("stride 4", "stride 8", "stride 16", "stride 32", "experts")
+"""Where prototypes weigh channels, in the order of the activations."""
 _Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class ExpertBalance:
-    """How evenly the experts of one level are used.
+    """How evenly the experts are used.
 
     Attributes:
-        stride: Stride of the level in pixels.
         shares: Share of the work per expert.
         importance_cv2: Squared coefficient of variation of the shares.
         load_cv2: The same of how often each expert is used at all.
     """
 
-    stride: int
     shares: tuple[float, ...]
     importance_cv2: float
     load_cv2: float
@@ -44,27 +43,40 @@ class PrototypeFigures:
 
     Attributes:
         activations: Group -> level -> activation of each prototype.
-        gates: Group -> level -> weight of each expert.
-        balance: One entry per level, over all groups.
+        gates: Group -> weight of each expert.
+        balance: Over all groups.
     """
 
     activations: Mapping[str, _Array]
     gates: Mapping[str, _Array]
-    balance: tuple[ExpertBalance, ...]
+    balance: ExpertBalance
 
     def tables(self) -> list[Table]:
-        """Return the balance per level."""
-        balance = tuple(
-            (
-                entry.stride,
-                " ".join(f"{share:.3f}" for share in entry.shares),
-                entry.importance_cv2,
-                entry.load_cv2,
-            )
-            for entry in self.balance
+        """Return the experts' work per group and their balance, and the prototypes' activations."""
+        count = len(self.balance.shares)
+        experts = tuple(f"expert {number}" for number in range(1, count + 1))
+        work: tuple[tuple[Cell, ...], ...] = tuple(
+            (group, *map(float, gates)) for group, gates in self.gates.items()
         )
-        head = ("stride", "shares of the work", "cv² of importance", "cv² of load")
-        return [Table("Experts", head, balance, digits=3)]
+        shares = " ".join(f"{share:.3f}" for share in self.balance.shares)
+        balance = ((shares, self.balance.importance_cv2, self.balance.load_cv2),)
+        kinds = range(next(iter(self.activations.values())).shape[1])
+        active: tuple[tuple[Cell, ...], ...] = tuple(
+            (group, level, *map(float, values))
+            for group, levels in self.activations.items()
+            for level, values in zip(LEVELS, levels, strict=False)
+        )
+        names = tuple(f"prototype {number + 1}" for number in kinds)
+        return [
+            Table("Work of the experts", ("group", *experts), work),
+            Table(
+                "Balance of the experts",
+                ("shares of the work", "cv² of importance", "cv² of load"),
+                balance,
+                digits=3,
+            ),
+            Table("Activations of the prototypes", ("group", "level", *names), active),
+        ]
 
 
 @torch.inference_mode()
@@ -96,36 +108,28 @@ def draw_prototypes(figures: PrototypeFigures, path: Path) -> None:
     """
     plt = load_pyplot(path)
     groups = list(figures.gates)
-    figure, axes = plt.subplots(2, LEVELS, figsize=(12, 5), layout="constrained")
-    for row, (title, values) in enumerate(
-        (("prototype", figures.activations), ("expert", figures.gates))
-    ):
-        for level in range(LEVELS):
-            means = np.array([values[group][level] for group in groups])
-            panel = axes[row, level]
-            shown = panel.imshow(means, vmin=0, vmax=1, cmap="viridis", aspect="auto")
-            panel.set_yticks(range(len(groups)), groups if level == 0 else [""] * len(groups))
-            panel.set_xticks(range(means.shape[1]))
-            panel.set_title(f"{title}, stride {stride_of(level)}", fontsize=9)
-            for (y, x), value in np.ndenumerate(means):
-                panel.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=7, color="w")
-    figure.colorbar(shown, ax=axes, shrink=0.6)
+    panels = {
+        f"prototypes, {name}": [figures.activations[group][level] for group in groups]
+        for level, name in enumerate(LEVELS)
+    }
+    panels["experts"] = [figures.gates[group] for group in groups]
+    figure, axes = plt.subplots(1, len(panels), figsize=(15, 3), layout="constrained")
+    for number, (panel, (title, values)) in enumerate(zip(axes, panels.items(), strict=True)):
+        means = np.array(values)
+        shown = panel.imshow(means, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+        panel.set_yticks(range(len(groups)), groups if number == 0 else [""] * len(groups))
+        panel.set_xticks(range(means.shape[1]))
+        panel.set_title(title, fontsize=9)
+        for (y, x), value in np.ndenumerate(means):
+            panel.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=7, color="w")
+    figure.colorbar(shown, ax=axes, shrink=0.8)
     figure.savefig(path, dpi=80)
     plt.close(figure)
 
 
-def stride_of(level: int) -> int:
-    """Return the stride of a level in pixels."""
-    return 4 << level
-
-
-def _balance(gates: Sequence[_Array]) -> tuple[ExpertBalance, ...]:
-    """Return the balance of ``levels x experts`` gates over many pictures."""
+def _balance(gates: Sequence[_Array]) -> ExpertBalance:
+    """Return the balance of the experts' gates over many pictures."""
     work = np.array(gates)
-    entries = []
-    for level in range(LEVELS):
-        importance, load = work[:, level].mean(axis=0), (work[:, level] > 0).mean(axis=0)
-        spread = [float(np.var(values) / np.mean(values) ** 2) for values in (importance, load)]
-        shares = tuple(float(share) for share in importance)
-        entries.append(ExpertBalance(stride_of(level), shares, spread[0], spread[1]))
-    return tuple(entries)
+    importance, load = work.mean(axis=0), (work > 0).mean(axis=0)
+    spread = [float(np.var(values) / np.mean(values) ** 2) for values in (importance, load)]
+    return ExpertBalance(tuple(float(share) for share in importance), spread[0], spread[1])

@@ -1,4 +1,4 @@
-"""What a restoring network minimises: fused and restored pictures against the clean ones."""
+"""What a restoring network minimises: restored and fused against clean sources."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusion_core.models import LumaOutput
 from fusion_core.models.mdaif import Restored
-from fusion_lab.training.batches import PairBatch
-from fusion_lab.training.losses import sobel_magnitude
-from fusion_lab.training.objective import objective
 from fusion_lab.training.restoring.pool import RestoringBatch
 from fusion_lab.training.restoring.recipe import RestoringLoss
 
@@ -18,32 +14,31 @@ _EDGE = 1e-4
 
 
 def restoring_objective(
-    made: Restored, batch: RestoringBatch, orthonormality: Tensor, weights: RestoringLoss
+    made: Restored,
+    batch: RestoringBatch,
+    target: Tensor | None,
+    orthonormality: Tensor,
+    weights: RestoringLoss,
 ) -> dict[str, Tensor]:
     """Return every active term, weighted, and their sum as ``total``; all in float32.
 
     Args:
         made: What the network made of the degraded pictures.
         batch: Degraded and clean pictures.
+        target: ``Bx1xHxW`` what the clean pictures are fused to; None for a network that restores
+            alone.
         orthonormality: Squared distance of the network's prototypes to orthonormal ones.
         weights: Weights of the terms.
     """
-    visible, thermal = batch.clean[:, :1], batch.clean_thermal
-    fused = made.fused[:, :1]
+    visible = batch.clean[:, :1]
     terms: dict[str, Tensor] = {}
-    if weights.fusion is not None:
-        sources = PairBatch(thermal, visible, batch.salient)
-        terms = objective(LumaOutput(fused), sources, weights.fusion)
-        del terms["total"]
-    if weights.fidelity:
-        both = (F.mse_loss(fused, visible) + F.mse_loss(fused, thermal)) / 2
-        terms["fidelity"] = weights.fidelity * both
-    if weights.detail:
-        lost = sobel_magnitude(made.visible) - sobel_magnitude(visible)
-        terms["detail"] = weights.detail * lost.abs().mean()
+    if target is not None:
+        terms["fused"] = weights.fused * F.l1_loss(made.fused[:, :1], target)
+        terms["edges"] = weights.edges * edge_loss(made.fused[:, :1], target)
+        terms["thermal"] = weights.thermal * F.l1_loss(made.thermal, batch.clean_thermal)
+    terms["restored"] = weights.restored * F.l1_loss(made.visible, visible)
+    terms["detail"] = weights.detail * edge_loss(made.visible, visible)
     terms["chroma"] = weights.chroma * 2 * F.l1_loss(made.fused[:, 1:], batch.clean[:, 1:])
-    restored = F.l1_loss(made.visible, visible) + F.l1_loss(made.thermal, thermal)
-    terms["restored"] = weights.restored * restored
     alike = made.activations.shape[-1] == batch.weather.shape[-1]
     if weights.weather and alike and batch.tokens.shape[1]:
         terms["weather"] = weights.weather * weather_loss(made.activations, batch.weather)
@@ -51,6 +46,12 @@ def restoring_objective(
     terms["orthonormality"] = weights.orthonormality * orthonormality
     terms["total"] = torch.stack(list(terms.values())).sum()
     return terms
+
+
+def edge_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean L1 distance of the differences of neighbours, across and down summed."""
+    error = found - wanted
+    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
 
 
 def weather_loss(activations: Tensor, weather: Tensor) -> Tensor:

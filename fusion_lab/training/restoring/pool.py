@@ -18,7 +18,6 @@ from fusion_core.priors import PriorProvider
 from fusion_core.types import FloatImage, UInt8Image
 from fusion_lab.data import Example
 from fusion_lab.training.degradations import Degrader, sample_mixture
-from fusion_lab.training.losses import saliency
 from fusion_lab.training.restoring.recipe import WEATHERS, RestoringRecipe
 
 _SMALLEST = 0.6
@@ -31,8 +30,7 @@ class DegradedSample:
     """One whole picture, degraded.
 
     Attributes:
-        planes: ``HxWx9`` uint8: degraded Y, Cb, Cr and thermal, clean Y, Cb, Cr and thermal, and
-            the saliency of the clean thermal picture times 255.
+        planes: ``HxWx8`` uint8: degraded Y, Cb, Cr and thermal, clean Y, Cb, Cr and thermal.
         tokens: ``SxC`` of the prior on the degraded pair, empty without one.
         weather: Which of ``WEATHERS`` the visible picture got, in {0, 1}.
     """
@@ -59,7 +57,6 @@ class RestoringBatch(NamedTuple):
         degraded_thermal: ``Bx1xHxW``.
         clean: ``Bx3xHxW`` Y, Cb and Cr.
         clean_thermal: ``Bx1xHxW``.
-        salient: ``Bx1xHxW`` saliency of the clean thermal picture.
         tokens: ``BxSxC`` tokens of the prior on the whole degraded pictures, or on others.
         weather: ``BxK`` in {0, 1}, which of ``WEATHERS`` the pictures have that the prior saw.
     """
@@ -68,7 +65,6 @@ class RestoringBatch(NamedTuple):
     degraded_thermal: Tensor
     clean: Tensor
     clean_thermal: Tensor
-    salient: Tensor
     tokens: Tensor
     weather: Tensor
 
@@ -166,9 +162,7 @@ def degrade_pair(
     tokens = np.zeros((0, 1), np.float32)
     if provider is not None:
         tokens = provider.assess(bad_visible, bad_thermal / np.float32(255)).tokens
-    hot = torch.from_numpy(thermal).float()[None, None] / 255
-    salient = (saliency(hot)[0, 0].numpy() * 255).round().astype(np.uint8)
-    planes = np.dstack((to_planes(bad_visible), bad_thermal, to_planes(visible), thermal, salient))
+    planes = np.dstack((to_planes(bad_visible), bad_thermal, to_planes(visible), thermal))
     weather = [any(kind in degradation.visible for kind in kinds) for kinds in WEATHERS]
     return DegradedSample(planes, tokens, np.asarray(weather, np.float32))
 
@@ -179,9 +173,9 @@ def to_planes(rgb: UInt8Image) -> UInt8Image:
 
 
 def to_batch(planes: UInt8Image, tokens: Tensor, weather: Tensor) -> RestoringBatch:
-    """Return ``BxHxWx9`` planes of samples, with what the prior saw, as a batch."""
+    """Return ``BxHxWx8`` planes of samples, with what the prior saw, as a batch."""
     stacked = torch.from_numpy(planes).permute(0, 3, 1, 2).float().div_(255)
-    starts = (0, 3, 4, 7, 8, 9)
+    starts = (0, 3, 4, 7, 8)
     parts = (stacked[:, a:b].contiguous() for a, b in itertools.pairwise(starts))
     return RestoringBatch(*parts, tokens, weather)  # type: ignore[call-arg]
 

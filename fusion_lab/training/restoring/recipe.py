@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field
 
 from fusion_core.errors import UsageError
 from fusion_core.priors import VISIBLE_KINDS
 from fusion_lab.training.fuser_trainer import FuserSchedule
-from fusion_lab.training.objective import LossWeights
 from fusion_lab.training.recipe import read_recipe
 
 _Weight = Annotated[float, Field(ge=0)]
@@ -23,13 +23,12 @@ class RestoringLoss:
     """Weights of the objective; the references are the clean pictures.
 
     Attributes:
-        fusion: Terms of the fused luma, as for networks that fuse without restoring; None for one
-            that restores alone.
-        fidelity: Mean squared error of the fused luma to both clean pictures, which PSNR is made
-            of.
+        fused: L1 of the fused luma to what the network fuses the clean pictures to.
+        edges: L1 of the differences of neighbours to those of that picture.
+        thermal: L1 of the thermal picture restored on the way.
+        restored: L1 of the luma restored on the way.
+        detail: L1 of the differences of neighbours to those of the clean luma.
         chroma: L1 to the clean Cb and Cr.
-        restored: L1 of the visible and thermal picture restored on the way.
-        detail: L1 of the restored visible picture's Sobel magnitude.
         weather: Cross entropy of the prototypes' activations against the weathers at hand; needs
             a prior and as many prototypes as there are in ``WEATHERS``.
         balance: Balance of the experts.
@@ -38,13 +37,14 @@ class RestoringLoss:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    fusion: LossWeights | None = None
-    fidelity: _Weight = 10.0
-    chroma: _Weight = 12.0
-    restored: _Weight = 5.0
-    detail: _Weight = 0.0
+    fused: _Weight = 10.0
+    edges: _Weight = 10.0
+    thermal: _Weight = 5.0
+    restored: _Weight = 10.0
+    detail: _Weight = 10.0
+    chroma: _Weight = 20.0
     weather: _Weight = 0.0
-    balance: _Weight = 0.1
+    balance: _Weight = 0.05
     orthonormality: _Weight = 0.1
 
 
@@ -93,15 +93,23 @@ class RestoringRecipe(FuserSchedule):
 # What each of three prototypes stands for, by the weather loss; smoke counts as haze.
 WEATHERS: tuple[tuple[str, ...], ...] = (("haze", "smoke"), ("rain",), ("snow",))
 
-# Parts of MdaIF that can be taken out or varied: fields of its configuration.
-ABLATIONS: Mapping[str, Mapping[str, int | bool | str]] = {
-    "": {},
-    "no-dcam": {"prototypes": 0},
-    "one-expert": {"experts": 1},
-    "random-prototypes": {"orthonormal": False},
-    "one-prototype": {"prototypes": 1},
-    "six-prototypes": {"prototypes": 6},
-    "pixel-router": {"router": "pixel"},
+
+class Ablation(NamedTuple):
+    """What differs from the full system: fields of the network's configuration, and of the loss."""
+
+    network: Mapping[str, int | bool | str] = MappingProxyType({})
+    loss: Mapping[str, float] = MappingProxyType({})
+
+
+ABLATIONS: Mapping[str, Ablation] = {
+    "": Ablation(),
+    "no-dcam": Ablation({"prototypes": 0}),
+    "one-expert": Ablation({"experts": 1}),
+    "random-prototypes": Ablation({"orthonormal": False}),
+    "one-prototype": Ablation({"prototypes": 1}),
+    "six-prototypes": Ablation({"prototypes": 6}),
+    "no-labels": Ablation(loss={"weather": 0.0}),
+    "pixel-router": Ablation({"router": "pixel"}),
 }
 
 
@@ -123,8 +131,10 @@ def load_restoring_recipe(
     if ablation not in ABLATIONS:
         known = ", ".join(ABLATIONS)
         raise UsageError(f"ablation {ablation!r}: unknown; known ablations of MdaIF: {known[2:]}")
-    changes = {"network": dict(ABLATIONS[ablation]), **overrides}
-    recipe = read_recipe(RestoringRecipe, model, changes, source=source)
+    chosen = ABLATIONS[ablation]
+    changes = {"network": dict(chosen.network), **overrides}
+    nested = {"loss": chosen.loss} if chosen.loss else {}
+    recipe = read_recipe(RestoringRecipe, model, changes, nested, source=source)
     for kind in recipe.kinds:
         if kind not in VISIBLE_KINDS[1:]:
             known = ", ".join(VISIBLE_KINDS[1:])

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusion_core.models import Cues, save_weights
+from fusion_core.models import Cues, load_model, save_weights
 from fusion_core.models.blocks.routing import NoisyTopK
 from fusion_core.models.mdaif import MdaIF, Restored
 from fusion_core.priors import PriorProvider
@@ -72,7 +72,12 @@ class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
         torch.manual_seed((self.place.seed << 32) + self.step)
         with self._autocast():
             made = self._gathered(restore(self.model, own_rows(self.joint, batch)))
-        return restoring_objective(made, batch, self.model.orthonormality(), self.recipe.loss)
+        target = None
+        if isinstance(self.model, MdaIF):
+            with torch.no_grad():
+                target = self.model.merged(batch.clean_thermal, batch.clean[:, :1])
+        orthonormality = self.model.orthonormality()
+        return restoring_objective(made, batch, target, orthonormality, self.recipe.loss)
 
     def _gathered(self, made: Restored) -> Restored:
         """Return what was made of all rows of the batch; the balance is of all already."""
@@ -133,4 +138,5 @@ def _build(recipe: RestoringRecipe, prior: int | None, seed: int) -> MdaIF | Res
     given = {"prior": prior} if prior else {}
     network = build_variant(recipe.model, seed, recipe.network, given=given, own=own)
     assert isinstance(network, MdaIF), "weather is restored by MdaIF"
+    network.fusion.load_state_dict(load_model(network.fusion.name).state_dict())
     return network
