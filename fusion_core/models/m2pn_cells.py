@@ -1,4 +1,4 @@
-"""M2PN-nano: what to take from where is decided on a coarse grid, pixels come from the sources."""
+"""M2PN on cells: decisions are made on a coarse grid, pixels come from the sources."""
 
 from __future__ import annotations
 

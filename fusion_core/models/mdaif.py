@@ -26,7 +26,7 @@ from fusion_core.models.blocks.heads import shuffle
 from fusion_core.models.cues import NO_CUES, Cues
 from fusion_core.models.features import Features
 from fusion_core.models.luma import LumaFuser
-from fusion_core.models.m2pn_nano import M2PNNano, NanoConfig
+from fusion_core.models.m2pn_cells import NANO, M2PNCells
 from fusion_core.models.outputs import LumaOutput
 
 _STRIDE = 32
@@ -186,7 +186,7 @@ class MdaIF(LumaFuser):
             per_pixel=c.router == "pixel",
         )
         self.head = RestoringExpert(last, self.SHARED * pixels, 1)
-        self.fusion = M2PNNano("m2pn-nano", NanoConfig()).requires_grad_(requires_grad=False)
+        self.fusion = M2PNCells("m2pn-nano", NANO).requires_grad_(requires_grad=False)
 
     def fuse_luma(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> LumaOutput:  # noqa: ARG002
         """Fuse checked inputs; see :meth:`LumaFuser.fuse_luma`."""

@@ -53,8 +53,8 @@ MDAIF: Final = ModelSpec(
     network=mdaif.MdaIF,
     config=mdaif.SMALL,
     paper="MdaIF",
-    description="Restores haze, rain, snow, night and noise while fusing, in colour; small.",
-    parameters=3_148_468,
+    description="Restores haze, rain and snow while fusing, in colour; small.",
+    parameters=2_417_823,
     weights=_WEIGHTS / "mdaif.safetensors",
 )
 MDAIF_B1: Final = ModelSpec(
@@ -62,7 +62,7 @@ MDAIF_B1: Final = ModelSpec(
     config=mdaif.B1,
     paper="MdaIF",
     description="The same at the paper's size, to be trained on a GPU.",
-    parameters=40_453_874,
+    parameters=33_751_665,
 )
 TCMOA: Final = ModelSpec(
     network=tcmoa.TCMoA,
