@@ -74,7 +74,7 @@ def test_what_a_variant_begins_otherwise_stays_its_own():
         for name, tensor in full.state_dict().items()
         if not torch.equal(tensor, variant.state_dict()[name])
     }
-    assert differing == {f"prototypes.{scale}.rows" for scale in range(4)}
+    assert differing == {f"prototypes.{scale}.rows" for scale in range(5)}
 
 
 def test_fields_that_the_full_network_changes_as_well_are_no_part_of_the_comparison():
