@@ -140,6 +140,7 @@ def test_every_part_acts_and_is_as_before_afterwards():
     found = measure_parts(built, system, seen, seeds=1)
     assert {effect.part for effect in found} == {
         "text",
+        "rules",
         "transformer",
         "experts",
         "value residual",

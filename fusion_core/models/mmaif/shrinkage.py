@@ -29,10 +29,14 @@ class Shrinkage(nn.Module):
     """
 
     basis: Tensor
+    varying: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("basis", _cosines(BLOCK), persistent=False)
+        varying = torch.ones(BLOCK**2, 1)
+        varying[0] = 0  # the mean of a block stays
+        self.register_buffer("varying", varying, persistent=False)
         self.noise = nn.Parameter(torch.full((BLOCK**2, 1), math.log(_NOISE_GAIN)))
         self.blocks = nn.Parameter(torch.full((BLOCK**2, 1), math.log(_EDGE)))
 
@@ -59,12 +63,12 @@ class Shrinkage(nn.Module):
         return x - gone / (_cover(rows, x)[:, None] * _cover(columns, x))
 
     def _small(self, x: Tensor, amounts: Tensor) -> Tensor:
-        """Return the sum over all blocks of what is small in them; the mean of a block is not."""
-        coefficients = self.basis[1:] @ F.unfold(x, BLOCK, stride=_STEP)
-        thresholds = torch.cat((self.noise, self.blocks), 1)[1:].exp() @ amounts
+        """Return the sum over all blocks of what is small in them but their means."""
+        coefficients = self.basis @ F.unfold(x, BLOCK, stride=_STEP)
+        thresholds = (torch.cat((self.noise, self.blocks), 1).exp() * self.varying) @ amounts
         limit = thresholds.square().square()
         small = coefficients * (limit / (coefficients.square().square() + limit + _TINY))
-        return F.fold(self.basis[1:].T @ small, x.shape[-2:], BLOCK, stride=_STEP)
+        return F.fold(self.basis.T @ small, x.shape[-2:], BLOCK, stride=_STEP)
 
 
 def _cover(blocks: int, like: Tensor) -> Tensor:
