@@ -36,6 +36,8 @@ def fit_gates(looks: Looks, seed: int) -> float:
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
+    # Left behind, they would count in the norm of every step of the run, but not after a resume.
+    optimiser.zero_grad()
     return float(loss.detach())
 
 
