@@ -7,13 +7,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from fusion_core import __version__
 from fusion_core.cli.stop_signal import ignore_signals, quiet_abort
 from fusion_core.errors import FusionError, UsageError, missing_extra
 from fusion_core.plugins import VERBS, load_plugin, load_plugins, plugin_names
-from fusion_core.runtime.process import tune_process
+from fusion_core.runtime.process import end_process, tune_process
 
 _HELP = {"-h", "--help", "help"}
 
@@ -81,5 +81,10 @@ def _overview() -> str:
     return "\n".join([*lines, "", "`fusion VERB --help` explains a verb's options."])
 
 
+def program() -> NoReturn:
+    """Run the command as a program."""
+    end_process(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -12,6 +12,7 @@ from dataclasses import replace
 from fusion_core.errors import FusionError
 from fusion_core.pipeline.intake import FrameIntake
 from fusion_core.pipeline.statistics import PipelineStatistics
+from fusion_core.runtime.process import BackgroundThread
 from fusion_core.source import Source
 from fusion_core.types import FramePair, FusedFrame
 
@@ -70,7 +71,7 @@ class StreamRunner:
             finally:
                 self._intake.end_live()
 
-        reader = threading.Thread(target=read, name="reader", daemon=True)
+        reader = BackgroundThread(read, "reader")
         reader.start()
         try:
             yield from self._newest_results()
@@ -82,9 +83,7 @@ class StreamRunner:
 
     def start(self, on_fused: Callable[[FusedFrame], None]) -> None:
         """Fuse the newest pairs in a thread of its own, which calls ``on_fused``."""
-        self._worker = threading.Thread(
-            target=self._work, args=(on_fused,), name="fusion", daemon=True
-        )
+        self._worker = BackgroundThread(self._work, "fusion", (on_fused,))
         self._worker.start()
 
     def join(self) -> None:

@@ -13,7 +13,7 @@ from fusion_core.priors.provider import PriorProvider, assess_pair
 from fusion_core.priors.settings import PriorsConfig
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.latest_slot import LatestSlot
-from fusion_core.runtime.process import yield_to_others
+from fusion_core.runtime.process import BackgroundThread, yield_to_others
 from fusion_core.types import AlignedPair, ScenePrior
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class PriorScheduler(Closable):
         self._refreshes = self._failures = 0
         self._last_ms = 0.0
         self._yielding = False
-        self._worker = threading.Thread(target=self._work, name="prior", daemon=True)
+        self._worker = BackgroundThread(self._work, "prior")
         self._worker.start()
 
     @property

@@ -15,6 +15,7 @@ from fusion_core.registration.process_backend import ProcessBackend
 from fusion_core.registration.settings import RegistrationConfig
 from fusion_core.registration.warp import Warp
 from fusion_core.runtime.closable import Closable
+from fusion_core.runtime.process import BackgroundThread
 from fusion_core.types import AlignedPair
 
 _log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class RefinementScheduler(Closable):
         if self._thread is None:
             self._backend = ProcessBackend(self._config)
             self._filter = CorrectionFilter(self._config, self._backend)
-            self._thread = threading.Thread(target=self._run, name="registration", daemon=True)
+            self._thread = BackgroundThread(self._run, "registration")
             self._thread.start()
 
     def submit_pair(self, pair: AlignedPair, applied: AppliedMap) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import platform
+import sys
 import threading
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NoReturn
 
 # GNU OpenMP's threads spin when they wait for each other, by default for some 10 ms: on cores that
 # cameras and other nodes share a frame then takes ten times as long. With more threads than cores
@@ -29,6 +32,37 @@ def tune_process() -> None:
     """
     os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
     _keep_freed_memory()
+
+
+class BackgroundThread(threading.Thread):
+    """A thread that keeps no process alive, and that a call may still block when it ends.
+
+    Args:
+        target: What it runs.
+        name: Its name.
+        args: Arguments of the target.
+    """
+
+    def __init__(
+        self, target: Callable[..., object], name: str, args: tuple[object, ...] = ()
+    ) -> None:
+        super().__init__(target=target, name=name, args=args, daemon=True)
+
+
+def end_process(code: int) -> NoReturn:
+    """End a program whose work is done and whose outputs are complete.
+
+    Where a background thread is still in a call (one that exceeded its limit), the process ends at
+    once: the interpreter's own end would stop the thread inside C++, which aborts the process
+    ("terminate called without an active exception").
+    """
+    if any(isinstance(thread, BackgroundThread) for thread in threading.enumerate()):
+        logging.shutdown()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def yield_to_others() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.latest_slot import LatestSlot
+from fusion_core.runtime.process import BackgroundThread
 
 T = TypeVar("T")
 
@@ -73,7 +74,7 @@ class TimedCaller(Closable):
         self._name = name
         self._slot: LatestSlot[Call[Any]] = LatestSlot()
         self._last: Call[Any] | None = None
-        self._worker: threading.Thread | None = None
+        self._worker: BackgroundThread | None = None
 
     def call(self, function: Callable[[], T], timeout_s: float) -> T:
         """Return what a function returns, or raise what it raises.
@@ -96,7 +97,7 @@ class TimedCaller(Closable):
         if self._last is not None and not self._last.done:
             raise CallTimeoutError("an earlier call still runs")
         if self._worker is None:
-            self._worker = threading.Thread(target=self._work, name=self._name, daemon=True)
+            self._worker = BackgroundThread(self._work, self._name)
             self._worker.start()
         call = Call(function)
         self._last = call

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from fusion_core.runtime.closable import Closable
+from fusion_core.runtime.process import BackgroundThread
 
 T = TypeVar("T")
 _DEPTH: Final = 8
@@ -29,7 +29,7 @@ class OrderedWorker(Closable, Generic[T]):
         self._queue: queue.Queue[tuple[T] | None] = queue.Queue(_DEPTH)
         self._error: Exception | None = None
         self._ended = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = BackgroundThread(self._run, name)
         self._thread.start()
 
     def put(self, value: T) -> None:

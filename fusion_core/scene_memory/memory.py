@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.runtime.closable import Closable
+from fusion_core.runtime.process import BackgroundThread
 from fusion_core.runtime.timed_call import Call
 from fusion_core.scene_memory.detail import blurred
 from fusion_core.scene_memory.matching import Shift, shifted
@@ -211,7 +212,7 @@ class SceneMemory(Closable):
     ) -> None:
         """Look while the frame is fused: it does not need what is found, as nothing was hidden."""
         call = Call(lambda: self._hidden(aligned, thermal, objects))
-        thread = threading.Thread(target=call.run, name="scene-memory", daemon=True)
+        thread = BackgroundThread(call.run, "scene-memory")
         thread.start()
         self._beside = thread, call
 

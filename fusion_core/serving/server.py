@@ -19,6 +19,7 @@ from fusion_core.engine.remote.link import UNKNOWN_SESSION
 from fusion_core.errors import EncodingError, SinkError, UsageError
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.message_filter import MessageFilter
+from fusion_core.runtime.process import BackgroundThread
 from fusion_core.serving.fair_queue import FairQueue
 from fusion_core.serving.fusing import fuse_calls, fuses_with
 from fusion_core.serving.networks import Networks
@@ -139,7 +140,7 @@ class Server(Closable):
             ("fuse", self._fuse),
             ("assess", self._assess),
         ):
-            worker = threading.Thread(target=work, name=name, daemon=True)
+            worker = BackgroundThread(work, name)
             worker.start()
             self._workers.append(worker)
         poller = zmq.Poller()

@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.drop_log import DropLog
+from fusion_core.runtime.process import BackgroundThread
 from fusion_core.source.base import RecordedStream
 from fusion_core.types import Frame, Modality
 
@@ -44,7 +45,7 @@ class StreamAhead(Closable):
         """Iterate over the frames; what the stream raises comes after its last good frame."""
         if self._stop.is_set():
             return
-        self._thread = threading.Thread(target=self._work, name="decoder", daemon=True)
+        self._thread = BackgroundThread(self._work, "decoder")
         self._thread.start()
         while (item := self._queue.get()) is not None:
             if isinstance(item, Frame):

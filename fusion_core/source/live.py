@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fusion_core.errors import FusionError, SourceError
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.drop_log import DropLog
+from fusion_core.runtime.process import BackgroundThread
 from fusion_core.source.base import FrameReader, InputEnded, already_read
 from fusion_core.source.played import PlayedStream, play_together
 from fusion_core.types import Frame, Modality
@@ -91,9 +92,7 @@ class LiveSource(Closable):
                 return
             play_together([each for each in self._readers if isinstance(each, PlayedStream)])
             for reader, queue in zip(self._readers, self._queues, strict=True):
-                thread = threading.Thread(
-                    target=self._pump, args=(reader, queue), name=reader.name, daemon=True
-                )
+                thread = BackgroundThread(self._pump, reader.name, (reader, queue))
                 thread.start()
                 self._threads.append(thread)
                 self._running += 1

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fusion_core.errors import FusionError, SinkError
 from fusion_core.runtime.closable import Closable
+from fusion_core.runtime.process import BackgroundThread
 from fusion_core.sink import Sink, open_sink
 from fusion_core.types import FusedFrame
 
@@ -91,7 +92,7 @@ class _Take:
         self.problem = ""
         self._sink = sink
         self._waiting: queue.Queue[FusedFrame | None] = queue.Queue(_WAITING)
-        self._thread = threading.Thread(target=self._write, name="recorder", daemon=True)
+        self._thread = BackgroundThread(self._write, "recorder")
         self._thread.start()
 
     def offer(self, fused: FusedFrame) -> None:

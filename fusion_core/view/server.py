@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -22,6 +21,7 @@ from starlette.websockets import WebSocket
 
 from fusion_core.errors import ViewError
 from fusion_core.runtime.closable import Closable
+from fusion_core.runtime.process import BackgroundThread
 from fusion_core.types import FusedFrame
 from fusion_core.view.controls import Controls
 from fusion_core.view.guard import Guard, is_loopback
@@ -79,9 +79,7 @@ class PageServer(Closable):
             )
         )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(listener)), name="view", daemon=True
-        )
+        self._thread = BackgroundThread(lambda: asyncio.run(self._serve(listener)), "view")
         self._thread.start()
         end = time.monotonic() + _START_S
         while not self._server.started and self._thread.is_alive() and time.monotonic() < end:

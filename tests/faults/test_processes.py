@@ -72,6 +72,7 @@ def test_what_a_killed_run_leaves_opens_again(tmp_path):
     names = ["a.jsonl", "p/", "bag:drive", "a.mkv", "a.mp4"]
     outputs = [word for name in names for word in ("--out", name)]
     settings = ["--memory", "bank", "--set", "memory.save_every_s=0.1"]
+    settings += ["--set", "memory.mode=online"]
     process = start(tmp_path, "run", *inputs, *WITHOUT, *outputs, *settings)
     bank, log, mp4 = (tmp_path / name for name in ("bank", "a.jsonl", "a.mp4"))
     drive = tmp_path / "drive" / "drive.mcap"

@@ -176,7 +176,7 @@ SLOTS = torch.eye(4)
 
 
 def fresh_bank():
-    return MemoryBank(SLOTS, MemoryConfig(), "m2pn")
+    return MemoryBank(SLOTS, MemoryConfig(mode="online"), "m2pn", accept_unjudged=True)
 
 
 @pytest.fixture(scope="module")

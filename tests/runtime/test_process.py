@@ -73,3 +73,29 @@ def test_threads_of_a_program_spin_briefly_unless_set_otherwise(program, given, 
 def test_the_command_tunes_its_process_before_torch_is_loaded():
     code = "import fusion_core.cli.main, sys; print('torch' in sys.modules)"
     assert run(code) == "False"
+
+
+LEFT_TO_ITSELF = """
+import threading, torch
+from fusion_core.runtime.process import BackgroundThread, end_process
+
+torch.set_num_threads(1)
+many, begun = torch.rand(1500, 1500), threading.Event()
+
+def work():
+    while True:
+        begun.set()
+        many @ many
+
+BackgroundThread(work, "left").start()
+begun.wait()
+print("written")
+end_process(3)
+"""
+
+
+def test_a_call_that_still_runs_does_not_abort_the_program():
+    """At the interpreter's own end torch calls std::terminate, which is SIGABRT."""
+    command = [sys.executable, "-c", LEFT_TO_ITSELF]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "written\n", "")

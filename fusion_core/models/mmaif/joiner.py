@@ -11,6 +11,7 @@ from torch import Tensor
 from fusion_core.foundation import FoundationKind
 from fusion_core.models.checkpoint import load_weights
 from fusion_core.models.cues import Cues
+from fusion_core.models.luma import LumaFuser
 from fusion_core.models.m2pn import M2PN, M2PNConfig
 
 _NAME: Final = "m2pn-edge"
@@ -27,11 +28,11 @@ def _load(weights: str, dtype: torch.dtype) -> M2PN:
 JOINER: Final = FoundationKind(f"fusion {_NAME!r}", _load, str(_SHIPPED), "the package's weights")
 
 
-def join(network: M2PN, planes: Tensor, thermal: Tensor) -> Tensor:
+def join(network: LumaFuser, planes: Tensor, thermal: Tensor) -> Tensor:
     """Return ``Bx3xHxW`` luma, Cb and Cr of a pair: the network's luma, the first one's colours.
 
     Args:
-        network: The frozen network.
+        network: It fuses luma.
         planes: ``Bx3xHxW`` luma, Cb and Cr of the visible picture.
         thermal: ``Bx1xHxW``.
     """

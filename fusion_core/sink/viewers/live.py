@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Final
 
 from fusion_core.runtime.latest_slot import LatestSlot
 from fusion_core.runtime.message_filter import MessageFilter
+from fusion_core.runtime.process import BackgroundThread
 from fusion_core.sink.base import Sink
 from fusion_core.types import FusedFrame
 
@@ -30,7 +30,7 @@ class LiveViewerSink(Sink):
         self._slot: LatestSlot[FusedFrame] = LatestSlot()
         self._counts: Counter[str] = Counter()
         self._messages = MessageFilter()
-        self._worker = threading.Thread(target=self._work, name="viewer", daemon=True)
+        self._worker = BackgroundThread(self._work, "viewer")
 
     @property
     def dropped(self) -> Mapping[str, int]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from fusion_core.models import load_model
-from fusion_core.models.m2pn import M2PN
+from fusion_core.models.luma import LumaFuser
 from fusion_core.models.mmaif.joiner import join
 from fusion_core.models.mmaif.planes import to_planes, to_rgb
 from fusion_core.sentences import PLAIN, Wish
@@ -82,7 +82,7 @@ def read_cases(data: Path, task: FusionTask, every: int) -> Iterator[WishingCase
         every: Use every n-th picture.
     """
     teacher = load_model(TEACHER)
-    assert isinstance(teacher, M2PN), "the teacher fuses luma"
+    assert isinstance(teacher, LumaFuser), "the teacher fuses luma"
     number = 0
     for folder in FOLDERS:
         for example in read_pictures(data / folder, every):
@@ -94,7 +94,7 @@ def read_cases(data: Path, task: FusionTask, every: int) -> Iterator[WishingCase
 
 
 @torch.inference_mode()
-def clean_fusion(teacher: M2PN, visible: UInt8Image, thermal: UInt8Image) -> UInt8Image:
+def clean_fusion(teacher: LumaFuser, visible: UInt8Image, thermal: UInt8Image) -> UInt8Image:
     """Return the fusion ``HxWx3`` RGB of a clean pair."""
     return as_image(to_rgb(join(teacher, to_planes(as_tensor(visible)), as_tensor(thermal))))
 
@@ -115,7 +115,7 @@ def _case(  # noqa: PLR0917 - one of each
     severities: Mapping[str, float],
     number: int,
     seed: int,
-    teacher: M2PN,
+    teacher: LumaFuser,
 ) -> WishingCase:
     thermal = THERMAL[number % len(THERMAL)] if task == "vif" else {}
     kinds = tuple(severities), tuple(thermal)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fusion_core.engine import Engine
 from fusion_core.models import load_model
-from fusion_core.models.m2pn import M2PN
+from fusion_core.models.luma import LumaFuser
 from fusion_core.models.mmaif import MMAIF
 from fusion_core.types import UInt8Image
 from fusion_lab.benches.pictures import read_pictures
@@ -73,7 +73,7 @@ def measure_matrix(model: MMAIF, data: Path, every: int) -> WishMatrix:
     """
     engine = Engine(model, None)
     teacher = load_model(TEACHER)
-    assert isinstance(teacher, M2PN), "the teacher fuses luma"
+    assert isinstance(teacher, LumaFuser), "the teacher fuses luma"
     pairs = [pair for folder in FOLDERS for pair in read_pictures(data / folder, every)]
     pairs = pairs[:: max(1, len(pairs) // _PICTURES)][:_PICTURES]
     found = [_removed(engine, teacher, pair) for pair in with_progress(pairs, "matrix")]
@@ -85,7 +85,7 @@ def measure_matrix(model: MMAIF, data: Path, every: int) -> WishMatrix:
     )
 
 
-def _removed(engine: Engine, teacher: M2PN, pair: Example) -> NDArray[np.float64]:
+def _removed(engine: Engine, teacher: LumaFuser, pair: Example) -> NDArray[np.float64]:
     target = _fused(teacher, pair.first, pair.second)
     rows = np.zeros((len(SENTENCES), len(KINDS)))
     for column, kind in enumerate(KINDS):
@@ -98,7 +98,7 @@ def _removed(engine: Engine, teacher: M2PN, pair: Example) -> NDArray[np.float64
     return rows
 
 
-def _fused(teacher: M2PN, visible: UInt8Image, thermal: UInt8Image) -> UInt8Image:
+def _fused(teacher: LumaFuser, visible: UInt8Image, thermal: UInt8Image) -> UInt8Image:
     return to_gray(clean_fusion(teacher, visible, thermal))
 
 

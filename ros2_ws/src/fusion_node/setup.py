@@ -46,9 +46,9 @@ setup(
     zip_safe=True,
     entry_points={
         "console_scripts": [
-            "fusion_node = fusion_node.main:main",
-            "camera_publisher = fusion_node.camera_publisher:main",
-            "recorder = fusion_node.recorder:main",
+            "fusion_node = fusion_node.main:program",
+            "camera_publisher = fusion_node.camera_publisher:program",
+            "recorder = fusion_node.recorder:program",
             "health_check = fusion_node.health_check:main",
         ]
     },

@@ -14,8 +14,6 @@
 
 """Run the node: `python -m fusion_node`."""
 
-import sys
+from fusion_node.main import program
 
-from fusion_node.main import main
-
-sys.exit(main())
+program()

@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 from rclpy.node import Node
@@ -31,6 +32,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from fusion_core.runtime.process import end_process
 from fusion_core.source import Source, open_source
 from fusion_core.types import Frame, Modality
 from fusion_node.conversions import camera_info_message, stamp_from_ns
@@ -167,5 +169,10 @@ def main(args: list[str] | None = None) -> int:
     return run_process("camera_publisher", CameraPublisher, _play, args)
 
 
+def program() -> NoReturn:
+    """Run the node as a program."""
+    end_process(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

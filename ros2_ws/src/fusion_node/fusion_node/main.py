@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from fusion_core.runtime.process import end_process
 from fusion_node.process import run_process, spin
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 def main(args: list[str] | None = None) -> int:
     """Run the node until a signal stops it; return the exit code."""
     return run_process("fusion", _make, _serve, args)
+
+
+def program() -> NoReturn:
+    """Run the node as a program."""
+    end_process(main())
 
 
 def _make() -> FusionNode:

@@ -16,13 +16,12 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -32,6 +31,7 @@ from sensor_msgs.msg import Image
 
 from fusion_core.cli.summary import write_summary
 from fusion_core.errors import EncodingError, FusionError, UsageError
+from fusion_core.runtime.process import end_process
 from fusion_core.sink import Sink, open_sink
 from fusion_core.sink.report import HtmlReport
 from fusion_core.types import AlignedPair, Frame, FramePair, FusedFrame
@@ -211,5 +211,10 @@ def main(args: list[str] | None = None) -> int:
     return run_process("recorder", Recorder, _record, args)
 
 
+def program() -> NoReturn:
+    """Run the node as a program."""
+    end_process(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()
