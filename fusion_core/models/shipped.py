@@ -69,7 +69,7 @@ TCMOA: Final = ModelSpec(
     config=tcmoa.ROBOT,
     paper="TC-MoA",
     description="Exposures, focus distances and thermal pictures; the sources' own pixels; small.",
-    parameters=213_192,
+    parameters=213_186,
     weights=_WEIGHTS / "tcmoa.safetensors",
 )
 TCMOA_BASE: Final = ModelSpec(
@@ -91,7 +91,7 @@ MMAIF: Final = ModelSpec(
     config=mmaif.ROBOT,
     paper="MMAIF",
     description="A sentence says what to remove and what to show; three tasks, restored; small.",
-    parameters=7_290_162,
+    parameters=7_300_323,
     weights=_WEIGHTS / "mmaif.safetensors",
 )
 MMAIF_FULL: Final = ModelSpec(
@@ -99,5 +99,5 @@ MMAIF_FULL: Final = ModelSpec(
     config=mmaif.PAPER,
     paper="MMAIF",
     description="The same at the paper's size, to be trained on a GPU.",
-    parameters=122_097_800,
+    parameters=122_124_201,
 )

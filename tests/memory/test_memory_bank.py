@@ -326,7 +326,7 @@ def test_killed_while_saving_leaves_a_whole_snapshot(tmp_path):
 import sys, torch
 from fusion_core.memory import MemoryBank, MemoryConfig
 from fusion_core.memory.snapshot_lock import SnapshotLock
-bank = MemoryBank(torch.ones(2000, 200), MemoryConfig(), "m2pn")
+bank = MemoryBank(torch.ones(2000, 200), MemoryConfig(mode="online"), "m2pn", accept_unjudged=True)
 while True:
     bank.update(torch.ones(1, 200), torch.ones(1))
     bank.save_snapshot(sys.argv[1])
