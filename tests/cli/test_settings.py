@@ -49,7 +49,7 @@ def another_value(name):
         "thermal.polarity": "black_hot",
         "registration.refine": "on",
         "registration.on_low_confidence": "soften",
-        "memory.mode": "frozen",
+        "memory.mode": "online",
         "scene_memory.mode": "off",
         "engine.endpoint": "tcp://127.0.0.1:5570",
         "detection.output_format": "yolov8",
