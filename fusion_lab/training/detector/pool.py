@@ -52,13 +52,14 @@ def load_pool(folders: Sequence[Path], place: Place, seeds: int, aerial: int = 0
     Raises:
         SourceError: A folder holds no labelled pair, or a file of one is missing or torn.
     """
+    recorded = read_examples(folders, needs=_LABELLED)  # before the minutes that rendering takes
     streets, air = place.out / "rendered", place.out / "aerial"
     if seeds:
         place.team.leader_first(lambda: render(streets, seeds))
     if aerial:
         place.team.leader_first(lambda: render_aerial(air, range(aerial)))
     return DetectionPool(
-        read_examples(folders, needs=_LABELLED),
+        recorded,
         read_examples([streets], needs=_LABELLED) if seeds else (),
         read_examples([air], needs=_LABELLED) if aerial else (),
     )
