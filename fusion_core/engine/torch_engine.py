@@ -15,7 +15,7 @@ from fusion_core.engine.pair_engine import PairEngine, PreparedPair
 from fusion_core.engine.picture_io import NetworkPicture
 from fusion_core.engine.precision import fast_precision
 from fusion_core.engine.result import ExplainedPicture
-from fusion_core.engine.torch_pictures import NetworkTensors, fuse_tensors, to_tensor
+from fusion_core.engine.torch_pictures import NetworkTensors, fuse_tensors, on_device, to_tensor
 from fusion_core.engine.wording import Wording
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig
@@ -263,7 +263,7 @@ class Engine(PairEngine):
             return fuse_tensors(self._model, visible, hot, cues)
 
     def _to_device(self, array: FloatImage | UInt8Image) -> Tensor:
-        return torch.from_numpy(array).to(self._device)
+        return on_device(array, self._device)
 
     def _memory(self, slots: FloatImage) -> Tensor:
         """Return the bank's slots on the device; they are moved when they have changed."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -69,9 +72,18 @@ def fuse_tensors(network: Fuser, visible: Tensor, thermal: Tensor, cues: Cues) -
     )
 
 
+def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Return an array as a tensor.
+
+    A view that torch cannot take, such as BGR turned into RGB, or that must not be written to, is
+    copied.
+    """
+    return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(device)
+
+
 def to_tensor(picture: UInt8Image, device: torch.device) -> Tensor:
     """Return ``1xCxHxW`` in [0, 1] of an ``HxW`` or ``HxWxC`` uint8 picture."""
-    pixels = torch.from_numpy(picture).to(device)
+    pixels = on_device(picture, device)
     planes = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
     return planes[None].float().mul_(1 / 255)
 

@@ -26,6 +26,38 @@ def test_numpy_in_numpy_out():
     assert fused.dtype == np.uint8
 
 
+def _locked(array):
+    array = array.copy()
+    array.setflags(write=False)
+    return array
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda array: array[..., ::-1].copy()[..., ::-1],  # as BGR that was turned into RGB
+        lambda array: array.repeat(2, 0)[::2],
+        np.asfortranarray,
+        _locked,
+    ],
+    ids=["reversed", "strided", "fortran", "read-only"],
+)
+def test_any_view_of_an_array_is_fused_as_its_copy_is(view):
+    mask = np.zeros((64, 80), np.uint8)
+    mask[20:40, 20:40] = 255
+    calls = [
+        lambda a, b, m: fc.fuse(a, b),
+        lambda a, b, m: fc.fuse(a, b, model="ctrlfuse", mask=m),
+        lambda a, b, m: fc.fuse(a, b, model="tcmoa"),
+        lambda a, b, m: fc.fuse_images(b, 255 - b, task="mef"),
+        lambda a, b, m: fc.explain_images(b, b[::-1], task="mff").image,
+    ]
+    for call in calls:
+        expected = call(THERMAL, VISIBLE, mask)
+        assert np.array_equal(call(view(THERMAL), view(VISIBLE), view(mask)), expected)
+
+
 def test_calls_do_not_depend_on_earlier_calls():
     first = fc.fuse(THERMAL, VISIBLE)
     fc.fuse(255 - THERMAL, VISIBLE)
