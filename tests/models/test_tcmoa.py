@@ -12,7 +12,7 @@ from fusion_core.models import Cues, PromptEdit, create_model
 from fusion_core.models.tcmoa import PAPER_BASE, TCMoA, TCMoAOptions
 from fusion_core.models.tcmoa.adapters import TaskAdapters
 from fusion_core.models.tcmoa.config import TASKS, layer_after
-from fusion_core.models.tcmoa.decision import edited_shares, shares
+from fusion_core.models.tcmoa.decision import edited_shares, settled, shares
 from fusion_core.models.tcmoa.prompt_layer import Edit, PromptLayer, edited
 from fusion_core.models.tcmoa.published import load_published
 from fusion_core.models.tcmoa.pyramids import (
@@ -435,3 +435,18 @@ def test_missing_weights_of_a_real_one_are_named(tmp_path, rng):
     net.configure(TCMoAOptions(mae_weights=str(tmp_path / "nowhere")))
     with pytest.raises(WeightsError, match="nowhere"):
         fuse(net, pictures(rng))
+
+
+def test_flat_places_take_what_is_sure_around_them():
+    """An island of the other picture in a flat place goes, and one with detail of its own stays."""
+    share = torch.zeros(1, 2, 64, 64)
+    share[:, 0] = 1
+    for left in (8, 40):
+        share[:, :, 24:40, left : left + 16] = torch.tensor([0.0, 1.0])[:, None, None]
+    detail = torch.full((1, 1, 64, 64), 0.1)
+    detail[..., 20:44, 4:28] = 0  # around and inside the first island
+    made = settled(share, detail)
+    torch.testing.assert_close(made.sum(1), torch.ones(1, 64, 64))
+    assert made[0, 0, 26:38, 10:22].min() > 0.9
+    assert torch.equal(made[..., 28:], share[..., 28:])
+    assert settled(share, torch.zeros_like(detail)).isfinite().all()

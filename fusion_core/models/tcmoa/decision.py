@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from fusion_core.models.tcmoa.adapters import TaskAdapters
 from fusion_core.models.tcmoa.config import CHOSEN, TASKS
 from fusion_core.models.tcmoa.evidence import CLUES, EXPOSURE_CLUES, Evidence
-from fusion_core.models.tcmoa.pyramids import gaussian, guided, resize
+from fusion_core.models.tcmoa.pyramids import gaussian, guided, halve, resize
 
 SCALES: Final = 6
 """Sets of weights: of four scales of details, of what is left of them, and of pixels as a whole."""
@@ -26,6 +26,8 @@ _LEANING = 2.0  # of a task's router to its half of the adapters, before trainin
 _RADIUS, _FLAT = 3, 2e-3
 _LIMIT: Final = 12.0  # of what is said for a source; its share is then exactly 1
 _LEAST: Final = 1e-4
+_DETAIL: Final = 0.04  # change of luma from which on what is decided is sure
+_COARSEST: Final = 4
 _DECIDED: Final = 0.05  # a share nearer to 0 or 1 than this is none, or all
 
 
@@ -195,6 +197,32 @@ def shares(scores: Tensor) -> Tensor:
     soft = scores.softmax(1)
     decided = ((soft - _DECIDED) / (1 - 2 * _DECIDED)).clamp(0, 1)
     return decided / decided.sum(1, keepdim=True)
+
+
+def settled(share: Tensor, detail: Tensor) -> Tensor:
+    """Return shares that follow those of the detail around where there is none.
+
+    Two focus settings differ in tone in flat places, too, and what decides there is noise: borders
+    between the pictures show as steps. A pixel with little detail takes the mean of what surely is
+    decided around it, over as wide a surround as it takes (push-pull, Gortler et al. 1996).
+
+    Args:
+        share: ``BxNxHxW`` shares of ``N`` pictures, sum 1.
+        detail: ``Bx1xHxW`` mean change of luma from pixel to pixel around a pixel, in [0, 1].
+    """
+    filled = _filled(share, (detail / _DETAIL).clamp(0, 1).square())
+    return filled / filled.sum(1, keepdim=True)
+
+
+def _filled(share: Tensor, sure: Tensor) -> Tensor:
+    """Return shares where they are sure, and else those of half the size, filled likewise."""
+    if min(share.shape[-2:]) <= _COARSEST:
+        return share
+    there = halve(sure)
+    around = halve(share * sure) / there.clamp_min(torch.finfo(share.dtype).tiny)
+    # Of four pixels one that is sure is enough.
+    coarse = _filled(torch.where(there > 0, around, halve(share)), (4 * there).clamp(max=1))
+    return sure * share + (1 - sure) * resize(coarse, share)
 
 
 def edited_shares(share: Tensor, alpha: float, beta: float, first: Tensor) -> Tensor:

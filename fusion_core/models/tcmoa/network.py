@@ -27,12 +27,14 @@ from fusion_core.models.tcmoa.decision import (
     edited_shares,
     mean_of_tokens,
     ruled,
+    settled,
     shares,
 )
 from fusion_core.models.tcmoa.embedded import EMBEDDED_MAE, REAL_MAE
 from fusion_core.models.tcmoa.evidence import at_tokens, clues
 from fusion_core.models.tcmoa.prompt_layer import Edit
 from fusion_core.models.tcmoa.pyramids import (
+    box,
     collapse,
     gaussian,
     halvings,
@@ -46,6 +48,7 @@ _MOST_PICTURES = 9
 # Shorter edge of the coarsest scale. Where a blend ends earlier it shows halos of that width.
 _SMALLEST_CHOICE, _SMALLEST_BLEND = 8, 2
 _FIRM = 4.0  # of prompts that choose: few tokens shall take some of both pictures
+_AROUND = 4  # radius in pixels within which detail makes a choice sure
 _CERTAIN = 1e-4  # prompts nearer to 0 or 1 say no more than this
 # Clues of both pictures of all pairs, per scale ``B(N-1) x CLUESxhxw``, the finest first.
 _Sides: TypeAlias = tuple[list[Tensor], list[Tensor]]
@@ -216,7 +219,7 @@ class TCMoA(Fuser):
                 evidence = ruled(evidence, _FIRM * asked if task == CHOSEN else asked, edge)
             whole = _scores(evidence, stack.shape[1])
             if task == CHOSEN:
-                parts = [shares(whole)]
+                parts = [settled(shares(whole), _detail(stack))]
             else:
                 details = [_scores(level, stack.shape[1]) for level in verdict.logits]
                 parts = blend(whole, details)
@@ -280,6 +283,15 @@ def _odds(prompts: Tensor) -> Tensor:
 def _guides(sides: _Sides) -> list[Tensor]:
     """Return per scale the mean luma of both pictures of each pair."""
     return [(one[:, :1] + other[:, :1]) / 2 + 0.5 for one, other in zip(*sides, strict=True)]
+
+
+def _detail(stack: Tensor) -> Tensor:
+    """Return ``Bx1xHxW``: change of luma to the next pixels, that of the picture with the most."""
+    luma = luma_of(stack.flatten(0, 1))
+    across = F.pad(luma.diff(dim=-1).abs(), (0, 1))
+    down = F.pad(luma.diff(dim=-2).abs(), (0, 0, 0, 1))
+    most = _split(across + down, stack.shape[1]).amax(1)
+    return box(most, _AROUND)
 
 
 def _order(stack: Tensor, task: str) -> Tensor:
