@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -107,17 +109,7 @@ class AffineHead(nn.Module):
         maps = self.conv(x)
         if self.scene is not None:
             maps = maps + self.scene(scene)[:, :, None, None]
-        a, b, m, w, r = maps.tanh().split(1, dim=1)
-        hot, seen = means
-        a, b = a + 0.5, b + 0.5
-        c = torch.lerp(seen, hot, w / 2 + 0.5) + r / 2 - a * seen - b * hot
-        # m relu(thermal - visible) is m max(thermal, visible) - m visible
-        a, b, m, fused = (
-            F.interpolate(part.contiguous(), scale_factor=float(self.down), mode="bilinear")
-            for part in (a - m, b, m, c)
-        )
-        fused.addcmul_(a, visible).addcmul_(b, thermal)
-        return fused.addcmul_(m, torch.maximum(thermal, visible)).clamp(0, 1)
+        return _mapped(maps.tanh().split(1, dim=1), means, thermal, visible, self.down)
 
 
 class FineAffineHead(nn.Module):
@@ -146,7 +138,7 @@ class FineAffineHead(nn.Module):
         self,
         x: Tensor,
         scene: Tensor,
-        means: tuple[Tensor, Tensor],  # noqa: ARG002
+        means: tuple[Tensor, Tensor],
         thermal: Tensor,
         visible: Tensor,
     ) -> Tensor:
@@ -155,17 +147,38 @@ class FineAffineHead(nn.Module):
         if self.scene is not None:
             shift = self.scene(scene)[:, :, None, None]
             maps, rest = maps + shift[:, :4], rest + shift[:, 4:]
-        a, b, m, w = torch.split(maps.tanh(), 1, dim=1)
         r = F.interpolate(rest.tanh(), scale_factor=2.0, mode="bilinear")
-        hot, seen = (F.avg_pool2d(source, self.part) for source in (thermal, visible))
-        a, b = a + 0.5, b + 0.5
-        c = torch.lerp(seen, hot, w / 2 + 0.5) + r / 2 - a * seen - b * hot
-        a, b, m, fused = (
-            F.interpolate(part.contiguous(), scale_factor=float(self.part), mode="bilinear")
-            for part in (a - m, b, m, c)
-        )
-        fused.addcmul_(a, visible).addcmul_(b, thermal)
-        return fused.addcmul_(m, torch.maximum(thermal, visible)).clamp(0, 1)
+        means = F.avg_pool2d(thermal, self.part), F.avg_pool2d(visible, self.part)
+        return _mapped((*torch.split(maps.tanh(), 1, dim=1), r), means, thermal, visible, self.part)
+
+
+def _mapped(
+    maps: Sequence[Tensor],
+    means: tuple[Tensor, Tensor],
+    thermal: Tensor,
+    visible: Tensor,
+    edge: int,
+) -> Tensor:
+    """Return ``Bx1xHxW`` in [0, 1] by affine maps; see :class:`AffineHead`.
+
+    Args:
+        maps: ``a, b`` less 1/2, ``m``, ``2 w - 1`` and ``2 r``, each ``Bx1xhxw`` in (-1, 1).
+        means: ``Bx1xhxw`` means of thermal and visible over the squares that share a decision.
+        thermal: ``Bx1xHxW``.
+        visible: ``Bx1xHxW``.
+        edge: Edge of such a square in pixels.
+    """
+    a, b, m, w, r = maps
+    hot, seen = means
+    a, b = a + 0.5, b + 0.5
+    c = torch.lerp(seen, hot, w / 2 + 0.5) + r / 2 - a * seen - b * hot
+    # m relu(thermal - visible) is m max(thermal, visible) - m visible
+    a, b, m, fused = (
+        F.interpolate(part.contiguous(), scale_factor=float(edge), mode="bilinear")
+        for part in (a - m, b, m, c)
+    )
+    fused.addcmul_(a, visible).addcmul_(b, thermal)
+    return fused.addcmul_(m, torch.maximum(thermal, visible)).clamp(0, 1)
 
 
 class TanhHead(nn.Module):
