@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
-import cv2
-import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
-from fusion_core.errors import SinkError
 from fusion_core.types import UInt8Image
 from fusion_lab.training.loop import Place, Schedule, Trainer, cosine_rate
 
@@ -84,16 +79,3 @@ class PictureTrainer(Trainer[RecipeT, NetworkT]):
 
     def _counts(self) -> dict[str, int]:
         return {"training_pictures": len(self.training), "held_out": len(self.held_out)}
-
-
-def draw_rows(sheet: Path, rows: Sequence[Tensor]) -> None:
-    """Write a PNG with the pictures ``Nx3xHxW`` in [0, 1] of each row side by side.
-
-    Raises:
-        SinkError: The sheet cannot be written.
-    """
-    joined = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
-    pixels = joined.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    sheet.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(sheet), np.ascontiguousarray(pixels[..., ::-1])):
-        raise SinkError(f"{sheet}: the validation sheet cannot be written; check the folder")

@@ -25,8 +25,23 @@ def write_sheet(sheet: Path, pictures: Sequence[Sequence[Tensor]]) -> None:
     rows = [_row(*images) for images in pictures]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 4), (0, width - row.shape[1]))) for row in rows]
+    _save(sheet, np.vstack(padded))
+
+
+def write_colour_sheet(sheet: Path, rows: Sequence[Tensor]) -> None:
+    """Write a PNG with the RGB pictures ``Nx3xHxW`` in [0, 1] of each row side by side.
+
+    Raises:
+        SinkError: The sheet cannot be written.
+    """
+    joined = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
+    pixels = joined.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    _save(sheet, np.ascontiguousarray(pixels[..., ::-1]))
+
+
+def _save(sheet: Path, pixels: UInt8Image) -> None:
     sheet.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(sheet), np.vstack(padded)):
+    if not cv2.imwrite(str(sheet), pixels):
         raise SinkError(f"{sheet}: the validation sheet cannot be written; check the folder")
 
 

@@ -18,7 +18,8 @@ from fusion_lab.training.batches import crop_square
 from fusion_lab.training.codec.recipe import CodecRecipe
 from fusion_lab.training.loop import Place
 from fusion_lab.training.losses import ssim
-from fusion_lab.training.picture_trainer import PictureTrainer, draw_rows
+from fusion_lab.training.picture_trainer import PictureTrainer
+from fusion_lab.training.sheet import write_colour_sheet
 
 _CHECKED: Final = 12
 _EDGE: Final = 192  # of the middles that are checked
@@ -88,7 +89,7 @@ class CodecTrainer(PictureTrainer[CodecRecipe, TinyAutoencoder]):
         if not pairs:
             return {}
         alike = [pair for pair in pairs if pair[0].shape == pairs[0][0].shape][:_SHOWN]
-        draw_rows(sheet, [torch.cat(pictures) for pictures in zip(*alike, strict=True)])
+        write_colour_sheet(sheet, [torch.cat(pictures) for pictures in zip(*alike, strict=True)])
         errors = [float((made - middle).square().mean()) for middle, made in pairs]
         return {"psnr": float(np.mean([-10 * np.log10(error + 1e-10) for error in errors]))}
 

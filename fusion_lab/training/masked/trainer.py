@@ -16,7 +16,8 @@ from fusion_core.types import UInt8Image
 from fusion_lab.training.loop import Place
 from fusion_lab.training.masked.pictures import draw_kept, make_crops
 from fusion_lab.training.masked.recipe import MaskedRecipe
-from fusion_lab.training.picture_trainer import PictureTrainer, draw_rows
+from fusion_lab.training.picture_trainer import PictureTrainer
+from fusion_lab.training.sheet import write_colour_sheet
 
 _VALIDATION: Final = -1  # a step that no run reaches: held-out crops are always the same
 _SHOWN: Final = 6
@@ -108,4 +109,4 @@ def _draw(sheet: Path, crops: Tensor, made: Tensor, hidden: Tensor) -> None:
     """Write a PNG: what is seen, what is painted, what is true; a column per crop."""
     edge = crops.shape[-1] // PATCH
     unseen = F.interpolate(hidden.reshape(-1, 1, edge, edge), scale_factor=PATCH)
-    draw_rows(sheet, (torch.lerp(crops, crops.new_tensor(0.5), unseen), made, crops))
+    write_colour_sheet(sheet, (torch.lerp(crops, crops.new_tensor(0.5), unseen), made, crops))
