@@ -12,6 +12,12 @@ _LOST: Final = 1.5
 _TIMES: Final = 5  # the median of so many looks is what one takes
 _LOOKS: Final = 8
 """Looks of the detector over which lost pairs count: one lost pair is no overload."""
+# Objects that were seen longer ago than this are worth a late frame. A robot at walking speed moves
+# a tenth of a metre meanwhile.
+_OLD_S: Final = 0.08
+# Such a frame waits until so many intervals after it came. The next pair then waits, and the one
+# after that, which would take its place, has not come yet.
+_LATEST: Final = 1.75
 
 
 class DetectionPace:
@@ -19,8 +25,9 @@ class DetectionPace:
 
     With ``auto`` the detector works beside the stream: it takes the next pair whenever it is done
     with the one before. A frame waits for it, also for its answer to an earlier frame, only where
-    that is expected so early that the next frame is not late. Where pairs are lost again and again
-    while it works, it then rests for up to as long as it has worked.
+    that is expected so early that the next frame is not late, or where its objects would be old
+    otherwise and no pair is lost by it. Where pairs are lost again and again while it works, it
+    then rests for up to as long as it has worked.
 
     Args:
         every: N, or ``auto``.
@@ -52,7 +59,9 @@ class DetectionPace:
             return number % self._every == 0
         return now_s >= self._rest_until_s
 
-    def patience_s(self, begun_s: float, came_s: float, now_s: float, limit_s: float) -> float:
+    def patience_s(
+        self, begun_s: float, came_s: float, now_s: float, limit_s: float, age_s: float = 0.0
+    ) -> float:
         """Return how long a frame waits for the detector to be done with its pair, in seconds.
 
         Args:
@@ -60,13 +69,17 @@ class DetectionPace:
             came_s: When the pair of the frame came.
             now_s: The time now.
             limit_s: The longest time that is ever waited.
+            age_s: How long before the frame its objects were seen where it does not wait.
         """
         if self._every != "auto" or not self._took_s or not self._intervals_s:
             return limit_s
-        next_s = came_s + min(self._intervals_s)
+        interval_s = min(self._intervals_s)
+        next_s = came_s + interval_s
         # The next frame takes as long as this one has taken so far: it may begin so much later that
         # it is done when the one after it comes.
         latest_s = next_s + max(0.0, next_s - now_s)
+        if age_s > _OLD_S:
+            latest_s = max(latest_s, came_s + _LATEST * interval_s)
         if begun_s + statistics.median(self._took_s) > latest_s:
             return 0.0
         return min(limit_s, max(0.0, latest_s - now_s))

@@ -150,7 +150,7 @@ class DetectionRunner(Closable):
         if self._follower:
             self._follower.advance(aligned)
         try:
-            found = self._objects(timeout_s, live=live)
+            found = self._objects(aligned, timeout_s, live=live)
         except CallTimeoutError:
             path = self._detector.path
             self._count_failure(f"{path}: no result within {timeout_s:g} s; choose a faster one")
@@ -210,7 +210,9 @@ class DetectionRunner(Closable):
         due = self._pace.is_due(stamp_ns, now_s)
         return self._follower is None or (due and self._look is None)
 
-    def _objects(self, timeout_s: float, *, live: bool) -> Sequence[Detection]:
+    def _objects(
+        self, aligned: AlignedPair, timeout_s: float, *, live: bool
+    ) -> Sequence[Detection]:
         """Return the objects of the newest frame, seen or predicted.
 
         Raises:
@@ -224,8 +226,9 @@ class DetectionRunner(Closable):
             return self._follower.predict() if self._follower else ()
         patience_s = timeout_s
         if live and self._follower:
+            now_s, age_s = time.perf_counter(), self._age_s(aligned)
             patience_s = self._pace.patience_s(
-                look.begun_s, self._came_s, time.perf_counter(), timeout_s
+                look.begun_s, self._came_s, now_s, timeout_s, age_s
             )
         if not look.call.wait(patience_s):
             if self._follower and time.perf_counter() - look.begun_s < timeout_s:
@@ -233,6 +236,10 @@ class DetectionRunner(Closable):
             self._look = None
             raise CallTimeoutError(f"no result after {timeout_s:g} s")
         return self._answer(look)
+
+    def _age_s(self, aligned: AlignedPair) -> float:
+        """Return how long before a pair the objects that are known were seen, in seconds."""
+        return 0.0 if self.detected_ns is None else (aligned.stamp_ns - self.detected_ns) / 1e9
 
     def _answer(self, look: _Look) -> Sequence[Detection]:
         """Take the answer of a look that is done; return the objects of the newest frame.

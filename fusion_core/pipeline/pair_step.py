@@ -263,7 +263,7 @@ class PairStep(Closable):
         """Return the pair with what hides in its visible image now, and what was recalled."""
         if self._scenes is None or frozen:
             return aligned, None
-        return self._scenes.recall(aligned, self._objects)
+        return self._scenes.recall(aligned, self._objects, live=self.live)
 
     def _detect(
         self, seen: AlignedPair, image: UInt8Image, timer: StageTimer, timeout_s: float

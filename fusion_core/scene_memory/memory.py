@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.runtime.closable import Closable
-from fusion_core.runtime.process import BackgroundThread
-from fusion_core.runtime.timed_call import Call
+from fusion_core.runtime.process import yield_to_others
+from fusion_core.runtime.timed_call import RECORDED_TIMEOUT_S, Call, TimedCaller
 from fusion_core.scene_memory.detail import blurred
 from fusion_core.scene_memory.matching import Shift, shifted
 from fusion_core.scene_memory.place import Place, blend, reduced
@@ -98,18 +98,20 @@ class SceneMemory(Closable):
         self._recalled_frames = 0
         self._newest: Recalled | None = None
         self._hiding = True
-        self._beside: tuple[threading.Thread, Call[_Remembered | None]] | None = None
+        self._caller = TimedCaller("scene-memory")
+        self._beside: Call[_Remembered | None] | None = None
         self.revision = 0
         self._lock = threading.Lock()
 
     def recall(
-        self, aligned: AlignedPair, objects: Sequence[Box] = ()
+        self, aligned: AlignedPair, objects: Sequence[Box] = (), *, live: bool = False
     ) -> tuple[AlignedPair, Recalled | None]:
         """Return the pair with its visible image completed, and what was recalled.
 
         Args:
             aligned: The pair; one that lacks an image, or is very small, is returned as it is.
             objects: Boxes of the newest detections, where nothing is recalled.
+            live: Newer pairs come whatever happens: while nothing is hidden, none waits for a look.
         """
         self._newest = None
         if aligned.visible is None or aligned.thermal is None:
@@ -118,12 +120,12 @@ class SceneMemory(Closable):
         if min(thermal.shape) < _SMALLEST:
             return aligned, None
         self._frames += 1
-        self._await_look()
-        if not self._hiding:
-            if self._frames % _EVERY == 0:
-                self._look_beside(aligned, thermal, objects)
+        looks = self._looks_beside(wait=not live)
+        if looks or not self._hiding:
+            if not looks and self._frames % _EVERY == 0:
+                self._look_beside(aligned, thermal, objects, live=live)
             return aligned, None
-        found = self._hidden(aligned, thermal, objects)
+        found = self._hidden(aligned, thermal, objects, self._frames)
         if found is None:
             return aligned, None
         weight = found.weight
@@ -169,9 +171,8 @@ class SceneMemory(Closable):
             self.revision += 1
 
     def close(self) -> None:
-        """Wait for the look that still runs."""
-        if self._beside is not None:
-            self._beside[0].join()
+        """End the thread of its looks."""
+        self._caller.close()
 
     def load_snapshot(self, path: str | Path) -> None:
         """Replace the places by those of a file.
@@ -195,12 +196,12 @@ class SceneMemory(Closable):
         write_places(path, packed)
 
     def _hidden(
-        self, aligned: AlignedPair, thermal: FloatImage, objects: Sequence[Box]
+        self, aligned: AlignedPair, thermal: FloatImage, objects: Sequence[Box], number: int
     ) -> _Remembered | None:
         """Return what is remembered and hidden now, but for objects; note whether anything is."""
         assert aligned.visible is not None, "both sides are there"
         with self._lock:
-            found = self._look(aligned.visible, thermal, aligned.stamp_ns)
+            found = self._look(aligned.visible, thermal, aligned.stamp_ns, number)
         if found is None:
             return None
         weight = _without(found.weight, objects, aligned.visible.shape)
@@ -208,25 +209,37 @@ class SceneMemory(Closable):
         return replace(found, weight=weight)
 
     def _look_beside(
-        self, aligned: AlignedPair, thermal: FloatImage, objects: Sequence[Box]
+        self, aligned: AlignedPair, thermal: FloatImage, objects: Sequence[Box], *, live: bool
     ) -> None:
         """Look while the frame is fused: it does not need what is found, as nothing was hidden."""
-        call = Call(lambda: self._hidden(aligned, thermal, objects))
-        thread = BackgroundThread(call.run, "scene-memory")
-        thread.start()
-        self._beside = thread, call
+        number = self._frames
 
-    def _await_look(self) -> None:
-        """Wait for the look that was begun beside the frame before; it tells what is hidden."""
-        beside, self._beside = self._beside, None
-        if beside is not None:
-            thread, call = beside
-            thread.join()
-            call.result()
+        def look() -> _Remembered | None:
+            if live:  # to the fusion and the detector, which frames wait for
+                yield_to_others()
+            return self._hidden(aligned, thermal, objects, number)
 
-    def _look(self, visible: UInt8Image, thermal: FloatImage, stamp_ns: int) -> _Remembered | None:
+        self._beside = self._caller.start(look)
+
+    def _looks_beside(self, *, wait: bool) -> bool:
+        """Return whether the look beside an earlier frame goes on; it tells what is hidden.
+
+        Args:
+            wait: Wait for its end.
+        """
+        look = self._beside
+        if look is None or not (wait or look.done):
+            return look is not None
+        self._beside = None
+        look.wait(RECORDED_TIMEOUT_S)
+        look.result()
+        return False
+
+    def _look(
+        self, visible: UInt8Image, thermal: FloatImage, stamp_ns: int, number: int
+    ) -> _Remembered | None:
         """Return what is remembered of the place that the camera sees, None at no place."""
-        place, shift = self._find(thermal)
+        place, shift = self._find(thermal, number)
         if place is None or shift is None:
             self._arrive(visible, thermal, stamp_ns)
             return None
@@ -240,7 +253,7 @@ class SceneMemory(Closable):
             thermal = shifted(thermal, -x, -y)
         max_age_ns = self._config.max_age_s * _NS
         look = place.look(visible, thermal, stamp_ns, max_age_ns)
-        if not moved and self._frames % _EVERY == 0:
+        if not moved and number % _EVERY == 0:
             place.learn(visible, thermal, look)
         self.revision += 1
         age_ns = stamp_ns - place.seen_ns
@@ -253,13 +266,13 @@ class SceneMemory(Closable):
             age_ns=age_ns,
         )
 
-    def _find(self, thermal: FloatImage) -> tuple[Place | None, Shift | None]:
+    def _find(self, thermal: FloatImage, number: int) -> tuple[Place | None, Shift | None]:
         """Return the place that the thermal image shows and how far the view has moved."""
         if self._here is not None:
             shift = self._here.shift_to(thermal)
             if shift is not None:
                 return self._here, shift
-        if self._here is None and self._frames % _OTHERS_EVERY:
+        if self._here is None and number % _OTHERS_EVERY:
             return None, None
         self._here = None
         for place in self._places:
