@@ -11,7 +11,8 @@ _INTERVALS: Final = 8
 _LOST: Final = 1.5
 _TIMES: Final = 5  # the median of so many looks is what one takes
 _LOOKS: Final = 8
-"""Looks of the detector over which lost pairs count: one lost pair is no overload."""
+"""Looks of the detector over which lost pairs count."""
+_HARMLESS: Final = 1  # a look of them beside which a pair was lost is no overload
 # Objects that were seen longer ago than this are worth a late frame. A robot at walking speed moves
 # a tenth of a metre meanwhile.
 _OLD_S: Final = 0.08
@@ -88,5 +89,6 @@ class DetectionPace:
         """Note that the detector is done with a pair that it was given."""
         self._took_s.append(now_s - begun_s)
         self._losses.append(self._lost)
-        self._rest_until_s = now_s + self._took_s[-1] * sum(self._losses) / _LOOKS
+        share = max(0, sum(self._losses) - _HARMLESS) / (_LOOKS - _HARMLESS)
+        self._rest_until_s = now_s + self._took_s[-1] * share
         self._lost = False

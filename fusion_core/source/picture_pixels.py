@@ -8,6 +8,7 @@ from typing import Any, Final
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from numpy.typing import NDArray
 
 from fusion_core.source.packed_counts import Converter, packed_converter, plane_bytes
@@ -53,7 +54,10 @@ def shown_orientation(picture: av.VideoFrame) -> int:
     A pixel ``(x, y)`` is shown at ``(a x + c y, b x + d y)``, up to a shift; of matrices between
     the eight the nearest counts.
     """
-    data: Any = picture.side_data.get("DISPLAYMATRIX")
+    # A picture's own `side_data` refers back to it: such pairs pile up, as large as pictures are,
+    # until the garbage collector frees dozens at once and holds a live frame up for a while.
+    container: Any = SideDataContainer
+    data: Any = container(picture).get("DISPLAYMATRIX")
     if data is None:
         return 1
     (a, b), (c, d) = np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)[:2, :2].tolist()

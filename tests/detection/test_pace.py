@@ -69,7 +69,27 @@ def test_auto_goes_on_after_a_single_lost_pair():
     pace.end(0.0, 2 * PERIOD_S)
     assert pace.is_due(round(5 * PERIOD_S * 1e9), 0.2)  # one pair did not come
     pace.end(0.2, 0.2 + 2 * PERIOD_S)
-    assert pace.is_due(round(8 * PERIOD_S * 1e9), 0.2 + 3 * PERIOD_S)
+    assert pace.is_due(round(8 * PERIOD_S * 1e9), 0.2 + 2 * PERIOD_S)  # at once
+
+
+def test_auto_waits_longer_where_objects_would_be_old():
+    pace = DetectionPace("auto")
+    due(pace, range(3))
+    pace.end(0.0, 1.5 * PERIOD_S)
+    came_s = 1.0 + PERIOD_S  # the pair after the one that the detector got, as late as that pair
+    now_s = came_s + 0.8 * PERIOD_S
+    fresh, old = (
+        pace.patience_s(1.0, came_s, now_s, LIMIT_S, age_s) for age_s in (0.067, 0.1)
+    )
+    assert fresh == pytest.approx(0.4 * PERIOD_S)
+    assert old == pytest.approx(0.95 * PERIOD_S)  # the one after the next has not come by then
+
+
+def test_auto_does_not_wait_for_a_slow_detector_however_old_objects_are():
+    pace = DetectionPace("auto")
+    due(pace, range(3))
+    pace.end(0.0, 4 * PERIOD_S)
+    assert pace.patience_s(1.0, 1.0 + PERIOD_S, 1.0 + PERIOD_S, LIMIT_S, 0.5) == 0.0
 
 
 def test_stamps_that_go_back_are_no_interval():

@@ -1,7 +1,9 @@
 """Detection as the last stage of the pipeline."""
 
+import gc
 import threading
 import time
+from itertools import islice
 
 import numpy as np
 import onnx_networks as networks
@@ -157,3 +159,18 @@ def test_a_detector_rests_while_its_results_are_not_used(constant):
             pair = FramePair(stamp, visible(stamp, index), thermal(stamp, index), 0)
             counts.append(len(pipeline.step(pair).detections))
     assert counts == [1, 0, 1]
+
+
+def test_frames_are_freed_without_the_garbage_collector(constant):
+    """Cycles would hold dozens of pictures, and freeing them at once a live frame."""
+    with make(constant) as pipeline:
+        results = pipeline.stream(ListSource(stream(visible, 30, 1), stream(thermal, 30, 1)))
+        assert len(list(islice(results, 5))) == 5  # what the first ones load may be garbage
+        gc.collect()
+        gc.disable()
+        try:
+            assert len(list(islice(results, 10))) == 10
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
+        results.close()

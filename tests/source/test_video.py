@@ -1,4 +1,6 @@
+import gc
 from fractions import Fraction
+from itertools import islice
 
 import av
 import cv2
@@ -477,3 +479,18 @@ def test_recorded_smoke_video(recordings):
             assert frame.encoding == ("rgb8" if frame.modality == "visible" else "mono8")
             assert frame.stamp_ns == round(Fraction(frame.sequence * 10**9, 30))
     assert source.read == {"visible": 590, "thermal": 590}
+
+
+@pytest.mark.parametrize("modality", ["visible", "thermal"])
+def test_pictures_are_freed_without_the_garbage_collector(make_video, modality):
+    path = make_video("some.mp4", [np.zeros((48, 64, 3), np.uint8)] * 12)
+    with open_source(**{modality: path}) as source:
+        frames = source.frames()
+        next(frames)  # what the first one loads may be garbage
+        gc.collect()
+        gc.disable()
+        try:
+            assert len(list(islice(frames, 8))) == 8
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
