@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class Detector:
         blank = np.full((height, width, self._network.channels), PADDING, np.uint8)
         self.output_format = output_format if output_format != "auto" else self.card.output_format
         presumed = OUTPUT_FORMATS.get(self.output_format, OUTPUT_FORMATS["yolov8"])
-        outputs = self._network.run(_blob(blank, presumed))
+        outputs = self._network.run(_blob([blank], presumed))
         if self.output_format == "auto":
             self.output_format = self._recognised(outputs)
         self._format = OUTPUT_FORMATS[self.output_format]
@@ -136,13 +137,17 @@ class Detector:
         Raises:
             DetectorError: The network fails, or gives NaN.
         """
-        picture = pair_planes(aligned) if self.takes_pair else image
-        assert picture is not None, "a detector of pictures is given one"
-        height, width = picture.shape[:2]
+        if self.takes_pair:
+            pictures: tuple[UInt8Image, ...] = pair_pictures(aligned)
+        else:
+            assert image is not None, "a detector of pictures is given one"
+            pictures = (image,)
+        height, width = pictures[0].shape[:2]
         letterbox = Letterbox.of((width, height), self._network.size, self._format.fit)
         # Networks for pairs are trained here, on pictures that are much reduced without aliasing.
         reduced = self.takes_pair and letterbox.placed[0] < _MUCH_REDUCED * width
-        painted = letterbox.paint(picture, cv2.INTER_AREA if reduced else cv2.INTER_LINEAR)
+        interpolation = cv2.INTER_AREA if reduced else cv2.INTER_LINEAR
+        painted = [letterbox.paint(picture, interpolation) for picture in pictures]
         outputs = self._network.run(_blob(painted, self._format))
         self._require_numbers(outputs)
         least = score or self.card.conf
@@ -210,27 +215,29 @@ class Detector:
         )
 
 
-def pair_planes(aligned: AlignedPair) -> UInt8Image:
-    """Return a pair as ``HxWx4`` uint8: red, green, blue, thermal.
+def pair_pictures(aligned: AlignedPair) -> tuple[UInt8Image, UInt8Image]:
+    """Return a pair as ``HxWx3`` uint8 RGB and ``HxW`` uint8 thermal.
 
     Pixels that a camera does not see are gray 114.
     """
     height, width = aligned.valid.shape
-    visible, thermal = aligned.visible, np.full((height, width), PADDING, np.uint8)
+    visible = aligned.visible
     if visible is None:
         visible = np.full((height, width, 3), PADDING, np.uint8)
-    if aligned.thermal is not None:
-        seen = cv2.convertScaleAbs(aligned.thermal, alpha=255)  # rounds and saturates
-        np.copyto(thermal, seen, where=aligned.valid)
-    return np.asarray(cv2.merge([visible, thermal]), np.uint8)
+    if aligned.thermal is None:
+        return visible, np.full((height, width), PADDING, np.uint8)
+    thermal = np.asarray(cv2.convertScaleAbs(aligned.thermal, alpha=255), np.uint8)  # rounds
+    if not aligned.valid.all():
+        thermal[~aligned.valid] = PADDING
+    return visible, thermal
 
 
-def _blob(painted: UInt8Image, output_format: OutputFormat) -> NDArray[np.float32]:
-    """Return ``HxWxC`` uint8 as the ``1xCxHxW`` float32 that a format takes."""
-    planes = cv2.split(painted)
+def _blob(painted: Sequence[UInt8Image], output_format: OutputFormat) -> NDArray[np.float32]:
+    """Return ``HxWxC`` and ``HxW`` uint8 as the ``1xCxHxW`` float32 that a format takes."""
+    planes = [plane for picture in painted for plane in cv2.split(picture)]
     if output_format.bgr:
-        planes = planes[::-1]
-    blob = np.empty((1, len(planes), *painted.shape[:2]), np.float32)
+        planes.reverse()
+    blob = np.empty((1, len(planes), *planes[0].shape), np.float32)
     means, stds = (
         np.resize(values, len(planes)) for values in (output_format.mean, output_format.std)
     )

@@ -51,7 +51,8 @@ def weigh_by_thermal(
     """
     if aligned.thermal is None or all(each.label != _PERSON for each in found):
         return tuple(found)
-    _, deviation = cv2.meanStdDev(aligned.thermal, mask=aligned.valid.astype(np.uint8))
+    mask = None if aligned.valid.all() else aligned.valid.view(np.uint8)
+    _, deviation = cv2.meanStdDev(aligned.thermal, mask=mask)
     if deviation[0, 0] < _ALIVE:
         return tuple(found)
     flat = _FLAT * float(deviation[0, 0])

@@ -59,13 +59,13 @@ class Letterbox:
         return cls(picture, size, (width, height), offset)
 
     def paint(self, image: UInt8Image, interpolation: int = cv2.INTER_LINEAR) -> UInt8Image:
-        """Return the ``HxWxC`` uint8 input with the picture in it and gray 114 around it."""
+        """Return the input with an ``HxW`` or ``HxWxC`` uint8 picture in it and gray 114 around."""
         if image.shape[1::-1] != self.placed:
             image = np.asarray(cv2.resize(image, self.placed, interpolation=interpolation))
         if self.placed == self.input:
             return image
         (left, top), (width, height) = self.offset, self.placed
-        canvas = np.full((self.input[1], self.input[0], image.shape[2]), PADDING, np.uint8)
+        canvas = np.full((*self.input[::-1], *image.shape[2:]), PADDING, np.uint8)
         canvas[top : top + height, left : left + width] = image
         return canvas
 

@@ -227,9 +227,7 @@ class DetectionRunner(Closable):
         patience_s = timeout_s
         if live and self._follower:
             now_s, age_s = time.perf_counter(), self._age_s(aligned)
-            patience_s = self._pace.patience_s(
-                look.begun_s, self._came_s, now_s, timeout_s, age_s
-            )
+            patience_s = self._pace.patience_s(look.begun_s, self._came_s, now_s, timeout_s, age_s)
         if not look.call.wait(patience_s):
             if self._follower and time.perf_counter() - look.begun_s < timeout_s:
                 return self._follower.predict()

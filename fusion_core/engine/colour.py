@@ -16,25 +16,29 @@ _ROUNDING: Final = 1
 _LEAST: Final = np.float32(1e-6)
 
 
-def to_rgb(ycrcb: UInt8Image) -> UInt8Image:
-    """Return ``HxWx3`` RGB whose luma is, to a rounding, that of ``HxWx3`` YCrCb (BT.601, full).
+def to_rgb(luma: UInt8Image, ycrcb: UInt8Image) -> UInt8Image:
+    """Return ``HxWx3`` RGB that shows a luma, to a rounding, in the colours of another picture.
 
-    Fusion puts a new luma under the visible picture's chroma. Where both together leave the range
-    of RGB, clipping would take contrast from the luma, of a warm person before a coloured wall for
-    example. There the chroma shrinks instead, just as far as it has to; the hue stays.
+    Where luma and chroma together leave the range of RGB, clipping would take contrast from the
+    luma, of a warm person before a coloured wall for example. There the chroma shrinks instead,
+    just as far as it has to; the hue stays.
+
+    Args:
+        luma: ``HxW``.
+        ycrcb: ``HxWx3`` (BT.601, full); the luma takes the place of its own.
     """
+    cv2.insertChannel(luma, ycrcb, 0)
     image = np.asarray(cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB), np.uint8)
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    lost = cv2.absdiff(gray, cv2.extractChannel(ycrcb, 0))
-    outside = np.flatnonzero(lost > _ROUNDING)
+    outside = np.flatnonzero(cv2.absdiff(gray, luma, dst=gray) > _ROUNDING)
     if len(outside):
-        luma, cr, cb = ycrcb.reshape(-1, 3).take(outside, axis=0).T.astype(np.float32)
+        light, cr, cb = ycrcb.reshape(-1, 3).take(outside, axis=0).T.astype(np.float32)
         cr, cb = cr - _GRAY, cb - _GRAY
         offsets = (1.403 * cr, -0.714 * cr - 0.344 * cb, 1.773 * cb)  # of red, green and blue
         up, down = reduce(np.maximum, offsets), -reduce(np.minimum, offsets)
-        share = np.minimum((255 - luma) / np.maximum(up, _LEAST), luma / np.maximum(down, _LEAST))
+        share = np.minimum((255 - light) / np.maximum(up, _LEAST), light / np.maximum(down, _LEAST))
         share = np.minimum(share, 1)
-        channels = [np.rint(luma + share * offset) for offset in offsets]
+        channels = [np.rint(light + share * offset) for offset in offsets]
         image.reshape(-1, 3)[outside] = np.stack(channels, 1, dtype=np.uint8, casting="unsafe")
     return image
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -51,7 +52,9 @@ class NetworkPicture:
     def is_finite(self) -> bool:
         """Whether all pixels are numbers."""
         planes = (self.luma, self.image, self.chroma)
-        return all(bool(np.isfinite(plane).all()) for plane in planes if plane is not None)
+        # One pass: what is not finite stays so in a sum, and sums of float32 fit into a float64.
+        sums = (cv2.sumElems(plane) for plane in planes if plane is not None)
+        return all(math.isfinite(value) for plane in sums for value in plane)
 
 
 class PictureIO(ABC):
@@ -119,8 +122,7 @@ class LumaIO(PictureIO):
             fused = to_uint8((weight * fused + (1 - weight) * camera.luma) / 255)
         if made.chroma is not None:
             cv2.mixChannels([_to_levels(made.chroma)], [camera.pixels], [0, 2, 1, 1])
-        cv2.insertChannel(fused, camera.pixels, 0)
-        return to_rgb(camera.pixels)
+        return to_rgb(fused, camera.pixels)
 
 
 class RgbIO(PictureIO):

@@ -34,5 +34,4 @@ def mean_picture(pair: AlignedPair) -> UInt8Image:
     mean = cv2.addWeighted(luma, 0.5, heat, 0.5, 0)
     if not pair.valid.all():
         mean = np.where(pair.valid, mean, luma)
-    cv2.insertChannel(np.asarray(mean, np.uint8), ycrcb, 0)
-    return to_rgb(ycrcb)
+    return to_rgb(np.asarray(mean, np.uint8), ycrcb)

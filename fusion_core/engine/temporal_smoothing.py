@@ -29,7 +29,8 @@ class TemporalSmoother:
 
     def __init__(self, keep: float) -> None:
         self._keep = keep
-        self._previous: FloatImage | None = None
+        self._shown: FloatImage | None = None
+        self._change = self._share = np.empty((0, 0), np.float32)
         self._stamp_ns = 0
 
     def smooth(self, luma: FloatImage, stamp_ns: int) -> FloatImage:
@@ -38,14 +39,23 @@ class TemporalSmoother:
         Args:
             luma: ``HxW`` float32 in [0, 1].
             stamp_ns: Its capture time.
+
+        Returns:
+            The smoother's own memory, which the next picture overwrites.
         """
-        previous, gap_ns = self._previous, stamp_ns - self._stamp_ns
-        if previous is not None and previous.shape == luma.shape and 0 < gap_ns <= _GAP_NS:
-            change = np.asarray(cv2.subtract(luma, previous), np.float32)
-            cv2.multiply(change, self._weight(change), dst=change)
-            luma = np.asarray(cv2.add(previous, change), np.float32)
-        self._previous, self._stamp_ns = luma, stamp_ns
-        return luma
+        shown, gap_ns = self._shown, stamp_ns - self._stamp_ns
+        self._stamp_ns = stamp_ns
+        if shown is None or shown.shape != luma.shape:
+            self._shown = luma.copy()
+            self._change, self._share = np.empty_like(luma), np.empty_like(luma)
+            return self._shown
+        if 0 < gap_ns <= _GAP_NS:
+            cv2.subtract(luma, shown, dst=self._change)
+            cv2.multiply(self._change, self._weight(self._change), dst=self._change)
+            cv2.add(shown, self._change, dst=shown)
+        else:
+            np.copyto(shown, luma)
+        return shown
 
     def _weight(self, change: FloatImage) -> FloatImage:
         height, width = change.shape
@@ -54,4 +64,4 @@ class TemporalSmoother:
         moved = np.minimum(cv2.dilate(moved, np.ones((3, 3), np.uint8)), 1)
         still = (1 - moved) ** 2 * (1 + 2 * moved)
         weight = (1 - self._keep * still).astype(np.float32)
-        return np.asarray(cv2.resize(weight, (width, height)), np.float32)
+        return np.asarray(cv2.resize(weight, (width, height), dst=self._share), np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 
 from fusion_core.types import FloatImage
@@ -40,9 +41,10 @@ def quality_score(luma: FloatImage) -> float:
         A score in (0, 1); higher is better, and only scores of one camera compare.
     """
     rows = _sample_rows(luma)
-    mean, contrast = float(rows.mean()), float(rows.std(ddof=1))
+    mean, contrast = _moments(rows)
     noise = _noise(rows)
-    clipped = np.count_nonzero(np.abs(rows - np.float32(0.5)) > _CLIPPED) / rows.size
+    dark, light = np.count_nonzero(rows < 0.5 - _CLIPPED), np.count_nonzero(rows > 0.5 + _CLIPPED)
+    clipped = (dark + light) / rows.size
     exposure = (1 - (2 * mean - 1) ** 2) * (1 - clipped)
     logit = (
         _BIAS
@@ -65,6 +67,12 @@ def _sample_rows(luma: FloatImage) -> FloatImage:
     return np.ascontiguousarray(rows, np.float32)
 
 
+def _moments(rows: FloatImage) -> tuple[float, float]:
+    """Return the mean and the standard deviation, that of a sample."""
+    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(rows.reshape(len(rows), -1)))
+    return mean, deviation * math.sqrt(rows.size / (rows.size - 1))
+
+
 def _noise(rows: FloatImage) -> float:
     """Return the standard deviation of the noise."""
     down = rows[:, 0] - 2 * rows[:, 1] + rows[:, 2]
@@ -78,11 +86,13 @@ def _noise(rows: FloatImage) -> float:
 def _sharpness(rows: FloatImage, noise: float) -> float:
     """Return the root mean square gradient of the picture behind the noise."""
     middle = rows[:, 1]
-    across = middle[:, 1:] - middle[:, :-1]
-    down = rows[:, 2] - middle
-    energy = float(np.square(across).mean()) + float(np.square(down).mean())
+    energy = _mean_square(middle[:, 1:] - middle[:, :-1]) + _mean_square(rows[:, 2] - middle)
     # Each of the two differences doubles the variance of white noise.
     return math.sqrt(max(0.0, energy - 4 * noise * noise))
+
+
+def _mean_square(values: FloatImage) -> float:
+    return float(cv2.norm(values, cv2.NORM_L2SQR)) / values.size
 
 
 def _saturate(value: float, half: float) -> float:

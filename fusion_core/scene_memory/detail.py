@@ -74,29 +74,48 @@ def average(image: NDArray[Any], window: int = _WINDOW) -> FloatImage:
     return as_float(cv2.blur(image, (window, window), borderType=cv2.BORDER_REFLECT))
 
 
-def transmission(now: Detail, before: Detail) -> FloatImage:
-    """Return the share of the remembered contrast that still reaches the camera, in [0, 1].
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The detail that is seen now beside the one that was seen before.
 
-    A veil of transmission t in front of a scene J gives t J + (1 - t) A with a smooth airlight A
-    (Koschmieder's law), so t is the slope of the present detail over the remembered one. What is
-    merely darker by the factor g has the slope g as well; dividing by the ratio of the mean lumas
-    leaves t. Windows without remembered detail take the value of their surroundings.
+    Attributes:
+        now: What is seen.
+        before: What is remembered.
+        shared: Product of both details averaged over a window.
     """
-    slope = (average(now.high * before.high) + _NOISE) / (before.energy + _NOISE)
-    dimmed = np.clip(now.mean / np.maximum(before.mean, 1.0), _DARKEST, 1.0)
-    share = np.clip(slope / dimmed, 0.0, 1.0)
-    sure = before.energy / (before.energy + _SURE)
-    around = average(share * sure, _FILL_WINDOW) / np.maximum(average(sure, _FILL_WINDOW), 1e-3)
-    result: FloatImage = share * sure + around * (1 - sure)
-    return result
 
+    now: Detail
+    before: Detail
+    shared: FloatImage
 
-def unexplained(now: Detail, before: Detail) -> FloatImage:
-    """Return the present detail that a veil over the remembered scene does not explain.
+    @classmethod
+    def of(cls, now: Detail, before: Detail) -> Comparison:
+        """Compare two images of one place."""
+        return cls(now, before, average(now.high * before.high))
 
-    Root mean square over a small window, in grey levels: high where something new is seen.
-    """
-    slope = np.clip(average(now.high * before.high) / (before.energy + _NOISE), 0.0, 1.5)
-    rest = now.high - slope * before.high
-    result: FloatImage = np.sqrt(average(rest * rest, 5))
-    return result
+    def transmission(self) -> FloatImage:
+        """Return the share of the remembered contrast that still reaches the camera, in [0, 1].
+
+        A veil of transmission t in front of a scene J gives t J + (1 - t) A with a smooth airlight
+        A (Koschmieder's law), so t is the slope of the present detail over the remembered one. What
+        is merely darker by the factor g has the slope g as well; dividing by the ratio of the mean
+        lumas leaves t. Windows without remembered detail take the value of their surroundings.
+        """
+        before = self.before
+        slope = (self.shared + _NOISE) / (before.energy + _NOISE)
+        dimmed = np.clip(self.now.mean / np.maximum(before.mean, 1.0), _DARKEST, 1.0)
+        share = np.clip(slope / dimmed, 0.0, 1.0)
+        sure = before.energy / (before.energy + _SURE)
+        around = average(share * sure, _FILL_WINDOW) / np.maximum(average(sure, _FILL_WINDOW), 1e-3)
+        result: FloatImage = share * sure + around * (1 - sure)
+        return result
+
+    def unexplained(self) -> FloatImage:
+        """Return the present detail that a veil over the remembered scene does not explain.
+
+        Root mean square over a small window, in grey levels: high where something new is seen.
+        """
+        slope = np.clip(self.shared / (self.before.energy + _NOISE), 0.0, 1.5)
+        rest = self.now.high - slope * self.before.high
+        result: FloatImage = np.sqrt(average(rest * rest, 5))
+        return result

@@ -66,13 +66,20 @@ class _Remembered:
 
     Attributes:
         weight: ``hxw`` in [0, 1]: where the present hides what is remembered.
-        view: ``HxWx3`` uint8 RGB.
+        place: The place.
+        way: x and y by which the view has moved since, in pixels of the picture.
         age_ns: ``hxw``, how long ago it was seen, in nanoseconds.
     """
 
     weight: FloatImage
-    view: UInt8Image
+    place: Place
+    way: Shift
     age_ns: NDArray[np.int64]
+
+    @property
+    def view(self) -> UInt8Image:
+        """What was seen there, ``HxWx3`` uint8 RGB."""
+        return shifted(self.place.visible, *self.way) if any(self.way) else self.place.visible
 
 
 class SceneMemory(Closable):
@@ -258,11 +265,12 @@ class SceneMemory(Closable):
         self.revision += 1
         age_ns = stamp_ns - place.seen_ns
         if not moved:
-            return _Remembered(look.weight, place.visible, age_ns)
+            return _Remembered(look.weight, place, (0.0, 0.0), age_ns)
         inside = shifted(np.ones_like(look.weight), x, y, border=0.0)
         return _Remembered(
             weight=shifted(look.weight, x, y) * (inside == 1),
-            view=shifted(place.visible, x * scale, y * scale),
+            place=place,
+            way=(x * scale, y * scale),
             age_ns=age_ns,
         )
 

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.scene_memory.detail import (
+    Comparison,
     Detail,
     as_float,
     average,
     blurred,
     detail_of,
-    transmission,
-    unexplained,
 )
 from fusion_core.scene_memory.matching import Shift, ThermalMatcher, detail_lost, thermal_change
 from fusion_core.types import FloatImage, Mask, UInt8Image
@@ -144,9 +143,10 @@ class Place:
             self.rebase(stamp_ns)
         self.last_ns = stamp_ns
         now = detail_of(reduced_luma(visible))
-        share = transmission(now, self._detail)
+        compared = Comparison.of(now, self._detail)
+        share = compared.transmission()
         change = thermal_change(self.thermal, thermal)
-        own = unexplained(now, self._detail) > _OWN_DETAIL
+        own = compared.unexplained() > _OWN_DETAIL
         if own.mean() > _OTHER_VIEW:
             self._weight = np.zeros_like(self._weight)
             return Look(self._weight, now, change)

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from fusion_core.detection import Detector
-from fusion_core.detection.detector import pair_planes
+from fusion_core.detection.detector import pair_pictures
 from fusion_core.detection.output_formats import OUTPUT_FORMATS
 from fusion_core.errors import DetectorError, UsageError
 from fusion_core.types import AlignedPair
@@ -229,11 +229,13 @@ class TestPair:
     def test_what_a_camera_does_not_see_is_gray(self):
         valid = np.array([[True, False]])
         thermal = np.array([[1.0, 0.0]], np.float32)
-        planes = pair_planes(AlignedPair(0, None, thermal, valid))
-        assert planes.tolist() == [[[114, 114, 114, 255], [114, 114, 114, 114]]]
+        gray, heat = pair_pictures(AlignedPair(0, None, thermal, valid))
+        assert gray.tolist() == [[[114, 114, 114], [114, 114, 114]]]
+        assert heat.tolist() == [[255, 114]]
         visible = np.full((1, 2, 3), 7, np.uint8)
-        planes = pair_planes(AlignedPair(0, visible, None, valid))
-        assert planes.tolist() == [[[7, 7, 7, 114], [7, 7, 7, 114]]]
+        seen, gray = pair_pictures(AlignedPair(0, visible, None, valid))
+        assert seen.tolist() == visible.tolist()
+        assert gray.tolist() == [[114, 114]]
 
     def test_metadata_and_channels_must_agree(self, tmp_path):
         with pytest.raises(DetectorError, match="4 input channels"):

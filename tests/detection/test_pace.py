@@ -78,9 +78,7 @@ def test_auto_waits_longer_where_objects_would_be_old():
     pace.end(0.0, 1.5 * PERIOD_S)
     came_s = 1.0 + PERIOD_S  # the pair after the one that the detector got, as late as that pair
     now_s = came_s + 0.8 * PERIOD_S
-    fresh, old = (
-        pace.patience_s(1.0, came_s, now_s, LIMIT_S, age_s) for age_s in (0.067, 0.1)
-    )
+    fresh, old = (pace.patience_s(1.0, came_s, now_s, LIMIT_S, age_s) for age_s in (0.067, 0.1))
     assert fresh == pytest.approx(0.4 * PERIOD_S)
     assert old == pytest.approx(0.95 * PERIOD_S)  # the one after the next has not come by then
 

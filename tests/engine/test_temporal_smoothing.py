@@ -9,7 +9,7 @@ FRAME_NS = 33_000_000
 def run(pictures, keep=0.7, step_ns=FRAME_NS):
     smoother = TemporalSmoother(keep)
     return [
-        smoother.smooth(picture.astype(np.float32), index * step_ns)
+        smoother.smooth(picture.astype(np.float32), index * step_ns).copy()
         for index, picture in enumerate(pictures)
     ]
 

@@ -1,5 +1,7 @@
 """What hides comes back, and nothing false is shown."""
 
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -285,3 +287,58 @@ def test_reset_forgets():
     assert stream.memory.status().places == 0
     _, recalled = stream.show(veiled(world.visible(), 0.95 * CLOUD), world.thermal(), 2)
     assert recalled is None
+
+
+class TestBeside:
+    """While nothing is hidden the memory looks beside the fusion."""
+
+    @pytest.fixture
+    def slow(self, monkeypatch):
+        """A memory that knows a place, and lets its next looks go on until it is told to."""
+        world = World()
+        stream = learned(world)
+        stream.show(world.visible(), world.thermal(), 5)
+        stream.memory._looks_beside(wait=True)
+        go_on, begun, look = threading.Event(), threading.Event(), SceneMemory._look
+
+        def slowly(*arguments):
+            begun.set()
+            assert go_on.wait(10)
+            return look(*arguments)
+
+        monkeypatch.setattr(SceneMemory, "_look", slowly)
+        yield world, stream, begun, go_on
+        go_on.set()
+        stream.memory.close()
+
+    @staticmethod
+    def show(world, stream, **how):
+        stream.seconds += 1 / RATE
+        smoky = veiled(world.visible(), 0.95 * CLOUD)
+        return stream.memory.recall(pair(smoky, world.thermal(), stream.seconds), **how)[1]
+
+    def test_no_live_frame_waits_for_a_look(self, slow, monkeypatch):
+        world, stream, begun, go_on = slow
+        yielding = threading.Event()
+        monkeypatch.setattr("fusion_core.scene_memory.memory.yield_to_others", yielding.set)
+        for _ in range(9):  # three of them would be looked at
+            assert self.show(world, stream, live=True) is None
+        assert begun.wait(10)
+        assert yielding.is_set()
+        go_on.set()
+        assert stream.memory._beside.wait(10)
+        found = [self.show(world, stream, live=True) for _ in range(15)]
+        assert found[-1].share > 0
+
+    def test_a_recorded_frame_waits_for_the_look_before_it(self, slow, monkeypatch):
+        world, stream, begun, go_on = slow
+        monkeypatch.setattr("fusion_core.scene_memory.memory.yield_to_others", pytest.fail)
+        while not begun.is_set():
+            self.show(world, stream)
+        waiting = threading.Thread(target=self.show, args=(world, stream), daemon=True)
+        waiting.start()
+        waiting.join(0.05)
+        assert waiting.is_alive()
+        go_on.set()
+        waiting.join(10)
+        assert not waiting.is_alive()
