@@ -333,8 +333,9 @@ class TestBeside:
     def test_a_recorded_frame_waits_for_the_look_before_it(self, slow, monkeypatch):
         world, stream, begun, go_on = slow
         monkeypatch.setattr("fusion_core.scene_memory.memory.yield_to_others", pytest.fail)
-        while not begun.is_set():
+        while stream.memory._beside is None:
             self.show(world, stream)
+        assert begun.wait(10)
         waiting = threading.Thread(target=self.show, args=(world, stream), daemon=True)
         waiting.start()
         waiting.join(0.05)
