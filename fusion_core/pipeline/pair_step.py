@@ -180,6 +180,11 @@ class PairStep(Closable):
             text=result.text,
         )
 
+    def rest(self) -> None:
+        """Do what no live frame has to wait for, when the last one is on its way."""
+        if self._scenes is not None:
+            self._scenes.rest()
+
     def close(self) -> None:
         """End the threads of all stages."""
         self.fusion.close()

@@ -98,7 +98,7 @@ class Pipeline(Closable):
         self._intake = FrameIntake(config.sync, offset_ms, config.source.bracket)
         self._statistics = PipelineStatistics(self._memories.health)
         self._state: _State = "idle"
-        self._runner = StreamRunner(self.step, self._intake, self._statistics)
+        self._runner = StreamRunner(self.step, self._step.rest, self._intake, self._statistics)
 
     def step(self, pair: FramePair, came_s: float | None = None) -> FusedFrame | None:
         """Fuse one pair; None when the policy skips it (closed thermal shutter).

@@ -26,6 +26,7 @@ class StreamRunner:
     Args:
         step: Fuses one pair, given when it was formed; returns None for one that the settings leave
             out.
+        rest: Does what a live frame should not wait for, after each result has been taken.
         intake: Where frames go in and pairs come out.
         statistics: Where failures and latencies are counted.
     """
@@ -33,10 +34,11 @@ class StreamRunner:
     def __init__(
         self,
         step: Callable[[FramePair, float | None], FusedFrame | None],
+        rest: Callable[[], None],
         intake: FrameIntake,
         statistics: PipelineStatistics,
     ) -> None:
-        self._step = step
+        self._step, self._rest = step, rest
         self._intake = intake
         self._statistics = statistics
         self._worker: threading.Thread | None = None
@@ -132,6 +134,7 @@ class StreamRunner:
                 age_ms = (time.perf_counter() - paired_at) * 1e3
                 self._statistics.latency.record_timings({"age": age_ms})
                 yield replace(fused, timings={**fused.timings, "age": age_ms})
+                self._rest()
 
     def _work(self, on_fused: Callable[[FusedFrame], None]) -> None:
         for fused in self._newest_results():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -107,6 +108,7 @@ class SceneMemory(Closable):
         self._hiding = True
         self._caller = TimedCaller("scene-memory")
         self._beside: Call[_Remembered | None] | None = None
+        self._later: Callable[[], _Remembered | None] | None = None
         self.revision = 0
         self._lock = threading.Lock()
 
@@ -118,9 +120,10 @@ class SceneMemory(Closable):
         Args:
             aligned: The pair; one that lacks an image, or is very small, is returned as it is.
             objects: Boxes of the newest detections, where nothing is recalled.
-            live: Newer pairs come whatever happens: while nothing is hidden, none waits for a look.
+            live: Newer pairs come whatever happens: while nothing is hidden none waits for a look,
+                which begins with :meth:`rest`.
         """
-        self._newest = None
+        self._newest, self._later = None, None
         if aligned.visible is None or aligned.thermal is None:
             return aligned, None
         thermal = reduced(aligned.thermal)
@@ -130,7 +133,9 @@ class SceneMemory(Closable):
         looks = self._looks_beside(wait=not live)
         if looks or not self._hiding:
             if not looks and self._frames % _EVERY == 0:
-                self._look_beside(aligned, thermal, objects, live=live)
+                self._later = partial(self._hidden, aligned, thermal, objects, self._frames)
+            if not live:
+                self._look_beside()
             return aligned, None
         found = self._hidden(aligned, thermal, objects, self._frames)
         if found is None:
@@ -148,6 +153,10 @@ class SceneMemory(Closable):
         self._newest = Recalled(full.astype(np.uint8, copy=False), float(weight.mean()), age_s)
         mixed = blend(aligned.visible, found.view, weight)
         return replace(aligned, visible=mixed), self._newest
+
+    def rest(self) -> None:
+        """Look at the live pair that is due: its frame is on its way, the next one has not come."""
+        self._look_beside(yielding=True)
 
     def tint(self, image: UInt8Image, recalled: Recalled | None) -> UInt8Image:
         """Return a fused picture with what is recalled coloured, where the settings ask for it."""
@@ -215,18 +224,21 @@ class SceneMemory(Closable):
         self._hiding = float(weight.mean()) > _LEAST_SHARE
         return replace(found, weight=weight)
 
-    def _look_beside(
-        self, aligned: AlignedPair, thermal: FloatImage, objects: Sequence[Box], *, live: bool
-    ) -> None:
-        """Look while the frame is fused: it does not need what is found, as nothing was hidden."""
-        number = self._frames
+    def _look_beside(self, *, yielding: bool = False) -> None:
+        """Look beside what comes next, where a look is due: nothing was hidden, no frame needs it.
 
-        def look() -> _Remembered | None:
-            if live:  # to the fusion and the detector, which frames wait for
-                yield_to_others()
-            return self._hidden(aligned, thermal, objects, number)
+        Args:
+            yielding: Give way to all other threads.
+        """
+        look, self._later = self._later, None
+        if look is None:
+            return
 
-        self._beside = self._caller.start(look)
+        def give_way() -> _Remembered | None:
+            yield_to_others()
+            return look()
+
+        self._beside = self._caller.start(give_way if yielding else look)
 
     def _looks_beside(self, *, wait: bool) -> bool:
         """Return whether the look beside an earlier frame goes on; it tells what is hidden.

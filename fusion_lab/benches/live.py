@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -30,6 +31,9 @@ _NS: Final = 1_000_000_000
 _END_S: Final = 60.0
 _START_S: Final = 120.0
 _WARM_UP_S: Final = 2.0
+_RESERVE_S: Final = 5.0  # for the start of the run, beside which the videos play already
+_FRAMES: Final = 120
+_RATE: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ class LiveBench(BenchCommand):
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
             if self.visible is None or self.thermal is None:
-                videos = make_street(place)
+                videos = make_street(place, self.seconds + _WARM_UP_S + _RESERVE_S)
             else:
                 videos = self.visible, self.thermal
             log = place / "live.jsonl"
@@ -111,12 +115,18 @@ class LiveBench(BenchCommand):
             return live_result(lines, _rate(videos[0]), self.seconds)
 
 
-def make_street(folder: Path, frames: int = 120, url: str = STREET) -> tuple[Path, Path]:
+def make_street(
+    folder: Path, seconds: float, frames: int = _FRAMES, url: str = STREET
+) -> tuple[Path, Path]:
     """Render a scene into a visible and a thermal video and return both.
+
+    They are not played in a loop: opening a video anew takes longer than a frame, which no camera
+    does.
 
     Args:
         folder: Where they are written.
-        frames: Frames of each; they are played again and again.
+        seconds: Least length of each.
+        frames: Frames that are rendered; they come again and again.
         url: The scene.
     """
     paths = folder / "visible.mp4", folder / "thermal.mkv"
@@ -129,7 +139,9 @@ def make_street(folder: Path, frames: int = 120, url: str = STREET) -> tuple[Pat
                 image = np.clip((image - low) / (high - low) * 255, 0, 255).astype(np.uint8)
             pictures[frame.modality].append(image)
     for path, images in zip(paths, pictures.values(), strict=True):
-        _write_video(path, images)
+        once = path.with_name(f"{path.stem}-once.mp4")
+        _write_video(once, images)
+        _repeat_video(once, path, len(images), max(1, math.ceil(seconds * _RATE / frames)))
     return paths
 
 
@@ -218,7 +230,7 @@ def _rate(path: Path) -> float:
 
 def _write_video(path: Path, images: Sequence[np.ndarray]) -> None:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30, options={"crf": "18"})
+        stream = container.add_stream("libx264", rate=_RATE, options={"crf": "18"})
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         for image in images:
@@ -226,3 +238,23 @@ def _write_video(path: Path, images: Sequence[np.ndarray]) -> None:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=layout)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+
+
+def _repeat_video(once: Path, path: Path, frames: int, times: int) -> None:
+    """Write a video that shows another one several times; nothing is encoded anew."""
+    with av.open(str(once)) as given, av.open(str(path), "w") as container:
+        video = given.streams.video[0]
+        target = container.add_stream_from_template(video)
+        assert video.time_base is not None, "a video file has one"
+        for number in range(times):
+            later = round(number * frames / _RATE / video.time_base)
+            given.seek(0)
+            for packet in given.demux(video):
+                if packet.dts is None or packet.pts is None:
+                    continue  # the one that ends the stream
+                packet.dts, packet.pts, packet.stream = (
+                    packet.dts + later,
+                    packet.pts + later,
+                    target,
+                )
+                container.mux(packet)

@@ -1,5 +1,6 @@
 """The figures of a run on live videos, from lines made by hand."""
 
+import numpy as np
 import pytest
 
 from fusion_core.errors import FusionError
@@ -49,8 +50,14 @@ def test_a_run_that_wrote_nothing_is_an_error():
 
 
 def test_the_street_becomes_two_videos_of_one_length(tmp_path):
-    visible, thermal = make_street(tmp_path, 3, "synthetic://street?seed=1&seconds=1")
+    visible, thermal = make_street(tmp_path, 0.25, 3, "synthetic://street?seed=1&seconds=1")
     with open_source(visible=visible, thermal=thermal) as source:
         frames = list(source.frames())
-    assert [frame.modality for frame in frames].count("thermal") == 3
-    assert len(frames) == 6
+    assert len(frames) == 2 * 9  # three frames, three times
+    for modality in ("visible", "thermal"):
+        own = [frame for frame in frames if frame.modality == modality]
+        assert [frame.stamp_ns for frame in own] == [
+            pytest.approx(number * 1e9 / 30, abs=1e6) for number in range(9)
+        ]
+        for before, again in zip(own, own[3:], strict=False):
+            np.testing.assert_array_equal(before.image, again.image)

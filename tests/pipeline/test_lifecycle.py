@@ -18,6 +18,7 @@ from streams import (
 from fusion_core.config import Config
 from fusion_core.errors import UsageError
 from fusion_core.pipeline import Pipeline
+from fusion_core.pipeline.pair_step import PairStep
 from fusion_core.source.live import LiveSource
 
 
@@ -59,6 +60,20 @@ def test_live_and_recorded_streams_may_follow_each_other(order):
             assert len(stamps) == 2
             assert stamps == sorted(stamps)
     assert_accounted(pipeline.status())
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("live", ["fused", "rest"]), ("recorded", ["fused"])]
+)
+def test_what_no_live_frame_waits_for_comes_after_each_result(monkeypatch, kind, expected):
+    events = []
+    monkeypatch.setattr(PairStep, "rest", lambda _: events.append("rest"))
+    with make() as pipeline:
+        results = pipeline.stream(camera() if kind == "live" else recording())
+        for _ in itertools.islice(results, 3):
+            events.append("fused")
+        results.close()
+    assert events[: 2 * len(expected)] == 2 * expected
 
 
 def test_a_stream_that_is_left_early_counts_what_it_leaves():

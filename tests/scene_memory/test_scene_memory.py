@@ -323,6 +323,10 @@ class TestBeside:
         monkeypatch.setattr("fusion_core.scene_memory.memory.yield_to_others", yielding.set)
         for _ in range(9):  # three of them would be looked at
             assert self.show(world, stream, live=True) is None
+        assert not begun.is_set()  # not while a frame is on its way
+        for _ in range(9):
+            stream.memory.rest()
+            assert self.show(world, stream, live=True) is None
         assert begun.wait(10)
         assert yielding.is_set()
         go_on.set()

@@ -6,37 +6,63 @@ With the argument ``--without-networks`` the mean of both images takes the netwo
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+import time
 from typing import Final
 
-from torch import Tensor
+import cv2
+import numpy as np
 
-from fusion_core.models import Cues, Features, Fuser, LumaFuser, LumaOutput
-from fusion_core.pipeline import builders, local_engine
+from fusion_core.config import Config
+from fusion_core.engine import PairEngine
+from fusion_core.engine.pair_engine import PreparedPair
+from fusion_core.engine.picture_io import NetworkPicture
+from fusion_core.models.features import Features
+from fusion_core.models.options import NoOptions
+from fusion_core.pipeline import builders
+from fusion_core.runtime.settings import Settings
 
 WITHOUT_NETWORKS: Final = "--without-networks"
 
 
-@dataclass(frozen=True)
-class MeanFuserConfig:
-    """A mean has no settings."""
+class MeanEngine(PairEngine):
+    """The mean of both images, at next to no cost; all that is around a network stays.
 
+    Args:
+        config: Settings of the node.
+    """
 
-class MeanFuser(LumaFuser):
-    """The mean of both images, at next to no cost."""
+    def __init__(self, config: Config) -> None:
+        super().__init__("mean", Features(gives="luma"), None, config.temporal_smoothing)
 
-    features = Features(gives="luma")
+    @property
+    def device(self) -> str:
+        """The processor."""
+        return "cpu"
 
-    def __init__(self) -> None:
-        super().__init__("mean", MeanFuserConfig())
+    @property
+    def kind(self) -> str:
+        """One pass of OpenCV."""
+        return "opencv"
 
-    def fuse_luma(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> LumaOutput:  # noqa: ARG002
-        """Return the mean."""
-        return LumaOutput((thermal + visible) / 2)
+    @property
+    def option_kinds(self) -> dict[str, type[Settings]]:
+        """The name, and no options."""
+        return {self.name: NoOptions}
 
+    def configure(self, options: Settings) -> None:
+        """Take no options."""
 
-def _load_mean(_name: str, _device: object) -> Fuser:
-    return MeanFuser().eval()
+    def describe(self, text: str) -> None:
+        """Take no text."""
+
+    def run(self, prepared: PreparedPair) -> tuple[NetworkPicture, float]:
+        """Return the mean, and its milliseconds."""
+        start = time.perf_counter()
+        mean = cv2.addWeighted(
+            prepared.thermal, 0.5, prepared.seen, 0.5 / 255, 0.0, dtype=cv2.CV_32F
+        )
+        made = NetworkPicture(np.asarray(mean, np.float32))
+        return made, (time.perf_counter() - start) * 1e3
 
 
 def main(arguments: list[str]) -> int:
@@ -44,9 +70,7 @@ def main(arguments: list[str]) -> int:
     from fusion_node.main import main as run_node
 
     if WITHOUT_NETWORKS in arguments:
-        # Replaced in this process only; the mean was not exported for the other engines.
-        setattr(builders, "load_model", _load_mean)  # noqa: B010
-        setattr(local_engine, "KINDS", ("torch",))  # noqa: B010
+        setattr(builders, "open_local_engine", MeanEngine)  # noqa: B010 - in this process only
         sys.argv.remove(WITHOUT_NETWORKS)
     return int(run_node(None))
 
