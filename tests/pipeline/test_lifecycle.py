@@ -70,7 +70,8 @@ def test_what_no_live_frame_waits_for_comes_after_each_result(monkeypatch, kind,
     monkeypatch.setattr(PairStep, "rest", lambda _: events.append("rest"))
     with make() as pipeline:
         results = pipeline.stream(camera() if kind == "live" else recording())
-        for _ in itertools.islice(results, 3):
+        for fused in itertools.islice(results, 3):
+            assert fused.health == ()
             events.append("fused")
         results.close()
     assert events[: 2 * len(expected)] == 2 * expected
