@@ -33,6 +33,7 @@ _START_S: Final = 120.0
 _WARM_UP_S: Final = 2.0
 _RESERVE_S: Final = 5.0  # for the start of the run, beside which the videos play already
 _FRAMES: Final = 120
+_FRESH_MS: Final = 80
 _RATE: Final = 30
 
 
@@ -48,6 +49,7 @@ class LiveResult:
         detections_age_ms: How long before each frame the one was taken that the detector saw; None
             without a detector.
         detected: Share of the frames with an answer of the detector, its own or predicted.
+        fresh: Share of the frames whose detections are at most 80 ms old.
         looks_hz: Pairs per second that the detector looked at.
         stages: Median of each stage in milliseconds.
     """
@@ -58,6 +60,7 @@ class LiveResult:
     age_ms: Timing | None
     detections_age_ms: Timing | None
     detected: float
+    fresh: float
     looks_hz: float
     stages: Mapping[str, float]
 
@@ -72,6 +75,7 @@ class LiveResult:
                 rows += [(f"{name} p50 ms", timing.median), (f"{name} p99 ms", timing.p99)]
         if self.detections_age_ms is not None:
             rows += [("frames with detections' answer %", 100 * self.detected)]
+            rows += [(f"frames with detections of at most {_FRESH_MS} ms %", 100 * self.fresh)]
             rows += [("pairs that the detector saw, per s", self.looks_hz)]
         title = f"Live, {self.rate_hz:.0f} Hz for {self.seconds:.0f} s"
         stages = tuple(sorted(self.stages.items(), key=lambda entry: -entry[1]))
@@ -170,6 +174,7 @@ def live_result(lines: Sequence[Mapping[str, Any]], rate_hz: float, seconds: flo
         age_ms=Timing.of(ages) if ages else None,
         detections_age_ms=Timing.of(known) if known else None,
         detected=len(known) / len(counted),
+        fresh=sum(age <= _FRESH_MS for age in known) / len(counted),
         looks_hz=sum("detector" in line["latency_ms"] for line in counted) / seconds,
         stages={name: _median(counted, name) for name in names},
     )

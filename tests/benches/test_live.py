@@ -33,6 +33,7 @@ def test_figures_by_hand():
     assert result.detections_age_ms.least == 0
     assert result.detections_age_ms.p99 == pytest.approx(100.0)
     assert (result.detected, result.looks_hz) == (1.0, 5.0)
+    assert result.fresh == pytest.approx(5 / 8)  # of the others the detections are 100 ms old
     assert result.stages["total"] == 19.0
     text = "\n".join(table.markdown() for table in result.tables())
     assert "| delivered % | 80.0 |" in text
