@@ -129,6 +129,17 @@ class TestLive:
         gate.release()
         stage.close()
 
+    def test_the_pace_is_told_how_old_objects_would_be(self, detector, gate, monkeypatch):
+        stage, ages = DetectionRunner(detector, DetectionConfig()), []
+        gate.release()
+        look(stage, pair(DARK, 0))
+        monkeypatch.setattr(stage._pace, "patience_s", lambda *about: ages.append(about[4]) or 0.0)
+        for number in (1, 2):  # the detector is at work on the first of them
+            self.live(stage, number)
+        assert ages == pytest.approx([0.1, 0.2])
+        gate.release()
+        stage.close()
+
     def test_a_failure_that_is_told_late_costs_one_frame_its_detections(self, detector, gate):
         stage = DetectionRunner(detector, DetectionConfig())
         gate.release(2)
