@@ -25,6 +25,7 @@ from fusion_core.detection.output_formats import (
     detect_format,
     grid_count,
 )
+from fusion_core.detection.tiles import joined, tiles_of
 from fusion_core.detection.views import merge_views
 from fusion_core.errors import DetectorError, UsageError
 from fusion_core.types import AlignedPair, Detection, UInt8Image
@@ -58,6 +59,8 @@ class Detector:
         threads: CPU threads; 0: all cores.
         output_format: Format of the outputs; ``auto``: as the model's card says, or recognised.
         engine: What executes it on a CPU: ``onnx``, ``openvino``, or ``auto``: the faster one.
+        tiles: Parts in each row and column of the picture that are looked at beside the whole; 1:
+            none.
 
     Raises:
         UsageError: The name is neither ``default`` nor an ONNX file's.
@@ -73,7 +76,9 @@ class Detector:
         threads: int = 0,
         output_format: str = "auto",
         engine: DetectorEngine = "onnx",
+        tiles: int = 1,
     ) -> None:
+        self._tiles = tiles
         self.path = resolve(name)
         self._network = Network(self.path, device, threads, engine)
         self.card = read_card(self.path, self._network.metadata)
@@ -138,6 +143,22 @@ class Detector:
         """
         picture = pair_planes(aligned) if self.takes_pair else image
         assert picture is not None, "a detector of pictures is given one"
+        least = score or self.card.conf
+        found = self._named(self._found(picture, least, iou or self.card.iou))
+        return weigh_by_thermal(found, aligned, least) if self.takes_pair else found
+
+    def _found(self, picture: UInt8Image, least: float, iou: float) -> Candidates:
+        """Return the objects in the whole picture and in its tiles."""
+        whole = self._seen(picture, least, iou)
+        height, width = picture.shape[:2]
+        tiles = tiles_of((width, height), self._tiles)
+        if not tiles:
+            return whole
+        seen = (t.placed(self._seen(t.cut(picture), least, iou), (width, height)) for t in tiles)
+        return strongest(joined([whole, *seen]), least, iou)
+
+    def _seen(self, picture: UInt8Image, least: float, iou: float) -> Candidates:
+        """Return the objects that the network sees in a picture or a part of one."""
         height, width = picture.shape[:2]
         letterbox = Letterbox.of((width, height), self._network.size, self._format.fit)
         # Networks for pairs are trained here, on pictures that are much reduced without aliasing.
@@ -145,18 +166,17 @@ class Detector:
         painted = letterbox.paint(picture, cv2.INTER_AREA if reduced else cv2.INTER_LINEAR)
         outputs = self._network.run(_blob(painted, self._format))
         self._require_numbers(outputs)
-        least = score or self.card.conf
-        found = self._named(self._merged(self._decode(outputs), least, iou), letterbox)
-        return weigh_by_thermal(found, aligned, least) if self.takes_pair else found
+        found = self._merged(self._decode(outputs), least, iou)
+        return found._replace(boxes=letterbox.to_picture(found.boxes))
 
     def _merged(self, candidates: Candidates, least: float, iou: float) -> Candidates:
         """Return one candidate for each object."""
         if not self._format.suppress:
             return strongest(candidates, least, None)
         if not self.takes_pair:
-            return strongest(candidates, least, iou or self.card.iou)
+            return strongest(candidates, least, iou)
         auxiliary = len(candidates.scores) == 2 * grid_count(self._network.size, STRIDES)
-        return merge_views(candidates, least, iou or self.card.iou, auxiliary=auxiliary)
+        return merge_views(candidates, least, iou, auxiliary=auxiliary)
 
     def _recognised(self, outputs: Outputs) -> str:
         """Return the name of the format of the outputs."""
@@ -191,14 +211,13 @@ class Detector:
             if np.isnan(out).any():
                 raise DetectorError(f"{self.path}: gives NaN in {name!r}; export it again")
 
-    def _named(self, found: Candidates, letterbox: Letterbox) -> tuple[Detection, ...]:
-        """Return candidates as detections in the image.
+    def _named(self, found: Candidates) -> tuple[Detection, ...]:
+        """Return candidates in the image as detections.
 
         Left out is what lies outside it, and, where classes have names, what has none: the
         background that some networks list beside their classes.
         """
-        corners = letterbox.to_picture(found.boxes)
-        rows = zip(corners, found.scores, found.classes, strict=True)
+        rows = zip(found.boxes, found.scores, found.classes, strict=True)
         return tuple(
             Detection(
                 label=self.class_names.label(int(number)),
