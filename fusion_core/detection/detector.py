@@ -113,11 +113,12 @@ class Detector:
 
     @property
     def about(self) -> dict[str, Any]:
-        """File, input, output format and execution provider, for reports."""
+        """File, input, tiles, output format and execution provider, for reports."""
         width, height = self._network.size
+        tiles = f", {self._tiles}x{self._tiles} tiles" if self._tiles > 1 else ""
         return {
             "file": str(self.path),
-            "input": f"{self.card.input} {width}x{height}",
+            "input": f"{self.card.input} {width}x{height}{tiles}",
             "output_format": self.output_format,
             "provider": self._network.provider,
         }

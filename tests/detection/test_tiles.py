@@ -4,10 +4,14 @@ import numpy as np
 import onnx_networks as networks
 import pytest
 
+from fusion_core.config import Config
 from fusion_core.detection import Detector
-from fusion_core.detection.boxes import Candidates
+from fusion_core.detection.boxes import Candidates, overlaps
 from fusion_core.detection.tiles import Tile, tiles_of
+from fusion_core.pipeline.builders import open_detection
 from fusion_core.types import AlignedPair
+from fusion_lab.benches.pictures import aligned_pair
+from fusion_lab.data import Needs, read_examples
 
 NAMES = {"names": "{0: 'person', 1: 'vehicle', 2: 'cycle'}", "conf": "0.05"}
 
@@ -63,3 +67,29 @@ def test_an_object_that_whole_and_part_show_is_one(tmp_path):
     detector = Detector(path, tiles=2)
     near = [d for d in detector.detect(picture, pair, iou=0.2) if d.box[0] < 40 and d.box[1] < 40]
     assert len(near) == 1
+
+
+def test_the_setting_reaches_the_detector(tmp_path):
+    path = networks.colour_meter(tmp_path / "net.onnx", metadata=NAMES)
+    config = Config.from_dict({"detector": path, "detection": {"tiles": 3}})
+    runner = open_detection(config, "cpu")
+    assert runner is not None
+    assert runner.status()["input"] == "fused 64x64, 3x3 tiles"
+    runner.close()
+
+
+@pytest.mark.data
+def test_a_row_of_far_people_is_found_in_parts(recordings):
+    """38 people of 20 to 40 pixels on a dam, in a picture of 1024x768."""
+    pairs = read_examples([recordings / "m3fd"], needs=Needs(labels=True))
+    (pair,) = (pair for pair in pairs if pair.name == "01981")
+    aligned = aligned_pair(pair.first, pair.second)
+    people = np.asarray(pair.labels.boxes[pair.labels.classes == 0], float)
+
+    def found(tiles):
+        boxes = [d.box for d in Detector("default", tiles=tiles).detect(pair.first, aligned)]
+        corners = np.array([(x, y, x + w, y + h) for x, y, w, h in boxes])
+        return int((overlaps(people, corners) >= 0.5).any(axis=1).sum())
+
+    assert len(people) == 38
+    assert found(2) > 2 * found(1) > 0
