@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -32,19 +32,22 @@ from fusion_core.types import AlignedPair, Detection, UInt8Image
 
 _log = logging.getLogger(__name__)
 _MUCH_REDUCED = 0.75
-_SHIPPED = Path(__file__).parent / "weights" / "pair-nano.onnx"
+_WEIGHTS = Path(__file__).parent / "weights"
+SHIPPED: Final = {"default": "pair-nano.onnx", "pair-nano-aerial": "pair-nano-aerial.onnx"}
+"""The detectors that come with the package, all of them for pairs, by the name of the setting."""
 
 
 def resolve(name: str) -> Path:
-    """Return the file of a detector: that of the shipped one for ``default``, else the path given.
+    """Return the file of a detector: of one that ships by its name, else the path given.
 
     Raises:
-        UsageError: The name is neither ``default`` nor an ONNX file's.
+        UsageError: The name is neither that of one that ships nor an ONNX file's.
     """
-    if name == "default":
-        return _SHIPPED
+    if name in SHIPPED:
+        return _WEIGHTS / SHIPPED[name]
     if not name.endswith(".onnx"):
-        raise UsageError(f"detector {name!r}: expected 'default', 'none' or the path of a .onnx")
+        known = ", ".join(map(repr, SHIPPED))
+        raise UsageError(f"detector {name!r}: expected {known}, 'none' or the path of a .onnx")
     return Path(name)
 
 
@@ -54,7 +57,7 @@ class Detector:
     The network is run once on a gray image, to recognise the format and to warm up.
 
     Args:
-        name: ``default`` or the path of an ONNX file.
+        name: One of ``SHIPPED`` or the path of an ONNX file.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; 0: all cores.
         output_format: Format of the outputs; ``auto``: as the model's card says, or recognised.
@@ -63,7 +66,7 @@ class Detector:
             none.
 
     Raises:
-        UsageError: The name is neither ``default`` nor an ONNX file's.
+        UsageError: The name is neither that of one that ships nor an ONNX file's.
         DetectorError: The file is missing or broken, or of no known output format.
         MissingExtraError: ONNX Runtime is not installed.
     """

@@ -52,7 +52,8 @@ class Tile(NamedTuple):
         inner_high = np.array([self.right, self.bottom]) < picture
         cut = (found.boxes[:, :2] < _CUT) & inner_low
         cut |= (boxes[:, 2:] > np.array([self.right, self.bottom]) - _CUT) & inner_high
-        return found._replace(boxes=boxes).take(~cut.any(axis=1))
+        whole = np.asarray(~cut.any(axis=1), np.bool_)
+        return found._replace(boxes=boxes).take(whole)
 
 
 def tiles_of(picture: Size, count: int) -> tuple[Tile, ...]:
