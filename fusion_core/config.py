@@ -94,7 +94,11 @@ class Config(Settings):
         Field(description="Provider of scene priors; clip and blip2 need the extra vlm."),
     ] = "embedded"
     detector: Annotated[
-        str, Field(description="Object detector: default (the shipped one), none or FILE.onnx.")
+        str,
+        Field(
+            description="Object detector: default (pair-nano, which ships), pair-nano-aerial (the"
+            " one that ships for the view from a drone), none or FILE.onnx."
+        ),
     ] = "default"
     text: Annotated[
         str,

@@ -16,7 +16,7 @@ _PACKAGES = ("torch", "openvino", "onnxruntime", "onnxruntime-gpu")
 
 @dataclass(frozen=True)
 class Doctor:
-    """Tell which engines this Python has, and which one runs a model here and why.
+    """Tell which engines this Python has, which one runs a model here and why, and the detector.
 
     Where nothing has been measured yet, this measures; later runs then start at once.
     """
@@ -31,8 +31,8 @@ class Doctor:
     """Any setting, such as engine.kind=onnx or threads=2."""
 
     def run(self) -> int:
-        """Print packages, providers, and the engine with the reason."""
-        from fusion_core.pipeline.builders import open_local_engine
+        """Print packages, providers, the engine with the reason, and the detector."""
+        from fusion_core.pipeline.builders import open_detection, open_local_engine
 
         flags = {"model": self.model, "device": self.device}
         config = read_config(self.config, flags, self.settings)
@@ -43,6 +43,12 @@ class Doctor:
         print(f"{'model':16s} {engine.name} on {engine.device}")
         why = engine.choice or ("as set" if config.engine.kind != "auto" else "the only one")
         print(f"{'engine':16s} {engine.kind} ({why})")
+        detection = open_detection(config, engine.device)
+        about = detection.status() if detection else None
+        found = f"{about['file']}: {about['input']}, {about['provider']}" if about else "none"
+        print(f"{'detector':16s} {found}")
+        if detection:
+            detection.close()
         return 0
 
 

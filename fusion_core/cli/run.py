@@ -47,8 +47,11 @@ class Run:
     `fusion train`."""
     prior: Literal["embedded", "clip", "blip2", "none"] | None = None
     """Provider of scene priors."""
-    detector: Annotated[str | None, tyro.conf.arg(metavar="default|none|FILE.onnx")] = None
-    """Object detector on the fused stream; default: the one that ships with the package."""
+    detector: Annotated[
+        str | None, tyro.conf.arg(metavar="default|pair-nano-aerial|none|FILE.onnx")
+    ] = None
+    """Object detector on the fused stream; default: the one that ships with the package;
+    pair-nano-aerial: the one that ships for the view from a drone."""
     box: Annotated[
         tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="X,Y,W,H")
     ] = ()

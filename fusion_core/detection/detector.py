@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -26,25 +26,29 @@ from fusion_core.detection.output_formats import (
     detect_format,
     grid_count,
 )
+from fusion_core.detection.tiles import joined, tiles_of
 from fusion_core.detection.views import merge_views
 from fusion_core.errors import DetectorError, UsageError
 from fusion_core.types import AlignedPair, Detection, UInt8Image
 
 _log = logging.getLogger(__name__)
 _MUCH_REDUCED = 0.75
-_SHIPPED = Path(__file__).parent / "weights" / "pair-nano.onnx"
+_WEIGHTS = Path(__file__).parent / "weights"
+SHIPPED: Final = {"default": "pair-nano.onnx", "pair-nano-aerial": "pair-nano-aerial.onnx"}
+"""The detectors that come with the package, all of them for pairs, by the name of the setting."""
 
 
 def resolve(name: str) -> Path:
-    """Return the file of a detector: that of the shipped one for ``default``, else the path given.
+    """Return the file of a detector: of one that ships by its name, else the path given.
 
     Raises:
-        UsageError: The name is neither ``default`` nor an ONNX file's.
+        UsageError: The name is neither that of one that ships nor an ONNX file's.
     """
-    if name == "default":
-        return _SHIPPED
+    if name in SHIPPED:
+        return _WEIGHTS / SHIPPED[name]
     if not name.endswith(".onnx"):
-        raise UsageError(f"detector {name!r}: expected 'default', 'none' or the path of a .onnx")
+        known = ", ".join(map(repr, SHIPPED))
+        raise UsageError(f"detector {name!r}: expected {known}, 'none' or the path of a .onnx")
     return Path(name)
 
 
@@ -54,14 +58,16 @@ class Detector:
     The network is run once on a gray image, to recognise the format and to warm up.
 
     Args:
-        name: ``default`` or the path of an ONNX file.
+        name: One of ``SHIPPED`` or the path of an ONNX file.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; 0: all cores.
         output_format: Format of the outputs; ``auto``: as the model's card says, or recognised.
         engine: What executes it on a CPU: ``onnx``, ``openvino``, or ``auto``: the faster one.
+        tiles: Parts in each row and column of the picture that are looked at beside the whole; 1:
+            none.
 
     Raises:
-        UsageError: The name is neither ``default`` nor an ONNX file's.
+        UsageError: The name is neither that of one that ships nor an ONNX file's.
         DetectorError: The file is missing or broken, or of no known output format.
         MissingExtraError: ONNX Runtime is not installed.
     """
@@ -74,7 +80,9 @@ class Detector:
         threads: int = 0,
         output_format: str = "auto",
         engine: DetectorEngine = "onnx",
+        tiles: int = 1,
     ) -> None:
+        self._tiles = tiles
         self.path = resolve(name)
         self._network = Network(self.path, device, threads, engine)
         self.card = read_card(self.path, self._network.metadata)
@@ -109,11 +117,12 @@ class Detector:
 
     @property
     def about(self) -> dict[str, Any]:
-        """File, input, output format and execution provider, for reports."""
+        """File, input, tiles, output format and execution provider, for reports."""
         width, height = self._network.size
+        tiles = f", {self._tiles}x{self._tiles} tiles" if self._tiles > 1 else ""
         return {
             "file": str(self.path),
-            "input": f"{self.card.input} {width}x{height}",
+            "input": f"{self.card.input} {width}x{height}{tiles}",
             "output_format": self.output_format,
             "provider": self._network.provider,
         }
@@ -142,6 +151,27 @@ class Detector:
         else:
             assert image is not None, "a detector of pictures is given one"
             pictures = (image,)
+        least = score or self.card.conf
+        found = self._named(self._found(pictures, least, iou or self.card.iou))
+        return weigh_by_thermal(found, aligned, least) if self.takes_pair else found
+
+    def _found(self, pictures: Sequence[UInt8Image], least: float, iou: float) -> Candidates:
+        """Return the objects in the whole view and in its tiles."""
+        whole = self._seen(pictures, least, iou)
+        height, width = pictures[0].shape[:2]
+        tiles = tiles_of((width, height), self._tiles)
+        if not tiles:
+            return whole
+        parts = [
+            tile.placed(
+                self._seen([tile.cut(each) for each in pictures], least, iou), (width, height)
+            )
+            for tile in tiles
+        ]
+        return strongest(joined([whole, *parts]), least, iou)
+
+    def _seen(self, pictures: Sequence[UInt8Image], least: float, iou: float) -> Candidates:
+        """Return the objects that the network sees in pictures of one view or a part of it."""
         height, width = pictures[0].shape[:2]
         letterbox = Letterbox.of((width, height), self._network.size, self._format.fit)
         # Networks for pairs are trained here, on pictures that are much reduced without aliasing.
@@ -150,18 +180,17 @@ class Detector:
         painted = [letterbox.paint(picture, interpolation) for picture in pictures]
         outputs = self._network.run(_blob(painted, self._format))
         self._require_numbers(outputs)
-        least = score or self.card.conf
-        found = self._named(self._merged(self._decode(outputs), least, iou), letterbox)
-        return weigh_by_thermal(found, aligned, least) if self.takes_pair else found
+        found = self._merged(self._decode(outputs), least, iou)
+        return found._replace(boxes=letterbox.to_picture(found.boxes))
 
     def _merged(self, candidates: Candidates, least: float, iou: float) -> Candidates:
         """Return one candidate for each object."""
         if not self._format.suppress:
             return strongest(candidates, least, None)
         if not self.takes_pair:
-            return strongest(candidates, least, iou or self.card.iou)
+            return strongest(candidates, least, iou)
         auxiliary = len(candidates.scores) == 2 * grid_count(self._network.size, STRIDES)
-        return merge_views(candidates, least, iou or self.card.iou, auxiliary=auxiliary)
+        return merge_views(candidates, least, iou, auxiliary=auxiliary)
 
     def _recognised(self, outputs: Outputs) -> str:
         """Return the name of the format of the outputs."""
@@ -196,14 +225,13 @@ class Detector:
             if np.isnan(out).any():
                 raise DetectorError(f"{self.path}: gives NaN in {name!r}; export it again")
 
-    def _named(self, found: Candidates, letterbox: Letterbox) -> tuple[Detection, ...]:
-        """Return candidates as detections in the image.
+    def _named(self, found: Candidates) -> tuple[Detection, ...]:
+        """Return candidates in the image as detections.
 
         Left out is what lies outside it, and, where classes have names, what has none: the
         background that some networks list beside their classes.
         """
-        corners = letterbox.to_picture(found.boxes)
-        rows = zip(corners, found.scores, found.classes, strict=True)
+        rows = zip(found.boxes, found.scores, found.classes, strict=True)
         return tuple(
             Detection(
                 label=self.class_names.label(int(number)),

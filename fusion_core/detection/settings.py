@@ -45,4 +45,13 @@ class DetectionConfig(Settings):
             " the fusion. Tracks are predicted to the pairs between. Recordings: every pair."
         ),
     ] = "auto"
+    tiles: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=8,
+            description="Look also at so many parts in each row and column of the picture: finds"
+            " small objects in large pictures; 2 takes five times as long. 1: the whole alone.",
+        ),
+    ] = 1
     track: Annotated[bool, Field(description="Give objects an identity across frames.")] = True

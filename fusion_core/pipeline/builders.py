@@ -242,7 +242,7 @@ def open_detection(config: Config, device: str) -> DetectionRunner | None:
 
 def _open_detector(config: Config, device: str, threads: int) -> Detector:
     """Return the detector, which runs once when it is opened: its first chance to hang."""
-    output_format = config.detection.output_format
+    detection = config.detection
     engine = _DETECTOR_ENGINES[config.engine.kind]
     with TimedCaller("detector-start") as caller:
         try:
@@ -251,8 +251,9 @@ def _open_detector(config: Config, device: str, threads: int) -> Detector:
                     config.detector,
                     device=device,
                     threads=threads,
-                    output_format=output_format,
+                    output_format=detection.output_format,
                     engine=engine,
+                    tiles=detection.tiles,
                 ),
                 START_TIMEOUT_S,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from fusion_core.config import Config
+from fusion_core.detection.detector import SHIPPED
 
 
 def usable_threads(config: Config) -> int:
@@ -27,9 +28,9 @@ def detector_threads(config: Config) -> int:
 def fusion_threads(config: Config) -> int | None:
     """Return the threads of the fusion network, None where they are left as they are.
 
-    The detector that ships looks at the cameras' pictures and works beside the fusion: both
-    together get no more threads than there are cores.
+    The detectors that ship look at the cameras' pictures and work beside the fusion: both together
+    get no more threads than there are cores.
     """
-    if config.detector == "default":
+    if config.detector in SHIPPED:
         return max(1, usable_threads(config) - detector_threads(config))
     return config.threads or None

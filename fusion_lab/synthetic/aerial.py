@@ -2,7 +2,8 @@
 
 The view is straight down or oblique, from 20 to 120 m above ground. Ground, roofs and trees lie in
 a plan in metres that one homography takes into the picture; people are drawn limb by limb as seen
-from that height, vehicles as boxes. Thermal is drawn from temperatures of its own.
+from that height, vehicles as boxes. Thermal is drawn from temperatures of its own. The ground may
+be a part of a recording instead, whose textures no drawing has.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from fusion_lab.synthetic.people import HEIGHT_M, WIDTH_M, figure, random_outfit
 
 SIZE: Final = (640, 512)  # width and height in pixels
 _PLAN: Final = 1100  # edge of the plan in pixels; its middle is what the camera looks at
-_SCALES: Final = (5.0, 24.0)  # pixels per metre in the middle of the picture
+_SCALES: Final = (4.5, 36.0)  # pixels per metre in the middle of the picture
 _LEAST_HEIGHT, _LEAST_SHARE = 7, 0.4
+_GROUND_K: Final = (5.0, 25.0)  # range of temperatures of a recorded ground
 _CAR_M, _TRUCK_M = (4.4, 1.8, 1.45), (8.5, 2.4, 3.1)  # length, width, height
 
 
@@ -48,7 +50,7 @@ class AerialPair:
 class _Picture:
     """Both bands, and the way of points of the ground into them."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, ground: UInt8Image | None) -> None:
         self.rng = rng
         self.night = bool(rng.random() < 0.25)
         self.air = float(rng.uniform(2, 28))
@@ -56,13 +58,15 @@ class _Picture:
         self.elevation = math.pi / 2 if nadir else math.radians(rng.uniform(30, 75))
         self.scale = float(np.exp(rng.uniform(*np.log(_SCALES))))
         if not nadir:
-            self.scale = float(np.exp(rng.uniform(*np.log((5.0, 18.0)))))
-        rgb, heat = _plan(rng, self.scale, self.night)
+            self.scale = float(np.exp(rng.uniform(*np.log((4.5, 24.0)))))
+        field = _field(rng) if ground is None else _recorded(rng, ground)
+        rgb, heat = _plan(rng, field, self.scale, self.night)
         self.matrix = self._homography()
         self.rgb = self._seen(rgb)
         self.celsius = np.float32(self.air) + self._seen(heat)
         self.taken = np.zeros(SIZE[::-1], np.uint8)
         self.boxes: list[tuple[str, Box]] = []
+        self._last: tuple[float, float] | None = None
 
     def _seen(self, plan: FloatImage) -> FloatImage:
         """Return a plane of the plan as the camera sees it."""
@@ -80,9 +84,16 @@ class _Picture:
         back = np.array([[1, 0, SIZE[0] / 2], [0, 1, SIZE[1] / 2], [0, 0, 1]], np.float64)
         return np.asarray(back @ view @ centre @ turned, np.float64)
 
-    def spot(self) -> tuple[float, float, float] | None:
-        """Return pixel x, y and pixels per metre of a random place in view; None for none."""
+    def spot(self, *, company: float = 0.0) -> tuple[float, float, float] | None:
+        """Return pixel x, y and pixels per metre of a random place in view; None for none.
+
+        Args:
+            company: Probability that it is near the last place.
+        """
         x, y = self.rng.uniform(0.02, 0.98, 2) * SIZE
+        if self._last is not None and self.rng.random() < company:
+            x, y = np.asarray(self._last) + self.rng.normal(0, 1.2 * self.scale, 2)
+        self._last = (float(x), float(y))
         plan = np.linalg.inv(self.matrix) @ (x, y, 1.0)
         plan = plan / plan[2]
         if plan[:2].min() < -_PLAN / 2 or plan[:2].max() > 1.5 * _PLAN:
@@ -123,10 +134,15 @@ class _Picture:
             self.boxes.append((label, (float(x0 + x), float(y0 + y), float(w), float(h))))
 
 
-def draw_aerial(seed: int) -> AerialPair:
-    """Return the pair of a seed."""
+def draw_aerial(seed: int, ground: UInt8Image | None = None) -> AerialPair:
+    """Return the pair of a seed.
+
+    Args:
+        seed: Seed of all that is random.
+        ground: ``HxWx4`` uint8 red, green, blue, thermal: what covers the ground; None: drawn.
+    """
     rng = np.random.default_rng((seed, 77))
-    picture = _Picture(rng)
+    picture = _Picture(rng, ground)
     for _ in range(int(rng.integers(0, 9))):
         _vehicle(picture)
     for _ in range(int(rng.integers(2, 14))):
@@ -137,8 +153,8 @@ def draw_aerial(seed: int) -> AerialPair:
 
 
 def _person(picture: _Picture) -> None:
-    """Put one person somewhere, with a shadow by day."""
-    rng, spot = picture.rng, picture.spot()
+    """Put one person somewhere, often near the last one, with a shadow by day."""
+    rng, spot = picture.rng, picture.spot(company=0.3)
     if spot is None:
         return
     x, y, scale = spot
@@ -223,7 +239,8 @@ def _warm_spot(picture: _Picture) -> None:
         cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 255, cv2.LINE_AA)
     cover = mask.astype(np.float32) / 255
     light = 0.25 if picture.night else 1.0
-    rgb = np.zeros((*mask.shape, 3)) + rng.uniform(20, 220, 3) * light
+    tint = rng.uniform(-70, 70, 3) * float(rng.random() < 0.3)
+    rgb = np.zeros((*mask.shape, 3)) + (rng.uniform(20, 220) + tint).clip(5, 250) * light
     celsius = np.full(mask.shape, picture.air + rng.uniform(-4, 16), np.float32)
     picture.lay((_float(rgb), _float(celsius), _float(cover)), (x, y), 0.5, "")
 
@@ -237,10 +254,12 @@ def _shadow(picture: _Picture, at: tuple[float, float], reach: float, width: flo
     picture.rgb *= (1 - 0.45 * mask.astype(np.float32) / 255)[..., None]
 
 
-def _plan(rng: np.random.Generator, scale: float, night: bool) -> tuple[FloatImage, FloatImage]:
+def _plan(
+    rng: np.random.Generator, field: tuple[FloatImage, FloatImage], scale: float, night: bool
+) -> tuple[FloatImage, FloatImage]:
     """Return the ground from straight above: colour, and kelvins over the air."""
     sun = np.float32(-0.25 if night else rng.uniform(0.3, 1.2))
-    rgb, heat = _field(rng)
+    rgb, heat = field
     for _ in range(int(rng.integers(0, 3))):
         _strip(rng, rgb, heat, scale)
     for _ in range(int(rng.integers(0, 3))):
@@ -265,6 +284,20 @@ def _field(rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
     rgb = (1 + grain)[..., None] * tone.astype(np.float32)
     heat = np.float32(rng.uniform(-2, 8)) + np.float32(rng.uniform(0.4, 2.0)) * broad + 5 * grain
     return rgb.astype(np.float32), heat.astype(np.float32)
+
+
+def _recorded(rng: np.random.Generator, ground: UInt8Image) -> tuple[FloatImage, FloatImage]:
+    """Return a recorded ground, turned and repeated by reflection until it covers the plan."""
+    turned = np.rot90(ground, int(rng.integers(4)))
+    size = tuple(round(edge * float(rng.uniform(0.7, 1.5))) for edge in turned.shape[1::-1])
+    tile = cv2.resize(np.ascontiguousarray(turned), size, interpolation=cv2.INTER_LINEAR)
+    missing = [max(0, _PLAN - edge) for edge in tile.shape[:2]]
+    tile = np.pad(tile, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
+    tile = tile[:_PLAN, :_PLAN].astype(np.float32)
+    heat = tile[..., 3] / np.float32(255) * np.float32(rng.uniform(*_GROUND_K))
+    return np.ascontiguousarray(tile[..., :3]), np.asarray(
+        heat - heat.mean() + rng.uniform(-2, 8), np.float32
+    )
 
 
 def _strip(rng: np.random.Generator, rgb: FloatImage, heat: FloatImage, scale: float) -> None:

@@ -9,7 +9,11 @@ from fusion_core.detection.boxes import Candidates
 from fusion_core.errors import UsageError
 from fusion_lab.benches.detector.bench import DetectorBench
 from fusion_lab.benches.detector.clutter import TWICE, UNLABELLED, ClutterCounts
-from fusion_lab.benches.detector.reliability import expected_error, reliability
+from fusion_lab.benches.detector.reliability import (
+    common_threshold,
+    expected_error,
+    reliability,
+)
 from fusion_lab.data import read_examples
 from fusion_lab.data.reading import Needs
 from fusion_lab.evaluation.precision import ClassTally
@@ -84,6 +88,18 @@ def test_reliability_by_hand():
     assert [(one.count, one.right) for one in bins if one.count] == [(2, 0), (4, 0.75)]
     assert bins[-1].score == pytest.approx(0.95)
     assert expected_error(bins) == pytest.approx((4 * 0.2 + 2 * 0.35) / 6)
+
+
+def test_one_threshold_for_two_places_by_hand():
+    """At one place the best scores are false; calibrated there, they rank below the other's."""
+    boxes = np.array([[20.0 * i, 0, 20.0 * i + 10, 10] for i in range(3)])
+    sure, misled = ClassTally(), ClassTally()
+    sure.add(boxes[:2], np.array([0.9, 0.8]), boxes[:2], np.zeros((0, 4)))
+    misled.add(boxes, np.array([0.95, 0.94, 0.3]), boxes[2:], np.zeros((0, 4)))
+    recalls = common_threshold([[sure], [misled]])
+    # Two pictures: two false ones are one per picture, and none is one in ten pictures.
+    assert recalls.as_they_are == pytest.approx((1.0, 0.0))
+    assert recalls.calibrated == pytest.approx((1.0, 2 / 3))
 
 
 def test_what_a_false_person_is(tmp_path):

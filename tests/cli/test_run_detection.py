@@ -103,4 +103,4 @@ def test_a_broken_detector_is_a_failure_in_one_line(tmp_path, capsys):
 def test_a_wrong_name_is_wrong_usage(tmp_path, capsys):
     code, line = fail(capsys, "--detector", "yolo", "--out", tmp_path / "x.jsonl")
     assert code == 2
-    assert "'yolo': expected 'default', 'none' or the path of a .onnx" in line
+    assert "'yolo': expected 'default', 'pair-nano-aerial', 'none' or the path of a .onnx" in line

@@ -29,9 +29,20 @@ def test_people_from_the_air_are_small_inside_and_not_of_the_temperature_of_the_
             assert np.abs(inside - np.median(around)).max() > 0.5
     assert len(sizes) > 10
     assert min(sizes) >= 7
-    assert max(sizes) < 70
+    assert max(sizes) < 90
 
 
 def _edges(box):
     x, y, width, height = map(int, box)
     return x, y, x + width, y + height
+
+
+def test_a_recorded_ground_is_what_lies_below():
+    """A ground of one colour: most of the picture has its hue, and objects lie where they lay."""
+    ground = np.full((150, 200, 4), (40, 200, 80, 128), np.uint8)
+    for seed in (1, 2, 3):
+        pair = draw_aerial(seed, ground)
+        red, green, blue = np.moveaxis(pair.visible.astype(int), 2, 0)
+        assert np.mean((green >= blue) & (blue >= red)) > 0.5
+        drawn = draw_aerial(seed)
+        assert (pair.visible != drawn.visible).any()

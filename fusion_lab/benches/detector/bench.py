@@ -109,8 +109,9 @@ class DetectorBench(BenchCommand):
     With --places, or detectors that were trained without one place each (--left-out), the figures
     are those of both cameras at work, place by place: a recording is a place, and so is a set of
     single pictures. AP is COCO's (IoU 0.5 to 0.95); intervals are the 5th and 95th percentile over
-    resampled pictures. Two more tables tell how often people of a score are right, and what the
-    false ones are, by the labels; anything may be labelled there, such as `lamp` or `statue`.
+    resampled pictures. More tables tell how often people of a score are right, what scores that are
+    right at every place would be worth, and what the false ones are, by the labels; anything may be
+    labelled there, such as `lamp` or `statue`.
     """
 
     data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR [DIR ...]")]
@@ -129,12 +130,16 @@ class DetectorBench(BenchCommand):
         tyro.conf.arg(name="left-out", metavar="PLACE=FILE.onnx"),
     ] = ()
     """Detector of one place, trained without it; may be given several times. Implies --places."""
+    tiles: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """As the setting detection.tiles; with --places."""
 
     def measure(self) -> DetectorResult:
         """Run the detectors on all sets."""
         if self.places or self.left_out:
             left_out = dict(_parsed(text) for text in self.left_out)
-            return DetectorResult({}, measure_places(self.data, self.detector, left_out))
+            return DetectorResult(
+                {}, measure_places(self.data, self.detector, left_out, self.tiles)
+            )
         with closing(DetectorViews(self.detector, self.reference, self.model)) as views:
             sets = {
                 dataset_name([folder]): tally_set(read_labelled(folder), views)
@@ -172,6 +177,14 @@ def place_tables(places: PlacesFigures) -> Sequence[Table]:
             digits=3,
         ),
         Table(
+            "One threshold for all places: recall at one false > at one in ten pictures",
+            ("class", "scores as they are", "scores calibrated on each place itself"),
+            tuple(
+                (label, _recalls(row.as_they_are), _recalls(row.calibrated))
+                for label, row in places.common.items()
+            ),
+        ),
+        Table(
             "False people at the detector's threshold, by what the labels say is there",
             ("place", "what", "labelled", "false people", "per picture"),
             tuple(_clutter_rows(places)),
@@ -194,6 +207,10 @@ def _interval(figure: Interval) -> str:
 
 def _number(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.2f}"
+
+
+def _recalls(values: tuple[float, float]) -> str:
+    return f"{values[0]:.3f} > {values[1]:.3f}"
 
 
 def _bin(one: ReliabilityBin) -> str:

@@ -14,7 +14,12 @@ from fusion_core.detection import Detector
 from fusion_core.detection.labels import CLASSES
 from fusion_core.errors import UsageError
 from fusion_lab.benches.detector.clutter import ClutterCounts
-from fusion_lab.benches.detector.reliability import ReliabilityBin, reliability
+from fusion_lab.benches.detector.reliability import (
+    CommonThreshold,
+    ReliabilityBin,
+    common_threshold,
+    reliability,
+)
 from fusion_lab.benches.detector.views import LEAST_SCORE, read_labelled
 from fusion_lab.benches.intervals import Interval
 from fusion_lab.benches.pictures import aligned_pair
@@ -71,15 +76,17 @@ class PlacesFigures:
         scores: One entry per place and class that occurs there.
         bins: Place -> how often people of a score are right.
         clutter: Place -> what false people were.
+        common: Class -> recall with one threshold for all places, of the classes that occur.
     """
 
     scores: tuple[PlaceScores, ...]
     bins: Mapping[str, Sequence[ReliabilityBin]]
     clutter: Mapping[str, ClutterCounts]
+    common: Mapping[str, CommonThreshold]
 
 
 def measure_places(
-    folders: Sequence[Path], default: str, left_out: Mapping[str, str]
+    folders: Sequence[Path], default: str, left_out: Mapping[str, str], tiles: int = 1
 ) -> PlacesFigures:
     """Run the detector of each place on its pictures.
 
@@ -87,6 +94,7 @@ def measure_places(
         folders: Sets of labelled pairs.
         default: The detector, of places for which no other is named.
         left_out: Place -> ONNX file of a detector that was trained without it.
+        tiles: As the setting ``detection.tiles``.
 
     Raises:
         UsageError: A detector is named for a place that there is not.
@@ -99,14 +107,19 @@ def measure_places(
         if place not in groups:
             raise UsageError(f"--left-out {place}: no such place; there are {', '.join(groups)}")
     scores: list[PlaceScores] = []
-    bins, clutter = {}, {}
+    bins, clutter, found = {}, {}, []
     for place, pairs in groups.items():
-        detector = Detector(left_out.get(place, default))
+        detector = Detector(left_out.get(place, default), tiles=tiles)
         tally = _tally(detector, pairs)
         scores += _scores(place, detector, tally)
         bins[place] = reliability(tally.tallies["person"])
         clutter[place] = tally.clutter
-    return PlacesFigures(tuple(scores), bins, clutter)
+        found.append(tally.tallies)
+    common = {
+        label: common_threshold([tallies[label] for tallies in found])
+        for label in dict.fromkeys(score.label for score in scores)
+    }
+    return PlacesFigures(tuple(scores), bins, clutter, common)
 
 
 def _place(folder: Path, pair: Example) -> str:

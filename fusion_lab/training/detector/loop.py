@@ -28,7 +28,7 @@ class DetectorRecipe(Schedule):
     """One training run.
 
     Attributes:
-        model: Name of the network.
+        model: Name of the detector.
         init: ONNX file of YOLOX-Nano, or of an earlier ``pair-nano``, whose weights the network
             starts from; empty: random ones.
         batch: Pictures per step.
@@ -111,7 +111,7 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
         Raises:
             MissingExtraError: The exporter's packages are not installed.
         """
-        path = self.place.out / f"{self.model.name}.onnx"
+        path = self.place.out / f"{self.recipe.model}.onnx"
         model = copy.deepcopy(self.average).cpu()
         if self.recipe.init:
             draw_back(model, load_initial(Path(self.recipe.init)), self.recipe.kept)

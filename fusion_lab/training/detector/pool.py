@@ -11,9 +11,10 @@ import numpy as np
 
 from fusion_lab.data import Example, Needs, read_examples
 from fusion_lab.training.detector.paste import Cutout, cut_people
-from fusion_lab.training.detector.rendered import render, render_aerial
+from fusion_lab.training.detector.rendered import empty_grounds, render, render_aerial
 from fusion_lab.training.loop import Place
 
+_GROUNDS: Final = 200  # parts of recordings that ground seen from the air is made of
 _LABELLED: Final = Needs(labels=True, mask=True)
 
 
@@ -57,7 +58,8 @@ def load_pool(folders: Sequence[Path], place: Place, seeds: int, aerial: int = 0
     if seeds:
         place.team.leader_first(lambda: render(streets, seeds))
     if aerial:
-        place.team.leader_first(lambda: render_aerial(air, range(aerial)))
+        grounds = empty_grounds(recorded, _GROUNDS)
+        place.team.leader_first(lambda: render_aerial(air, range(aerial), grounds))
     return DetectionPool(
         recorded,
         read_examples([streets], needs=_LABELLED) if seeds else (),

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 
 from fusion_core.errors import SourceError
-from fusion_lab.data import Needs, read_examples
+from fusion_lab.data import BoxLabels, Example, Needs, read_examples
 from fusion_lab.data.labels import IGNORE, load_labels
 from fusion_lab.synthetic import SyntheticScene
-from fusion_lab.training.detector.rendered import render_scene
+from fusion_lab.training.detector.rendered import empty_grounds, render_aerial, render_scene
 
 
 def load_labelled(folders):
@@ -71,3 +71,36 @@ def test_rendered_people_are_warm_where_their_labels_say(tmp_path):
     median = np.median(pair.second)
     for left, top, right, bottom in people:
         assert pair.second[top:bottom, left:right].max() > median + 50
+
+
+def column_pair(left, right):
+    """A pair whose thermal pixels hold their column, with one object between two columns."""
+    columns = np.tile(np.arange(250, dtype=np.uint8), (200, 1))
+    boxes = np.array([[left, 0, right, 200]], np.float32)
+    labels = BoxLabels(boxes, np.array([IGNORE]))
+    return Example(
+        np.zeros((200, 250, 3), np.uint8), columns, None, "vif", "", None, labels, None, "a", "a"
+    )
+
+
+def test_grounds_are_parts_without_objects():
+    grounds = empty_grounds([column_pair(0, 40)], 5)
+    assert len(grounds) == 5
+    for ground in grounds:
+        assert ground.shape[2] == 4
+        assert min(ground.shape[:2]) >= 128
+        assert ground[..., 3].min() >= 40
+    assert empty_grounds([column_pair(100, 150)], 5) == []  # 100 columns on either side
+
+
+def test_two_thirds_of_the_pairs_from_the_air_lie_on_the_grounds_given(tmp_path):
+    ground = np.full((150, 200, 4), (30, 200, 60, 128), np.uint8)
+    render_aerial(tmp_path / "drawn", range(3))
+    render_aerial(tmp_path / "recorded", range(3), [ground])
+    for seed in range(3):
+        drawn, recorded = (
+            (tmp_path / name / "vi" / f"000{seed}.png").read_bytes()
+            for name in ("drawn", "recorded")
+        )
+        assert (drawn == recorded) == (seed == 0)
+    assert len(load_labelled([tmp_path / "recorded"])) == 3

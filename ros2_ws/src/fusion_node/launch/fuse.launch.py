@@ -99,7 +99,7 @@ ARGUMENTS = [
     argument(
         "detector",
         "",
-        "Object detector: none, default or FILE.onnx. Empty: as in the parameter file.",
+        "Object detector: none, default, pair-nano-aerial or FILE.onnx. Empty: as in the file.",
     ),
     argument(
         "device",
