@@ -40,11 +40,12 @@ def test_effects_are_those_computed_by_hand():
     reference[36:44, 36:44] = 0.7
     fused = np.where(target > 0, np.float32(0.9), np.float32(0.5))
     fused[0, :] = 0.6  # 80 of the 80² - 24² pixels beyond 8 px
+    fused[48, 36:44] = 0.6  # 8 of the 24² - 8² around
     prompt = np.zeros_like(target)
     prompt[36:44, 36:40] = 1
     effect = effect_on(PromptedFusion(fused, reference, target), target, prompt)
     assert effect.contrast == pytest.approx(2, rel=1e-5)
-    assert effect.gradient == pytest.approx(2, rel=1e-5)
+    assert effect.around == pytest.approx(8 * 0.1 / (24**2 - 8**2) / 0.2, rel=1e-4)
     assert effect.outside == pytest.approx(80 * 0.1 / ((80**2 - 24**2) * 0.5), rel=1e-4)
     assert (effect.prompt_iou, effect.segmented_iou) == (0.5, 1)
 
