@@ -6,8 +6,6 @@ import itertools
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-import cv2
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -16,25 +14,28 @@ from torch.nn import functional as F
 from fusion_core.models.blocks import (
     BlendHead,
     GradientDenseBlock,
+    ObjectPromptEncoder,
     PadToMultiple,
     PromptSemanticFusion,
-    ReferencePromptEncoder,
+    ReferencePromptEncoders,
     TanhHead,
+    View,
     Window,
-    marked_on_grid,
-    to_grid,
 )
 from fusion_core.models.cues import Cues
 from fusion_core.models.features import Features
 from fusion_core.models.luma import LumaFuser
 from fusion_core.models.outputs import LumaOutput
 from fusion_core.models.segmenters import (
-    EmbeddedSegmenter,
-    PassThroughSegmenter,
+    ObjectSegmenter,
     SamSegmenter,
     Segmenter,
+    ShapeSegmenter,
 )
 from fusion_core.runtime.settings import Settings
+
+# Logits between which the prompts begin to act and act in full.
+_RAMP = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,15 @@ class CtrlFuseConfig:
         down: Edge in pixels of the grid the features live on: 1 runs on the picture itself, more
             on its pixel-unshuffled form.
         dim: Width of the prompts.
-        heads: Heads of the prompt encoders' attentions.
-        prompts: Number of prompts per modality; with 0 only the place of the mask counts.
-        grid: Edge of the prompt encoders' grid.
+        heads: Heads of the attentions of the published prompt encoders.
+        prompts: Number of prompts per modality of the published encoders.
+        grid: Edge of the published encoders' grid.
         stride: Edge in features of a cell in which the prompt-semantic fusion reads the prompts.
         swapped: In the prompt-semantic fusion the prompts read the map, as in the public code, not
             the map's cells the prompts, as in the paper.
-        segmenter: ``embedded``, trained with the network, the frozen ``sam``, or ``none``: the
-            mask as it is given.
+        segmenter: The frozen ``sam``, which takes the prompts of the published encoders;
+            ``embedded``, trained with the network on prompts per object; or ``none``: the
+            shape that these prompts tell.
         segmenter_width: Channels of the embedded segmenter.
     """
 
@@ -83,7 +85,7 @@ ROBOT = CtrlFuseConfig(
     down=2,
     dim=48,
     segmenter="embedded",
-    segmenter_width=16,
+    segmenter_width=24,
 )
 
 
@@ -126,14 +128,14 @@ class CtrlFuse(LumaFuser):
     """The CtrlFuse network, on a reduced grid (``ctrlfuse``) or as published (``ctrlfuse-full``).
 
     Two extractors and a 1x1 convolution give the reference map, and a decoder the reference
-    fusion. With a mask, a prompt encoder per modality turns what is marked into prompts, the
-    segmenter finds what they describe in the reference fusion, and inside that the modality's map,
-    after it has read the prompts, is added to the reference map before the same decoder: a mask
-    changes the picture inside what the segmenter found, and next to nothing elsewhere. Without a
-    mask, or with an empty one, the result is the reference fusion.
+    fusion. With a mask, an encoder turns what is marked into prompts, the segmenter finds what they
+    describe, and inside that each modality's map, after it has read the prompts, is added to the
+    reference map before the same decoder: a mask changes the picture inside what the segmenter
+    found, and next to nothing elsewhere. Nothing but the prompts sees the mask. Without a mask, or
+    with an empty one, the result is the reference fusion.
 
-    Prompts act through the segmenter's probability in training, so that the fusion teaches them,
-    and through the decided mask afterwards.
+    The prompts act in full where the segmenter is sure and fade where it doubts, so that the fused
+    picture teaches the segmenter too, and no step is seen at the border of an object.
 
     Args:
         name: Name in the registry.
@@ -156,10 +158,11 @@ class CtrlFuse(LumaFuser):
         self.decoder = nn.Sequential(*_convolutions(width, *c.decoder))
         head = BlendHead if c.head == "blend" else TanhHead
         self.head = head(c.decoder[-1], c.down)
-        self.encoders = nn.ModuleList(
-            ReferencePromptEncoder(width, c.dim, c.heads, c.prompts, c.grid)
-            for _ in range(2 if c.prompts else 0)
-        )
+        self.encoder: ReferencePromptEncoders | ObjectPromptEncoder
+        if c.segmenter == "sam":
+            self.encoder = ReferencePromptEncoders(width, c.dim, c.heads, c.prompts, c.grid)
+        else:
+            self.encoder = ObjectPromptEncoder(width, c.dim, c.down)
         # Cells from which a decoded cell takes: the decoder, the head, and the smoothing of it.
         self._reach = len(c.decoder) + 2
         self.prompted = nn.ModuleList(
@@ -167,12 +170,12 @@ class CtrlFuse(LumaFuser):
         )
         self.segmenter: Segmenter
         if c.segmenter == "embedded":
-            self.segmenter = EmbeddedSegmenter(c.dim, c.heads, c.segmenter_width, c.down)
+            self.segmenter = ObjectSegmenter(width, 2, c.segmenter_width)
         elif c.segmenter == "sam":
             assert c.down == 1, "SAM finds on the picture's own grid"
             self.segmenter = SamSegmenter(dim=c.dim)
         else:
-            self.segmenter = PassThroughSegmenter(c.dim, c.down)
+            self.segmenter = ShapeSegmenter()
 
     def configure(self, options: Settings) -> None:
         """Set the options; see :meth:`Fuser.configure`."""
@@ -193,19 +196,28 @@ class CtrlFuse(LumaFuser):
         reference = self._decode(fused, thermal, visible)[..., : size[0], : size[1]]
         if cues.mask is None or not (self.training or bool(cues.mask.any())):
             return LumaOutput(reference)
-        prompts = self._prompts(sources, fused, cues.mask)
-        logits = self.segmenter(reference.detach(), cues.mask, prompts)
-        inside = self._inside(logits, cues.mask)
+        view = View(
+            reference.detach(),
+            torch.cat([thermal, visible], 1),
+            (sources[0].detach(), sources[1].detach()),
+            fused.detach(),
+        )
+        prompts = self.encoder(view, self.pad(cues.mask))
+        logits = self.segmenter(view, prompts)
+        inside = (logits / (2 * _RAMP) + 0.5).clamp(0, 1)
+        inside = (inside * (cues.mask.amax((1, 2, 3), keepdim=True) > 0)).expand(-1, 2, -1, -1)
         changed = self._changed(inside) if self.options.gain else None
         if changed is None:
             return LumaOutput(reference, reference=reference, logits=logits)
         height, width = fused.shape[-2:]
         seen = changed.grown(self._reach, height, width, self.config.stride)
         maps = seen.of(fused)
-        for source, prompt, where, module in zip(
-            sources, prompts.unbind(1), inside.chunk(2, dim=1), self.prompted, strict=True
+        inside = inside.to(fused.dtype)
+        for source, tokens, where, module in zip(
+            sources, prompts.tokens.unbind(1), inside.chunk(2, dim=1), self.prompted, strict=True
         ):
-            maps = maps + self.options.gain * module(source, prompt, where.to(source.dtype), seen)
+            added = module(source, tokens, where, seen, prompts.areas)
+            maps = maps + self.options.gain * added
         pixels = seen.scaled(self.config.down)
         part = self._decode(maps, pixels.of(thermal), pixels.of(visible))
         prompted = reference.clone()
@@ -214,29 +226,6 @@ class CtrlFuse(LumaFuser):
         own = target.moved(-pixels.top, -pixels.left).of(part)
         wanted.copy_(own[..., : wanted.shape[-2], : wanted.shape[-1]])
         return LumaOutput(prompted, reference=reference, logits=logits)
-
-    def _prompts(self, sources: tuple[Tensor, Tensor], fused: Tensor, mask: Tensor) -> Tensor:
-        """Return prompts ``Bx2xNxD``, thermal first."""
-        if not len(self.encoders):
-            return fused.new_zeros(len(fused), 2, 0, self.config.dim)
-        grid = self.config.grid
-        fused, mask = to_grid(fused, grid), marked_on_grid(mask, grid)
-        encoded = [
-            encoder(to_grid(source, grid), fused, mask)
-            for encoder, source in zip(self.encoders, sources, strict=True)
-        ]
-        return torch.stack(encoded, 1)
-
-    def _inside(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Return ``Bx2xhxw`` in [0, 1]: where prompts act, nowhere for an empty mask."""
-        if self.training:
-            inside = logits.sigmoid()
-        else:
-            inside = (logits > 0).float()
-            if self.config.segmenter == "embedded":
-                mean = F.avg_pool2d(mask.float(), self.config.down, ceil_mode=True)
-                inside = torch.maximum(inside, missed(inside, (mean > 0.5).float()))
-        return inside * (mask.amax((1, 2, 3), keepdim=True) > 0)
 
     def _changed(self, inside: Tensor) -> Window | None:
         """Return what of the map the prompts can change, None where they act nowhere."""
@@ -258,30 +247,6 @@ class CtrlFuse(LumaFuser):
         if self.config.down > 1:
             x = F.pixel_unshuffle(x, self.config.down)
         return x.contiguous(memory_format=torch.channels_last)
-
-
-def missed(found: Tensor, marked: Tensor) -> Tensor:
-    """Return the connected objects of a mask of which less than a quarter was found.
-
-    What a segmenter does not know may still matter to who marked it.
-
-    Args:
-        found: ``BxKxHxW`` in {0, 1}.
-        marked: ``Bx1xHxW`` in {0, 1}.
-
-    Returns:
-        ``BxKxHxW`` in {0, 1}.
-    """
-    pictures = []
-    for maps, mask in zip(found.cpu().numpy(), marked[:, 0].cpu().numpy(), strict=True):
-        count, objects = cv2.connectedComponents(mask.astype(np.uint8))
-        areas = np.bincount(objects.ravel(), minlength=count)
-        for one in maps:
-            shared = np.bincount(objects.ravel(), one.ravel(), minlength=count)
-            unknown = shared < areas / 4
-            unknown[0] = False
-            pictures.append(unknown[objects])
-    return torch.from_numpy(np.stack(pictures)).to(found).view_as(found)
 
 
 def _convolutions(*widths: int) -> list[nn.Module]:

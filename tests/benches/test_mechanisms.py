@@ -13,6 +13,7 @@ from fusion_core.models.m2pn import M2PN, M2PNConfig
 from fusion_core.models.m2pn_cells import CellsConfig, M2PNCells
 from fusion_core.models.mdaif import MdaIF, MdaIFConfig
 from fusion_core.models.tcmoa.prompt_layer import PromptLayer
+from fusion_lab.benches.ctrlfuse.effects import PromptedFusion
 from fusion_lab.benches.mechanisms import ctrlfuse, m2pn, mdaif, tcmoa
 from fusion_lab.benches.mechanisms.bench import Mechanisms, measure_parts, system_of
 from fusion_lab.benches.mechanisms.bypass import Made, Sample, replaced, replayed
@@ -164,7 +165,7 @@ class TestCtrlFuse:
     @pytest.fixture
     def network(self):
         torch.manual_seed(5)
-        config = dataclasses.replace(ROBOT, dim=16, prompts=4, grid=16)
+        config = dataclasses.replace(ROBOT, dim=16)
         network = CtrlFuse("tiny", config).eval()
         torch.nn.init.normal_(network.head.conv.weight)  # untrained, the mean of the sources
         return network
@@ -176,7 +177,7 @@ class TestCtrlFuse:
             mask = np.zeros(EDGE, np.uint8)
             mask[10 + 8 * seed : 40, 20 : 44 + 8 * seed] = 1
             cues = Cues(mask=torch.from_numpy(mask).float()[None, None])
-            found.append(Sample(planes(seed), planes(seed + 9), cues, mask))
+            found.append(Sample(planes(seed), planes(seed + 9), cues, mask, "masks"))
         return found
 
     def test_a_mask_that_adds_nothing_changes_nothing(self, network, samples):
@@ -199,16 +200,36 @@ class TestCtrlFuse:
 
         with torch.inference_mode():
             whole = run()
-            with replayed(list(network.encoders), run):
+            with replayed([network.encoder], run):
                 assert torch.equal(run(), whole)
 
-    def test_the_segmenter_passed_by_finds_the_mask(self, network, samples):
+    def test_prompts_that_say_nothing_are_no_mask(self, network, samples):
+        found = effects(network, ctrlfuse.SYSTEM, samples)
+        assert found["prompts", "zero"].change == found["mask", "none"].change
+        assert found["prompts", "zero"].difference == found["mask", "none"].difference
+
+    def test_the_segmenter_passed_by_finds_the_shape_of_the_prompts(self, network, samples):
         bypass = next(b for b in ctrlfuse.SYSTEM.bypasses if b.part == "segmenter")
         sample, rng = samples[0], np.random.default_rng(0)
         with torch.inference_mode(), bypass.hold(network, lambda: None, rng):
             output = network.forward_luma(sample.thermal, sample.visible, sample.cues)
         found = torch.nn.functional.interpolate((output.logits > 0).float(), EDGE)
-        assert torch.equal(found[:, :1], sample.cues.mask)
+        assert float((found - sample.cues.mask).abs().mean()) < 0.02
+
+    def test_a_change_around_the_target_counts_against_its_contrast(self):
+        """Twice the contrast, .2 to .4; in the box beside the target of 8x8 a change of .1.
+
+        Around are the 24x24 pixels up to 8 away, less the target; 8x8 of them change.
+        """
+        target, given = (np.zeros((80, 80), np.uint8) for _ in range(2))
+        target[36:44, 36:44] = 1
+        given[36:44, 36:52] = 1
+        reference = np.full((80, 80), 0.5, np.float32) + 0.2 * target.astype(np.float32)
+        fused = reference + 0.2 * target.astype(np.float32)
+        fused[36:44, 44:52] += 0.1
+        made = PromptedFusion(fused, reference, target)
+        gained = ctrlfuse._gained(made, target, given)
+        assert gained == pytest.approx(1 - 64 * 0.1 / (24**2 - 64) / 0.2, rel=1e-4)
 
 
 class TestTCMoA:

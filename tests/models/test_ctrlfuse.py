@@ -8,17 +8,26 @@ import torch
 from scipy import ndimage
 
 from fusion_core.models import Cues, create_model
-from fusion_core.models.blocks import GradientDenseBlock, PromptSemanticFusion, Window
+from fusion_core.models.blocks import (
+    GradientDenseBlock,
+    ObjectPromptEncoder,
+    PromptSemanticFusion,
+    View,
+    Window,
+)
+from fusion_core.models.blocks.object_prompts import CELLS, lay, look_at, object_areas
 from fusion_core.models.blocks.reference_prompts import (
     ReferencePromptEncoder,
     marked_on_grid,
     similarity,
     sine_position,
 )
-from fusion_core.models.ctrlfuse import FULL, CtrlFuse, CtrlFuseOptions, missed
+from fusion_core.models.ctrlfuse import FULL, CtrlFuse, CtrlFuseOptions
 
 # How far the decoder sees: convolutions, head and its smoothing, in pixels of the picture.
 _REACH = 12
+# How far the segmenter sees from a square of 24 pixels: half of its size.
+_SEEN = 12
 
 
 def pair(height=96, width=128, batch=1, seed=0):
@@ -41,10 +50,10 @@ def network(seed=0):
 
 
 def obedient(seed=0):
-    """Return a network whose segmenter is overruled by the mask that is given."""
+    """Return a network whose segmenter finds nothing, so that the prompts' shape is believed."""
     model = network(seed)
     with torch.no_grad():
-        model.segmenter.evidence.fill_(1e4)
+        model.segmenter.logit.bias.fill_(-1e3)
     return model
 
 
@@ -68,7 +77,7 @@ def test_without_a_mask_and_with_an_empty_one_the_result_is_the_reference_bit_by
 @torch.no_grad()
 @pytest.mark.parametrize("training", [False, True])
 def test_an_empty_mask_in_a_batch_changes_nothing_in_its_picture(training):
-    model = obedient().train(training)
+    model = network().train(training)
     thermal, visible = pair(batch=2)
     mask = square(thermal)
     mask[1] = 0
@@ -84,28 +93,35 @@ def test_a_mask_changes_the_picture_inside_only():
     mask = square(thermal)
     output = fuse(model, thermal, visible, mask)
     change = (output.fused - output.reference).abs()[0, 0].numpy()
-    near = ndimage.maximum_filter(mask[0, 0].numpy(), 2 * _REACH + 1) > 0
+    near = ndimage.maximum_filter(mask[0, 0].numpy(), 2 * (_REACH + _SEEN) + 1) > 0
     assert change[~near].max() == 0
     assert change[mask[0, 0].numpy() > 0].mean() > 1e-3
 
 
 @torch.no_grad()
-def test_what_the_segmenter_does_not_know_counts_as_marked():
-    """Of two marked squares one is found in part, the other not at all."""
-    marked = torch.zeros(1, 1, 240, 320)
-    marked[..., 40:80, 40:80] = 1
-    marked[..., 160:200, 240:280] = 1
-    found = torch.zeros(1, 2, 240, 320)
-    found[..., 40:80, 40:60] = 1
-    told = missed(found, marked)
-    assert float(told[..., :120, :160].sum()) == 0
-    assert torch.equal(told[..., 120:, 160:], marked[..., 120:, 160:].expand(-1, 2, -1, -1))
-    stubborn = network()
-    stubborn.segmenter.hyper[-1].bias[-1] = -1e4
+def test_what_the_segmenter_does_not_know_counts_as_the_prompts_say():
+    """It finds nothing at all of a square; what is taken for it is the square, to a cell."""
     thermal, visible = pair()
-    output = fuse(stubborn, thermal, visible, square(thermal))
-    assert float(output.logits.amax()) < 0
-    assert not torch.equal(output.fused, output.reference)
+    mask = square(thermal)
+    output = fuse(obedient(), thermal, visible, mask)
+    found = (output.logits > 0).float()[0, 0]
+    marked = torch.nn.functional.avg_pool2d(mask, 2)[0, 0]
+    assert float((found - marked).abs().sum()) < 0.1 * float(marked.sum())
+
+
+@torch.no_grad()
+def test_nothing_but_the_prompts_sees_the_mask():
+    """With the prompts of another mask the picture is that of the other mask."""
+    model = network()
+    thermal, visible = pair()
+    first, second = square(thermal), square(thermal, 60, 90, 20)
+    wanted = fuse(model, thermal, visible, second)
+    prompts = []
+    handle = model.encoder.register_forward_hook(lambda _m, _i, made: prompts.append(made))
+    fuse(model, thermal, visible, second)
+    handle.remove()
+    model.encoder.register_forward_hook(lambda *_: prompts[0])
+    assert torch.equal(fuse(model, thermal, visible, first).fused, wanted.fused)
 
 
 @torch.no_grad()
@@ -128,7 +144,7 @@ def test_pictures_of_any_size(size):
     thermal, visible = pair(*size)
     output = fuse(network(), thermal, visible, square(thermal, 4, 4, 8))
     assert output.fused.shape == thermal.shape
-    assert output.logits.shape == (1, 2, -(-size[0] // 2), -(-size[1] // 2))
+    assert output.logits.shape == (1, 1, -(-size[0] // 2), -(-size[1] // 2))
     assert output.fused.isfinite().all()
 
 
@@ -136,7 +152,7 @@ def test_the_fused_picture_teaches_the_prompts_through_the_soft_mask():
     model = network().train()
     thermal, visible = pair()
     fuse(model, thermal, visible, square(thermal)).fused.mean().backward()
-    for part in (model.encoders, model.segmenter, model.prompted):
+    for part in (model.encoder, model.segmenter, model.prompted):
         assert all(parameter.grad is not None for parameter in part.parameters())
         assert any(float(parameter.grad.abs().max()) > 0 for parameter in part.parameters())
 
@@ -152,7 +168,7 @@ def test_the_published_setting_has_the_published_size():
     """6.25 million trainable parameters, counted in the public code, whose stride is 2."""
     model = CtrlFuse("ctrlfuse-full", dataclasses.replace(FULL, stride=2))
     assert model.parameter_count() == pytest.approx(6.25e6, rel=0.02)
-    assert model.encoders[0].queries.shape == (40, 256)
+    assert model.encoder[0].queries.shape == (40, 256)
 
 
 @torch.no_grad()
@@ -167,6 +183,88 @@ def test_the_sobel_path_starts_as_sobel():
     found = block(torch.from_numpy(picture).float()[None, None])[0, 0].numpy()
     wanted = sum(np.abs(ndimage.sobel(picture, axis)) for axis in (0, 1)) / 8
     np.testing.assert_allclose(found[1:-1, 1:-1], wanted[1:-1, 1:-1], atol=1e-6)
+
+
+def test_every_object_is_looked_at_with_half_its_size_around_it():
+    """By hand, in cells of 2 px: rows (20 - 10) / 2 to (40 + 10) / 2, columns at least 8 px."""
+    marked = np.zeros((120, 160), np.uint8)
+    marked[20:40, 50:60] = 1
+    marked[100:120, 0:30] = 1
+    areas = sorted(object_areas(marked, 2))
+    assert areas == [(5, 21, 25, 34), (45, 0, 60, 23)]
+    assert object_areas(np.zeros_like(marked), 2) == []
+
+
+def test_a_mask_of_many_parts_is_a_few_objects_that_cover_it():
+    marked = np.zeros((240, 320), np.uint8)
+    marked[::6, ::6] = 1
+    areas = object_areas(marked, 2)
+    assert 1 <= len(areas) <= 32
+    covered = np.zeros((120, 160), bool)
+    for top, left, bottom, right in areas:
+        covered[top:bottom, left:right] = True
+    assert covered[np.argwhere(marked)[:, 0] // 2, np.argwhere(marked)[:, 1] // 2].all()
+    thirty = np.zeros((480, 640), np.uint8)
+    for number in range(30):
+        row, column = divmod(number, 6)
+        thirty[90 * row + 20 : 90 * row + 32, 100 * column + 20 : 100 * column + 25] = 1
+    assert len(object_areas(thirty, 2)) == 30
+
+
+def test_what_was_looked_at_is_laid_back():
+    """Of a ramp, which survives resizing to a tenth of a step, away from the area's border."""
+    rows, columns = torch.meshgrid(torch.arange(60.0), torch.arange(80.0), indexing="ij")
+    maps = (rows + columns)[None, None]
+    areas = torch.tensor([[10 / 60, 20 / 80, 40 / 60, 60 / 80]])
+    seen = look_at(maps, (0,), areas)
+    assert seen.shape == (1, 1, *CELLS)
+    back = lay(seen, (0,), areas, torch.full_like(maps, -1))
+    torch.testing.assert_close(back[..., 12:38, 22:58], maps[..., 12:38, 22:58], atol=0.1, rtol=0)
+    assert float(back[..., :10, :].amax()) == float(back[..., :20].amax()) == -1
+    nowhere = torch.zeros(1, 4)
+    assert float(look_at(maps, (0,), nowhere).abs().max()) == 0
+    assert torch.equal(lay(seen, (0,), nowhere, maps.clone()), maps)
+
+
+@torch.no_grad()
+def test_prompts_tell_what_is_marked_and_what_surrounds_it():
+    """A square of .8 on .2 in thermal, of .3 on .6 in visible."""
+    thermal, visible = torch.full((1, 1, 96, 128), 0.2), torch.full((1, 1, 96, 128), 0.6)
+    mask = square(thermal)
+    thermal, visible = thermal + 0.6 * mask, visible - 0.3 * mask
+    maps = torch.nn.functional.avg_pool2d(torch.cat([thermal, visible], 1), 2)
+    view = View(thermal, torch.cat([thermal, visible], 1), (maps, -maps), maps)
+    prompts = ObjectPromptEncoder(2, 8, 2)(view, mask)
+    objects = prompts.objects
+    assert objects.picture == (0,)
+    for part, values in enumerate(((0.8, 0.3), (0.2, 0.6))):
+        wanted = torch.tensor(values)
+        medians, features = objects.levels[0, part, :, 1], objects.features[0, part]
+        torch.testing.assert_close(medians, wanted, atol=0.02, rtol=0)
+        torch.testing.assert_close(features[0], wanted, atol=0.06, rtol=0)
+        torch.testing.assert_close(features[1], -wanted, atol=0.06, rtol=0)
+    # Half of 24 pixels all round: the square is the middle of an area of twice its size.
+    assert float(objects.shapes.mean()) == pytest.approx(0.25, abs=0.02)
+    assert prompts.tokens.shape == (1, 2, 3, 8)
+
+
+@torch.no_grad()
+def test_cells_read_the_prompts_of_their_own_object():
+    torch.manual_seed(0)
+    module = PromptSemanticFusion(16, 32, 8, 8)
+    maps, tokens = torch.randn(1, 16, 40, 80), torch.randn(1, 2, 32)
+    areas = torch.tensor([[[0.0, 0.0, 1.0, 0.5], [0.0, 0.5, 1.0, 1.0]]])
+    readers = module._readers(module.down(maps), maps, areas).reshape(5, 10, 2)
+    assert readers[:, :5, 0].all()
+    assert readers[:, 5:, 1].all()
+    assert not readers[:, 5:, 0].any()
+    other = tokens.clone()
+    other[:, 1] += 1
+    cells = torch.randn(1, 50, 32)
+    before, after = (module.read(cells, t, readers.view(1, 50, 2)) for t in (tokens, other))
+    changed = (before != after).any(2).view(5, 10)
+    assert not changed[:, :5].any()
+    assert changed[:, 5:].all()
 
 
 def test_similarity_is_the_largest_cosine_to_a_marked_cell():

@@ -50,7 +50,7 @@ def fusion(folder, place, score):
 
 def prompting(folder, place):
     recipe = dataclasses.replace(
-        load_prompt_recipe("ctrlfuse", steps=4), crop=64, segmenter_share=0.5, **SMALL
+        load_prompt_recipe("ctrlfuse", steps=4), crop=64, reference_share=0.5, **SMALL
     )
     examples = read_examples([folder], needs=Needs(labels=True, mask=True))
     return PromptTrainer(recipe, examples, place)

@@ -15,12 +15,18 @@ from fusion_lab.training import Place
 from fusion_lab.training.augment import Augmentation
 from fusion_lab.training.batches import PairBatch
 from fusion_lab.training.prompting import PromptTrainer, load_prompt_recipe
-from fusion_lab.training.prompting.batches import PromptBatch, make_prompt_batch, prompt_planes
+from fusion_lab.training.prompting.batches import (
+    PromptBatch,
+    make_prompt_batch,
+    prompt_planes,
+    training_planes,
+)
 from fusion_lab.training.prompting.corruption import (
     MaskCorruption,
     boxed,
     corrupt_mask,
     dilated,
+    discs,
     eroded,
     partial,
 )
@@ -30,6 +36,7 @@ from fusion_lab.training.prompting.loss import (
     prompt_objective,
     segmentation_loss,
 )
+from fusion_lab.training.prompting.things import paste_thing
 
 
 def load_masked(folders):
@@ -111,7 +118,7 @@ def test_batches_depend_on_seed_and_step_only_and_prompts_lie_on_what_is_meant(f
     )
     assert torch.equal(batches[0].prompt, batches[1].prompt)
     assert not torch.equal(batches[0].prompt, batches[2].prompt)
-    clean = MaskCorruption(erode=0, dilate=0, box=0, drop=0)
+    clean = MaskCorruption(erode=0, dilate=0, box=0, disc=0, half=0)
     exact = make_prompt_batch(pairs, Augmentation(), clean, step=0, **arguments)
     assert torch.equal(exact.prompt, exact.target)
     assert set(exact.target.unique().tolist()) == {0, 1}
@@ -127,8 +134,17 @@ def test_masks_are_corrupted_as_named():
     assert np.array_equal(boxed(bar), square(4, 4, 8))
     half = partial(mask, 0.5, np.random.default_rng(0))
     assert any(np.array_equal(half, kept) for kept in (square(4, 4, 8), square(14, 14, 6)))
-    always = MaskCorruption(erode=0, dilate=0, box=1, drop=0)
-    assert np.array_equal(corrupt_mask(bar, always, np.random.default_rng(0)), square(4, 4, 8))
+    always = MaskCorruption(erode=0, dilate=0, box=1)
+    boxes = [corrupt_mask(bar, always, np.random.default_rng(seed)) for seed in range(20)]
+    sizes = {square(4 - excess, 4 - excess, 8 + 2 * excess).tobytes() for excess in range(4)}
+    assert {box.tobytes() for box in boxes} == sizes
+    tall = np.zeros((40, 40), np.uint8)
+    tall[4:36, 18:23] = 1
+    disc = discs(tall, np.random.default_rng(0))
+    rows, columns = np.nonzero(disc)
+    assert abs(rows.mean() - 19.5) <= 0.5
+    assert abs(columns.mean() - 20) <= 0.5
+    assert 16 <= np.ptp(rows) == np.ptp(columns) <= 32
     assert not corrupt_mask(np.zeros_like(mask), MaskCorruption(), np.random.default_rng(0)).any()
 
 
@@ -163,6 +179,8 @@ def test_objective_of_the_unchanged_reference_has_no_term_outside():
     weights = PromptWeights(fused=1, pixel=2, emphasis=1, outside=3, segmentation=1)
     terms = prompt_objective(output, batch_of(target, target), recipe.reference, weights)
     assert float(terms["outside"]) == 0
+    fixed = prompt_objective(output, batch_of(target, target), None, weights)
+    assert fixed.keys() == {"outside", "emphasis", "pixel", "segmentation", "total"}
     # All sources are 0.5 everywhere, and so are their maximum and mean.
     assert float(terms["pixel"]) == pytest.approx(0, abs=1e-6)
     named = sum(float(value) for name, value in terms.items() if name != "total")
@@ -187,28 +205,67 @@ def test_killed_and_resumed_run_ends_with_the_same_bits_and_loads_as_a_model(tmp
         PromptTrainer(SMALL, pairs, place(tmp_path / "whole"), resume=False)
 
 
-def test_at_last_only_the_segmenter_learns(tmp_path, folder):
-    recipe = dataclasses.replace(SMALL, segmenter_share=0.5)
+def test_the_reference_learns_first_and_is_then_fixed(tmp_path, folder):
+    recipe = dataclasses.replace(SMALL, reference_share=0.5)
     trainer = PromptTrainer(recipe, load_masked([folder]), place(tmp_path), resume=False)
     assert trainer._rate(1) == trainer._rate(3) == recipe.learning_rate
-    for _ in range(2):
-        trainer._advance()
-    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
-    terms = trainer._advance()
-    assert set(terms) == {"segmentation", "total", "gradient_norm"}
-    changed = {
-        name.split(".")[0]
-        for name, value in trainer.model.named_parameters()
-        if not torch.equal(value, before[name])
-    }
-    assert changed == {"segmenter"}
+
+    def parts_that_change(steps):
+        before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+        for _ in range(steps):
+            terms = trainer._advance()
+        return set(terms), {
+            name.split(".")[0]
+            for name, value in trainer.model.named_parameters()
+            if not torch.equal(value, before[name])
+        }
+
+    terms, changed = parts_that_change(2)
+    assert {"thermal_extractor", "visible_extractor", "merge", "decoder"} <= changed
+    assert "segmentation" not in terms
+    parts_that_change(1)
+    terms, changed = parts_that_change(1)
+    assert changed <= {"encoder", "segmenter", "prompted"}
+    assert "segmenter" in changed
+    assert {"segmentation", "emphasis", "outside"} <= terms
+
+
+def test_a_person_of_whom_a_part_is_masked_has_the_silhouette_instead(folder):
+    """A hot ellipse fills its box; its mask is whole, or of the upper third; or it is not seen."""
+    pair = load_masked([folder])[0]
+    whole = np.zeros((72, 96), np.uint8)
+    cv2.ellipse(whole, (37, 35), (7, 14), 0, 0, 360, 255, -1)
+    hot = np.dstack([np.where(whole > 0, 200, 40).astype(np.uint8)] * 3)
+    part, cold = np.where(np.arange(72)[:, None] < 30, whole, 0), np.full_like(hot, 40)
+
+    def persons(thermal, mask):
+        example = dataclasses.replace(pair, second=thermal, mask=mask.astype(np.uint8))
+        return training_planes(example)[..., 3]
+
+    assert np.array_equal(persons(cold, whole), whole)
+    silhouette = persons(hot, part) > 0
+    assert (silhouette & (whole > 0)).sum() > 0.9 * (silhouette | (whole > 0)).sum()
+    assert not persons(cold, part).any()
+
+
+def test_things_are_pasted_where_their_mask_says():
+    for seed in range(20):
+        planes = np.full((3, 96, 96), 0.5, np.float32)
+        mask = paste_thing(planes, np.random.default_rng(seed))
+        if not mask.any():
+            continue
+        change = np.abs(planes[0] - 0.5)
+        assert change[cv2.dilate(mask, np.ones((13, 13), np.uint8)) == 0].max(initial=0) < 1e-3
+        inside = cv2.erode(mask, np.ones((5, 5), np.uint8)) > 0
+        if inside.any():
+            assert change[inside].mean() > 0.02
 
 
 @pytest.mark.parametrize(
     ("name", "gone"),
     [
-        ("no-prompts", {"encoders"}),
         ("no-segmentation", set()),
+        ("no-emphasis", set()),
         ("no-segmenter", {"segmenter"}),
         ("swapped", set()),
     ],
@@ -224,15 +281,13 @@ def test_an_ablation_lacks_its_part_and_trains(tmp_path, folder, name, gone):
     trainer = PromptTrainer(small, load_masked([folder]), place(tmp_path), resume=False)
     trainer.run()
     assert parts(create_model("ctrlfuse")) - parts(trainer.model) == gone
-    untaught = {"prompt", "segmenter_share"}
-    assert differs == ({"network"} if recipe.network else set()) | (
-        untaught if "segment" in name else set()
-    )
+    untaught = {"prompt"} if name.startswith("no-") else set()
+    assert differs == ({"network"} if recipe.network else set()) | untaught
     assert load_model(str(tmp_path / "weights.safetensors")).config == trainer.model.config
 
 
 def test_unknown_ablations_are_refused():
-    with pytest.raises(UsageError, match="'no-graph': unknown; known ablations of CtrlFuse: no-pr"):
+    with pytest.raises(UsageError, match="'no-graph': unknown; known ablations of CtrlFuse: no-s"):
         load_prompt_recipe("ctrlfuse", "no-graph")
 
 

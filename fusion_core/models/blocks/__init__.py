@@ -13,12 +13,16 @@ from fusion_core.models.blocks.graph import GraphAttention
 from fusion_core.models.blocks.heads import AffineHead, BlendHead, FineAffineHead, TanhHead
 from fusion_core.models.blocks.modulation import ChannelModulation, convolve_mapped
 from fusion_core.models.blocks.moments import channel_means, channel_moments, runs_alone
+from fusion_core.models.blocks.object_prompts import (
+    ObjectPromptEncoder,
+    Objects,
+    Prompts,
+    View,
+)
 from fusion_core.models.blocks.padding import PadToMultiple
 from fusion_core.models.blocks.prompt_fusion import PromptSemanticFusion, Window
 from fusion_core.models.blocks.reference_prompts import (
-    ReferencePromptEncoder,
-    marked_on_grid,
-    to_grid,
+    ReferencePromptEncoders,
 )
 from fusion_core.models.blocks.residual import ChannelNorm, ResidualBlock
 from fusion_core.models.blocks.scene import PromptedScene, SceneTokens
@@ -37,21 +41,23 @@ __all__ = [
     "GraphAttention",
     "MiTConfig",
     "MiTEncoder",
+    "ObjectPromptEncoder",
+    "Objects",
     "PadToMultiple",
     "PromptSemanticFusion",
     "PromptedScene",
+    "Prompts",
     "Prototypes",
-    "ReferencePromptEncoder",
+    "ReferencePromptEncoders",
     "ResidualBlock",
     "RestoringExpert",
     "SceneGuidance",
     "SceneTokens",
     "TanhHead",
+    "View",
     "Window",
     "channel_means",
     "channel_moments",
     "convolve_mapped",
-    "marked_on_grid",
     "runs_alone",
-    "to_grid",
 ]

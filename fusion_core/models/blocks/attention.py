@@ -29,7 +29,8 @@ class CrossAttention(nn.Module):
         Args:
             query: ``BxTxD``.
             context: ``BxSxD``.
-            mask: ``BxS`` bool, True for the context tokens that may be read; None reads all.
+            mask: ``BxS`` or ``BxTxS`` bool, True for the context tokens that may be read, by all
+                queries or by each; None reads all.
         """
         q, k, v = (
             layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -39,7 +40,8 @@ class CrossAttention(nn.Module):
                 (self.value, context),
             )
         )
-        allowed = None if mask is None else mask[:, None, None, :]
-        read = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        if mask is not None:
+            mask = mask[:, None, None] if mask.dim() == 2 else mask[:, None]
+        read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         out: Tensor = self.out(read.transpose(1, 2).flatten(-2))
         return out

@@ -72,7 +72,14 @@ class PromptSemanticFusion(nn.Module):
         self.norm = nn.GroupNorm(self._GROUPS, channels)
         self.merge = nn.Conv2d(2 * channels, channels, 1)
 
-    def forward(self, maps: Tensor, prompts: Tensor, mask: Tensor, window: Window) -> Tensor:
+    def forward(
+        self,
+        maps: Tensor,
+        prompts: Tensor,
+        mask: Tensor,
+        window: Window,
+        areas: Tensor | None = None,
+    ) -> Tensor:
         """Return ``BxCxhxw`` inside a window of the map; all else would be lost on the mask.
 
         Args:
@@ -80,19 +87,32 @@ class PromptSemanticFusion(nn.Module):
             prompts: ``BxNxD``.
             mask: ``Bx1xHxW`` in [0, 1].
             window: Where the result is wanted; top and left are multiples of the stride.
+            areas: ``BxNx4`` top, left, bottom and right, in shares of the map, of the cells that
+                may read each prompt; None: all cells read all prompts.
         """
         coarse = self.down_norm(self.down(self.pad(maps)))
-        enlarged = self._enlarged(self.norm(self.conv(self._read(coarse, prompts))), window)
+        readers = None if areas is None else self._readers(coarse, maps, areas)
+        read = self._read(coarse, prompts, readers)
+        enlarged = self._enlarged(self.norm(self.conv(read)), window)
         merged: Tensor = self.merge(torch.cat([window.of(maps), enlarged], 1))
         return merged * window.of(mask)
 
-    def _read(self, coarse: Tensor, prompts: Tensor) -> Tensor:
-        """Return what every cell reads from the prompts, ``BxDxhxw``; nothing without prompts."""
+    def _readers(self, coarse: Tensor, maps: Tensor, areas: Tensor) -> Tensor:
+        """Return ``BxTxN``, whether the middle of a cell lies in the area of a prompt."""
+        stride = self.pad.multiple
+        inside = []
+        for axis in (0, 1):
+            places = torch.arange(coarse.shape[2 + axis], device=maps.device) + 0.5
+            places = (places * stride / maps.shape[2 + axis])[:, None]
+            first, last = areas[:, None, :, axis], areas[:, None, :, axis + 2]
+            inside.append((places >= first) & (places < last))
+        return (inside[0][:, :, None] & inside[1][:, None]).flatten(1, 2)
+
+    def _read(self, coarse: Tensor, prompts: Tensor, readers: Tensor | None) -> Tensor:
+        """Return what every cell reads from the prompts, ``BxDxhxw``."""
         count, cells = prompts.shape[1], coarse.flatten(2).transpose(1, 2)
-        if not count:
-            return torch.zeros_like(coarse)
         if not self.swapped:
-            read: Tensor = self.read(cells, prompts)
+            read: Tensor = self.read(cells, prompts, readers)
             return read.transpose(1, 2).reshape(coarse.shape)
         rows = max(edge for edge in range(1, math.isqrt(count) + 1) if count % edge == 0)
         read = self.read(prompts, cells).transpose(1, 2)

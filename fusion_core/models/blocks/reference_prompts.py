@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_core.models.blocks.attention import CrossAttention
+from fusion_core.models.blocks.object_prompts import Prompts, View
 
 _EPS = 5e-4
 _MASK_SCALE = 10.0
@@ -73,6 +74,33 @@ class ReferencePromptEncoder(nn.Module):
         cells = cells + F.linear(mean, of_mean, self.embed.bias)[:, None]
         cells = cells + F.linear(_MASK_SCALE * mask.flatten(1)[..., None], of_mask)
         return F.relu_(cells) + self.get_buffer("position")
+
+
+class ReferencePromptEncoders(nn.ModuleList):
+    """The reference prompt encoders of thermal and visible, as published.
+
+    Args:
+        channels: Channels of the maps.
+        dim: Width of the prompts.
+        heads: Heads of every attention.
+        prompts: Number of prompts per modality.
+        grid: Edge of the grid that the maps are brought to.
+    """
+
+    def __init__(self, channels: int, dim: int, heads: int, prompts: int, grid: int) -> None:
+        super().__init__(
+            ReferencePromptEncoder(channels, dim, heads, prompts, grid) for _ in range(2)
+        )
+        self.grid = grid
+
+    def forward(self, view: View, mask: Tensor) -> Prompts:
+        """Return the prompts of a mask, ``Bx1xHxW`` in [0, 1]."""
+        fused, mask = to_grid(view.fused, self.grid), marked_on_grid(mask, self.grid)
+        sources = (to_grid(source, self.grid) for source in view.maps)
+        encoded = [
+            encoder(source, fused, mask) for encoder, source in zip(self, sources, strict=True)
+        ]
+        return Prompts(torch.stack(encoded, 1))
 
 
 def to_grid(maps: Tensor, grid: int) -> Tensor:

@@ -6,114 +6,145 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion_core.models.blocks.attention import CrossAttention
-from fusion_core.models.blocks.padding import PadToMultiple
-from fusion_core.models.blocks.reference_prompts import sine_position
+from fusion_core.models.blocks import Objects, Prompts, View
+from fusion_core.models.blocks.object_prompts import lay, look_at
 
-_LAYERS = 2
-# Before training the marked region is found with probability .95.
-_EVIDENCE = 3.0
-
-
-class TwoWayLayer(nn.Module):
-    """Tokens attend to each other and to the picture, then the picture to the tokens.
-
-    A layer of the mask decoder of Segment Anything (Kirillov et al. 2023, appendix A).
-
-    Args:
-        dim: Width of tokens and cells.
-        heads: Heads of every attention.
-    """
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.among = CrossAttention(dim, heads)
-        self.look = CrossAttention(dim, heads)
-        self.think = nn.Sequential(nn.Linear(dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
-        self.tell = CrossAttention(dim, heads)
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(4))
-
-    def forward(self, tokens: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """Return tokens ``BxTxD`` and cells ``BxSxD``."""
-        among, look, think, tell = self.norms
-        tokens = among(tokens + self.among(tokens, tokens))
-        tokens = look(tokens + self.look(tokens, cells))
-        tokens = think(tokens + self.think(tokens))
-        return tokens, tell(cells + self.tell(cells, tokens))
+_NOWHERE = -10.0
+_LEAST_CONTRAST, _EPS = 0.02, 1e-3
+_NARROW = 8
+# Of its prompt's shape at least this much must be found, or the shape is believed as it is.
+_LEAST_FOUND = 0.25
+_RANGE = (-1.0, 2.0)
 
 
-class EmbeddedSegmenter(nn.Module):
-    """Convolutions to 1/16 of the picture, a two-way decoder there, and the way back to 1/4.
+class ObjectSegmenter(nn.Module):
+    """Few-shot segmentation: every cell of an object's area is compared with its prompts.
 
-    The map of logits is the product of a mask token, after it has read prompts and picture, with
-    the features of every pixel, as in Segment Anything; the given mask adds to it, by a trained
-    amount, which is not in the paper.
+    What a cell looks like lies between the surround (0) and the object (1) of the prompt, in each
+    picture and in each modality's features (as with the prototypes of Wang et al. 2019, PANet).
+    Convolutions at the full, half and quarter grid of the area decide from that, the pictures, the
+    shape of the prompt and the place in its area. The mask itself is not seen.
+
+    An object of which less than a quarter of the prompt's shape is found counts as its prompt says:
+    what a segmenter does not know may still matter to who marked it.
 
     Args:
-        dim: Width of the prompts; a multiple of ``heads`` and of four.
-        heads: Heads of every attention.
-        width: Channels at a quarter of the picture; doubled at each halving down to 1/8.
-        down: Edge in pixels of a cell of the logits: 1, 2 or 4.
+        channels: Channels of the features of one modality.
+        modalities: Number of pictures.
+        width: Channels at the full grid.
     """
 
-    def __init__(self, dim: int, heads: int, width: int, down: int) -> None:
+    def __init__(self, channels: int, modalities: int, width: int) -> None:
         super().__init__()
-        self.dim = dim
-        self.down = down
-        self.evidence = nn.Parameter(torch.tensor(_EVIDENCE))
-        self.pad = PadToMultiple(16)
-        self.quarter = nn.Conv2d(4, width, 3, stride=2, padding=1)
-        self.eighth = nn.Sequential(
-            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(2 * width, 2 * width, 3, padding=1),
-            nn.ReLU(inplace=True),
+        half, quarter = width * 4 // 3, 2 * width
+        seen = 3 * modalities + _NARROW + 3
+        self.narrow = nn.Linear(modalities * channels, _NARROW, bias=False)
+        self.fine = nn.Sequential(_convolution(seen, width), _convolution(width, width))
+        self.middle = nn.Sequential(_convolution(width, half, 2), _convolution(half, half))
+        self.coarse = nn.Sequential(_convolution(half, quarter, 2), _convolution(quarter, quarter))
+        self.tell = nn.Linear(2 * modalities * 3, quarter)
+        self.up = nn.ModuleList(
+            (nn.Conv2d(quarter, half, 1), nn.Conv2d(half, width, 1)),
         )
-        self.sixteenth = nn.Sequential(
-            nn.Conv2d(2 * width, dim, 3, stride=2, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(dim, dim, 3, padding=2, dilation=2),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(dim, dim, 3, padding=1),
+        self.join = nn.ModuleList((_convolution(half, half), _convolution(width, width)))
+        self.logit = nn.Conv2d(width, 1, 1)
+
+    def forward(self, view: View, prompts: Prompts) -> Tensor:
+        """Return logits ``Bx1xhxw``; see :class:`Segmenter`."""
+        objects = prompts.objects
+        assert objects is not None, "this segmenter reads prompts of objects"
+        height, width = view.fused.shape[-2:]
+        canvas = view.reference.new_full((len(view.fused), 1, height, width), _NOWHERE).float()
+        if not objects.picture:
+            return canvas
+        logits = self._segment(self._compare(view, objects), objects.levels)
+        if not self.training:
+            logits = _believed(logits, objects.shapes)
+        return lay(logits, objects.picture, objects.areas, canvas)
+
+    def _compare(self, view: View, objects: Objects) -> Tensor:
+        """Return what every cell of every area shows, ``MxCx48x32``."""
+        pictures = look_at(view.pictures, objects.picture, objects.areas)
+        maps = torch.stack([look_at(each, objects.picture, objects.areas) for each in view.maps], 1)
+        own, around = objects.features.unbind(1)
+        aside = maps - around[..., None, None]
+        way = own - around
+        along = torch.einsum("mkchw,mkc->mkhw", aside, way)
+        along = along / (way.square().sum(2)[..., None, None] + _EPS)
+        narrow = self.narrow(aside.flatten(1, 2).movedim(1, 3)).movedim(3, 1)
+        return torch.cat(
+            [
+                pictures,
+                between(pictures, objects.levels),
+                along.clamp(*_RANGE),
+                narrow,
+                objects.shapes,
+                _places(pictures),
+            ],
+            1,
         )
-        self.token = nn.Parameter(torch.randn(1, dim) * dim**-0.5)
-        self.layers = nn.ModuleList(TwoWayLayer(dim, heads) for _ in range(_LAYERS))
-        self.up = nn.Linear(dim, 2 * width)
-        self.from_eighth = nn.Conv2d(2 * width, 2 * width, 1)
-        self.merge = nn.Conv2d(2 * width, width, 3, padding=1)
-        self.from_quarter = nn.Conv2d(width, width, 1)
-        self.hyper = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, width + 1))
 
-    def forward(self, reference: Tensor, mask: Tensor, prompts: Tensor) -> Tensor:
-        """Return logits ``BxKxhxw``; see :class:`Segmenter`."""
-        picture = self.pad(reference)
-        sets = prompts.shape[1]
-        quarter = F.relu_(self.quarter(F.pixel_unshuffle(picture, 2)))
-        eighth = self.eighth(quarter)
-        deep = self.sixteenth(eighth)
-        rows, columns = deep.shape[-2:]
-        position = sine_position(rows, columns, self.dim).to(deep)
-        cells = (deep.flatten(2).transpose(1, 2) + position).repeat_interleave(sets, 0)
-        tokens = torch.cat([self.token.expand(len(cells), -1, -1), prompts.flatten(0, 1)], 1)
-        for layer in self.layers:
-            tokens, cells = layer(tokens, cells)
-        maps = self.up(cells).transpose(1, 2).unflatten(2, (rows, columns))
-        maps = F.relu_(_double(maps) + self.from_eighth(eighth).repeat_interleave(sets, 0))
-        maps = _double(self.merge(maps))
-        maps = F.relu_(maps + self.from_quarter(quarter).repeat_interleave(sets, 0))
-        weights = self.hyper(tokens[:, 0])
-        logits = torch.einsum("bchw,bc->bhw", maps, weights[:, :-1]) + weights[:, -1, None, None]
-        own = F.interpolate(
-            logits.float().unflatten(0, (-1, sets)),
-            scale_factor=4 // self.down,
-            mode="bilinear",
-            align_corners=False,
-        )
-        rows, columns = (-(-edge // self.down) for edge in reference.shape[-2:])
-        marked = F.avg_pool2d(mask.float(), self.down, ceil_mode=True)
-        found: Tensor = own[..., :rows, :columns] + self.evidence * (2 * marked - 1)
-        return found
+    def _segment(self, seen: Tensor, levels: Tensor) -> Tensor:
+        fine = self.fine(seen)
+        middle = self.middle(fine)
+        coarse = self.coarse(middle)
+        x = coarse + self.tell(levels.flatten(1))[..., None, None]
+        for up, join, beside in zip(self.up, self.join, (middle, fine), strict=True):
+            wide = F.interpolate(up(x), scale_factor=2, mode="bilinear", align_corners=False)
+            x = join(F.relu(wide + beside))
+        logits: Tensor = self.logit(x).float()
+        return logits
 
 
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+class ShapeSegmenter(nn.Module):
+    """Takes the shape of each prompt for its object, without a look at the pictures.
+
+    The baseline with which segmenters are compared.
+    """
+
+    def forward(self, view: View, prompts: Prompts) -> Tensor:
+        """Return logits ``Bx1xhxw``; see :class:`Segmenter`."""
+        objects = prompts.objects
+        assert objects is not None, "this segmenter reads prompts of objects"
+        canvas = view.reference.new_full((len(view.fused), 1, *view.fused.shape[-2:]), _NOWHERE)
+        return lay(_certain(objects.shapes), objects.picture, objects.areas, canvas.float())
+
+
+def between(pictures: Tensor, levels: Tensor) -> Tensor:
+    """Return where ``MxKxhxw`` lie between the surround (0) and the object (1) of each prompt.
+
+    The surround is its median, the object its brightest or darkest tenth, whichever is further.
+
+    Args:
+        pictures: What to compare.
+        levels: See :class:`Objects`.
+    """
+    around = levels[:, 1, :, 1]
+    dark, bright = (levels[:, 0, :, end] - around for end in (0, 2))
+    contrast = torch.where(bright >= -dark, bright, dark)
+    size = contrast.abs().clamp_min(_LEAST_CONTRAST)
+    contrast = torch.where(contrast < 0, -size, size)
+    return ((pictures - around[..., None, None]) / contrast[..., None, None]).clamp(*_RANGE)
+
+
+def _believed(logits: Tensor, shapes: Tensor) -> Tensor:
+    shared = (shapes * (logits > 0)).sum((1, 2, 3), keepdim=True)
+    unknown = shared < _LEAST_FOUND * shapes.sum((1, 2, 3), keepdim=True)
+    return torch.where(unknown, _certain(shapes), logits)
+
+
+def _certain(shapes: Tensor) -> Tensor:
+    return _NOWHERE * (1 - 2 * shapes)
+
+
+def _places(like: Tensor) -> Tensor:
+    """Return row and column of each cell, from -1 to 1, ``Mx2xhxw``."""
+    rows, columns = (torch.linspace(-1, 1, edge, device=like.device) for edge in like.shape[-2:])
+    grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+    return grid.expand(len(like), -1, -1, -1)
+
+
+def _convolution(fan_in: int, fan_out: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(fan_in, fan_out, 3, stride=stride, padding=1), nn.ReLU(inplace=True)
+    )

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from fusion_core.errors import WeightsError
 from fusion_core.foundation import FOUNDATIONS, FrozenModel
+from fusion_core.models.blocks import Prompts, View
 
 _MEAN = (123.675, 116.28, 103.53)
 _DEVIATION = (58.395, 57.12, 57.375)
@@ -41,13 +42,8 @@ class SamSegmenter(nn.Module):
     def weights(self, weights: str) -> None:
         self.sam.weights = weights
 
-    def forward(
-        self,
-        reference: Tensor,
-        mask: Tensor,  # noqa: ARG002
-        prompts: Tensor,
-    ) -> Tensor:
-        """Return logits ``BxKxHxW``; see :class:`Segmenter`. The mask itself is not used.
+    def forward(self, view: View, prompts: Prompts) -> Tensor:
+        """Return logits ``BxKxHxW``; see :class:`Segmenter`.
 
         Raises:
             MissingExtraError: transformers is not installed.
@@ -56,6 +52,7 @@ class SamSegmenter(nn.Module):
         sam: Any = self.sam.model
         self._check_width(int(sam.config.prompt_encoder_config.hidden_size))
         dense = sam.prompt_encoder.no_mask_embed.weight[:, :, None, None]
+        reference = view.reference
         batch = reference.shape[0]
         with torch.no_grad():
             embedded = sam.get_image_embeddings(_pixels(reference, sam))
@@ -64,7 +61,7 @@ class SamSegmenter(nn.Module):
         masks, _ = sam.mask_decoder(
             image_embeddings=embedded,
             image_positional_embeddings=position,
-            sparse_prompt_embeddings=prompts,
+            sparse_prompt_embeddings=prompts.tokens,
             dense_prompt_embeddings=dense,
             multimask_output=False,
         )

@@ -32,7 +32,7 @@ from fusion_lab.benches.ctrlfuse.effects import (
 from fusion_lab.benches.ctrlfuse.pictures import draw_effects
 from fusion_lab.benches.networks import fuse_luma
 from fusion_lab.benches.progress import with_progress
-from fusion_lab.benches.tables import Table
+from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.benches.timing import Timing, interleaved
 from fusion_lab.training.prompting.corruption import boxed
 
@@ -100,7 +100,9 @@ class CtrlFuseResult:
 
 
 def _prompt_table(figures: Sequence[PromptFigures]) -> Table:
-    rows = tuple((row.dataset, row.pictures, row.prompt, *row.effect.cells()) for row in figures)
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (row.dataset, row.pictures, row.prompt, *row.effect.cells()) for row in figures
+    )
     return Table("Effect of prompts on persons", ("set", "pictures", "prompt", *EFFECT_HEAD), rows)
 
 

@@ -43,6 +43,8 @@ class MaskEffect:
         contrast: RMS difference of the target's pixels to the mean of its surround, relative to
             the fusion without a mask.
         gradient: Mean Sobel magnitude in the target, relative to the same.
+        around: Mean absolute change beside the target, in the prompt and up to 8 px away, over the
+            target's contrast without the mask.
         outside: Mean absolute change beyond 8 px from target and prompt, over the mean there.
         prompt_iou: IoU of the prompt with the target.
         segmented_iou: IoU of what the segmenter made of the prompt with the target.
@@ -50,6 +52,7 @@ class MaskEffect:
 
     contrast: float
     gradient: float
+    around: float
     outside: float
     prompt_iou: float
     segmented_iou: float
@@ -61,18 +64,26 @@ class MaskEffect:
         columns = ([getattr(each, field.name) for each in collected] for field in fields(cls))
         return cls(*(float(np.mean(values)) if values else float("nan") for values in columns))
 
-    def cells(self) -> tuple[str, str, str, str, str]:
+    def cells(self) -> tuple[str, ...]:
         """Return cells under ``EFFECT_HEAD``."""
         return (
             f"{self.contrast - 1:+.1%}",
             f"{self.gradient - 1:+.1%}",
+            f"{self.around:.1%}",
             f"{self.outside:.2%}",
             f"{self.prompt_iou:.3f}",
             f"{self.segmented_iou:.3f}",
         )
 
 
-EFFECT_HEAD = ("contrast", "gradient", "outside", "IoU of the prompt", "IoU segmented")
+EFFECT_HEAD = (
+    "contrast",
+    "gradient",
+    "around",
+    "outside",
+    "IoU of the prompt",
+    "IoU segmented",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +131,17 @@ def effect_on(made: PromptedFusion, target: UInt8Image, prompt: UInt8Image) -> M
     near = dilated(target, _NEAR) > 0
     surround = (dilated(target, _FAR) > 0) & ~near
     inside, beyond = target > 0, ~near & ~(dilated(prompt, _NEAR) > 0)
+    beside = (near | (prompt > 0)) & ~inside
     before, after = (
         (_contrast(image, inside, surround), float(_edges(image)[inside].mean()))
         for image in (made.reference, made.fused)
     )
-    change = np.abs(made.fused - made.reference)[beyond].mean() / made.reference[beyond].mean()
+    change = np.abs(made.fused - made.reference)
     return MaskEffect(
         contrast=after[0] / before[0],
         gradient=after[1] / before[1],
-        outside=float(change),
+        around=float(change[beside].mean() / before[0]),
+        outside=float(change[beyond].mean() / made.reference[beyond].mean()),
         prompt_iou=iou(prompt, target),
         segmented_iou=iou(made.segmented, target),
     )

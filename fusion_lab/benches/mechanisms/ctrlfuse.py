@@ -1,61 +1,128 @@
-"""Ways around the parts of CtrlFuse: prompts, segmenter, mask."""
+"""Ways around the parts of CtrlFuse: mask, prompts and what is in them, segmenter."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_core.models import CtrlFuse, Cues
-from fusion_core.models.segmenters import PassThroughSegmenter
+from fusion_core.models.blocks import Objects, Prompts
+from fusion_core.models.segmenters import ShapeSegmenter
+from fusion_core.types import UInt8Image
 from fusion_lab.benches.ctrlfuse.data import SETS, MaskedPair, read_masked, spread_evenly
 from fusion_lab.benches.ctrlfuse.effects import PromptedFusion, effect_on
 from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Sample, System, replaced, replayed
+from fusion_lab.training.prompting.corruption import boxed
 
 
 def _read(data: Path, limit: int) -> list[Sample]:
-    """Read pairs with people, of all sets in equal numbers."""
+    """Read pairs with people, of all sets in equal numbers, marked by their masks and by boxes."""
     count = -(-limit // len(SETS))
     pairs = [p for name in SETS for p in spread_evenly(read_masked(data / name), count)]
-    return [sample_of(pair) for pair in pairs[:limit]]
+    return [sample_of(pair, boxes=boxes) for boxes in (False, True) for pair in pairs[:limit]]
 
 
-def sample_of(pair: MaskedPair) -> Sample:
-    """Return a pair whose people are marked; they are the reference."""
+def sample_of(pair: MaskedPair, *, boxes: bool = False) -> Sample:
+    """Return a pair whose people are marked, by their boxes or masks; these are the reference."""
     planes = torch.from_numpy(pair.planes[..., :2]).permute(2, 0, 1).float()[None] / 255
     target = pair.target()
-    cues = Cues(mask=torch.from_numpy(target).float()[None, None])
-    return Sample(planes[:, :1], planes[:, 1:], cues, target)
+    mask = torch.from_numpy(boxed(target) if boxes else target).float()[None, None]
+    kind = "boxes" if boxes else "masks"
+    return Sample(planes[:, :1], planes[:, 1:], Cues(mask=mask), target, kind)
 
 
 def _run(network: CtrlFuse, sample: Sample, cues: Cues) -> Made:
-    """Fuse, and score the contrast of the target relative to the fusion without a mask."""
+    """Fuse, and score what the target gains, and what of it is lost to its surround."""
     output = network.forward_luma(sample.thermal, sample.visible, cues)
     reference = output.fused if output.reference is None else output.reference
     fused = output.fused[0, 0]
+    assert sample.cues.mask is not None, "samples have masks"
     made = PromptedFusion(fused.numpy(), reference[0, 0].numpy(), sample.reference)
-    effect = effect_on(made, sample.reference, sample.reference)
-    return Made(fused, 100 * (effect.contrast - 1))
+    given = sample.cues.mask[0, 0].numpy().astype(np.uint8)
+    return Made(fused, 100 * _gained(made, sample.reference, given))
 
 
-def _mask_itself(network: CtrlFuse, *_: object) -> AbstractContextManager[None]:
-    """Let what is marked stand for what the segmenter finds."""
-    itself = PassThroughSegmenter(network.config.dim, network.config.down)
+def _gained(made: PromptedFusion, target: UInt8Image, given: UInt8Image) -> float:
+    """Return the contrast that a target gains less the change around it, over its contrast."""
+    effect = effect_on(made, target, given)
+    return effect.contrast - 1 - effect.around
 
-    def marked(_module: nn.Module, inputs: Any, _output: Tensor) -> Tensor:  # noqa: ANN401
-        return itself(*inputs)
+
+Change = Callable[[Prompts, Prompts], Prompts]
+"""Makes prompts from a sample's own and another's."""
+
+
+@contextmanager
+def _changed_prompts(
+    network: CtrlFuse, run_other: Callable[[], object], change: Change
+) -> Iterator[None]:
+    """Let the prompts be what is made of them and those of another sample."""
+    others: list[Prompts] = []
+    with replaced([network.encoder], lambda _module, _inputs, output: others.append(output)):
+        run_other()
+    with replaced([network.encoder], lambda _m, _i, own: change(own, others[0])):
+        yield
+
+
+def _nothing(own: Prompts, _other: Prompts) -> Prompts:
+    """Return prompts of as many objects that say nothing, not even where."""
+    assert own.objects is not None, "prompts are of objects"
+    picture, areas, shapes, levels, features = own.objects
+    blank = (torch.zeros_like(part) for part in (areas, shapes, levels, features))
+    objects = Objects(picture, *blank)
+    return own._replace(tokens=torch.zeros_like(own.tokens), objects=objects)
+
+
+def _unread(own: Prompts, _other: Prompts) -> Prompts:
+    """Return prompts that the segmenter understands and the fusion does not."""
+    return own._replace(tokens=torch.zeros_like(own.tokens))
+
+
+def _mistaken(own: Prompts, other: Prompts) -> Prompts:
+    """Return prompts that mark the same places, but tell of another picture's objects."""
+    assert own.objects is not None, "prompts are of objects"
+    assert other.objects is not None, "prompts are of objects"
+    count = len(other.objects.picture)
+    chosen = torch.arange(len(own.objects.picture)) % count
+    told = own.objects._replace(
+        levels=other.objects.levels[chosen], features=other.objects.features[chosen]
+    )
+    return own._replace(objects=told)
+
+
+def _shapeless(own: Prompts, _other: Prompts) -> Prompts:
+    """Return prompts that tell of no shape but the rectangle that holds it."""
+    assert own.objects is not None, "prompts are of objects"
+    shapes = [torch.from_numpy(boxed(_marked(one))).to(one) for one in own.objects.shapes[:, 0]]
+    return own._replace(objects=own.objects._replace(shapes=torch.stack(shapes)[:, None]))
+
+
+def _marked(shape: Tensor) -> UInt8Image:
+    return np.asarray(shape.numpy() > 0, np.uint8)
+
+
+def _changed(change: Change) -> Callable[..., Any]:
+    return lambda network, run_other, _rng: _changed_prompts(network, run_other, change)
+
+
+def _shape_itself(network: CtrlFuse, *_: object) -> AbstractContextManager[None]:
+    """Let the shape that the prompts tell stand for what the segmenter finds."""
+    itself = ShapeSegmenter()
+
+    def told(_module: nn.Module, inputs: Any, _output: Tensor) -> Tensor:  # noqa: ANN401
+        found: Tensor = itself(*inputs)
+        return found
 
     assert isinstance(network.segmenter, nn.Module), "this network has no segmenter to pass by"
-    return replaced([network.segmenter], marked)
-
-
-def _no_prompts(network: CtrlFuse, *_: object) -> AbstractContextManager[None]:
-    return replaced(network.encoders, lambda _module, _inputs, output: torch.zeros_like(output))
+    return replaced([network.segmenter], told)
 
 
 def _mask_of(cues: Cues, other: Cues, *_: object) -> Cues:
@@ -67,19 +134,22 @@ def _mask_of(cues: Cues, other: Cues, *_: object) -> Cues:
 
 SYSTEM = System(
     CtrlFuse,
-    "contrast of the target, %",
+    "contrast that the target gains, less change around it, %",
     _read,
     _run,
     (
         Bypass("mask", "none", cues=lambda cues, *_: replace(cues, mask=None)),
         Bypass("mask", "another picture's", cues=_mask_of, random=True),
-        Bypass("prompts", "zero", hold=_no_prompts),
+        Bypass("prompts", "zero", hold=_changed(_nothing)),
         Bypass(
             "prompts",
             "another picture's",
-            hold=lambda net, run_other, _: replayed(list(net.encoders), run_other),
+            hold=lambda net, run_other, _: replayed([net.encoder], run_other),
             random=True,
         ),
-        Bypass("segmenter", "the mask itself", hold=_mask_itself),
+        Bypass("prompts: what", "another picture's", hold=_changed(_mistaken), random=True),
+        Bypass("prompts: shape", "its rectangle", hold=_changed(_shapeless)),
+        Bypass("prompts read by the fusion", "zero", hold=_changed(_unread)),
+        Bypass("segmenter", "the prompts' shape", hold=_shape_itself),
     ),
 )

@@ -11,15 +11,22 @@ from torch import Tensor
 
 from fusion_core.detection.labels import CLASSES
 from fusion_core.masks import hot_regions
-from fusion_core.types import FloatImage, UInt8Image
+from fusion_core.masks.regions import fill_boxes, object_regions
+from fusion_core.types import FloatImage, Mask, UInt8Image
 from fusion_lab.data import Example
 from fusion_lab.training.augment import Augmentation, augment_pair
 from fusion_lab.training.batches import PairBatch, crop_square, pair_planes
-from fusion_lab.training.prompting.corruption import MaskCorruption, corrupt_mask
+from fusion_lab.training.prompting.corruption import MaskCorruption, corrupt_mask, partial
+from fusion_lab.training.prompting.things import draw_shape, paste_thing
 
 _LEAST_AREA, _INSIDE, _TRIES = 24, 127, 3
-# How often the target is persons, boxes or hot regions where a crop shows them all.
-_SHARES = (0.6, 0.2, 0.2)
+# How often the target is persons or hot regions where a crop shows both. Of vehicles only the boxes
+# are known, from which no shape is learnt.
+_SHARES = (0.8, 0.0, 0.2)
+# How often a thing is pasted into a crop and meant, and how often a place where nothing is.
+_PASTED, _PLACE = 0.25, 0.08
+# A mask is a person's whole silhouette where it fills so much of the box, and of its height.
+_FILLED, _HIGH = (0.25, 0.95), 0.8
 
 
 class PromptBatch(NamedTuple):
@@ -28,7 +35,7 @@ class PromptBatch(NamedTuple):
     Attributes:
         pictures: The crops.
         prompt: ``Bx1xHxW`` in {0, 1}, the mask that is given; empty without a target.
-        target: ``Bx1xHxW`` in {0, 1}, the whole class that the prompt was made from.
+        target: ``Bx1xHxW`` in {0, 1}, what is meant by it.
     """
 
     pictures: PairBatch
@@ -51,6 +58,34 @@ def prompt_planes(example: Example) -> UInt8Image:
     persons = np.zeros_like(thermal) if example.mask is None else example.mask
     hot = (hot_regions(thermal.astype(np.float32) / np.float32(255)) * 255).astype(np.uint8)
     return np.dstack([planes, persons, _boxes(example), hot])
+
+
+def training_planes(example: Example) -> UInt8Image:
+    """Return the planes of a pair as in :func:`prompt_planes`, with whole persons only.
+
+    Persons whose mask shows a part of them have the silhouette in their box instead where that
+    shows all of them, and are left out otherwise.
+    """
+    planes = prompt_planes(example)
+    assert example.labels is not None, "prompts are made from labelled pairs"
+    thermal = planes[..., 0].astype(np.float32) / np.float32(255)
+    persons = np.zeros_like(planes[..., 3])
+    for left, top, right, bottom in example.labels.people().boxes:
+        box = (float(left), float(top), float(right - left), float(bottom - top))
+        silhouette = object_regions(thermal, [box], *thermal.shape) > 0
+        inside = fill_boxes([box], *thermal.shape) > 0
+        for shape in (inside & (planes[..., 3] > _INSIDE), silhouette):
+            if _is_whole(shape, inside):
+                persons[shape] = 255
+                break
+    planes[..., 3] = persons
+    return planes
+
+
+def _is_whole(shape: Mask, inside: Mask) -> bool:
+    share = shape.sum() / max(1, inside.sum())
+    heights = [each.any(1).sum() for each in (shape, inside)]
+    return bool(_FILLED[0] < share < _FILLED[1] and heights[0] > _HIGH * heights[1])
 
 
 def make_prompt_batch(
@@ -79,9 +114,9 @@ def make_prompt_batch(
     for _ in range(size):
         whole = pictures[int(rng.integers(len(pictures)))]
         planes = augment_pair(_crop(whole, augmentation, crop, rng), augmentation, rng)
-        target = _chosen_mask(planes[3:], rng)
+        target, prompt = _meant(planes, corruption, rng)
         crops.append(planes[:3])
-        prompts.append(corrupt_mask(target, corruption, rng))
+        prompts.append(prompt)
         targets.append(target)
     stacked = torch.from_numpy(np.stack(crops))
     batch = PairBatch(*(plane.contiguous() for plane in stacked.chunk(3, dim=1)))
@@ -110,6 +145,23 @@ def _crop(
         if (found[..., 3] > _INSIDE).sum() >= _LEAST_AREA or not planes[..., 3].any():
             break
     return found
+
+
+def _meant(
+    planes: FloatImage, corruption: MaskCorruption, rng: np.random.Generator
+) -> tuple[UInt8Image, UInt8Image]:
+    """Return what is meant in ``6xHxW`` planes, which may get something pasted in, and a prompt."""
+    kind = rng.random()
+    if kind < _PLACE:
+        place = draw_shape(planes.shape[1:], rng)
+        return place, place
+    if kind < _PLACE + _PASTED:
+        target = paste_thing(planes[:3], rng)
+    else:
+        target = _chosen_mask(planes[3:], rng)
+        if rng.random() < corruption.half:
+            target = partial(target, 0.5, rng)
+    return target, corrupt_mask(target, corruption, rng)
 
 
 def _chosen_mask(masks: FloatImage, rng: np.random.Generator) -> UInt8Image:

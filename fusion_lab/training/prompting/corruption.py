@@ -1,4 +1,4 @@
-"""Faults of given masks: too small, too large, boxes, objects left out."""
+"""How masks are given: exact, too small, too large, as boxes or discs, of some objects only."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from pydantic import ConfigDict
 
 from fusion_core.types import UInt8Image
 
+_BOX_EXCESS = 3
+
 
 @dataclass(frozen=True)
 class MaskCorruption:
-    """How prompts differ from what is meant; probabilities are per crop, and exclude each other.
+    """How prompts differ from what is meant.
 
     Attributes:
-        erode: Probability that the mask is too small.
+        erode: Probability that the mask of a crop is too small.
         dilate: Probability that it is too large.
-        box: Probability that each object is given by its box.
-        drop: Probability that half of the objects are left out; one always remains.
+        box: Probability that each object is given by a box, up to 3 pixels too large.
+        disc: Probability that each is given by a disc around its middle, as a click is.
+        half: Probability that half of the objects are not meant; independent of the others.
         reach: Largest erosion and dilation in pixels.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     erode: float = 0.15
-    dilate: float = 0.15
-    box: float = 0.2
-    drop: float = 0.2
+    dilate: float = 0.1
+    box: float = 0.35
+    disc: float = 0.1
+    half: float = 0.25
     reach: int = 6
 
 
@@ -42,7 +46,7 @@ def corrupt_mask(
         corruption: Ranges of the changes.
         rng: Source of the random choices.
     """
-    kinds = (corruption.erode, corruption.dilate, corruption.box, corruption.drop)
+    kinds = (corruption.erode, corruption.dilate, corruption.box, corruption.disc)
     kind = int(np.searchsorted(np.cumsum(kinds), rng.random(), side="right"))
     reach = int(rng.integers(1, corruption.reach + 1))
     if kind == 0:
@@ -50,8 +54,9 @@ def corrupt_mask(
     if kind == 1:
         return dilated(mask, reach)
     if kind == 2:
-        return boxed(mask)
-    return partial(mask, 0.5, rng) if kind == 3 else mask
+        excess = int(rng.integers(_BOX_EXCESS + 1))
+        return boxed(dilated(mask, excess))
+    return discs(mask, rng) if kind == 3 else mask
 
 
 def eroded(mask: UInt8Image, reach: int) -> UInt8Image:
@@ -72,6 +77,16 @@ def boxed(mask: UInt8Image) -> UInt8Image:
     for x, y, width, height, _area in stats[1:]:
         boxes[y : y + height, x : x + width] = 1
     return boxes
+
+
+def discs(mask: UInt8Image, rng: np.random.Generator) -> UInt8Image:
+    """Return a disc around the middle of every connected object, a quarter to half as high."""
+    drawn = np.zeros_like(mask)
+    _, _, stats, middles = cv2.connectedComponentsWithStats(mask)
+    for (x, y), height in zip(middles[1:], stats[1:, cv2.CC_STAT_HEIGHT], strict=True):
+        radius = max(1, round(height * rng.uniform(0.25, 0.5)))
+        cv2.circle(drawn, (round(x), round(y)), radius, 1, -1)
+    return drawn
 
 
 def partial(mask: UInt8Image, share: float, rng: np.random.Generator) -> UInt8Image:

@@ -30,7 +30,7 @@ class PromptWeights:
         pixel: L1 to the brighter source inside, to the mean of the sources outside (L_pix).
         emphasis: L1 inside to the reference with its contrast to the surround enlarged, and to the
             larger Sobel magnitude of the sources enlarged alike.
-        outside: L1 outside to the reference.
+        outside: L1 outside to the reference, over the area inside.
         segmentation: Cross-entropy and Dice of both modalities' logits, halved (L_seg).
         contrast: By how much the emphasis enlarges.
     """
@@ -46,23 +46,25 @@ class PromptWeights:
 
 
 def prompt_objective(
-    output: LumaOutput, batch: PromptBatch, reference: LossWeights, weights: PromptWeights
+    output: LumaOutput, batch: PromptBatch, reference: LossWeights | None, weights: PromptWeights
 ) -> dict[str, Tensor]:
     """Return every active term, weighted, and their sum as ``total``; all in float32.
 
     Args:
         output: What the network made of the batch.
         batch: Sources, prompts and what was meant.
-        reference: Weights of the objective of the reference fusion.
+        reference: Weights of the objective of the reference fusion; None where it does not learn.
         weights: Weights of what concerns the mask.
     """
     assert output.reference is not None, "a network in training keeps its reference fusion"
     assert output.logits is not None, "a network in training segments"
     fused, plain = output.fused.float(), output.reference.float()
-    terms = objective(LumaOutput(plain), batch.pictures, reference)
-    total = terms.pop("total")
+    terms: dict[str, Tensor] = {}
+    if reference is not None:
+        terms = objective(LumaOutput(plain), batch.pictures, reference)
+        del terms["total"]
     inside, outside = batch.target, 1 - batch.target
-    if weights.fused:
+    if weights.fused and reference is not None:
         again = objective(LumaOutput(fused), batch.pictures, reference)
         terms["fused"] = weights.fused * again["total"]
     thermal, visible = batch.pictures.thermal, batch.pictures.visible
@@ -74,12 +76,13 @@ def prompt_objective(
         loss = emphasis_loss(fused, plain.detach(), batch, weights.contrast)
         terms["emphasis"] = weights.emphasis * loss
     if weights.outside:
-        terms["outside"] = weights.outside * (outside * (fused - plain.detach()).abs()).mean()
+        change = (outside * (fused - plain.detach()).abs()).mean((1, 2, 3))
+        area = inside.mean((1, 2, 3)) + _AREA_FLOOR
+        terms["outside"] = weights.outside * (change / area).mean()
     if weights.segmentation:
         loss = segmentation_loss(output.logits.float(), batch)
         terms["segmentation"] = weights.segmentation * loss
-    own = [value for name, value in terms.items() if name in PromptWeights.__dataclass_fields__]
-    terms["total"] = torch.stack([total, *own]).sum()
+    terms["total"] = torch.stack(list(terms.values())).sum()
     return terms
 
 

@@ -24,10 +24,9 @@ class PromptRecipe(FuserSchedule):
     Attributes:
         batch: Crops per step.
         crop: Edge of a crop in pixels.
-        segmenter_share: Share of the steps, at the end, in which only the segmenter learns, on a
-            cosine of its own, from the segmentation alone. Together, the gradient of the fused
-            picture drowns that of the segmentation, and the segmenter repeats the mask that is
-            given.
+        reference_share: Share of the steps, at the beginning, in which only the reference fusion
+            learns; afterwards it is fixed and only what a mask needs learns, on a cosine of its
+            own. None: all learns together, as published.
         network: Fields of the network's configuration that differ, for ablations.
         reference: Weights of the objective of the reference fusion.
         prompt: Weights of what concerns the mask.
@@ -39,7 +38,7 @@ class PromptRecipe(FuserSchedule):
 
     batch: Annotated[int, Field(ge=1)] = 8
     crop: Annotated[int, Field(ge=32)] = 128
-    segmenter_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    reference_share: Annotated[float, Field(ge=0, le=1)] | None = None
     network: dict[str, int | bool | str] = field(default_factory=dict)
     reference: LossWeights
     prompt: PromptWeights
@@ -47,9 +46,9 @@ class PromptRecipe(FuserSchedule):
     corruption: MaskCorruption = field(default_factory=MaskCorruption)
 
     @property
-    def segmenter_from(self) -> int:
-        """Step from which only the segmenter learns; the number of steps where it never does."""
-        return self.steps - round(self.segmenter_share * self.steps)
+    def reference_steps(self) -> int:
+        """Number of steps in which only the reference fusion learns."""
+        return round((self.reference_share or 0) * self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +58,18 @@ class PromptAblation:
     Attributes:
         network: Fields of ``CtrlFuseConfig``.
         prompt: Fields of ``PromptWeights``.
-        recipe: Fields of ``PromptRecipe``.
     """
 
     network: Mapping[str, int | bool | str] = field(default_factory=dict)
     prompt: Mapping[str, float] = field(default_factory=dict)
-    recipe: Mapping[str, float] = field(default_factory=dict)
 
 
-_NO_LOSS, _NO_PHASE = {"segmentation": 0.0}, {"segmenter_share": 0.0}
-# Parts of CtrlFuse that can be taken out or varied; the paper's table has the same three.
+# Parts of CtrlFuse that can be taken out or varied.
 ABLATIONS: Mapping[str, PromptAblation] = {
     "": PromptAblation(),
-    "no-prompts": PromptAblation(network={"prompts": 0}),
-    "no-segmentation": PromptAblation(prompt=_NO_LOSS, recipe=_NO_PHASE),
-    "no-segmenter": PromptAblation({"segmenter": "none"}, prompt=_NO_LOSS, recipe=_NO_PHASE),
+    "no-segmentation": PromptAblation(prompt={"segmentation": 0.0}),
+    "no-emphasis": PromptAblation(prompt={"emphasis": 0.0, "outside": 0.0}),
+    "no-segmenter": PromptAblation({"segmenter": "none"}, prompt={"segmentation": 0.0}),
     "swapped": PromptAblation(network={"swapped": True}),
 }
 
@@ -99,5 +95,5 @@ def load_prompt_recipe(
             f"ablation {ablation!r}: unknown; known ablations of CtrlFuse: {known[2:]}"
         )
     change = ABLATIONS[ablation]
-    changes = {"network": dict(change.network), **change.recipe, **overrides}
+    changes = {"network": dict(change.network), **overrides}
     return read_recipe(PromptRecipe, model, changes, {"prompt": change.prompt}, source)

@@ -9,27 +9,27 @@ import torch
 from torch import Tensor
 
 from fusion_core.models import CtrlFuse, Cues
-from fusion_core.models.ctrlfuse import CtrlFuseOptions
-from fusion_core.models.segmenters import EmbeddedSegmenter
 from fusion_lab.data import Example, split_by_scene
 from fusion_lab.training.batches import PairBatch
 from fusion_lab.training.fuser_trainer import FuserTrainer
 from fusion_lab.training.gathering import gather_luma, own_rows
 from fusion_lab.training.loop import Place, cosine_rate
+from fusion_lab.training.objective import objective
 from fusion_lab.training.prompting.batches import (
     PromptBatch,
     make_prompt_batch,
     prompt_planes,
+    training_planes,
     whole_prompt_batch,
 )
 from fusion_lab.training.prompting.corruption import boxed
-from fusion_lab.training.prompting.loss import full_size, prompt_objective, segmentation_loss
+from fusion_lab.training.prompting.loss import full_size, prompt_objective
 from fusion_lab.training.prompting.recipe import PromptRecipe
 from fusion_lab.training.shared_init import build_variant
 from fusion_lab.training.sheet import write_sheet
 
 _SHEET_ROWS = 8
-_WEAK_EVIDENCE = 1.0
+_NEEDED_BY_MASKS = ("encoder.", "segmenter.", "prompted.")
 
 
 class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
@@ -55,7 +55,7 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
         resume: bool = False,
     ) -> None:
         kept, held = split_by_scene(examples, place.hold_out, place.seed)
-        self._training = [prompt_planes(example) for example in kept]
+        self._training = [training_planes(example) for example in kept]
         self._held_out = [prompt_planes(example) for example in held]
         network = _build(recipe, place.seed)
         self.fuse = torch.compile(network.fuse_luma) if place.compile else network.fuse_luma
@@ -63,9 +63,10 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
 
     def _losses(self) -> dict[str, Tensor]:
         recipe, place = self.recipe, self.place
-        segmenter_only = self.step >= recipe.segmenter_from
-        if segmenter_only:
-            self._freeze_fusion()
+        reference_only = self.step < recipe.reference_steps
+        fixed = recipe.reference_share is not None and not reference_only
+        if fixed:
+            self._fix_reference()
         batch = make_prompt_batch(
             self._training,
             recipe.augmentation,
@@ -78,29 +79,25 @@ class PromptTrainer(FuserTrainer[PromptRecipe, CtrlFuse]):
         batch = _moved(batch, place.device)
         own = own_rows(self.joint, batch)
         thermal, visible = own.pictures.thermal, own.pictures.visible
+        cues = Cues(mask=None if reference_only else own.prompt)
         with self._autocast():
-            output = self.fuse(thermal, visible, self.model.bank, Cues(mask=own.prompt))
+            output = self.fuse(thermal, visible, self.model.bank, cues)
         output = gather_luma(self.joint, output)
-        if not segmenter_only:
-            return prompt_objective(output, batch, recipe.reference, recipe.prompt)
-        assert output.logits is not None, "a network in training segments"
-        loss = segmentation_loss(output.logits.float(), batch)
-        return {"segmentation": loss, "total": loss}
+        if reference_only:
+            return objective(output, batch.pictures, recipe.reference)
+        return prompt_objective(output, batch, None if fixed else recipe.reference, recipe.prompt)
 
-    def _freeze_fusion(self) -> None:
-        """Freeze all but the segmenter; the evidence of the given mask starts anew, weaker."""
-        if self.step == self.recipe.segmenter_from:
-            for network in (self.model, self.average):
-                if isinstance(network.segmenter, EmbeddedSegmenter):
-                    network.segmenter.evidence.data.fill_(_WEAK_EVIDENCE)
-        # The fused picture teaches nothing now, so it need not be made.
-        self.model.configure(CtrlFuseOptions(gain=0.0))
+    def _fix_reference(self) -> None:
+        """Keep the reference fusion as it is, the averaged one."""
+        averaged = dict(self.average.named_parameters())
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(name.startswith("segmenter."))
+            if not name.startswith(_NEEDED_BY_MASKS):
+                parameter.requires_grad = False
+                parameter.data.copy_(averaged[name])
 
     def _rate(self, step: int) -> float:
         r = self.recipe
-        begin, end = 0, r.segmenter_from
+        begin, end = 0, r.reference_steps
         if step >= end:
             begin, end = end, r.steps
         return cosine_rate(

@@ -1,0 +1,242 @@
+"""Prompts from a mask, a few per marked object: what it is, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CELLS = (48, 32)
+"""Rows and columns of the grid on which an object and its surround are looked at."""
+
+_MOST = 32
+# An object is looked at with this share of its size all round, and at least so many pixels.
+_MARGIN, _MARGIN_PX = 0.5, 8
+_QUANTILES = (0.1, 0.5, 0.9)
+_MARKED, _UNMARKED = 0.5, 0.05
+
+
+class View(NamedTuple):
+    """What can be seen of a batch of ``B`` pairs.
+
+    Attributes:
+        reference: ``Bx1xHxW`` reference fusion in [0, 1].
+        pictures: ``BxKxHxW`` pictures in [0, 1], thermal first; padded.
+        maps: ``BxCxhxw`` features of every picture, on the network's grid.
+        fused: ``BxCxhxw`` features of the reference fusion.
+    """
+
+    reference: Tensor
+    pictures: Tensor
+    maps: tuple[Tensor, ...]
+    fused: Tensor
+
+
+class Objects(NamedTuple):
+    """The marked objects of a batch, ``M`` in all, as prompts tell of them.
+
+    Attributes:
+        picture: Index of each one's picture.
+        areas: ``Mx4`` top, left, bottom and right of each with its surround, in shares of the
+            picture; of no height or width where there is none.
+        shapes: ``Mx1x48x32`` in [0, 1]: which parts of the area are marked.
+        levels: ``Mx2xKx3`` quantiles .1, .5 and .9 of every picture, of what is marked and of the
+            rest of the area.
+        features: ``Mx2xKxC`` mean features of the same.
+    """
+
+    picture: tuple[int, ...]
+    areas: Tensor
+    shapes: Tensor
+    levels: Tensor
+    features: Tensor
+
+
+class Prompts(NamedTuple):
+    """What a mask says.
+
+    Attributes:
+        tokens: ``BxKxNxD`` prompts per modality, thermal first.
+        areas: ``BxNx4`` where each may be read, as in :class:`Objects`; None: anywhere.
+        objects: The objects that they are of; None where prompts are of the whole mask.
+    """
+
+    tokens: Tensor
+    areas: Tensor | None = None
+    objects: Objects | None = None
+
+
+class ObjectPromptEncoder(nn.Module):
+    """Reference prompt encoder for several objects: two prompts for each, of it and its surround.
+
+    Like CtrlFuse's it describes what is marked by the means of features over the mask. Other than
+    there, every connected object of the mask is described by itself, beside the ring around it, and
+    with its area and shape; so one mask may hold many and small ones. At most 32: in a mask
+    of more, those next to each other count as one.
+
+    Args:
+        channels: Channels of the features of one modality.
+        dim: Width of the prompts.
+        down: Edge in pixels of a cell of the features.
+    """
+
+    def __init__(self, channels: int, dim: int, down: int) -> None:
+        super().__init__()
+        self.down = down
+        known = 2 * (len(_QUANTILES) + channels) + 4
+        self.embed = nn.Sequential(
+            nn.Linear(known, dim), nn.ReLU(), nn.Linear(dim, 2 * dim), nn.Unflatten(-1, (2, dim))
+        )
+
+    def forward(self, view: View, mask: Tensor) -> Prompts:
+        """Return prompts; of a picture without any, the first, which says nothing, is read.
+
+        Args:
+            view: The pictures.
+            mask: ``Bx1xHxW`` in [0, 1], padded as the pictures; what is above 0 is marked.
+        """
+        height, width = view.fused.shape[-2:]
+        found = [
+            (index, area)
+            for index, one in enumerate((mask[:, 0] > 0).byte().cpu().numpy())
+            for area in object_areas(one, self.down)
+        ]
+        size = torch.tensor((height, width, height, width), device=mask.device)
+        areas = torch.tensor([area for _, area in found], device=mask.device).view(-1, 4) / size
+        picture = tuple(index for index, _ in found)
+        marked = look_at((mask > 0).float(), picture, areas)
+        objects = Objects(picture, areas, marked, *_described(view, picture, areas, marked))
+        return self._tokens(objects, len(mask), len(view.maps))
+
+    def _tokens(self, objects: Objects, batch: int, modalities: int) -> Prompts:
+        count = len(objects.picture)
+        levels, features = (known.transpose(1, 2) for known in (objects.levels, objects.features))
+        placed = objects.areas[:, None].expand(-1, modalities, -1)
+        known = torch.cat([levels.flatten(2), features.flatten(2), placed], 2)
+        own = self.embed(known)  # MxKx2xD
+        most = max((objects.picture.count(index) for index in range(batch)), default=0)
+        tokens = own.new_zeros(batch, modalities, 1 + 2 * most, own.shape[-1])
+        areas = objects.areas.new_zeros(batch, 1 + 2 * most, 4)
+        areas[:, 0, 2:] = 1
+        filled = [1] * batch
+        for number in range(count):
+            index = objects.picture[number]
+            place = slice(filled[index], filled[index] + 2)
+            tokens[index, :, place] = own[number]
+            areas[index, place] = objects.areas[number]
+            filled[index] += 2
+        return Prompts(tokens, areas, objects)
+
+
+def object_areas(marked: np.ndarray, down: int) -> list[tuple[int, int, int, int]]:
+    """Return top, left, bottom and right of each object and its surround, in cells.
+
+    Args:
+        marked: ``HxW`` uint8 in {0, 1}; height and width are multiples of ``down``.
+        down: Edge in pixels of a cell.
+    """
+    rows, columns = (edge // down for edge in marked.shape)
+    found = []
+    for left, top, width, height in _boxes(marked):
+        along, across = (max(_MARGIN_PX, _MARGIN * edge) for edge in (height, width))
+        first = [max(0, int((edge - by) // down)) for edge, by in ((top, along), (left, across))]
+        last = [
+            min(most, int(-((-edge - by) // down)))
+            for edge, by, most in ((top + height, along, rows), (left + width, across, columns))
+        ]
+        found.append((*first, *last))
+    return found
+
+
+def _boxes(marked: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """Return left, top, width and height of at most 32 connected objects, in pixels."""
+    height, width = marked.shape
+    step = 1
+    while True:
+        _, _, stats, _ = cv2.connectedComponentsWithStats(marked)
+        if len(stats) - 1 <= _MOST:
+            break
+        step *= 2
+        coarse = torch.from_numpy(marked)[None].float()
+        marked = F.max_pool2d(coarse, 2, ceil_mode=True)[0].byte().numpy()
+    boxes = []
+    for x, y, w, h, _ in step * stats[1:].astype(int):
+        boxes.append((x, y, min(w, width - x), min(h, height - y)))
+    return boxes
+
+
+def look_at(maps: Tensor, picture: Sequence[int], areas: Tensor) -> Tensor:
+    """Return what is in each area, ``MxCx48x32`` float32; zero where an area is empty.
+
+    Args:
+        maps: ``BxCxHxW``.
+        picture: Index of each area's picture.
+        areas: ``Mx4``, see :class:`Objects`.
+    """
+    seen = maps.new_zeros(len(picture), maps.shape[1], *CELLS, dtype=torch.float32)
+    for number, (index, cells) in enumerate(
+        zip(picture, cells_of(areas, *maps.shape[-2:]), strict=True)
+    ):
+        top, left, bottom, right = cells
+        part = maps[index : index + 1, :, top:bottom, left:right].float()
+        if part.numel():
+            seen[number] = _resized(part, CELLS)[0]
+    return seen
+
+
+def lay(logits: Tensor, picture: Sequence[int], areas: Tensor, canvas: Tensor) -> Tensor:
+    """Return a ``Bx1xHxW`` canvas with the ``Mx1x48x32`` logits of areas where they are higher."""
+    for own, index, cells in zip(logits, picture, cells_of(areas, *canvas.shape[-2:]), strict=True):
+        top, left, bottom, right = cells
+        if bottom > top and right > left:
+            here = (index, slice(None), slice(top, bottom), slice(left, right))
+            resized = _resized(own[None], (bottom - top, right - left))[0]
+            canvas[here] = torch.maximum(canvas[here].clone(), resized)
+    return canvas
+
+
+def cells_of(areas: Tensor, height: int, width: int) -> list[list[int]]:
+    """Return top, left, bottom and right of areas on a grid, whole cells."""
+    size = areas.new_tensor((height, width, height, width))
+    cells: list[list[int]] = (areas * size).round().int().tolist()
+    return cells
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def _described(
+    view: View, picture: Sequence[int], areas: Tensor, marked: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return quantiles ``Mx2xKx3`` and mean features ``Mx2xKxC`` of objects and surrounds."""
+    pictures = look_at(view.pictures, picture, areas).flatten(2)
+    maps = torch.stack([look_at(each, picture, areas).flatten(2) for each in view.maps], 1)
+    flat = marked.flatten(1)
+    # A thin object may fill no cell: then the fullest ones are it.
+    object_ = flat >= flat.amax(1, keepdim=True).clamp_max(_MARKED)
+    ring = flat <= _UNMARKED
+    ring = ring | ~ring.any(1, keepdim=True)
+    parts = [(_quantiles(pictures, own), _means(maps, own)) for own in (object_, ring)]
+    levels, features = (torch.stack(each, 1) for each in zip(*parts, strict=True))
+    return levels, features
+
+
+def _quantiles(values: Tensor, own: Tensor) -> Tensor:
+    """Return ``MxKx3`` quantiles of ``MxKxS`` over the cells of ``MxS``."""
+    count = own.sum(1)
+    ordered = values.masked_fill(~own[:, None], torch.inf).sort(-1).values
+    shares = torch.tensor(_QUANTILES, device=values.device)
+    places = ((count[:, None] - 1) * shares).round().long()
+    return ordered.gather(2, places[:, None].expand(-1, values.shape[1], -1))
+
+
+def _means(maps: Tensor, own: Tensor) -> Tensor:
+    """Return ``MxKxC`` means of ``MxKxCxS`` over the cells of ``MxS``."""
+    share = own / own.sum(1, keepdim=True)
+    return torch.einsum("mkcs,ms->mkc", maps, share)
