@@ -4,10 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from fusion_core.engine import Engine
 from fusion_core.engine.night_noise import NightNoise
-from fusion_core.types import ScenePrior
+from fusion_core.models import load_model
+from fusion_core.types import AlignedPair, ScenePrior
 
-TOKENS = np.zeros((1, 4), np.float32)
+TOKENS = np.zeros((32, 128), np.float32)
 NIGHT = {"low_light": 1.0, "noise": 0.1}
 NOISE = 6.0  # of 255, in each of red, green and blue
 
@@ -96,3 +98,17 @@ def test_the_gain_rises_by_a_tenth_per_frame_and_a_missing_prior_keeps_the_last(
 def test_any_size_passes(shape):
     picture = np.random.default_rng(2).integers(0, 30, shape, np.uint8)
     assert cleaned(picture, **NIGHT).shape == shape
+
+
+@pytest.mark.parametrize("name", ["m2pn-edge", "mdaif"])
+def test_the_fused_picture_has_none_of_the_speckle(night, name):
+    bad, wall = noisy(night), np.s_[40:76, 10:60]
+    shape, found = bad.shape[:2], {}
+    pair = AlignedPair(0, bad, np.full(shape, 0.3, np.float32), np.ones(shape, bool))
+    for corrected in (True, False):
+        engine = Engine(load_model(name), None, correct_inputs=corrected)
+        for _ in range(10):
+            fused = planes(engine.fuse(pair, told(**NIGHT)).image)
+        found[corrected] = fused[wall].std((0, 1)).max()
+    assert found[False] > 3
+    assert found[True] < found[False] / 3
