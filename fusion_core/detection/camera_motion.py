@@ -4,7 +4,9 @@ A camera that pans moves every box; a filter that follows objects in the picture
 for their own motion. Corners of the reduced picture before are found again in the reduced picture
 now (Lucas and Kanade, 1981, in a pyramid), and the shift, turn and zoom that most of them agree on
 is the camera's. The thermal image is asked first: drifting smoke, glare and darkness do not move
-it. The visible one answers where thermal shows nothing, or has not changed.
+it. The visible one answers where thermal shows nothing, or has not changed. Where many corners have
+not moved at all the camera stands, whatever moves before it: a motion fitted to people who walk
+would be a wrong one far from them.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ _AGREE_PX: Final = 0.7
 # The share of corners that have to agree, and their number, for a motion to be the camera's.
 _SHARE, _FEWEST = 0.4, 12
 _MOST_ZOOM: Final = 1.3
+# A quarter of the corners where they were, to a tenth of a reduced pixel: the camera stands.
+_STAYS_PX, _STAYING = 0.1, 0.25
 
 
 class CameraMotion:
@@ -75,6 +79,9 @@ def _motion(
     kept = found.ravel() == 1
     if np.count_nonzero(kept) < _FEWEST:
         return None
+    stay = np.count_nonzero(np.linalg.norm((moved - corners)[kept], axis=-1) < _STAYS_PX)
+    if stay >= max(_FEWEST, _STAYING * len(corners)):
+        return np.eye(2, 3)
     matrix, agreeing = cv2.estimateAffinePartial2D(
         corners[kept], moved[kept], ransacReprojThreshold=_AGREE_PX
     )

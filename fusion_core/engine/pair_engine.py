@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from fusion_core.engine.input_correction import InputCorrection
+from fusion_core.engine.night_noise import NightNoise
 from fusion_core.engine.picture_io import (
     CameraPicture,
     LumaIO,
@@ -66,7 +67,7 @@ class PairEngine(ABC):
         temporal_smoothing: Share of the previous picture that is kept where nothing moves, in
             [0, 1); 0 treats every pair alone.
         correct_inputs: Correct a source that the prior calls degraded; for a network that uses the
-            prior itself only the glare, and what the frames before tell.
+            prior itself only the glare, speckle in the dark, and what the frames before tell.
         fade_frames: Frames over which a network that uses the prior goes from one to the next.
 
     Attributes:
@@ -207,6 +208,8 @@ class PairEngine(ABC):
         visible = pair.visible
         if self._evidence is not None:
             visible = self._evidence.clean(pair, prior)
+        if self._night_noise is not None:
+            visible = self._night_noise.clean(visible, prior)
         camera = self._io.read(visible)
         thermal, seen = pair.thermal, camera.seen
         if not pair.valid.all():
@@ -284,6 +287,7 @@ class PairEngine(ABC):
         self._smoother = TemporalSmoother(temporal_smoothing) if temporal_smoothing else None
         self._correction = InputCorrection(self.uses_prior) if correct_inputs else None
         self._evidence = TemporalEvidence() if correct_inputs else None
+        self._night_noise = NightNoise() if correct_inputs else None
 
     def _not_finite(self) -> NetworkError:
         return NetworkError(

@@ -19,8 +19,9 @@ class AdaptConfig(Settings):
         bool,
         Field(
             description="Reduce or correct an input that the prior rates noisy, striped, glaring or"
-            " flat, by itself (noise and stripes only for models that do not use the prior), and"
-            " rain, snow and noise by the frames before where nothing moves."
+            " flat, by itself (noise and stripes only for models that do not use the prior),"
+            " speckle in the dark, and rain, snow, smoke and noise by the frames before where"
+            " nothing moves."
         ),
     ] = True
     clean: Annotated[str, Field(description="Model auto: the model for clear scenes.")] = (

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.detection.camera_motion import CameraMotion, Motion
+from fusion_core.engine.detail_mean import DetailMean
 from fusion_core.engine.prior_gain import prior_gain
-from fusion_core.scene_memory.matching import thermal_change
+from fusion_core.engine.stillness import CELL, cells, still
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
 _KINDS: Final = ("rain", "snow", "noise", "smoke")
@@ -22,13 +23,6 @@ _STEP: Final = 0.1  # by which the gain moves per frame
 # costs a resampling.
 _FRAMES, _MOVING_FRAMES = 5, 3
 _GAP_NS: Final = 500_000_000
-_CELL: Final = 4
-# Change of a cell's thermal mean that is motion; a warm person is several times as far from a wall.
-_HEAT: Final = 0.02
-# Change of luma that is motion: of the mean of 2x2 cells that get darker, which neither rain nor
-# snow makes them, and of 8x8 cells that get brighter, of which a flake or a streak covers a part.
-_DARK, _DARKER = 2, 12.0
-_BRIGHT, _BRIGHTER = 8, 25.0
 # Largest displacement in pixels that counts as a camera that stands.
 _STANDS_PX: Final = 0.3
 
@@ -56,11 +50,16 @@ class TemporalEvidence:
     moving camera, and are then but two. Where the thermal picture has changed, or the visible one
     by more than what falls can change it, the newest frame stays as it is: people and vehicles
     neither smear nor vanish. What is small, bright and as warm as its surroundings can vanish.
+
+    In smoke, while the camera stands, detail becomes the mean of about twenty frames instead; see
+    :class:`DetailMean`.
     """
 
     def __init__(self) -> None:
         self.gain = 0.0
         self._target = 0.0
+        self._smoky = False
+        self._detail = DetailMean()
         self._seen: deque[_Seen] = deque(maxlen=_FRAMES - 1)
         self._camera = CameraMotion()
         self._stamp_ns = 0
@@ -75,19 +74,28 @@ class TemporalEvidence:
         assert pair.visible is not None, "both pictures are there"
         assert pair.thermal is not None, "both pictures are there"
         if prior is not None:
-            self._target = max(prior_gain(prior.visible, kind) for kind in _KINDS)
+            gains = {kind: prior_gain(prior.visible, kind) for kind in _KINDS}
+            self._target = max(gains.values())
+            self._smoky = gains["smoke"] > 0
         self.gain += float(np.clip(self._target - self.gain, -_STEP, _STEP))
         if not self.gain:
             self._seen.clear()
+            self._detail.forget()
             return pair.visible
-        visible, heat = pair.visible, _cells(pair.thermal)
+        visible, heat = pair.visible, cells(pair.thermal)
         self._follow(pair)
-        pictures, heats = self._before(visible.shape)
+        moved = self._moved(visible.shape)
+        pictures, heats = self._before(moved)
         self._seen.append(_Seen(visible, heat, np.eye(2, 3)))
+        if self._smoky and moved and not any(moved):
+            found = self._detail.step(visible, heat)
+            blended = cv2.addWeighted(found, self.gain, visible, 1 - self.gain, 0)
+            return np.asarray(blended, np.uint8)
+        self._detail.forget()
         if not pictures:
             return visible
         usual = median([*pictures, visible])
-        weight = np.float32(self.gain) * _still(visible, usual, heat, heats)
+        weight = np.float32(self.gain) * still(visible, usual, heat, heats)
         size = visible.shape[1::-1]
         full = cv2.resize(weight, size, interpolation=cv2.INTER_LINEAR)
         kept = cv2.blendLinear(usual, visible, full, 1 - full)
@@ -104,18 +112,21 @@ class TemporalEvidence:
         turned = [replace(seen, motion=_chained(seen.motion, motion)) for seen in self._seen]
         self._seen.extend(turned)
 
-    def _before(self, shape: tuple[int, ...]) -> tuple[list[UInt8Image], list[FloatImage]]:
+    def _moved(self, shape: tuple[int, ...]) -> list[bool]:
+        """Return for each of the frames before whether the camera has moved since."""
+        height, width = shape[:2]
+        return [_displacement(seen.motion, width, height) > _STANDS_PX for seen in self._seen]
+
+    def _before(self, moved: Sequence[bool]) -> tuple[list[UInt8Image], list[FloatImage]]:
         """Return an even number of pictures, on the newest's grid, with their thermal cells."""
         pictures, heats = [], []
-        height, width = shape[:2]
-        moved = [_displacement(seen.motion, width, height) > _STANDS_PX for seen in self._seen]
         count = min((_MOVING_FRAMES if any(moved) else _FRAMES) - 1, len(moved) // 2 * 2)
         for index in range(len(moved) - count, len(moved)):
             seen = self._seen[index]
             picture, warmth = seen.visible, seen.heat
             if moved[index]:
                 picture = np.asarray(_moved(picture, seen.motion, 1), np.uint8)
-                warmth = np.asarray(_moved(warmth, seen.motion, _CELL), np.float32)
+                warmth = np.asarray(_moved(warmth, seen.motion, CELL), np.float32)
             pictures.append(picture)
             heats.append(warmth)
         return pictures, heats
@@ -131,28 +142,6 @@ def median(pictures: Sequence[UInt8Image]) -> UInt8Image:
     a, b, c = pictures
     middle = cv2.max(cv2.min(a, b), cv2.min(cv2.max(a, b), c))
     return np.asarray(middle, np.uint8)
-
-
-def _still(
-    visible: UInt8Image, usual: UInt8Image, heat: FloatImage, before: Sequence[FloatImage]
-) -> FloatImage:
-    """Return 1 in cells where nothing moves, 0 where something does or is near."""
-    moved = np.zeros_like(heat)
-    for warmth in before:
-        moved = np.maximum(moved, thermal_change(warmth, heat) / _HEAT)
-    luma = [np.asarray(cv2.extractChannel(p, 1), np.uint8) for p in (visible, usual)]
-    for cells, sign, limit in ((_DARK, -1, _DARKER), (_BRIGHT, 1, _BRIGHTER)):
-        now, then = (_cells(plane, _CELL * cells) for plane in luma)
-        change = (now - then) * np.float32(sign / limit)
-        moved = np.maximum(moved, cv2.resize(change, heat.shape[::-1]))
-    near = cv2.dilate(moved, np.ones((3, 3), np.uint8))
-    return np.asarray(cv2.blur(np.clip(2 - 2 * near, 0, 1), (3, 3)), np.float32)
-
-
-def _cells(image: FloatImage | UInt8Image, edge: int = _CELL) -> FloatImage:
-    height, width = image.shape
-    size = max(1, width // edge), max(1, height // edge)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _chained(first: Motion, second: Motion) -> Motion:

@@ -23,6 +23,7 @@ from fusion_core.models.blocks import (
     SceneTokens,
 )
 from fusion_core.models.blocks.heads import shuffle
+from fusion_core.models.blocks.veil import transmission
 from fusion_core.models.cues import NO_CUES, Cues
 from fusion_core.models.features import Features
 from fusion_core.models.luma import LumaFuser
@@ -127,8 +128,10 @@ class MdaIF(LumaFuser):
     resolution, and there a mixture of experts, routed by the prior, restores the visible picture
     (DMoE; MdaIF, section 3; what is not given there is :class:`MdaIFConfig`'s).
 
-    Each expert gives, per pixel, a gain and an offset per channel: ``V' = V + g (V - 1/2) + o``,
-    summed over the experts at work. Shared maps restore the thermal picture, ``T' = T + dt``.
+    Each expert gives, per pixel, a gain of the luma and an offset per channel: the luma becomes
+    ``V' = V + g (V - 1/2) + o``, summed over the experts at work. A chroma becomes ``C' = C / t +
+    o``, ``C`` without its grey, with the :func:`transmission` ``t`` that the luma's restoration
+    implies. Shared maps restore the thermal picture, ``T' = T + dt``.
     A small fusion network that learned to fuse clean pictures, and stays as it is, fuses ``V'`` and
     ``T'``; a last map ``r`` is added where they are not what clean ones would be. All maps start
     at zero: an untrained network is that small one.
@@ -214,15 +217,18 @@ class MdaIF(LumaFuser):
         x = self._weigh(x, scene, activations)
         active = [_LOUD * (activation - 0.5) for activation in activations]
         found, routing = self.experts(x, torch.cat([scene.weather.mean(1), *active], 1))
-        maps = shuffle(torch.cat((found, self.head(x)), 1), self.config.down)
-        maps = maps[..., :height, :width].float()
-        restored = colour + maps[:, :1] * (colour - 0.5) + maps[:, 1:4]
+        maps = shuffle(torch.cat((found, self.head(x)), 1), self.config.down).float()
+        luma = (1 + maps[:, :1]) * v[:, :1] + maps[:, 1:2]
+        # The veil is measured, not learned: the loss of the chroma shall not shape the luma.
+        passed = transmission(v[:, :1], luma.detach())
+        maps, luma, passed = (x[..., :height, :width] for x in (maps, luma + 0.5, passed))
+        colours = _GREY + (chroma - _GREY) / passed + maps[:, 2:4]
         hot = thermal + maps[:, 4:5]
-        fused = self.merged(hot, restored[:, :1]) + maps[:, 5:6]
+        fused = self.merged(hot, luma) + maps[:, 5:6]
         gates = routing.gates
         return Restored(
-            torch.cat((fused, restored[:, 1:]), 1).clamp(0, 1),
-            restored[:, :1],
+            torch.cat((fused, colours), 1).clamp(0, 1),
+            luma,
             hot,
             torch.stack(activations, 1) if activations else thermal.new_zeros(len(v), 5, 0),
             gates if gates.ndim == 2 else gates.mean((2, 3)),

@@ -104,3 +104,14 @@ def test_the_visible_image_answers_where_thermal_does_not(scene, thermal):
 def test_a_box_stays_upright():
     quarter = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
     assert moved_box((10.0, 20.0, 4.0, 2.0), quarter) == pytest.approx((-23.0, 11.0, 4.0, 2.0))
+
+
+def test_a_camera_stands_though_most_of_what_it_sees_moves(scene):
+    """The left third goes left and the right third right, as if the camera came nearer."""
+    camera, background = CameraMotion(), view(scene)
+    camera.step(pair(background))
+    for step in (1, 2, 3):
+        picture = background.copy()
+        picture[:, : 210 - 6 * step] = background[:, 6 * step : 210]
+        picture[:, 430 + 6 * step :] = background[:, 430 : 640 - 6 * step]
+        assert np.array_equal(camera.step(pair(picture)), np.eye(2, 3))

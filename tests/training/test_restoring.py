@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from fusion_core.cli.main import main
 from fusion_core.errors import ConfigError, SourceError, UsageError
 from fusion_core.models import Cues, load_model
-from fusion_core.models.mdaif import SMALL
+from fusion_core.models.mdaif import SMALL, Restored
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_lab.data import read_examples
 from fusion_lab.training import Place
@@ -18,13 +18,14 @@ from fusion_lab.training.restoring import (
     RestoringTrainer,
     load_restoring_recipe,
 )
-from fusion_lab.training.restoring.objective import weather_loss
+from fusion_lab.training.restoring.objective import restoring_objective, tone_loss, weather_loss
 from fusion_lab.training.restoring.pool import (
     PairDegradation,
     RestoringPool,
     degrade_pair,
     to_batch,
 )
+from fusion_lab.training.restoring.recipe import RestoringLoss
 from fusion_lab.training.restoring.restorer import Restorer
 
 TINY = {
@@ -159,6 +160,29 @@ def test_weather_says_what_was_done_and_its_loss_is_cross_entropy(pictures):
     activations = torch.tensor([[[0.8, 0.2, 0.5]]])
     found = weather_loss(activations, torch.from_numpy(sample.weather)[None])
     assert float(found) == pytest.approx((0.223144 + 0.223144 + 0.693147) / 3, abs=1e-5)
+
+
+def test_tone_is_the_squared_error_of_local_means():
+    """Fluctuations of pixels cancel in it; an offset of 0.1 in half of the places counts half."""
+    wanted = torch.full((1, 1, 32, 32), 0.5)
+    found = wanted + 0.2 * (torch.arange(32) % 2 * 2 - 1)
+    assert float(tone_loss(found, wanted)) == pytest.approx(0, abs=1e-6)
+    found[..., :16] += 0.1
+    assert float(tone_loss(found, wanted)) == pytest.approx(0.005, abs=1e-6)
+
+
+def test_only_what_is_below_both_pictures_counts_as_darkened():
+    """Clean 0.5, degraded 0.7: restored to 0.6 or 0.5 is right, to 0.4 it is 0.1 too dark."""
+    planes = np.full((32, 32, 8), 128, np.uint8)
+    planes[..., 0] = 178
+    batch = to_batch(planes[None], torch.zeros(1, 0, 1), torch.zeros(1, 3))
+    none, zero = torch.zeros(1, 0, 0), torch.zeros(())
+    weights = RestoringLoss(darkened=1.0)
+    for luma, expected in ((178, 0), (128, 0), (102.5, 0.1)):
+        visible = torch.full((1, 1, 32, 32), luma / 255)
+        made = Restored(batch.clean, visible, batch.clean_thermal, none, none, zero)
+        terms = restoring_objective(made, batch, None, zero, weights)
+        assert float(terms["darkened"]) == pytest.approx(expected, abs=1e-6)
 
 
 def test_mixtures_favour_what_is_asked_for_and_one_kind_stays_alone():

@@ -11,6 +11,7 @@ from fusion_lab.training.restoring.pool import RestoringBatch
 from fusion_lab.training.restoring.recipe import RestoringLoss
 
 _EDGE = 1e-4
+_TONE_CELL = 16
 
 
 def restoring_objective(
@@ -37,6 +38,9 @@ def restoring_objective(
         terms["edges"] = weights.edges * edge_loss(made.fused[:, :1], target)
         terms["thermal"] = weights.thermal * F.l1_loss(made.thermal, batch.clean_thermal)
     terms["restored"] = weights.restored * F.l1_loss(made.visible, visible)
+    terms["tone"] = weights.tone * tone_loss(made.visible, visible)
+    darkest = torch.minimum(visible, batch.degraded[:, :1])
+    terms["darkened"] = weights.darkened * F.relu(darkest - made.visible).mean()
     terms["detail"] = weights.detail * edge_loss(made.visible, visible)
     terms["chroma"] = weights.chroma * 2 * F.l1_loss(made.fused[:, 1:], batch.clean[:, 1:])
     alike = made.activations.shape[-1] == batch.weather.shape[-1]
@@ -52,6 +56,15 @@ def edge_loss(found: Tensor, wanted: Tensor) -> Tensor:
     """Return the mean L1 distance of the differences of neighbours, across and down summed."""
     error = found - wanted
     return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+
+
+def tone_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean squared distance of the means of 16x16 pixels.
+
+    Where the veil leaves open how bright a place is, its minimum is the mean of what may be, and
+    the minimum of L1 the median.
+    """
+    return F.avg_pool2d(found - wanted, _TONE_CELL).square().mean()
 
 
 def weather_loss(activations: Tensor, weather: Tensor) -> Tensor:

@@ -27,6 +27,8 @@ class RestoringLoss:
         edges: L1 of the differences of neighbours to those of that picture.
         thermal: L1 of the thermal picture restored on the way.
         restored: L1 of the luma restored on the way.
+        tone: Squared distance of the local means of that luma.
+        darkened: By how much that luma is below both the degraded and the clean one, mean.
         detail: L1 of the differences of neighbours to those of the clean luma.
         chroma: L1 to the clean Cb and Cr.
         weather: Cross entropy of the prototypes' activations against the weathers at hand; needs
@@ -41,6 +43,8 @@ class RestoringLoss:
     edges: _Weight = 10.0
     thermal: _Weight = 5.0
     restored: _Weight = 10.0
+    tone: _Weight = 0.0
+    darkened: _Weight = 0.0
     detail: _Weight = 10.0
     chroma: _Weight = 20.0
     weather: _Weight = 0.0
@@ -62,8 +66,8 @@ class RestoringRecipe(FuserSchedule):
         mistaken: Share of crops that see the prior of another picture.
         thermal: Share of thermal pictures that are degraded.
         largest: Most degradations of one visible picture.
-        kinds: Degradations to draw from; empty draws from all (the paper's strategy II), one kind
-            is its strategy I.
+        kinds: Degradations to draw from, one listed twice twice as often; empty draws from all (the
+            paper's strategy II), one kind is its strategy I.
         weather: Degradations of which ``favour`` of the degraded pictures have one.
         favour: Share of degraded pictures that have at least one of ``weather``.
         prior: Provider whose tokens of the degraded pictures the network sees.
