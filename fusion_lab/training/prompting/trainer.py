@@ -13,9 +13,10 @@ from fusion_core.models.ctrlfuse import CtrlFuseOptions
 from fusion_core.models.segmenters import EmbeddedSegmenter
 from fusion_lab.data import Example, split_by_scene
 from fusion_lab.training.batches import PairBatch
+from fusion_lab.training.cosine import cosine_rate
 from fusion_lab.training.fuser_trainer import FuserTrainer
 from fusion_lab.training.gathering import gather_luma, own_rows
-from fusion_lab.training.loop import Place, cosine_rate
+from fusion_lab.training.loop import Place
 from fusion_lab.training.prompting.batches import (
     PromptBatch,
     make_prompt_batch,
