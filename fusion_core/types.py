@@ -274,6 +274,7 @@ class ScenePrior:
         thermal: The same for the thermal image.
         tokens: ``SxC`` float32 semantic tokens.
         quality: Quality of the scene's pictures in [0, 1].
+        disputed: Modality and kind that a second provider sees otherwise, as ``visible rain``.
     """
 
     scene_id: int
@@ -283,6 +284,7 @@ class ScenePrior:
     thermal: Mapping[str, float]
     tokens: FloatImage
     quality: float
+    disputed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,14 @@ class Assessment:
         thermal: The same for the thermal picture and its kinds.
         tokens: ``SxC`` float32 semantic tokens, C is the provider's ``dim``.
         quality: Quality of the pictures in [0, 1].
+        disputed: What a second provider sees otherwise, as ``visible rain``.
     """
 
     visible: Mapping[str, float]
     thermal: Mapping[str, float]
     tokens: FloatImage
     quality: float
+    disputed: tuple[str, ...] = ()
 
 
 class PriorProvider(Protocol):
@@ -74,4 +76,5 @@ def assess_pair(provider: PriorProvider, pair: AlignedPair, scene_id: int = 0) -
         # Networks round differently on another memory layout, and not all ways here keep it.
         tokens=np.ascontiguousarray(found.tokens),
         quality=found.quality,
+        disputed=found.disputed,
     )

@@ -109,13 +109,15 @@ class PriorScheduler(Closable):
             self._requests += 1
 
     def health(self) -> tuple[str, ...]:
-        """Return the conditions: ``prior_failed``, ``prior_timeout``, ``prior_stale``."""
+        """Return the conditions: ``prior_failed, _timeout, _stale, _disputed``."""
         found = ["prior_failed"] if self._failure else []
         if self._timed_out():
             found.append("prior_timeout")
         prior = self._prior
         if prior is not None and self._is_stale(prior):
             found.append("prior_stale")
+        if prior is not None and prior.disputed:
+            found.append("prior_disputed")
         return tuple(found)
 
     def status(self) -> dict[str, Any]:
@@ -135,6 +137,7 @@ class PriorScheduler(Closable):
             "prior_scene": None if prior is None else prior.scene_id,
             "age_s": None if prior is None else (self._stamp_ns - prior.stamp_ns) / 1e9,
             "quality": None if prior is None else prior.quality,
+            "disputed": "" if prior is None else ", ".join(prior.disputed),
             "visible": {} if prior is None else dict(prior.visible),
             "thermal": {} if prior is None else dict(prior.thermal),
             "problem": problem,

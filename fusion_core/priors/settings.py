@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,12 @@ class PriorsConfig(Settings):
             description="Time limit of a provider, in seconds; recordings go on without it.",
         ),
     ] = 60.0
+    second: Annotated[
+        Literal["embedded", "clip", "blip2", "none"],
+        Field(
+            description="Another provider that is asked as well, and only says where it disagrees."
+        ),
+    ] = "none"
     weights: Annotated[
         str,
         Field(

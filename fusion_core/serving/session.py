@@ -65,6 +65,7 @@ class PriorSession(Session):
             "visible": dict(found.visible),
             "thermal": dict(found.thermal),
             "quality": found.quality,
+            "disputed": list(found.disputed),
         }
         return Message(Kind.RESULT, message.number, text, {"tokens": found.tokens})
 

@@ -140,6 +140,7 @@ def _prior(prior: ScenePrior | None, stamp_ns: int) -> dict[str, Any] | None:
         "quality": _number(prior.quality),
         "visible": _numbers(prior.visible),
         "thermal": _numbers(prior.thermal),
+        "disputed": list(prior.disputed),
     }
 
 

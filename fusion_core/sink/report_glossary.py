@@ -74,6 +74,7 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "prior_failed": "the prior provider failed",
     "prior_timeout": "the prior provider exceeded its time limit",
     "prior_stale": "the scene prior was out of date",
+    "prior_disputed": "two providers of scene priors disagreed",
     "detector_failed": "the detector failed",
     "detector_timeout": "the detector exceeded its time limit",
     "fusion_failed": "the network failed and the visible picture took its place",

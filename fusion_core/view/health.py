@@ -67,6 +67,10 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "The assessment of the scene is out of date",
         "The machine is busy: stop other programs, or choose the prior `embedded`.",
     ),
+    "prior_disputed": (
+        "Two assessments of the scene disagree",
+        "Look at the pictures before you trust what is said to degrade them.",
+    ),
     "detector_failed": (
         "Objects are not detected: the detector failed",
         "See the log; start again with another detector.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -265,14 +264,6 @@ class Trainer(ABC, Generic[RecipeT, NetworkT]):
         if terms := self._validate(sheet):
             log.add({"step": self.step, "validation": terms})
             log.add_sheet(self.step, sheet)
-
-
-def cosine_rate(step: int, *, steps: int, peak: float, final: float, warmup: int) -> float:
-    """Return the rate of a step (from 0): linear warm-up, then a cosine to the final rate."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
-    return final + (peak - final) / 2 * (1 + math.cos(math.pi * progress))
 
 
 @torch.no_grad()

@@ -37,12 +37,17 @@ class Selection(NamedTuple):
 
 def sobel_magnitude(image: Tensor) -> Tensor:
     """Return |Gx| + |Gy| of the 3x3 Sobel operator with replicated borders, same shape."""
+    gx, gy = _sobel(image)
+    return gx.abs() + gy.abs()
+
+
+def _sobel(image: Tensor) -> tuple[Tensor, Tensor]:
     p = F.pad(image, (1, 1, 1, 1), mode="replicate")
     smooth_y = p[..., :-2, :] + 2 * p[..., 1:-1, :] + p[..., 2:, :]
     smooth_x = p[..., :-2] + 2 * p[..., 1:-1] + p[..., 2:]
     gx = smooth_y[..., 2:] - smooth_y[..., :-2]
     gy = smooth_x[..., 2:, :] - smooth_x[..., :-2, :]
-    return gx.abs() + gy.abs()
+    return gx, gy
 
 
 def gradient_loss(fused: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
@@ -59,6 +64,22 @@ def overshoot_loss(fused: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
     """
     limit = torch.maximum(sobel_magnitude(thermal), sobel_magnitude(visible))
     return (sobel_magnitude(fused) - limit).relu().mean()
+
+
+def halo_loss(fused: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
+    """Return the mean square of the fused Sobel derivatives outside those of both sources and 0.
+
+    Such a slope goes the other way than the sources', or is steeper: a dark rim around a bright
+    disk, for example, which :func:`overshoot_loss` does not see where the disk's edge is steeper
+    than the rim's. The square spares faint texture and removes what shows.
+    """
+    square = torch.zeros_like(fused)
+    for f, t, v in zip(_sobel(fused), _sobel(thermal), _sobel(visible), strict=True):
+        zero = torch.zeros_like(f)
+        least = torch.minimum(torch.minimum(t, v), zero)
+        most = torch.maximum(torch.maximum(t, v), zero)
+        square = square + (f - torch.minimum(torch.maximum(f, least), most)).square()
+    return square.mean()
 
 
 def complement_loss(fused: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from fusion_lab.training.losses import (
     brighter_intensity_loss,
     complement_loss,
     gradient_loss,
+    halo_loss,
     overshoot_loss,
     repel,
     select,
@@ -39,6 +40,7 @@ class LossWeights:
         ssim: Structural dissimilarity to both sources, summed.
         gradient: L1 to the larger Sobel magnitude.
         overshoot: Sobel magnitude beyond that.
+        halo: Square of Sobel derivatives outside the range of 0 and those of the sources.
         complement: What fused adds to one source correlates with the other source.
         distilled: L1 to the picture of the teacher.
         contrast: The refined thermal and visible scene vectors differ from each other, and each is
@@ -58,6 +60,7 @@ class LossWeights:
     ssim: _Weight = 15.0
     gradient: _Weight = 15.0
     overshoot: _Weight = 0.0
+    halo: _Weight = 0.0
     complement: _Weight = 0.0
     distilled: _Weight = 0.0
     contrast: _Weight = 1.0
@@ -94,6 +97,8 @@ def objective(
         terms["gradient"] = weights.gradient * gradient_loss(fused, thermal, visible)
     if weights.overshoot:
         terms["overshoot"] = weights.overshoot * overshoot_loss(fused, thermal, visible)
+    if weights.halo:
+        terms["halo"] = weights.halo * halo_loss(fused, thermal, visible)
     if weights.complement:
         terms["complement"] = weights.complement * complement_loss(fused, thermal, visible)
     if weights.distilled and taught is not None:

@@ -10,14 +10,15 @@ from pydantic import Field
 from torch import nn
 
 from fusion_core.types import UInt8Image
-from fusion_lab.training.loop import Place, Schedule, Trainer, cosine_rate
+from fusion_lab.training.cosine import CosineSchedule, CosineTrainer
+from fusion_lab.training.loop import Place
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 _EVERY: Final = 16  # one picture of so many is held out
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureSchedule(Schedule):
+class PictureSchedule(CosineSchedule):
     """Settings that the recipes of such networks have.
 
     Attributes:
@@ -27,7 +28,6 @@ class PictureSchedule(Schedule):
         grey: Probability that a crop loses its colour.
         tone: Probability of another exposure.
         worlds: Synthetic worlds that are rendered beside the pictures.
-        final_rate: End of the cosine.
     """
 
     model: str
@@ -36,14 +36,13 @@ class PictureSchedule(Schedule):
     grey: _Share = 0.1
     tone: _Share
     worlds: Annotated[int, Field(ge=0)] = 0
-    final_rate: Annotated[float, Field(gt=0)]
 
 
 RecipeT = TypeVar("RecipeT", bound=PictureSchedule)
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
-class PictureTrainer(Trainer[RecipeT, NetworkT]):
+class PictureTrainer(CosineTrainer[RecipeT, NetworkT]):
     """A run under a cosine on single pictures, of which every sixteenth is held out.
 
     Args:
@@ -70,12 +69,6 @@ class PictureTrainer(Trainer[RecipeT, NetworkT]):
         self.training = [p for n, p in enumerate(pictures, 1) if n % _EVERY]
         self.held_out = [p for n, p in enumerate(pictures, 1) if not n % _EVERY]
         super().__init__(recipe, network, place, resume=resume)
-
-    def _rate(self, step: int) -> float:
-        r = self.recipe
-        return cosine_rate(
-            step, steps=r.steps, peak=r.learning_rate, final=r.final_rate, warmup=r.warmup
-        )
 
     def _counts(self) -> dict[str, int]:
         return {"training_pictures": len(self.training), "held_out": len(self.held_out)}

@@ -10,13 +10,24 @@ from fusion_core.models import load_model
 from fusion_lab.benches.mechanisms.bench import measure_parts, system_of
 
 EDGE = 256
-LEAST = {
-    ("memory bank", "zero"): (1.5, 0.001),
-    ("memory bank", "values of each slot shuffled"): (1.5, 0.001),
-    ("prompts", "zero"): (2.0, 0.01),
-    ("scene in the head", "zero"): (2.0, 0.01),
+CHANGE = {
+    ("memory bank", "zero"): 1.5,
+    ("memory bank", "values of each slot shuffled"): 1.5,
+    ("prompts", "zero"): 2.0,
+    ("scene in the head", "zero"): 2.0,
 }
-"""Way around a part -> what it must at least change of 255, and cost of Qabf, on these crops."""
+"""Way around a part -> what it must at least change, of 255, on these crops."""
+COST = {
+    "m2pn-edge": {("prompts", "zero"): 0.01, ("scene in the head", "zero"): 0.01},
+    "m2pn-nano": {
+        ("memory bank", "zero"): 0.001,
+        ("memory bank", "values of each slot shuffled"): 0.001,
+        ("prompts", "zero"): 0.01,
+        ("scene in the head", "zero"): 0.01,
+    },
+}
+"""Network -> way around a part -> what it must at least cost of Qabf there. What the bank of
+m2pn-edge changes does not show in it; `docs/guide/m2pn.md` says so."""
 
 
 def cut(sample):
@@ -43,9 +54,10 @@ def effects(name, data, ways, pairs):
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["m2pn-edge", "m2pn-nano"])
 def test_every_part_counts(name, recordings):
-    found = effects(name, recordings, LEAST, 6)
-    for way, (change, cost) in LEAST.items():
+    found = effects(name, recordings, CHANGE, 6)
+    for way, change in CHANGE.items():
         assert found[way][0] > change, way
+    for way, cost in COST[name].items():
         assert found[way][1] > cost, way
 
 

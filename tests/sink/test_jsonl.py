@@ -38,7 +38,14 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
             Detection("car", np.float32(0.25), (0.0, 0.0, 1.0, 1.0)),
         ),
         prior=ScenePrior(
-            2, 400, "embedded", {"smoke": 0.9}, {"clean": 1.0}, np.zeros((1, 2), np.float32), 0.6
+            2,
+            400,
+            "embedded",
+            {"smoke": 0.9},
+            {"clean": 1.0},
+            np.zeros((1, 2), np.float32),
+            0.6,
+            ("visible rain",),
         ),
         timings={"fusion": 12.3456789},
         health=("thermal_held",),
@@ -100,6 +107,7 @@ def test_convention_line_has_the_documented_fields(tmp_path, make_fused):
                 "quality": 0.6,
                 "visible": {"smoke": 0.9},
                 "thermal": {"clean": 1.0},
+                "disputed": ["visible rain"],
             },
             "registration": {"confidence": 0.5, "residual_px": 1.25},
             "recalled": None,

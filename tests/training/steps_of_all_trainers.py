@@ -42,7 +42,7 @@ def fusion(folder, place, score):
         load_fusion_recipe("m2pn-edge", steps=6),
         crop=32,
         quality_score=score,
-        loss=LossWeights(complement=1.0, overshoot=1.0, brighter=1.0),
+        loss=LossWeights(complement=1.0, overshoot=1.0, halo=1.0, brighter=1.0),
         **SMALL,
     )
     return FusionTrainer(recipe, read_examples([folder], needs=Needs(luma=True)), place)

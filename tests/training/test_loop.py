@@ -12,9 +12,10 @@ from fusion_core.errors import UsageError, WeightsError
 from fusion_core.models import create_model, load_model, save_weights
 from fusion_lab.data import Needs, read_examples
 from fusion_lab.training import Place
+from fusion_lab.training.cosine import cosine_rate
 from fusion_lab.training.fusion import FusionTrainer, load_fusion_recipe
 from fusion_lab.training.fusion.discriminator import Discriminator
-from fusion_lab.training.loop import cosine_rate, update_average
+from fusion_lab.training.loop import update_average
 
 SMALL = dataclasses.replace(
     load_fusion_recipe("m2pn-edge", steps=6),

@@ -56,6 +56,29 @@ def test_a_copy_of_a_source_does_not_overshoot(images):
     assert losses.overshoot_loss(fused, fused, as_tensor(images[1])).item() == 0
 
 
+def test_halo_is_the_square_of_slopes_outside_those_of_the_sources(images):
+    expected = 0
+    for axis in (0, 1):
+        f, t, v = (ndimage.sobel(image, axis=axis, mode="nearest") for image in images)
+        inside = np.clip(f, np.minimum(0, np.minimum(t, v)), np.maximum(0, np.maximum(t, v)))
+        expected += ((f - inside) ** 2).mean()
+    actual = losses.halo_loss(*(as_tensor(image) for image in images))
+    assert actual.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_dark_rim_around_a_bright_disk_is_a_halo_and_the_disk_is_not():
+    rows, columns = np.mgrid[:24, :24] - 11.5
+    distance = np.hypot(rows, columns)
+    thermal, visible = 0.2 + 0.7 * (distance < 6), np.full((24, 24), 0.6)
+    disk = np.where(distance < 6, 0.9, 0.6)
+    rim = np.where((distance >= 6) & (distance < 8), 0.5, disk)
+    sources = as_tensor(thermal), as_tensor(visible)
+    assert losses.halo_loss(as_tensor(disk), *sources).item() == 0
+    assert losses.halo_loss(as_tensor(rim), *sources).item() > 0.01
+    on_the_edge = [2 * losses.sobel_magnitude(as_tensor(x))[0, 0, 12, 17] for x in (disk, thermal)]
+    assert on_the_edge[0] < on_the_edge[1]
+
+
 def test_ssim_is_scikit_images(images):
     _, full = structural_similarity(
         images[0],

@@ -59,6 +59,7 @@ class RemoteProvider(Closable):
                 thermal=_numbers(answer.text["thermal"]),
                 tokens=tokens.copy(),
                 quality=float(answer.text["quality"]),
+                disputed=tuple(map(str, answer.text["disputed"])),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise EncodingError(

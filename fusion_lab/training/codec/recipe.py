@@ -30,4 +30,3 @@ class CodecRecipe(PictureSchedule):
     scale: tuple[float, float] = (0.8, 3.0)
     tone: _Share = 0.4
     structure: Annotated[float, Field(ge=0)] = 1.0
-    final_rate: Annotated[float, Field(gt=0)] = 1e-6

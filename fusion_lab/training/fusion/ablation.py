@@ -53,6 +53,7 @@ ABLATIONS: Mapping[str, FuserAblation] = {
             "ssim": 15,
             "gradient": 15,
             "overshoot": 0,
+            "halo": 0,
             "complement": 0,
             "contrast": 1,
             "apart": 1,

@@ -11,9 +11,10 @@ from torch import Tensor
 from fusion_core.models import CtrlFuse, Cues
 from fusion_lab.data import Example, split_by_scene
 from fusion_lab.training.batches import PairBatch
+from fusion_lab.training.cosine import cosine_rate
 from fusion_lab.training.fuser_trainer import FuserTrainer
 from fusion_lab.training.gathering import gather_luma, own_rows
-from fusion_lab.training.loop import Place, cosine_rate
+from fusion_lab.training.loop import Place
 from fusion_lab.training.objective import objective
 from fusion_lab.training.prompting.batches import (
     PromptBatch,

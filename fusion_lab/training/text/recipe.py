@@ -7,18 +7,17 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from fusion_lab.training.loop import Schedule
+from fusion_lab.training.cosine import CosineSchedule
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextRecipe(Schedule):
+class TextRecipe(CosineSchedule):
     """One training run; ``batch`` counts sentences.
 
     Attributes:
         model: Name of the network.
         init: Weights file to start from; empty starts from random weights.
         unknown: Probability that a word is inserted that nobody knows, per sentence.
-        final_rate: End of the cosine.
         checked: Sentences of each kind in a validation.
     """
 

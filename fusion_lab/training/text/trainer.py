@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from fusion_core.models.mmaif.text.network import TextConfig, WishNetwork
 from fusion_core.models.mmaif.text.weights import load_text, save_text
 from fusion_core.sentences import UNKNOWN, Wish, known_words, split_words
-from fusion_lab.training.loop import Place, Trainer, cosine_rate
+from fusion_lab.training.cosine import CosineTrainer
+from fusion_lab.training.loop import Place
 from fusion_lab.training.text.recipe import TextRecipe
 from fusion_lab.training.text.sampling import draw_sentence
 
@@ -23,7 +24,7 @@ _CHUNK: Final = 100
 _TOGETHER: Final = 16  # sentences that a step reads at once
 
 
-class TextTrainer(Trainer[TextRecipe, WishNetwork]):
+class TextTrainer(CosineTrainer[TextRecipe, WishNetwork]):
     """One run. Every step has new sentences, so nothing but phrasings needs to be held out.
 
     Args:
@@ -72,12 +73,6 @@ class TextTrainer(Trainer[TextRecipe, WishNetwork]):
             with self._autocast():
                 parts.append(self.model(self.model.indices(chosen))[1].float())
         return torch.cat(parts)[torch.tensor(order, device=parts[0].device).argsort()]
-
-    def _rate(self, step: int) -> float:
-        r = self.recipe
-        return cosine_rate(
-            step, steps=r.steps, peak=r.learning_rate, final=r.final_rate, warmup=r.warmup
-        )
 
     def _write(self, scalars: Mapping[str, Any]) -> None:
         save_text(self.average, self.finish(), scalars)
