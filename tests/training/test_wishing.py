@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from fusion_core.errors import UsageError
 from fusion_core.models.mmaif.looks import GATES, Looks
+from fusion_core.models.mmaif.weather import SIGNS, Weather
 from fusion_core.sentences import PLAIN, SLIGHT, STRONG, Wish
 from fusion_lab.data import read_examples
 from fusion_lab.training import Place
@@ -46,7 +47,22 @@ def maker(pairs, recipe=SHORT, task="vif"):
     def join(planes, thermal):
         return torch.cat((torch.maximum(planes[:, :1], thermal), planes[:, 1:]), 1)
 
-    return SampleMaker(task, pairs, recipe, join, encode=lambda x: F.avg_pool2d(x, 32), seed=3)
+    return SampleMaker(
+        task,
+        pairs,
+        recipe,
+        join,
+        encode=lambda x: F.avg_pool2d(x, 32),
+        see_through=clear_air,
+        seed=3,
+    )
+
+
+def clear_air(pictures, task):
+    """What is seen through air that hides nothing."""
+    seen = pictures[: 1 if task == "vif" else 2]
+    line = torch.zeros(len(seen), 2, *(edge // 4 for edge in seen.shape[-2:]))
+    return Weather(seen.mean(1, keepdim=True), line, torch.zeros(len(seen), SIGNS))
 
 
 def only(**shares):
