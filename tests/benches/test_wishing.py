@@ -8,6 +8,7 @@ import torch
 from fusion_core.models import Cues, TextCue
 from fusion_core.models.mmaif import MMAIF, MMAIFConfig
 from fusion_core.models.mmaif.attention import GridAttention
+from fusion_core.models.mmaif.weather import PRIOR
 from fusion_core.sentences import Wish
 from fusion_lab.benches.mechanisms import mmaif
 from fusion_lab.benches.mechanisms.bench import measure_parts, system_of
@@ -129,7 +130,8 @@ def samples():
         torch.manual_seed(seed)
         text = TextCue(torch.rand(1, 3, 4), torch.ones(1, 3, dtype=torch.bool))
         visible = torch.rand(1, 3, 64, 64)
-        made.append(Sample(torch.rand(1, 1, 64, 64), visible, Cues(text=text), visible[0, 0]))
+        cues = Cues(text=text, tokens=torch.randn(1, 32, PRIOR))
+        made.append(Sample(torch.rand(1, 1, 64, 64), visible, cues, visible[0, 0]))
     return made
 
 
@@ -141,6 +143,7 @@ def test_every_part_acts_and_is_as_before_afterwards():
     assert {effect.part for effect in found} == {
         "text",
         "rules",
+        "weather",
         "transformer",
         "experts",
         "value residual",

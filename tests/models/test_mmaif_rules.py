@@ -1,28 +1,28 @@
 """The rules that MMAIF begins with: what they take away, and how far they are opened."""
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from scipy.fft import dctn
 from tiny_mmaif import network, pictures
+from torch.nn import functional as F
 
 from fusion_core.models import Cues
 from fusion_core.models.mmaif.config import MMAIFConfig
 from fusion_core.models.mmaif.controls import PLACED, RuleControls
-from fusion_core.models.mmaif.measuring import measure
+from fusion_core.models.mmaif.measuring import EVIDENCE, measure
 from fusion_core.models.mmaif.planes import to_planes
 from fusion_core.models.mmaif.rules import (
     RULES,
     power_of,
     stretched,
     toned,
-    without_drops,
-    without_veil,
+    without_weather,
 )
 from fusion_core.models.mmaif.shrinkage import Shrinkage
 from fusion_core.models.mmaif.transformer import Asked, Latent
-from fusion_core.models.mmaif.windows import opened
+from fusion_core.models.mmaif.weather import PRIOR, SIGNS, Weather
+from fusion_core.models.mmaif.windows import guided_line
 from fusion_core.sentences import WISH_SIZE, Wish
 
 
@@ -74,28 +74,55 @@ def test_column_offsets_are_measured_and_a_smooth_picture_has_none():
     assert measure(planes).columns[0, 0, 0, 40].item() == pytest.approx(0.1, abs=0.01)
 
 
-def test_a_drop_is_filled_from_around_it_and_an_edge_stays():
-    clean = step()
-    wet = clean.clone()
-    wet[:, 0, 20:40, 20] = 0.9
-    above = wet[:, :1] - opened(wet[:, :1], 2)
-    one, none = torch.ones(1, 1, 64, 96), torch.zeros(1, 1, 64, 96)
-    torch.testing.assert_close(without_drops(wet, above, one, none), clean, atol=0.03, rtol=0)
-    assert torch.equal(without_drops(wet, above, none, none), wet)
+def seen_through(planes, clear):
+    """What experts would see if they restored the luma to that of ``clear``."""
+    few = [F.avg_pool2d(part[:, :1], 4) for part in (planes, clear)]
+    line = guided_line(*few, 3, 1e-4)
+    return Weather(clear[:, :1], line, torch.zeros(1, SIGNS))
 
 
-def test_a_uniform_veil_is_taken_away():
-    """Koschmieder: I = J t + A (1 - t), over a scene with dark places everywhere, and a sky."""
+def shares(veil, drops):
+    return torch.full((1, 1, 64, 96), veil), torch.full((1, 1, 64, 96), drops)
+
+
+def veiled_and_clear():
+    """Koschmieder: I = J t + A (1 - t), for a luma and its colours; A is grey."""
     rng = np.random.default_rng(0)
-    small = rng.random((16, 24)).astype(np.float32) * 0.6
-    clean = gray()
-    clean[0, 0] = torch.from_numpy(cv2.resize(small, (96, 64), interpolation=cv2.INTER_NEAREST))
-    veiled = clean.clone()
-    veiled[0, 0] = 0.5 * clean[0, 0] + 0.5 * 0.9
-    veiled[0, 0, :16] = 0.9
-    made = without_veil(veiled, measure(veiled), torch.ones(1, 1, 64, 96))
-    before, after = ((x - clean)[0, 0, 24:].abs().mean() for x in (veiled, made))
-    assert after < 0.5 * before
+    clear = gray()
+    clear[0] = (
+        torch.from_numpy(0.2 + 0.6 * rng.random((3, 8, 12)).astype(np.float32))
+        .repeat(1, 1, 1)
+        .repeat_interleave(8, 1)
+        .repeat_interleave(8, 2)
+    )
+    veiled = 0.5 * clear
+    veiled[:, :1] += 0.5 * 0.9
+    veiled[:, 1:] += 0.5 * 0.5
+    return veiled, clear
+
+
+def test_a_veil_goes_with_its_colours():
+    veiled, clear = veiled_and_clear()
+    made = without_weather(veiled, seen_through(veiled, clear), *shares(1.0, 0.0))
+    for plane in range(3):
+        before, after = ((x - clear)[0, plane].abs().mean() for x in (veiled, made))
+        assert after < 0.2 * before
+
+
+def test_veil_and_drops_are_two_parts_of_what_the_experts_change():
+    clear = veiled_and_clear()[1]
+    wet = clear.clone()
+    wet[:, 0, 20:40, 20] = 1.0
+    weather = seen_through(wet, clear)
+    none, veil, drops, both = (
+        without_weather(wet, weather, *shares(*amounts))[:, :1]
+        for amounts in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+    )
+    torch.testing.assert_close(none, wet[:, :1])
+    torch.testing.assert_close(both, clear[:, :1])
+    torch.testing.assert_close(veil + drops, wet[:, :1] + clear[:, :1])
+    streak = (wet - clear)[:, :1] > 0.2
+    assert (drops - clear[:, :1])[streak].mean() < 0.5 * (wet - clear)[:, :1][streak].mean()
 
 
 @pytest.mark.parametrize(("mean", "which"), [(0.1, "dark"), (0.8, "bright")])
@@ -127,7 +154,9 @@ def opened_by(wish, task="vif"):
     latent = Latent(
         torch.zeros(1, 32, 2, 2), torch.zeros(1, config.width, 2, 2), torch.zeros(1, 192), []
     )
-    found = controls(latent, Asked(task, text, torch.ones(1, 1), said=True), 2)
+    evidence = [torch.ones(1, EVIDENCE, 2, 2)] * 2
+    asked = Asked(task, text, torch.ones(1, 1), said=torch.ones(1))
+    found = controls(latent, asked, evidence, torch.ones(1, 1, SIGNS))
     assert found.placed.shape == (2, 1, len(PLACED) + 1, 2, 2)
     gates = found.whole[:, 0, : len(RULES), 0, 0].sigmoid()
     return [dict(zip(RULES, row.tolist(), strict=True)) for row in gates]
@@ -136,6 +165,7 @@ def opened_by(wish, task="vif"):
 def test_a_wish_opens_its_rule_in_the_picture_that_it_is_for():
     visible, thermal = opened_by(Wish({"rain": 0.7}))
     assert visible.pop("drops") > 0.9
+    assert visible.pop("veil") > 0.9
     assert max(*visible.values(), *thermal.values()) < 0.05
     visible, thermal = opened_by(Wish({"stripes": 1.0, "noise": 0.35}))
     assert thermal["stripes"] > 0.9
@@ -154,7 +184,50 @@ def test_what_the_tokens_say_comes_on_top():
 def test_measures_of_a_crop_are_those_of_the_picture_there():
     planes = to_planes(pictures(1, 2, 64, 96)[0])
     whole = measure(planes)
-    cut = whole.cut(slice(1, 2), 32, 64, 32)
+    cut = whole.cut(slice(1, 2), 64, 32)
     assert torch.equal(cut.columns, whole.columns[1:, ..., 64:96])
-    assert torch.equal(cut.veil, whole.veil[1:, :, 8:16, 16:24])
-    assert cut.evidence.shape == (1, 14, 8, 12)
+    assert cut.evidence.shape == (1, EVIDENCE, 8, 12)
+
+
+def test_what_is_seen_through_the_weather_is_cut_as_the_pictures_are():
+    built = network()
+    weather = built.see_through(pictures(2, 1, 64, 96), Cues())
+    cut = weather.cut(32, 64, 32)
+    assert torch.equal(cut.clear, weather.clear[..., 32:64, 64:96])
+    assert torch.equal(cut.line, weather.line[..., 8:16, 16:24])
+
+
+def test_exposures_are_all_seen_through_and_a_thermal_picture_is_not():
+    built = network()
+    for task, count in (("vif", 2), ("mef", 6)):
+        weather = built.see_through(pictures(3, 2, 32, 64), Cues(task=task))
+        assert weather.clear.shape == (count, 1, 32, 64)
+
+
+def test_a_prior_changes_what_is_seen_through_the_weather():
+    built = network()
+    pair = pictures(2, 1, 32, 64)
+    none = built.see_through(pair, Cues()).clear
+    told = built.see_through(pair, Cues(tokens=torch.ones(1, 32, PRIOR))).clear
+    assert (none - told).abs().max() > 1e-3
+
+
+def test_what_is_measured_opens_rules_where_nothing_is_said():
+    config = MMAIFConfig()
+    controls = RuleControls(config)
+    hidden = torch.zeros(1, config.width, 2, 2)
+    latent = Latent(torch.zeros(1, 32, 2, 2), hidden, hidden.mean((2, 3)), [])
+    none, much = torch.zeros(1, EVIDENCE, 2, 2), torch.ones(1, EVIDENCE, 2, 2)
+
+    def found(visible, said, signs=0.0):
+        text, weight = torch.zeros(1, 1, config.text), torch.ones(1, 1)
+        asked = Asked("vif", text, weight, torch.tensor([said]))
+        return controls(latent, asked, [visible, none], torch.full((1, 1, SIGNS), signs)).whole
+
+    assert torch.equal(found(none, 0.0), found(much, 0.0))  # untaught
+    with torch.no_grad():
+        controls.there[0][-1].weight.normal_()
+    for changed in (found(much, 0.0), found(none, 0.0, 1.0)):
+        assert not torch.equal(changed[0], found(none, 0.0)[0])
+        assert torch.equal(changed[1], found(none, 0.0)[1])
+    assert torch.equal(found(much, 1.0), found(none, 1.0))

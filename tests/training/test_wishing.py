@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from fusion_core.errors import UsageError
 from fusion_core.models.mmaif.looks import GATES, Looks
+from fusion_core.models.mmaif.rules import RULES
+from fusion_core.models.mmaif.weather import SIGNS, Weather
 from fusion_core.sentences import PLAIN, SLIGHT, STRONG, Wish
 from fusion_lab.data import read_examples
 from fusion_lab.training import Place
@@ -46,7 +48,22 @@ def maker(pairs, recipe=SHORT, task="vif"):
     def join(planes, thermal):
         return torch.cat((torch.maximum(planes[:, :1], thermal), planes[:, 1:]), 1)
 
-    return SampleMaker(task, pairs, recipe, join, encode=lambda x: F.avg_pool2d(x, 32), seed=3)
+    return SampleMaker(
+        task,
+        pairs,
+        recipe,
+        join,
+        encode=lambda x: F.avg_pool2d(x, 32),
+        see_through=clear_air,
+        seed=3,
+    )
+
+
+def clear_air(pictures, task):
+    """What is seen through air that hides nothing."""
+    seen = pictures[: 1 if task == "vif" else 2]
+    line = torch.zeros(len(seen), 2, *(edge // 4 for edge in seen.shape[-2:]))
+    return Weather(seen.mean(1, keepdim=True), line, torch.zeros(len(seen), SIGNS))
 
 
 def only(**shares):
@@ -79,6 +96,27 @@ def test_the_right_sentence_leaves_nothing_and_the_wrong_one_everything():
     parted = [asking.left(asking.first) for asking in asked(only(part=1.0))]
     assert any(parted)
     assert all(asking.sentence == "" for asking in asked(only(nothing=1.0)))
+
+
+def test_rules_are_opened_for_what_shall_go():
+    def shares(severities, wish=None):
+        found = Asking(severities, {}, wish, "").shares(severities)
+        return dict(zip(RULES, found, strict=True))
+
+    rain = shares({"rain": 0.5, "noise": 0.3}, Wish({"rain": SLIGHT}))
+    assert rain == {name: 0.5 * (name in {"veil", "drops"}) for name in RULES}
+    haze = shares({"haze": 0.5})
+    assert haze["veil"] == 1
+    assert np.isnan(haze.pop("drops"))  # the pictures say whether it helps
+    assert sum(haze.values()) == 1
+
+
+def test_unasked_what_is_in_the_air_of_a_pair_always_goes(pairs):
+    place = [list(RULES).index(name) for name in ("veil", "drops")]
+    for number in range(3):
+        opened = maker(pairs, only(nothing=1.0)).sample(number).opened
+        assert opened[0, place].tolist() == [1, 1]
+        assert opened[1, place].tolist() == [0, 0]
 
 
 def test_severities_end_at_the_recipes():

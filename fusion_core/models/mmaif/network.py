@@ -14,6 +14,7 @@ from fusion_core.models.base import Fuser
 from fusion_core.models.blocks.padding import PadToMultiple
 from fusion_core.models.cues import NO_CUES, Cues, TextCue
 from fusion_core.models.features import VISIBLE_INFRARED, Features
+from fusion_core.models.mdaif import MdaIF
 from fusion_core.models.mmaif.codec import EmbeddedCodec, LatentCodec
 from fusion_core.models.mmaif.config import TASKS, MMAIFConfig, MMAIFOptions
 from fusion_core.models.mmaif.controls import RuleControls
@@ -25,6 +26,7 @@ from fusion_core.models.mmaif.planes import to_planes, to_rgb
 from fusion_core.models.mmaif.refiner import GRID, Refined, Refiner, Told
 from fusion_core.models.mmaif.text import EmbeddedTextEncoder
 from fusion_core.models.mmaif.transformer import Asked, Latent, LatentTransformer
+from fusion_core.models.mmaif.weather import PRIOR, SIGNS, WEATHER, Weather, see_through
 from fusion_core.models.outputs import FuserOutput
 from fusion_core.models.requirements import check_pictures
 from fusion_core.runtime.settings import Settings
@@ -67,7 +69,13 @@ class MMAIF(Fuser):
     """
 
     features = Features(
-        tasks=TASKS, gives="rgb", uses_text=True, uses_mask=True, max_pictures=_MOST_PICTURES
+        tasks=TASKS,
+        gives="rgb",
+        uses_prior=True,
+        prior_width=PRIOR,
+        uses_text=True,
+        uses_mask=True,
+        max_pictures=_MOST_PICTURES,
     )
     Options = MMAIFOptions
     options: MMAIFOptions
@@ -90,6 +98,7 @@ class MMAIF(Fuser):
         self.refiner = Refiner(config)
         self.looks = Looks(config.text)
         self.joiner = FrozenModel(JOINER)
+        self.weather = FrozenModel(WEATHER)
 
     def configure(self, options: Settings) -> None:
         """Set the options; see :meth:`Fuser.configure`."""
@@ -132,13 +141,13 @@ class MMAIF(Fuser):
 
         Args:
             pictures: Two or more of ``Bx3xHxW`` RGB in [0, 1], with ``vif`` the visible one first.
-            cues: Task, text, mask and, for a flow, the source of its noise.
+            cues: Task, text, mask, tokens of the prior and, for a flow, the source of its noise.
         """
         pictures = [picture.float() for picture in pictures]
         asked = self.asked(cues, len(pictures[0]))
         measured = [measure(self.pad(to_planes(picture))) for picture in pictures]
         evidence = [found.evidence for found in measured]
-        latents = [self.encode(picture) for picture in pictures]
+        latents = self.encode(torch.cat(pictures)).chunk(len(pictures))
         if self.config.objective == "flow":
             latent = sample(
                 self.transformer,
@@ -151,7 +160,9 @@ class MMAIF(Fuser):
             )
         else:
             latent = self.transformer(latents, evidence, asked)
-        refined = self.restore(pictures, measured, self.told(latent, asked, len(pictures)), asked)
+        weather = self.see_through(pictures, cues)
+        told = self.told(latent, asked, evidence, weather)
+        refined = self.restore(pictures, measured, weather, told, asked)
         return Wished(self.finish(refined, asked, cues.mask), refined, latent)
 
     def encode(self, picture: Tensor) -> Tensor:
@@ -161,22 +172,45 @@ class MMAIF(Fuser):
             seen = F.avg_pool2d(seen, self.config.reduce)
         return self.codec.encode(seen)
 
-    def told(self, latent: Latent, asked: Asked, number: int) -> Told:
-        """Return what the restoration of ``number`` pictures follows."""
-        controls = self.controls(latent, asked, number)
+    def see_through(self, pictures: Sequence[Tensor], cues: Cues) -> Weather:
+        """Return what experts see through the weather, of the pictures that have colours.
+
+        Of exposures and focus settings these are all of them, one after the other; the others of
+        the set stand for the thermal picture.
+
+        Args:
+            pictures: See :meth:`follow`.
+            cues: Task, and tokens of the prior.
+        """
+        planes = [self.pad(to_planes(picture)) for picture in pictures]
+        lumas = torch.stack([part[:, :1] for part in planes])
+        experts = self.weather.model
+        assert isinstance(experts, MdaIF), "MdaIF's experts restore"
+        if cues.task == VISIBLE_INFRARED:
+            return see_through(experts, planes[0], lumas[1:].amax(0), cues.tokens)
+        others = (lumas.sum(0) - lumas) / (len(planes) - 1)
+        return see_through(experts, torch.cat(planes), others.flatten(0, 1), None)
+
+    def told(
+        self, latent: Latent, asked: Asked, evidence: Sequence[Tensor], weather: Weather
+    ) -> Told:
+        """Return what the restoration of pictures follows on which ``evidence`` is measured."""
+        signs = weather.signs.reshape(-1, len(asked.text), SIGNS)
+        controls = self.controls(latent, asked, evidence, signs)
         return Told(self.transformer.condition(asked), latent, controls)
 
     def restore(
         self,
         pictures: Sequence[Tensor],
         measured: Sequence[Measured],
+        weather: Weather,
         told: Told,
         asked: Asked,
     ) -> Refined:
         """Restore the sources' own pixels; see :meth:`follow`."""
         height, width = pictures[0].shape[-2:]
         padded = [self.pad(to_planes(picture)) for picture in pictures]
-        made = self.refiner(padded, measured, told, asked.task)
+        made = self.refiner(padded, measured, weather, told, asked.task)
         return Refined(*(part[..., :height, :width] for part in made))
 
     def finish(self, refined: Refined, asked: Asked, mask: Tensor | None) -> Tensor:
@@ -185,7 +219,7 @@ class MMAIF(Fuser):
         thermal = refined.sources[1:, :, :1].amax(0)
         if asked.task == VISIBLE_INFRARED:
             fused = join(self.joiner.model, refined.sources[0], thermal)
-        if not asked.said:
+        if not bool(asked.said.any()):
             return fused
         look = self.looks(asked.text[:, 0])
         fused = styled(fused, look)
@@ -200,11 +234,11 @@ class MMAIF(Fuser):
         tokens, mask = cues.text.tokens, cues.text.mask
         if len(tokens) != batch:
             tokens, mask = tokens.expand(batch, -1, -1), mask.expand(batch, -1)
-        return Asked(cues.task, tokens, mask.to(tokens), said=True)
+        return Asked(cues.task, tokens, mask.to(tokens), tokens.new_ones(batch))
 
     def _unsaid(self, task: str, batch: int) -> Asked:
         tokens = self.unsaid.expand(batch, 1, -1)
-        return Asked(task, tokens, torch.ones_like(tokens[..., 0]))
+        return Asked(task, tokens, torch.ones_like(tokens[..., 0]), tokens.new_zeros(batch))
 
 
 def _same_start(generator: torch.Generator | None) -> torch.Generator | None:

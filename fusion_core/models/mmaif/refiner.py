@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
@@ -15,27 +16,23 @@ from fusion_core.models.mmaif.measuring import Measured
 from fusion_core.models.mmaif.planes import enlarged
 from fusion_core.models.mmaif.rules import (
     RULES,
-    passed_light,
     power_of,
     stretched,
     toned,
-    without_drops,
-    without_veil,
+    without_weather,
 )
 from fusion_core.models.mmaif.shrinkage import Shrinkage
 from fusion_core.models.mmaif.transformer import Latent
-from fusion_core.models.mmaif.windows import opened
+from fusion_core.models.mmaif.weather import Weather
 
 GRID: Final = 32
 """Height and width of what it sees are multiples of this."""
 _CLUES: Final = 2
 _FLAT: Final = 0.004
-# Of a picture's pixel: residual, shares in luma and chroma, logit of a drop.
+# Of a picture's pixel: residual, shares in luma and chroma, logit of drops.
 _MAPS: Final = 6
 # Of a place: gain and offset of luma, gain of chroma, its offsets, logit of a veil.
 _TONES: Final = 6
-_NARROW: Final = 2  # radius of what is narrow, in pixels
-_NOTHING: Final = 0.01  # openings that change nothing to be seen
 _RULE: Final = {name: place for place, name in enumerate(RULES)}
 _AT: Final = {name: place for place, name in enumerate(PLACED)}
 # What speaks for a picture before training, by task: brightness, good exposure, fine and coarse
@@ -95,9 +92,8 @@ class ModulatedBlock(nn.Module):
     def forward(self, x: Tensor, wish: Tensor) -> Tensor:
         """Return ``BxCxhxw``."""
         scale, shift = self.affine(wish)[..., None, None].to(x).chunk(2, 1)
-        y = F.relu(torch.addcmul(shift, self.first(x), 1 + scale))
-        out: Tensor = x + self.scale.to(x) * self.second(y)
-        return out
+        y = torch.addcmul(shift, self.first(x), 1 + scale).relu_()
+        return torch.addcmul(x, self.scale.to(x), self.second(y))
 
 
 class ModulatedBlocks(nn.ModuleList):
@@ -126,7 +122,10 @@ class Exchange(nn.Module):
     def forward(self, x: Tensor, number: int) -> Tensor:
         """Return ``(N B)xCxhxw`` of the same shape, for sets of ``N``."""
         parts = _sets(x, number)
-        joined = self.join(torch.cat((parts.mean(0), parts.amax(0)), 1))
+        # Picture by picture: reductions over so few are slow.
+        mean = functools.reduce(torch.add, parts) / number
+        most = functools.reduce(torch.maximum, parts)
+        joined = self.join(torch.cat((mean, most), 1))
         out: Tensor = (parts + joined).flatten(0, 1)
         return out
 
@@ -172,6 +171,7 @@ class Refiner(nn.Module):
         self,
         pictures: Sequence[Tensor],
         measured: Sequence[Measured],
+        weather: Weather,
         told: Told,
         task: str,
     ) -> Refined:
@@ -180,6 +180,8 @@ class Refiner(nn.Module):
         Args:
             pictures: ``Bx3xHxW`` luma, Cb and Cr in [0, 1], multiples of 32 high and wide.
             measured: What is measured on each of them.
+            weather: What experts see through the weather: of the first pictures, of tasks other
+                than ``vif`` of all pictures, one after the other.
             told: What is wanted and found; latent, tokens and controls cover the same view.
             task: One of ``TASKS``.
         """
@@ -189,18 +191,16 @@ class Refiner(nn.Module):
         placed, whole = (part.flatten(0, 1) for part in told.controls)
         placed = enlarged(placed, [edge // 8 for edge in stack.shape[-2:]])
         gates = whole[:, : len(RULES)].sigmoid()
-        coloured = len(pictures[0]) if task == "vif" else len(stack)
-        cleared = self._cleared(stack, seen, placed, gates, coloured)
-        above = cleared[:, :1] - opened(cleared[:, :1], _NARROW)
+        cleared = self._cleared(stack, seen, placed, gates, len(weather.clear))
         wishes = self._wishes(told.wish + self.overall(told.latent.overall), number, task)
-        x = self._look(stack, self._noticed(stack, cleared, above, seen), told.latent, wishes)
+        x = self._look(stack, self._noticed(stack, cleared, weather), told.latent, wishes)
         tone = self.tone(x[2]).float()
         for level in (1, 0):
             grown = F.pixel_shuffle(self.up[1 - level](x[level + 1]), 2)
             x[level] = x[level] + grown
             x[level] = self.makes[level](x[level], wishes)
         maps = F.pixel_shuffle(self.head(x[0]), 2).float()
-        found = self._aired(cleared, above, seen, placed, tone, maps, coloured)
+        found = self._aired(cleared, weather, placed, tone, maps)
         power = self.gamma(wishes).float()[..., None, None] + whole[:, len(RULES) :]
         found = _lit(found, seen, gates, power)
         found = _in_tone(found, enlarged(tone[:, :5], stack.shape[-2:])) + maps[:, :3]
@@ -211,24 +211,14 @@ class Refiner(nn.Module):
         luma, chroma = shares[:, :, :1], shares[:, :, 1:].expand(-1, -1, 2, -1, -1)
         return Refined((torch.cat((luma, chroma), 2) * sources).sum(0), sources)
 
-    def _aired(  # noqa: PLR0917 - one of each
-        self,
-        planes: Tensor,
-        above: Tensor,
-        seen: Measured,
-        placed: Tensor,
-        tone: Tensor,
-        maps: Tensor,
-        count: int,
+    def _aired(
+        self, planes: Tensor, weather: Weather, placed: Tensor, tone: Tensor, maps: Tensor
     ) -> Tensor:
-        """Return the pictures without what is in the air; only the first ``count`` look through."""
-        size = planes.shape[-2:]
-        drops = enlarged(placed[:count, [_AT["drops"]]], size).sigmoid()
+        """Return the pictures without what is in the air, as many as ``weather`` is of."""
+        size, count = planes.shape[-2:], len(weather.clear)
         veil = enlarged(placed[:count, [_AT["veil"]]] + tone[:count, 5:], size).sigmoid()
-        found = planes[:count]
-        if torch.is_grad_enabled() or float(drops.max()) > _NOTHING:
-            found = without_drops(found, above[:count], drops, maps[:count, 5:])
-        found = without_veil(found, Measured(*(part[:count] for part in seen)), veil)
+        drops = (enlarged(placed[:count, [_AT["drops"]]], size) + maps[:count, 5:]).sigmoid()
+        found = without_weather(planes[:count], weather, veil, drops)
         return torch.cat((found, planes[count:]))
 
     def _cleared(
@@ -247,11 +237,15 @@ class Refiner(nn.Module):
         changed = chroma[:coloured] + enlarged(change, chroma.shape[-2:])
         return torch.cat((luma, torch.cat((changed, chroma[coloured:]))), 1)
 
-    def _noticed(self, stack: Tensor, cleared: Tensor, above: Tensor, seen: Measured) -> Tensor:
-        """Return what the rules found, at stride 2."""
+    def _noticed(self, stack: Tensor, cleared: Tensor, weather: Weather) -> Tensor:
+        """Return what the rules found, at stride 2; what has no colours sees no weather."""
         changed = F.pixel_unshuffle(cleared[:, :1] - stack[:, :1], 2)
-        passed = F.avg_pool2d(passed_light(cleared, seen), 2)
-        return torch.cat((8 * changed, 4 * F.pixel_unshuffle(above, 2), passed), 1)
+        count = len(weather.clear)
+        behind = F.pixel_unshuffle(weather.clear - stack[:count, :1], 2)
+        slope = enlarged(weather.line[:, :1] - 1, behind.shape[-2:])
+        air = torch.cat((4 * behind, slope), 1)
+        nothing = air.new_zeros(len(stack) - count, *air.shape[1:])
+        return torch.cat((8 * changed, torch.cat((air, nothing))), 1)
 
     def _evidence(self, stack: Tensor, task: str) -> Tensor:
         """Return ``(N B)x1xHxW``, what plain evidence says for the pictures."""

@@ -11,58 +11,44 @@ from torch import Tensor
 
 from fusion_core.models.mmaif.measuring import Measured
 from fusion_core.models.mmaif.planes import enlarged
-from fusion_core.models.mmaif.windows import box
+from fusion_core.models.mmaif.weather import Weather
 
 RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "stripes": ("stripes",),
     "noise": ("noise",),
     "blocks": ("jpeg",),
     "drops": ("rain", "snow"),
-    "veil": ("haze", "smoke"),
+    "veil": ("haze", "smoke", "rain", "snow"),
     "dark": ("low_light",),
     "bright": ("over_exposure",),
     "flat": ("low_contrast",),
 }
 """Rule -> the degradations that it is for."""
-_DROP: Final = 0.07  # what stands out of its surroundings by more is a drop
-_SHARPLY: Final = 40.0
-_NEAR, _FAR, _LITTLE = 2, 6, 0.05  # of the filling
 _DARK, _BRIGHT = 110 / 255, 120 / 255  # means that darkness and glare are brought to
 _LEAST_SPAN: Final = 16 / 255
-_THINNEST: Final = 0.15
 _DARKEST: Final = 1e-3
 _COLOURFUL: Final = 6.0
 
 
-def without_drops(planes: Tensor, above: Tensor, amount: Tensor, more: Tensor) -> Tensor:
-    """Return planes ``Bx3xHxW`` in which bright narrow things are filled from around them.
+def without_weather(planes: Tensor, weather: Weather, veil: Tensor, drops: Tensor) -> Tensor:
+    """Return planes ``Bx3xHxW`` without what is in the air.
+
+    What the experts change is parted in two: the line that follows the luma is the veil's, with
+    its colours by the same slope, as Koschmieder's law has it; the rest is mostly what is narrow,
+    where the line does not take it along. With both taken away it is the experts' own luma.
 
     Args:
         planes: Luma, Cb and Cr.
-        above: ``Bx1xHxW`` how much brighter than its surroundings and narrow it is.
-        amount: ``Bx1xHxW`` in [0, 1], how far.
-        more: ``Bx1xHxW`` logits that say where else, or where not.
+        weather: What the experts see of the same view.
+        veil: ``Bx1xHxW`` in [0, 1], how far the veil goes.
+        drops: ``Bx1xHxW`` in [0, 1], how far the rest goes.
     """
-    mask = amount * (_SHARPLY * (above - _DROP) + more).sigmoid()
-    weight = 1 - mask
-    weighted = torch.cat((planes * weight, weight), 1)
-    near, far = box(weighted, _NEAR), box(weighted, _FAR)
-    around = far[:, :3] / far[:, 3:].clamp_min(_DARKEST)
-    # Where nothing near is left, what is farther away fills.
-    found = (near[:, :3] + _LITTLE * around) / (near[:, 3:] + _LITTLE)
-    return torch.lerp(planes, found, mask)
-
-
-def without_veil(planes: Tensor, measured: Measured, amount: Tensor) -> Tensor:
-    """Return planes without what the dark channel takes for haze, of which ``amount`` goes."""
-    light = (1 - amount * (1 - passed_light(planes, measured))).clamp_min(_THINNEST)
-    return (planes - measured.air) / light + measured.air
-
-
-def passed_light(planes: Tensor, measured: Measured) -> Tensor:
-    """Return ``Bx1xHxW`` in [0, 1], the share of the light that passes the air."""
-    line = enlarged(measured.veil, planes.shape[-2:])
-    return (line[:, :1] * planes[:, :1] + line[:, 1:]).clamp(0, 1)
+    slope, offset = enlarged(weather.line, planes.shape[-2:]).chunk(2, 1)
+    luma = planes[:, :1]
+    along = slope * luma + offset
+    luma = luma + veil * (along - luma) + drops * (weather.clear - along)
+    gain = 1 + veil * (slope.clamp(1, _COLOURFUL) - 1)
+    return torch.cat((luma, (planes[:, 1:] - 0.5) * gain + 0.5), 1)
 
 
 def power_of(measured: Measured, dark: Tensor, bright: Tensor) -> Tensor:

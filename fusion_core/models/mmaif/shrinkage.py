@@ -14,7 +14,7 @@ BLOCK: Final = 8
 _STEP: Final = 2
 _NOISE_GAIN: Final = 4.0  # deviations below which a coefficient counts as noise
 _EDGE: Final = 0.03  # amplitude of what compression adds at block edges
-_STRIP: Final = 16  # rows of blocks that are worked on at once: they stay in the cache
+_STRIP: Final = 8  # rows of blocks that are worked on at once: they stay in the cache
 _NOTHING: Final = 0.004  # thresholds that change nothing to be seen
 _TINY: Final = 1e-20
 
@@ -48,8 +48,16 @@ class Shrinkage(nn.Module):
             noise: ``Bx1xhxw`` deviation of the noise that is to go, on any coarser grid.
             blocks: ``Bx1xhxw`` in [0, 1], how far compression is to go.
         """
-        if not torch.is_grad_enabled() and float(torch.maximum(noise, blocks).max()) < _NOTHING:
+        if torch.is_grad_enabled():
+            return self._cleared(x, noise, blocks)
+        needed = torch.maximum(noise, blocks).flatten(1).amax(1) >= _NOTHING
+        if not bool(needed.any()):
             return x
+        cleared = x.clone()
+        cleared[needed] = self._cleared(x[needed], noise[needed], blocks[needed])
+        return cleared
+
+    def _cleared(self, x: Tensor, noise: Tensor, blocks: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         rows, columns = ((edge - BLOCK) // _STEP + 1 for edge in (height, width))
         amounts = torch.cat((noise, blocks), 1)

@@ -27,13 +27,13 @@ class Asked(NamedTuple):
         task: One of ``TASKS``.
         text: ``BxLxT`` tokens of the text, of which the first stands for all.
         weight: ``BxL`` in [0, 1], how much each of them is there.
-        said: Somebody said something; else the text is what stands for nothing.
+        said: ``B``, 1 where somebody said something, 0 where the text is what stands for nothing.
     """
 
     task: str
     text: Tensor
     weight: Tensor
-    said: bool = False
+    said: Tensor
 
 
 class Latent(NamedTuple):

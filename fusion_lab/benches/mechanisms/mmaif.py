@@ -1,9 +1,9 @@
-"""Ways around the parts of MMAIF: text, rules, transformer, experts, value residual."""
+"""Ways around the parts of MMAIF: text, rules, weather, transformer, experts, value residual."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +19,14 @@ from fusion_core.models.mmaif.controls import Controls
 from fusion_core.models.mmaif.experts import GatedExperts
 from fusion_core.models.mmaif.planes import to_planes
 from fusion_core.models.mmaif.transformer import Asked, Latent
+from fusion_core.models.mmaif.weather import Weather
+from fusion_core.priors import assess_pair
+from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.sentences import PLAIN, Wish, write_sentence
 from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Random, Sample, System, replaced
-from fusion_lab.benches.pictures import read_pictures
+from fusion_lab.benches.pictures import aligned_pair, read_pictures
 from fusion_lab.benches.wishing.cases import FOLDERS
-from fusion_lab.training.wishing.samples import as_tensor, degraded
+from fusion_lab.training.wishing.samples import as_image, as_tensor, degraded
 
 _KINDS = ("haze", "rain", "noise", "low_light", "snow", "smoke")
 _SEVERITY = 0.7
@@ -32,14 +35,16 @@ _ABSENT = -30.0  # a sigmoid's logit of nothing
 
 def _read(data: Path, limit: int) -> list[Sample]:
     """Read pairs with one degradation each, and a sentence about it."""
-    network = load_model("mmaif")
+    network, provider = load_model("mmaif"), EmbeddedProvider()
     pairs = [pair for folder in FOLDERS for pair in read_pictures(data / folder)]
     chosen = pairs[:: max(1, len(pairs) // limit)][:limit]
     samples = []
     for number, (pair, kind) in enumerate(zip(chosen, itertools.cycle(_KINDS), strict=False)):
         sentence = write_sentence(Wish({kind: PLAIN}), np.random.default_rng(number))
         bad = as_tensor(degraded(pair.first, {kind: _SEVERITY}, number))
-        cues = Cues(text=network.encode_text(sentence))
+        prior = assess_pair(provider, aligned_pair(as_image(bad), pair.second))
+        tokens = torch.from_numpy(prior.tokens)[None]
+        cues = Cues(text=network.encode_text(sentence), tokens=tokens)
         reference = to_planes(as_tensor(pair.first))[0, 0]
         samples.append(Sample(as_tensor(pair.second), bad, cues, reference))
     return samples
@@ -79,11 +84,33 @@ def _shut(_module: nn.Module, _inputs: object, found: Controls) -> Controls:
     return Controls(*shut)
 
 
-def _unread(_module: nn.Module, inputs: tuple[Latent, Asked, int], found: Controls) -> Controls:
+@contextmanager
+def fair_weather(network: MMAIF) -> Iterator[None]:
+    """Let the network see nothing through the weather but the pictures themselves."""
+    through = network.see_through
+
+    def seen(pictures: Sequence[Tensor], cues: Cues) -> Weather:
+        weather = through(pictures, cues)
+        planes = [network.pad(to_planes(picture))[:, :1] for picture in pictures]
+        line = torch.zeros_like(weather.line)
+        line[:, 0] = 1
+        clear = torch.cat(planes)[: len(weather.clear)]
+        return Weather(clear, line, torch.zeros_like(weather.signs))
+
+    try:
+        network.see_through = seen  # type: ignore[method-assign]
+        yield
+    finally:
+        del network.see_through
+
+
+def _unread(
+    _module: nn.Module, inputs: tuple[Latent, Asked, Sequence[Tensor], Tensor], found: Controls
+) -> Controls:
     """Return controls that follow the text alone, and ask no token."""
-    latent, asked, number = inputs
+    latent, asked, evidence, signs = inputs
     silent = latent._replace(hidden=torch.zeros_like(latent.hidden))
-    told: Controls = _module.forward(silent, asked, number)
+    told: Controls = _module.forward(silent, asked, evidence, signs)
     assert told.placed.shape == found.placed.shape
     return told
 
@@ -156,6 +183,8 @@ SYSTEM = System(
         Bypass(
             "rules", "by the text alone", hold=lambda net, *_: replaced([net.controls], _unread)
         ),
+        Bypass("weather", "not seen through", hold=lambda net, *_: fair_weather(net)),
+        Bypass("weather", "without the prior", cues=lambda cues, *_: replace(cues, tokens=None)),
         Bypass(
             "transformer",
             "mean latent, no tokens",

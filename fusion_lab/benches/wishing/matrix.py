@@ -13,8 +13,10 @@ from fusion_core.engine import Engine
 from fusion_core.models import load_model
 from fusion_core.models.luma import LumaFuser
 from fusion_core.models.mmaif import MMAIF
+from fusion_core.priors import assess_pair
+from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import UInt8Image
-from fusion_lab.benches.pictures import read_pictures
+from fusion_lab.benches.pictures import aligned_pair, read_pictures
 from fusion_lab.benches.plots import load_pyplot
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.tables import Table
@@ -92,8 +94,9 @@ def _removed(engine: Engine, teacher: LumaFuser, pair: Example) -> NDArray[np.fl
         bad = degraded(pair.first, {kind: _SEVERITY}, 11 + column)
         before = _error(_fused(teacher, bad, pair.second), target)
         thermal = np.repeat(pair.second[..., None], 3, 2)
+        prior = assess_pair(EmbeddedProvider(), aligned_pair(bad, pair.second))
         for row, sentence in enumerate(SENTENCES.values()):
-            made = engine.fuse_pictures((bad, thermal), "vif", text=sentence)
+            made = engine.fuse_pictures((bad, thermal), "vif", text=sentence, prior=prior)
             rows[row, column] = 1 - _error(to_gray(made), target) / before
     return rows
 

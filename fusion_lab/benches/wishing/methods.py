@@ -12,7 +12,7 @@ from fusion_core.models import Fuser, load_model
 from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.sentences import DEGRADATIONS, PLAIN, Wish, sentence_for_prior, write_sentence
-from fusion_core.types import AlignedPair, UInt8Image
+from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
 from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.wishing.cases import TEACHER, WishingCase
 from fusion_lab.benches.wishing.classical import restore
@@ -30,12 +30,11 @@ def compared_methods(model: Fuser, task: FusionTask) -> dict[str, Method]:
         model: An MMAIF network.
         task: The task.
     """
-    provider = EmbeddedProvider()
     best = Engine(load_model(BEST[task]), None)
     followed = Engine(model, None)
 
     def said(case: WishingCase, sentence: str) -> UInt8Image:
-        return followed.fuse_pictures(case.pictures, task, text=sentence)
+        return followed.fuse_pictures(case.pictures, task, text=sentence, prior=prior_of(case))
 
     methods: dict[str, Method] = {
         f"{model.name}, right sentence": follower(model),
@@ -50,18 +49,27 @@ def compared_methods(model: Fuser, task: FusionTask) -> dict[str, Method]:
     if task == "vif":
         restoring = Engine(load_model("mdaif"), None)
         methods[f"{model.name}, what the prior says"] = lambda case: said(
-            case, sentence_for_prior(assess_pair(provider, as_pair(case)).visible)
+            case, sentence_for_prior(_assessed(case).visible)
         )
-        methods["mdaif"] = lambda case: (
-            restoring.fuse(as_pair(case), assess_pair(provider, as_pair(case))).image
-        )
+        methods["mdaif"] = lambda case: restoring.fuse(as_pair(case), _assessed(case)).image
     return methods
 
 
 def follower(model: Fuser) -> Method:
     """Return what lets a network fuse a case with the right sentence."""
     engine = Engine(model, None)
-    return lambda case: engine.fuse_pictures(case.pictures, case.task, text=sentence_of(case))
+    return lambda case: engine.fuse_pictures(
+        case.pictures, case.task, text=sentence_of(case), prior=prior_of(case)
+    )
+
+
+def prior_of(case: WishingCase) -> ScenePrior | None:
+    """Return what the embedded prior finds, which a network has beside any text; of pairs only."""
+    return _assessed(case) if case.task == "vif" else None
+
+
+def _assessed(case: WishingCase) -> ScenePrior:
+    return assess_pair(EmbeddedProvider(), as_pair(case))
 
 
 def sentence_of(case: WishingCase, *, held_out: bool = False) -> str:

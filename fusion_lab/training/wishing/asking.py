@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -30,6 +31,7 @@ _KINDS: Final[Mapping[FusionTask, tuple[str, ...]]] = {
     "mef": ("haze", "noise", "jpeg", "low_contrast", "gaussian_blur", "downsampling"),
     "mff": ("haze", "noise", "jpeg", "low_contrast", "low_light", "over_exposure"),
 }
+_VEILS: Final = frozenset({"haze", "smoke"})
 Severities = Mapping[str, float]
 
 
@@ -58,12 +60,16 @@ class Asking:
         return {kind: value * shares[kind] for kind, value in severities.items() if shares[kind]}
 
     def shares(self, severities: Severities) -> list[float]:
-        """Return which share of what degrades each of ``RULES`` is to take away."""
+        """Return which share of what degrades each of ``RULES`` is to take away.
+
+        Not a number where the pictures are to say: what is narrow in a veil may help or not.
+        """
         found = []
-        for kinds in RULES.values():
+        for rule, kinds in RULES.items():
             there = [kind for kind in kinds if kind in severities]
             left = [0.0 if self.wish is None else remaining(self.wish, kind) for kind in there]
-            found.append(1 - min(left) if left else 0.0)
+            open_to = rule == "drops" and not there and _VEILS & severities.keys()
+            found.append(math.nan if open_to else 1 - min(left) if left else 0.0)
         return found
 
 

@@ -64,7 +64,10 @@ def opened_terms(controls: Controls, batch: WishingBatch, w: WishingLoss) -> dic
         w: Weights of the terms.
     """
     said = controls.whole[:, :, : len(RULES), 0, 0]
-    return {"opened": w.opened * F.binary_cross_entropy_with_logits(said, batch.opened)}
+    known = batch.opened.isfinite()
+    return {
+        "opened": w.opened * F.binary_cross_entropy_with_logits(said[known], batch.opened[known])
+    }
 
 
 def _terms(made: Tensor, wanted: Tensor, w: WishingLoss) -> dict[str, Tensor]:

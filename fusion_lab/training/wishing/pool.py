@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusion_core.models.mmaif.measuring import Measured
+from fusion_core.models.mmaif.weather import Weather
 from fusion_lab.training.wishing.recipe import WishingRecipe
 from fusion_lab.training.wishing.samples import SampleMaker, WishedSample
 
@@ -27,6 +28,8 @@ class WishingBatch(NamedTuple):
         asked_second: ``Bx1xhxw`` the thermal picture as asked for.
         latents: ``Bx3xCxh'xw'`` of the whole regions: first, second and target.
         measured: What is measured on the first and on the second pictures, of the crops' view.
+        weather: What experts see through the weather, of the crops: of ``vif`` of the first
+            pictures, of other tasks of the first, then of the second ones.
         opened: ``2xBxR`` share that each of ``RULES`` should take away from them.
         corner: ``Bx2`` top and left of the crop in its region, multiples of 32.
         wishes: ``BxW``, see :meth:`Wish.vector`.
@@ -39,6 +42,7 @@ class WishingBatch(NamedTuple):
     asked_second: Tensor
     latents: Tensor
     measured: tuple[Measured, Measured]
+    weather: Weather
     opened: Tensor
     corner: Tensor
     wishes: Tensor
@@ -52,7 +56,8 @@ class WishingBatch(NamedTuple):
             if isinstance(value, Tensor)
         }
         first, second = (Measured(*(x.to(device) for x in part)) for part in self.measured)
-        return self._replace(measured=(first, second), **moved)  # type: ignore[arg-type]
+        weather = Weather(*(x.to(device) for x in self.weather))
+        return self._replace(measured=(first, second), weather=weather, **moved)  # type: ignore[arg-type]
 
 
 class WishingPool:
@@ -95,8 +100,6 @@ def cropped(samples: list[WishedSample], corner: NDArray[np.int64], crop: int) -
 
     Args:
         samples: Regions of one size.
-        measured: What is measured on the first and on the second pictures, of the crops' view.
-        opened: ``2xBxR`` share that each of ``RULES`` should take away from them.
         corner: ``Bx2`` top and left of the crops.
         crop: Edge of the crops.
     """
@@ -117,8 +120,8 @@ def cropped(samples: list[WishedSample], corner: NDArray[np.int64], crop: int) -
                 torch.cat(parts)
                 for parts in zip(
                     *(
-                        sample.measured.cut(slice(role, role + 1), top, left, crop)
-                        for sample, (top, left) in zip(samples, corner.tolist(), strict=True)
+                        sample.measured.cut(slice(role, role + 1), left, crop)
+                        for sample, (_, left) in zip(samples, corner.tolist(), strict=True)
                     ),
                     strict=True,
                 )
@@ -126,6 +129,14 @@ def cropped(samples: list[WishedSample], corner: NDArray[np.int64], crop: int) -
         )
         for role in range(2)
     ]
+    views = [
+        sample.weather.cut(top, left, crop)
+        for sample, (top, left) in zip(samples, corner.tolist(), strict=True)
+    ]
+    # The first pictures of all sets, then the second ones.
+    weather = Weather(
+        *(torch.stack(parts, 1).flatten(0, 1).float() for parts in zip(*views, strict=True))
+    )
     sentences = tuple(sample.sentence for sample in samples)
     wishes = torch.from_numpy(np.stack([sample.wish for sample in samples]))
     return WishingBatch(
@@ -135,6 +146,7 @@ def cropped(samples: list[WishedSample], corner: NDArray[np.int64], crop: int) -
         asked_second=asked,
         latents=latents,
         measured=(measured[0], measured[1]),
+        weather=weather,
         opened=opened,
         corner=torch.from_numpy(corner),
         wishes=wishes,

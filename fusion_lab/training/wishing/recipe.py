@@ -29,7 +29,7 @@ class WishingLoss:
         ssim: Structural dissimilarity of the luma to the target's.
         edges: L1 of the luma's Sobel magnitude to the target's.
         latent: L1 of the latent to the target's; of a flow, squared error of the velocity.
-        opened: Of ``vif`` cross entropy of the rules, which are to take away what they are for.
+        opened: Cross entropy of the rules, which are to take away what they are for.
         balance: Balance of the experts.
         size: Size of the routers' logits.
     """

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from fusion_core.models.mmaif.measuring import Measured, measure
 from fusion_core.models.mmaif.planes import to_planes, to_rgb
+from fusion_core.models.mmaif.rules import RULES
+from fusion_core.models.mmaif.weather import Weather
 from fusion_core.sentences import Wish
 from fusion_core.types import FloatImage, UInt8Image
 from fusion_lab.data import Example, FusionTask
@@ -41,6 +43,8 @@ class WishedSample:
         wish: What that wishes for, see :meth:`Wish.vector`.
         latents: ``3xCxhxw`` of first and second picture, and of their fusion as asked for.
         measured: What is measured on first and second picture, as a batch of two.
+        weather: What experts see through the weather, of the first picture; of tasks other than
+            ``vif`` of both.
         opened: ``2xR`` share that each of ``RULES`` should take away from them.
     """
 
@@ -49,6 +53,7 @@ class WishedSample:
     wish: FloatImage
     latents: Tensor
     measured: Measured
+    weather: Weather
     opened: FloatImage
 
 
@@ -61,6 +66,7 @@ class SampleMaker:
         recipe: What is done to them.
         join: Gives the fusion ``1x3xHxW`` of luma, Cb and Cr and of a thermal picture.
         encode: Gives latents of ``Bx3xHxW`` RGB in [0, 1].
+        see_through: Gives what is seen through the weather, of a set ``2x3xHxW`` RGB in [0, 1].
         seed: Seed of the run.
     """
 
@@ -72,10 +78,12 @@ class SampleMaker:
         join: Callable[[Tensor, Tensor], Tensor],
         *,
         encode: Callable[[Tensor], Tensor],
+        see_through: Callable[[Tensor, FusionTask], Weather],
         seed: int,
     ) -> None:
         self._task, self._examples, self._recipe = task, examples, recipe
         self._join, self._encode, self._seed = join, encode, seed
+        self._see_through = see_through
 
     def sample(self, number: int) -> WishedSample:
         """Return one sample."""
@@ -95,12 +103,17 @@ class SampleMaker:
             wish=(asking.wish or Wish()).vector(),
             latents=self._encode(pictures).half(),
             measured=measure(to_planes(pictures[:2])),
+            weather=Weather(*(x.half() for x in self._see_through(pictures[:2], self._task))),
             opened=self._opened(asking),
         )
 
     def _opened(self, asking: Asking) -> FloatImage:
         both = asking.first, asking.second if self._task == "vif" else asking.first
-        return np.array([asking.shares(severities) for severities in both], np.float32)
+        shares = np.array([asking.shares(severities) for severities in both], np.float32)
+        if self._task == "vif" and asking.wish is None:
+            # The experts leave a clear view as it is: nobody need forbid them to look.
+            shares[0, [list(RULES).index(rule) for rule in ("veil", "drops")]] = 1
+        return shares
 
     def _fused(self, cut: UInt8Image) -> UInt8Image:
         """Return the fusion as asked for, ``HxWx3`` RGB."""
@@ -113,8 +126,10 @@ class SampleMaker:
         """Return planes of a pair, and what is said."""
         recipe = self._recipe
         visible, thermal = _resized([example.first, example.second], recipe.region, rng)
-        visible = _toned(visible, rng, dark=rng.random() < recipe.night)
         asking = draw_asking(recipe, "vif", rng)
+        # Of a night that is darkened further nobody knows how bright it is to become.
+        night = rng.random() < recipe.night and "low_light" not in asking.first
+        visible = _toned(visible, rng, dark=night)
         seed = int(rng.integers(2**31))
         bad = degraded(thermal, asking.second, seed)
         kept = degraded(visible, asking.left(asking.first), seed)

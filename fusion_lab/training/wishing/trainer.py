@@ -17,6 +17,8 @@ from fusion_core.models.mmaif.flow import noised
 from fusion_core.models.mmaif.joiner import join
 from fusion_core.models.mmaif.refiner import Told
 from fusion_core.models.mmaif.transformer import Asked, Latent
+from fusion_core.models.mmaif.weather import Weather
+from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_lab.data import Example, FusionTask, split_by_scene
 from fusion_lab.training.fuser_trainer import FuserTrainer
 from fusion_lab.training.loop import Place
@@ -26,7 +28,7 @@ from fusion_lab.training.wishing.gates import fit_gates
 from fusion_lab.training.wishing.objective import latent_terms, opened_terms, restored_terms
 from fusion_lab.training.wishing.pool import WishingBatch, WishingPool, cropped
 from fusion_lab.training.wishing.recipe import WishingRecipe
-from fusion_lab.training.wishing.samples import SampleMaker
+from fusion_lab.training.wishing.samples import SampleMaker, as_image
 
 _VALIDATED: Final = 4  # held-out sets per task
 _CHECKED: Final = 1_000_003  # number of the first of them
@@ -57,6 +59,7 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         *,
         resume: bool = False,
     ) -> None:
+        self._provider = EmbeddedProvider()
         network = build_variant(recipe.model, place.seed, recipe.network)
         assert isinstance(network, MMAIF), "sentences are followed by MMAIF"
         kept, held = split_by_scene(pairs, place.hold_out, place.seed)
@@ -65,7 +68,13 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         def maker(task: FusionTask, examples: Sequence[Example]) -> SampleMaker:
             found = [*examples] if task == "vif" else [*examples, *sharp]
             return SampleMaker(
-                task, found, recipe, self._join, encode=self._encode, seed=place.seed
+                task,
+                found,
+                recipe,
+                self._join,
+                encode=self._encode,
+                see_through=self._see_through,
+                seed=place.seed,
             )
 
         tasks = dict.fromkeys(recipe.turns)
@@ -83,6 +92,7 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
             *refiner.colours.parameters(),
             self.model.controls.closed,
             self.model.controls.said,
+            *self.model.controls.there.parameters(),
         ]
         known = {id(p) for p in (*transformer, *rules, *self.model.looks.parameters())}
         others = [p for p in self.model.parameters() if id(p) not in known]
@@ -114,13 +124,15 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         first, second, target = (latent[:, 0] for latent in batch.latents.chunk(3, 1))
         with self._autocast():
             latent, made, wanted = self._latent(model, (first, second), target, batch, asked)
-            told = model.told(latent, asked, 2)
+            evidence = [part.evidence for part in batch.measured]
+            told = model.told(latent, asked, evidence, batch.weather)
             crop = _cropped(told, batch, model)
-            refined = model.restore((batch.first, batch.second), batch.measured, crop, asked)
+            refined = model.restore(
+                (batch.first, batch.second), batch.measured, batch.weather, crop, asked
+            )
         w = self.recipe.loss
         terms = restored_terms(refined, batch, task, w)
-        if task == "vif":
-            terms |= opened_terms(told.controls, batch, w)
+        terms |= opened_terms(told.controls, batch, w)
         return terms | latent_terms(made.float(), wanted, latent, w)
 
     def _latent(
@@ -155,7 +167,8 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         first[:, 0] = True
         choose = silent[:, None]
         text = torch.where(choose[..., None], none.text.expand_as(asked.text), asked.text)
-        return asked._replace(text=text, weight=torch.where(choose, first.float(), asked.weight))
+        weight = torch.where(choose, first.float(), asked.weight)
+        return asked._replace(text=text, weight=weight, said=(~silent).float())
 
     def _said(self, model: MMAIF, batch: WishingBatch) -> TextCue:
         """Return the sentences as tokens, or, early on, the wishes as the only ones."""
@@ -175,6 +188,18 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         return found
 
     @torch.no_grad()
+    def _see_through(self, pictures: Tensor, task: FusionTask) -> Weather:
+        place = self.place.device
+        tokens = None
+        if task == "vif":
+            visible = as_image(pictures[:1])
+            prior = self._provider.assess(visible, pictures[1, 0].numpy())
+            tokens = torch.from_numpy(prior.tokens)[None].to(place)
+        pair = [picture[None].to(place) for picture in pictures]
+        found = self.average.see_through(pair, Cues(task=task, tokens=tokens))
+        return Weather(*(part.cpu() for part in found))
+
+    @torch.no_grad()
     def _validate(self, sheet: Path) -> dict[str, float]:
         """Return decibels of each task on held-out regions as asked for; draw them."""
         found, rows = {}, []
@@ -189,8 +214,9 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
                 pictures = batch.first, batch.second
                 first, second, target = (latent[:, 0] for latent in batch.latents.chunk(3, 1))
                 latent = self._latent(self.average, (first, second), target, batch, asked)[0]
-                told = self.average.told(latent, asked, 2)
-                made = self.average.restore(pictures, batch.measured, told, asked)
+                evidence = [part.evidence for part in batch.measured]
+                told = self.average.told(latent, asked, evidence, batch.weather)
+                made = self.average.restore(pictures, batch.measured, batch.weather, told, asked)
                 fused = made.sources[0] if task == "vif" else made.fused
                 luma, wanted = fused[:, :1].clamp(0, 1), batch.target[:, :1]
                 decibels.append(-10 * float(((luma - wanted).square().mean() + 1e-8).log10()))
