@@ -87,9 +87,10 @@ class MechanismsBench(BenchCommand):
 
     For every part: the mean change of the fused luma, and of the figure that the part exists for.
     m2pn: edges kept (Qabf) on msrs and roadscene/val. mdaif: PSNR of the restored visible picture
-    in haze, rain and snow of the fixed test set. ctrlfuse: contrast of marked people on msrs, llvip
-    and video/0117_1620. tcmoa: edges kept on mef, mff and msrs at 320x240, each task apart. mmaif:
-    PSNR of the restored visible picture, one degradation each, asked to be removed.
+    in haze, rain and snow of the fixed test set. ctrlfuse: contrast that people gain on msrs, llvip
+    and video/0117_1620, marked by masks and by boxes, less the change around them. tcmoa: edges
+    kept on mef, mff and msrs at 320x240, each task apart. mmaif: PSNR of the restored visible
+    picture, one degradation each, asked to be removed.
     """
 
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
