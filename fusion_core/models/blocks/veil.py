@@ -28,7 +28,7 @@ def transmission(veiled: Tensor, clear: Tensor) -> Tensor:
     mean = _around(after)
     covariance = _around(before * after) - _around(before) * mean
     variance = _around(after.square()) - mean.square()
-    passed = ((covariance + _FLAT) / (variance.clamp_min(0) + _FLAT)).clamp(_LEAST, 1)
+    passed = ((covariance + _FLAT) / (variance.clamp_min(0.0) + _FLAT)).clamp(_LEAST, 1.0)
     return F.interpolate(passed, scale_factor=_CELL, mode="bilinear", align_corners=False)
 
 
