@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from fusion_core.models import LumaFuser, LumaOutput, load_model
 from fusion_core.pipeline import Pipeline, builders, pair_step
 from fusion_core.priors.provider import Assessment
 from fusion_core.source import open_source
-from fusion_lab.benches.ros.node import MeanFuserConfig
 
 SCENE = ["--bag", "synthetic://street?seed=1&registered=1", "--device", "cpu"]
 FUSED_TWICE = {"visible_topic": "/fusion/image", "thermal_topic": "/fusion/image"}
@@ -139,6 +139,11 @@ def has_main(process):
 # Parts that hang, fail or give NaN
 
 
+@dataclass(frozen=True)
+class NoConfig:
+    """A mean has no settings."""
+
+
 class FaultyFuser(LumaFuser):
     """The mean of both images, but for what happens from the given call on, for some calls.
 
@@ -146,7 +151,7 @@ class FaultyFuser(LumaFuser):
     """
 
     def __init__(self, fault, first, count):
-        super().__init__("faulty", MeanFuserConfig())
+        super().__init__("faulty", NoConfig())
         self.calls = 0
         self._fault, self._first, self._last = fault, first, first + count
 
