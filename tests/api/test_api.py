@@ -145,13 +145,18 @@ def test_a_loaded_model_gives_what_its_name_gives_with_its_options():
 
 @pytest.mark.parametrize("name", ["m2pn-edge", "mdaif"])
 def test_visible_and_thermal_as_pictures_give_nearly_what_fuse_gives(name):
-    """The colour is attached in float here and in 8 bits there."""
+    """The colour is attached in float here and in 8 bits there.
+
+    There, a colour that leaves the range by as little as a level of luma is clipped: not compared.
+    """
     x, y = np.meshgrid(np.arange(96), np.arange(64))
     visible = np.dstack([100 + x, 200 - x, 90 + y]).astype(np.uint8)
     thermal = (60 + 2 * y).astype(np.uint8)
     fused = fc.fuse_images(visible, np.dstack([thermal] * 3), model=name, device="cpu")
     expected = fc.fuse(thermal, visible, name, "cpu").astype(int)
-    assert np.abs(fused - expected).max() <= 3
+    inside = ((expected > 0) & (expected < 255)).all(axis=-1)
+    assert inside.mean() > 0.1
+    assert np.abs(fused - expected)[inside].max() <= 3
     assert np.abs(fused - expected).mean() < 1
 
 
