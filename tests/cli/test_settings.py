@@ -40,6 +40,7 @@ def another_value(name):
     choices = {
         "device": "cpu",
         "prior": "clip",
+        "priors.second": "clip",
         "sync.master": "thermal",
         "sync.on_missing_thermal": "hold",
         "sync.on_missing_visible": "skip",
