@@ -74,6 +74,19 @@ def test_column_offsets_are_measured_and_a_smooth_picture_has_none():
     assert measure(planes).columns[0, 0, 0, 40].item() == pytest.approx(0.1, abs=0.01)
 
 
+def test_the_dark_channel_says_how_much_light_passes_the_air():
+    """Koschmieder's law with white air; of what has a dark channel of zero 0.95 of it is told."""
+    colours = torch.zeros(1, 3, 96, 128)
+    colours[:, 0, ::2] = 0.8
+    colours[:, :, :24, :24] = 1.0
+    veiled = 0.6 * colours + 0.4
+    planes = to_planes(veiled)
+    slope, offset = measure(planes).veil.chunk(2, 1)
+    passed = slope * F.avg_pool2d(planes[:, :1], 4) + offset
+    # The least channel is 0.4 and the air 1: 1 - 0.95 * 0.4.
+    assert passed[..., 12:, 16:].mean().item() == pytest.approx(0.62, abs=0.01)
+
+
 def seen_through(planes, clear):
     """What experts would see if they restored the luma to that of ``clear``."""
     few = [F.avg_pool2d(part[:, :1], 4) for part in (planes, clear)]
@@ -151,9 +164,7 @@ def opened_by(wish, task="vif"):
     controls = RuleControls(config)
     text = torch.zeros(1, 1, config.text)
     text[0, 0, :WISH_SIZE] = torch.from_numpy(wish.vector())
-    latent = Latent(
-        torch.zeros(1, 32, 2, 2), torch.zeros(1, config.width, 2, 2), torch.zeros(1, 192), []
-    )
+    latent = Latent(torch.zeros(1, 32, 2, 2), torch.zeros(1, config.width, 2, 2), [])
     evidence = [torch.ones(1, EVIDENCE, 2, 2)] * 2
     asked = Asked(task, text, torch.ones(1, 1), said=torch.ones(1))
     found = controls(latent, asked, evidence, torch.ones(1, 1, SIGNS))
@@ -184,8 +195,9 @@ def test_what_the_tokens_say_comes_on_top():
 def test_measures_of_a_crop_are_those_of_the_picture_there():
     planes = to_planes(pictures(1, 2, 64, 96)[0])
     whole = measure(planes)
-    cut = whole.cut(slice(1, 2), 64, 32)
+    cut = whole.cut(slice(1, 2), 32, 64, 32)
     assert torch.equal(cut.columns, whole.columns[1:, ..., 64:96])
+    assert torch.equal(cut.veil, whole.veil[1:, :, 8:16, 16:24])
     assert cut.evidence.shape == (1, EVIDENCE, 8, 12)
 
 
@@ -216,7 +228,7 @@ def test_what_is_measured_opens_rules_where_nothing_is_said():
     config = MMAIFConfig()
     controls = RuleControls(config)
     hidden = torch.zeros(1, config.width, 2, 2)
-    latent = Latent(torch.zeros(1, 32, 2, 2), hidden, hidden.mean((2, 3)), [])
+    latent = Latent(torch.zeros(1, 32, 2, 2), hidden, [])
     none, much = torch.zeros(1, EVIDENCE, 2, 2), torch.ones(1, EVIDENCE, 2, 2)
 
     def found(visible, said, signs=0.0):

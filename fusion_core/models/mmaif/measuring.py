@@ -27,28 +27,34 @@ class Measured(NamedTuple):
 
     Attributes:
         noise: ``Bx1x1x1`` deviation of the noise (Immerkaer 1996).
+        veil: ``Bx2xH/4xW/4``: slope and offset by which the luma tells how much light passes (dark
+            channel, He, Sun, Tang 2009).
         columns: ``Bx1x1xW`` each column's mean beyond that of its surroundings.
         levels: ``Bx3x1x1`` first percent, mean and last percent of the luma.
         evidence: ``BxEVIDENCExH/8xW/8`` all that, and where it is, for a network to read.
     """
 
     noise: Tensor
+    veil: Tensor
     columns: Tensor
     levels: Tensor
     evidence: Tensor
 
-    def cut(self, chosen: slice, left: int, edge: int) -> Measured:
+    def cut(self, chosen: slice, top: int, left: int, edge: int) -> Measured:
         """Return the measures of some pictures, for a square of them alone.
 
         The evidence stays that of the whole pictures: a transformer sees more than a crop.
 
         Args:
             chosen: The pictures.
-            left: Left of the square.
-            edge: Edge of it.
+            top: Top of the square, a multiple of 4.
+            left: Left of it, a multiple of 4.
+            edge: Edge of it, a multiple of 4.
         """
+        rows, columns = (slice(at // 4, (at + edge) // 4) for at in (top, left))
         return Measured(
             self.noise[chosen],
+            self.veil[chosen][..., rows, columns],
             self.columns[chosen][..., left : left + edge],
             self.levels[chosen],
             self.evidence[chosen],
@@ -87,7 +93,7 @@ def measure(planes: Tensor) -> Measured:
         ),
         1,
     ).expand(-1, -1, *low.shape[-2:])
-    return Measured(noise, columns, levels, torch.cat((local, whole), 1))
+    return Measured(noise, veil, columns, levels, torch.cat((local, whole), 1))
 
 
 def _veil(planes: Tensor) -> tuple[Tensor, Tensor]:

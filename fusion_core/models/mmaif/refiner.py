@@ -134,11 +134,13 @@ class Refiner(nn.Module):
     """Rules first, then a small network in which the pictures of a set exchange what they see.
 
     The rules restore every picture as far as they are told. The network, at strides 2, 4 and 8,
-    sees the pictures, and what the first rules changed. Per place of stride 8 it finds a gain and
-    an offset for every picture, and how much more of a veil goes; for every picture a gamma; per
-    pixel what is a drop, a residual, and a share in the result. The latent, the transformer's
-    tokens and the wish steer it. Untrained it weighs the pictures by plain evidence of their task.
-    Of ``vif`` the restored pictures are all there is: another network fuses them.
+    sees the pictures, what the first rules changed, what experts see through the weather, and what
+    the dark channel takes for haze. Per place of stride 8 it finds a gain and an offset for every
+    picture, and how much more of a veil goes; for every picture a gamma; per pixel what is a drop,
+    a residual, and a share in the result. The wish steers all of it, the latent and the
+    transformer's tokens what is found per place: tokens that steered the tones of whole pictures
+    did harm. Untrained it weighs the pictures by plain evidence of their task. Of ``vif`` the
+    restored pictures are all there is: another network fuses them.
 
     Args:
         config: Architecture.
@@ -149,11 +151,10 @@ class Refiner(nn.Module):
         low, middle, high = config.refine
         wish = self.wish = config.width
         self.roles = nn.Parameter(0.02 * torch.randn(len(TASKS), 2, wish))
-        self.overall = nn.Linear(wish, wish)
         self.speaks = nn.Parameter(torch.tensor(_SPEAKS))
         self.luma, self.colours = Shrinkage(), Shrinkage()
         self.enter = nn.Conv2d(4 * 3 + _CLUES, low, 3, padding=1)
-        self.seen = nn.Conv2d(2 * 4 + 1, low, 3, padding=1)
+        self.seen = nn.Conv2d(2 * 4 + 2, low, 3, padding=1)
         self.down = nn.ModuleList((nn.Conv2d(low, middle, 2, 2), nn.Conv2d(middle, high, 2, 2)))
         self.looks = _levels((low, middle, high), (1, 2, 2), wish)
         self.exchanges = nn.ModuleList(Exchange(width) for width in (low, middle, high))
@@ -192,8 +193,8 @@ class Refiner(nn.Module):
         placed = enlarged(placed, [edge // 8 for edge in stack.shape[-2:]])
         gates = whole[:, : len(RULES)].sigmoid()
         cleared = self._cleared(stack, seen, placed, gates, len(weather.clear))
-        wishes = self._wishes(told.wish + self.overall(told.latent.overall), number, task)
-        x = self._look(stack, self._noticed(stack, cleared, weather), told.latent, wishes)
+        wishes = self._wishes(told.wish, number, task)
+        x = self._look(stack, self._noticed(stack, cleared, seen, weather), told.latent, wishes)
         tone = self.tone(x[2]).float()
         for level in (1, 0):
             grown = F.pixel_shuffle(self.up[1 - level](x[level + 1]), 2)
@@ -237,15 +238,20 @@ class Refiner(nn.Module):
         changed = chroma[:coloured] + enlarged(change, chroma.shape[-2:])
         return torch.cat((luma, torch.cat((changed, chroma[coloured:]))), 1)
 
-    def _noticed(self, stack: Tensor, cleared: Tensor, weather: Weather) -> Tensor:
-        """Return what the rules found, at stride 2; what has no colours sees no weather."""
+    def _noticed(self, stack: Tensor, cleared: Tensor, seen: Measured, weather: Weather) -> Tensor:
+        """Return what rules, experts and the dark channel found, at stride 2.
+
+        What has no colours sees no weather.
+        """
         changed = F.pixel_unshuffle(cleared[:, :1] - stack[:, :1], 2)
         count = len(weather.clear)
         behind = F.pixel_unshuffle(weather.clear - stack[:count, :1], 2)
         slope = enlarged(weather.line[:, :1] - 1, behind.shape[-2:])
         air = torch.cat((4 * behind, slope), 1)
         nothing = air.new_zeros(len(stack) - count, *air.shape[1:])
-        return torch.cat((8 * changed, torch.cat((air, nothing))), 1)
+        line = enlarged(seen.veil, cleared.shape[-2:])
+        passed = (line[:, :1] * cleared[:, :1] + line[:, 1:]).clamp(0, 1)
+        return torch.cat((8 * changed, torch.cat((air, nothing)), F.avg_pool2d(passed, 2)), 1)
 
     def _evidence(self, stack: Tensor, task: str) -> Tensor:
         """Return ``(N B)x1xHxW``, what plain evidence says for the pictures."""

@@ -42,13 +42,11 @@ class Latent(NamedTuple):
     Attributes:
         made: ``BxCxhxw``: the fused latent, or, of a flow, its velocity.
         hidden: ``BxDxh/pxw/p`` tokens behind the last block.
-        overall: ``BxD``, their mean.
         chosen: Who worked, per block.
     """
 
     made: Tensor
     hidden: Tensor
-    overall: Tensor
     chosen: list[Chosen]
 
 
@@ -128,7 +126,7 @@ class LatentTransformer(nn.Module):
         made = F.pixel_shuffle(values, self.config.patch)[..., :height, :width]
         if self.noisy is None:
             made = made + torch.stack(list(latents)).mean(0)
-        return Latent(made, x.transpose(1, 2).unflatten(2, grid), x.mean(1), chosen)
+        return Latent(made, x.transpose(1, 2).unflatten(2, grid), chosen)
 
     def condition(self, asked: Asked) -> Tensor:
         """Return the vector ``BxD`` of what is wanted."""

@@ -72,7 +72,6 @@ def _empty(
     return found._replace(
         made=torch.stack(list(inputs[0])).mean(0),
         hidden=torch.zeros_like(found.hidden),
-        overall=torch.zeros_like(found.overall),
     )
 
 
@@ -102,6 +101,14 @@ def fair_weather(network: MMAIF) -> Iterator[None]:
         yield
     finally:
         del network.see_through
+
+
+def _clear_air(module: nn.Module, inputs: tuple[Tensor], _found: Tensor) -> Tensor:
+    """Return features as if the dark channel said that all light passes."""
+    noticed = inputs[0].clone()
+    noticed[:, -1] = 1
+    made: Tensor = module.forward(noticed)
+    return made
 
 
 def _unread(
@@ -185,6 +192,11 @@ SYSTEM = System(
         ),
         Bypass("weather", "not seen through", hold=lambda net, *_: fair_weather(net)),
         Bypass("weather", "without the prior", cues=lambda cues, *_: replace(cues, tokens=None)),
+        Bypass(
+            "dark channel",
+            "clear air",
+            hold=lambda net, *_: replaced([net.refiner.seen], _clear_air),
+        ),
         Bypass(
             "transformer",
             "mean latent, no tokens",

@@ -120,8 +120,8 @@ def cropped(samples: list[WishedSample], corner: NDArray[np.int64], crop: int) -
                 torch.cat(parts)
                 for parts in zip(
                     *(
-                        sample.measured.cut(slice(role, role + 1), left, crop)
-                        for sample, (_, left) in zip(samples, corner.tolist(), strict=True)
+                        sample.measured.cut(slice(role, role + 1), top, left, crop)
+                        for sample, (top, left) in zip(samples, corner.tolist(), strict=True)
                     ),
                     strict=True,
                 )
