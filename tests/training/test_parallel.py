@@ -93,7 +93,8 @@ def test_two_processes_have_the_losses_of_one(losses, case):
     assert len(alone) >= 4
     for step, (expected, found) in enumerate(zip(alone, first, strict=True)):
         bound = FIRST if step == 0 else HALF if case == "prior" else LATER
-        assert found == pytest.approx(expected, rel=bound, abs=1e-7), step
+        # Terms that hardly count are sums of roundings of luma: a few units of float32 at 1.
+        assert found == pytest.approx(expected, rel=bound, abs=1e-6), step
 
 
 @pytest.fixture
