@@ -144,6 +144,7 @@ def test_every_part_acts_and_is_as_before_afterwards():
         "text",
         "rules",
         "weather",
+        "dark channel",
         "transformer",
         "experts",
         "value residual",
