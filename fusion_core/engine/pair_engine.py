@@ -27,6 +27,7 @@ from fusion_core.engine.temporal_smoothing import TemporalSmoother
 from fusion_core.errors import NetworkError, UsageError
 from fusion_core.memory import MemoryBank, quality_score
 from fusion_core.models.features import Features
+from fusion_core.models.options import NoOptions
 from fusion_core.runtime.settings import Settings
 from fusion_core.types import AlignedPair, FloatImage, Mask, ScenePrior, UInt8Image
 
@@ -133,16 +134,14 @@ class PairEngine(ABC):
         return None
 
     @property
-    @abstractmethod
     def option_kinds(self) -> dict[str, type[Settings]]:
-        """Name of the network -> its block of options."""
+        """Name of the network -> its block of options; empty where nothing can be set."""
+        return {self.name: NoOptions}
 
-    @abstractmethod
-    def configure(self, options: Settings) -> None:
+    def configure(self, options: Settings) -> None:  # noqa: B027 - nothing to set is usual
         """Set the network's options."""
 
-    @abstractmethod
-    def describe(self, text: str) -> None:
+    def describe(self, text: str) -> None:  # noqa: B027 - few networks take one
         """Set the text that describes the results, for a network that takes one; empty: none."""
 
     def named(self, text: str) -> frozenset[str]:  # noqa: ARG002

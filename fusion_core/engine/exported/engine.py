@@ -8,8 +8,6 @@ from fusion_core.engine.exported.network import ExportedNetwork
 from fusion_core.engine.pair_engine import PairEngine, PreparedPair
 from fusion_core.engine.picture_io import NetworkPicture
 from fusion_core.memory import MemoryBank, MemoryConfig
-from fusion_core.models.options import NoOptions
-from fusion_core.runtime.settings import Settings
 
 
 def trained_bank(network: ExportedNetwork, config: MemoryConfig) -> MemoryBank | None:
@@ -59,17 +57,6 @@ class ExportedEngine(PairEngine):
         config = self._network.config
         provider = "" if config.kind == "openvino" else f" {config.provider}"
         return f"{config.kind}{provider} {self._network.precision}"
-
-    @property
-    def option_kinds(self) -> dict[str, type[Settings]]:
-        """The name, and no options: those of the weights are fixed in the file."""
-        return {self.name: NoOptions}
-
-    def configure(self, options: Settings) -> None:
-        """Take no options."""
-
-    def describe(self, text: str) -> None:
-        """Take no text."""
 
     def run(self, prepared: PreparedPair) -> tuple[NetworkPicture, float]:
         """Run the network; return what it made of a pair, and its milliseconds."""

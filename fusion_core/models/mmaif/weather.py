@@ -12,24 +12,14 @@ from torch.nn import functional as F
 from fusion_core.foundation import FoundationKind
 from fusion_core.models.checkpoint import load_weights
 from fusion_core.models.cues import Cues
-from fusion_core.models.mdaif import MdaIF, MdaIFConfig
+from fusion_core.models.mdaif import SMALL, MdaIF
 from fusion_core.models.mmaif.windows import guided_line
 
 _NAME: Final = "mdaif"
-_CONFIG: Final = MdaIFConfig(
-    widths=(24, 48, 96, 128),
-    depths=(1, 1, 1, 1),
-    heads=(1, 2, 4, 4),
-    ratio=2,
-    dim=128,
-    stem=24,
-    down=2,
-    decoder=(96, 64, 48, 32),
-)
-PRIOR: Final = _CONFIG.prior
+PRIOR: Final = SMALL.prior
 """Width of the prior's tokens that the experts read."""
 _SHIPPED: Final = Path(__file__).parents[1] / "weights" / "mmaif-weather.safetensors"
-SIGNS: Final = _CONFIG.prototypes * (len(_CONFIG.widths) + 1) + 2
+SIGNS: Final = SMALL.prototypes * (len(SMALL.widths) + 1) + 2
 """Numbers that speak for weather."""
 _LOUD: Final = 10.0
 _COARSE: Final = 4  # the line is found on every fourth pixel
@@ -37,7 +27,7 @@ _RADIUS, _FLAT = 3, 1e-3  # on the coarse grid
 
 
 def _load(weights: str, dtype: torch.dtype) -> MdaIF:
-    network = MdaIF(_NAME, _CONFIG)
+    network = MdaIF(_NAME, SMALL)
     load_weights(network, weights)
     # The pictures come to its convolutions in this layout.
     return network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -17,9 +17,7 @@ from fusion_core.engine import PairEngine
 from fusion_core.engine.pair_engine import PreparedPair
 from fusion_core.engine.picture_io import NetworkPicture
 from fusion_core.models.features import Features
-from fusion_core.models.options import NoOptions
 from fusion_core.pipeline import builders
-from fusion_core.runtime.settings import Settings
 
 WITHOUT_NETWORKS: Final = "--without-networks"
 
@@ -43,17 +41,6 @@ class MeanEngine(PairEngine):
     def kind(self) -> str:
         """One pass of OpenCV."""
         return "opencv"
-
-    @property
-    def option_kinds(self) -> dict[str, type[Settings]]:
-        """The name, and no options."""
-        return {self.name: NoOptions}
-
-    def configure(self, options: Settings) -> None:
-        """Take no options."""
-
-    def describe(self, text: str) -> None:
-        """Take no text."""
 
     def run(self, prepared: PreparedPair) -> tuple[NetworkPicture, float]:
         """Return the mean, and its milliseconds."""
