@@ -1,6 +1,7 @@
 """Real nodes over a real DDS; without ROS these tests are left out, except in CI."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,5 +43,6 @@ if not MISSING:
 
         yield start_one
         for process in processes:
-            process.kill()
+            process.end()
+            sys.stdout.write(process.log)  # shown beside a test that fails
         assert robot.errors == [], "errors of callbacks in the test process"

@@ -2,10 +2,10 @@
 
 import array
 import atexit
+import contextlib
 import functools
 import itertools
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -260,7 +260,7 @@ class NodeProcess:
             self._publishers[topic] = publisher
             wait_for(
                 lambda: publisher.get_subscription_count() > 0 or self._process.poll() is not None,
-                f"a subscription of {topic}; its log: {self.log}",
+                f"a subscription of {topic}",
             )
             assert self._process.poll() is None, self.log
         return self._publishers[topic]
@@ -277,7 +277,7 @@ class NodeProcess:
             self._start_ns = next(stamps)
             self.send_pair(0, 0)
 
-        repeat_until(send, lambda: images.messages, f"a first fused image: {self.log}")
+        repeat_until(send, lambda: images.messages, "a first fused image")
         images.ignore_until(self._start_ns)
         self._start_ns += 100 * MS
         self._baseline = self._quiet_counters()
@@ -304,7 +304,7 @@ class NodeProcess:
         """Send a pair and wait for its fused image."""
         self.send_pair(ms, index, size)
         stamp = self.at(ms)
-        wait_for(lambda: stamp in images.stamps, f"the fused image at {ms} ms: {self.log}")
+        wait_for(lambda: stamp in images.stamps, f"the fused image at {ms} ms")
         return next(message for message in images.messages if stamp_ns(message) == stamp)
 
     def counters(self):
@@ -359,10 +359,20 @@ class NodeProcess:
         """Wait for the end of the process and return its exit code."""
         return self._process.wait(TIMEOUT_S)
 
+    def end(self):
+        """End the process in order; one that takes five seconds is killed.
+
+        A killed process leaves its shared memory behind, under names that the next one takes: what
+        the robot then sends may go to the memory of the dead one.
+        """
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        self.kill()
+
     def kill(self):
         """End the process at once and withdraw what belongs to it."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL)
+        self._process.kill()
         self._process.wait()
         self.robot.forget_services(self.namespace)
         self._diagnostics.close()
