@@ -30,6 +30,7 @@ from fusion_lab.benches.machine import resident_mib
 from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.benches.timing import Timing, interleaved
 
+_MODELS: Final = ("m2pn-nano", "m2pn-edge")
 _WARM_UP: Final = 20
 _UNITS: Final = 10
 _RATE: Final = 30
@@ -111,11 +112,8 @@ class RecordedBench(BenchCommand):
     The videos are the synthetic street, scaled to each size; nothing is written.
     """
 
-    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME")] = (
-        "m2pn-nano",
-        "m2pn-edge",
-    )
-    """Models to measure."""
+    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME")] = ()
+    """Models to measure; m2pn-nano and m2pn-edge when not given."""
     size: Annotated[tuple[str, ...], tyro.conf.arg(metavar="WxH")] = ("640x480",)
     """Sizes of both videos."""
     beside: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N")] = (0,)
@@ -127,7 +125,8 @@ class RecordedBench(BenchCommand):
 
     def measure(self) -> RecordedResult:
         """Run every model at every size, beside every number of processes."""
-        configs = {name: bench_config(self.settings, name) for name in self.model}
+        names = dict.fromkeys(self.model or _MODELS)
+        configs = [bench_config(self.settings, name) for name in names]
         sizes = [read_size(text) for text in self.size]
         tune_process()
         units: list[float] = []
@@ -137,7 +136,7 @@ class RecordedBench(BenchCommand):
                 seconds = (self.frames + _WARM_UP) / _RATE
                 videos = make_street(Path(folder), seconds, _RENDERED, size=size)
                 for beside in self.beside:
-                    for config in configs.values():
+                    for config in configs:
                         unit = interleaved({"unit": convolution_unit()}, _UNITS)["unit"]
                         units += unit
                         case = RecordedCase(config, videos, size, beside, float(np.median(unit)))
