@@ -169,8 +169,9 @@ def live_result(lines: Sequence[Mapping[str, Any]], rate_hz: float, seconds: flo
     """
     if not lines:
         raise FusionError("bench live: the run has written no frame; see its log above")
-    end_ns = lines[-1]["stamp_ns"] + _NS / rate_hz
-    counted = [line for line in lines if line["stamp_ns"] >= end_ns - seconds * _NS]
+    # Half an interval on the safe side: stamps are rounded, and the first frame counts.
+    first_ns = lines[-1]["stamp_ns"] + (0.5 / rate_hz - seconds) * _NS
+    counted = [line for line in lines if line["stamp_ns"] >= first_ns]
     ages = [line["latency_ms"]["age"] for line in counted if "age" in line["latency_ms"]]
     known = [line["detections_age_ns"] / 1e6 for line in counted if _has_age(line)]
     names = dict.fromkeys(name for line in counted for name in line["latency_ms"])
