@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -19,15 +20,16 @@ from fusion_core.engine.exported import (
     exported_file,
     trained_bank,
 )
+from fusion_core.engine.picture_io import LumaIO
 from fusion_core.engine.torch_engine import open_bank
-from fusion_core.errors import FusionError
+from fusion_core.errors import FusionError, UsageError
 from fusion_core.inference import SessionConfig, is_installed
 from fusion_core.memory import MemoryConfig
 from fusion_core.models import load_model
 from fusion_core.types import AlignedPair, FloatImage
 from fusion_lab.benches.command import BenchCommand
 from fusion_lab.benches.latency import convolution_unit, street_pairs
-from fusion_lab.benches.tables import Table
+from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.benches.timing import Timing, interleaved
 
 _FROZEN = MemoryConfig(mode="frozen")
@@ -48,6 +50,8 @@ class EngineFigures:
         against_torch: Median over the rounds of PyTorch's time by it: how many times as fast.
         cpu_against_torch: The same of the processor time.
         mean_difference: Of the picture from PyTorch's, in gray levels of 255.
+        of_peers: Name of a peer -> median over the rounds of the time by the peer's with as many
+            threads.
     """
 
     model: str
@@ -59,6 +63,24 @@ class EngineFigures:
     against_torch: float
     cpu_against_torch: float
     mean_difference: float
+    of_peers: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFigures:
+    """Figures of a network from elsewhere, alone, in PyTorch.
+
+    Attributes:
+        peer: Its name.
+        threads: Its threads.
+        time: One pair, from tensors to a tensor.
+        units: Median over the rounds of it by the unit.
+    """
+
+    peer: str
+    threads: int
+    time: Timing
+    units: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +91,22 @@ class EnginesResult:
         unit: One 3x3 convolution of 32 to 32 channels at 640x480, float32, channels last, with two
             threads.
         engines: One entry per model, number of threads and kind.
+        peers: One entry per network from elsewhere and number of threads.
         left_out: Kind -> why it was not measured.
     """
 
     unit: Timing
     engines: tuple[EngineFigures, ...]
+    peers: tuple[PeerFigures, ...]
     left_out: dict[str, str]
 
     def tables(self) -> Sequence[Table]:
         """Return one row per entry."""
         timed = ("p50 ms", "units", "times torch", "CPU ms", "times torch")
-        head = ("model", "threads", "engine", *timed, "mean difference")
-        rows = tuple(
+        peers = tuple(dict.fromkeys(entry.peer for entry in self.peers))
+        of_peers = (f"of {peer}" for peer in peers)
+        head = ("model", "threads", "engine", *timed, "mean difference", *of_peers)
+        rows: tuple[tuple[Cell, ...], ...] = tuple(
             (
                 entry.model,
                 entry.threads,
@@ -91,6 +117,7 @@ class EnginesResult:
                 entry.cpu.median,
                 entry.cpu_against_torch,
                 entry.mean_difference,
+                *(entry.of_peers[peer] for peer in peers),
             )
             for entry in self.engines
         )
@@ -99,7 +126,14 @@ class EnginesResult:
             f"640x480, a pair with pre- and post-processing, {self.unit.count} rounds in turns; "
             f"unit {self.unit.median:.2f} ms{missing}"
         )
-        return [Table(title, head, rows)]
+        tables = [Table(title, head, rows)]
+        if self.peers:
+            alone = tuple(
+                (entry.peer, entry.threads, entry.time.median, entry.units) for entry in self.peers
+            )
+            title = "Peers, the network alone in PyTorch"
+            tables.append(Table(title, ("peer", "threads", "p50 ms", "units"), alone))
+        return tables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +153,17 @@ class EnginesBench(BenchCommand):
     """Numbers of threads."""
     rounds: int = 30
     """Rounds that count."""
+    peer: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=FILE.pt2")
+    ] = ()
+    """Networks from elsewhere to compare with: saved by `torch.export.save`, from thermal and
+    visible luma, each 1x1x480x640 in [0, 1], to a picture."""
 
     def measure(self) -> EnginesResult:
         """Run all engines in turns."""
-        return measure_engines(self.model, self.threads, self.rounds, street_pair())
+        pair = street_pair()
+        peers = dict(read_peer(text, pair) for text in self.peer)
+        return measure_engines(self.model, self.threads, self.rounds, pair, peers)
 
 
 def street_pair() -> AlignedPair:
@@ -137,8 +178,39 @@ def street_pair() -> AlignedPair:
     return Registrar(None, config.registration).align(0, pair.visible, thermal)
 
 
+def read_peer(text: str, pair: AlignedPair) -> tuple[str, Callable[[], object]]:
+    """Return the name of a peer, and what runs it on the lumas of a pair.
+
+    Args:
+        text: ``NAME=FILE.pt2`` of a network saved by ``torch.export.save``.
+        pair: A pair of both sides.
+
+    Raises:
+        UsageError: The text is none such, or the file is missing.
+    """
+    name, _, file = text.partition("=")
+    if not name or not Path(file).is_file():
+        raise UsageError(
+            f"--peer {text!r}: expected NAME=FILE.pt2, a file that torch.export.save has written"
+        )
+    network = torch.export.load(file).module()
+    camera = LumaIO().read(np.asarray(pair.visible))
+    planes = (np.asarray(pair.thermal), camera.luma.astype(np.float32) / 255)
+    lumas = [torch.from_numpy(plane)[None, None] for plane in planes]
+
+    def run() -> None:
+        with torch.inference_mode():
+            network(*lumas)
+
+    return name, run
+
+
 def measure_engines(
-    models: Sequence[str], threads: Sequence[int], rounds: int, pair: AlignedPair
+    models: Sequence[str],
+    threads: Sequence[int],
+    rounds: int,
+    pair: AlignedPair,
+    peers: Mapping[str, Callable[[], object]] | None = None,
 ) -> EnginesResult:
     """Run all kinds of engine on one pair, in turns.
 
@@ -147,6 +219,7 @@ def measure_engines(
         threads: Numbers of threads.
         rounds: Rounds that count.
         pair: A pair of both sides.
+        peers: Name of a network from elsewhere -> runs it once.
     """
     left_out: dict[str, str] = {}
     engines: dict[tuple[str, int, str], PairEngine] = {}
@@ -156,6 +229,9 @@ def measure_engines(
     runs = {key: _Run(engine, key[1], pair) for key, engine in engines.items()}
     cases: dict[str, Callable[[], object]] = {"unit": convolution_unit()}
     cases |= {" ".join(map(str, key)): run for key, run in runs.items()}
+    others = {(name, number): f"{name} {number}" for name in peers or {} for number in threads}
+    for (name, number), case in others.items():
+        cases[case] = _with_threads(number, (peers or {})[name])
     kept = torch.get_num_threads()
     try:
         times = {name: np.array(found) for name, found in interleaved(cases, rounds).items()}
@@ -178,9 +254,27 @@ def measure_engines(
                 against_torch=float(np.median(reference / taken)),
                 cpu_against_torch=float(np.median(reference_cpu / cpu)),
                 mean_difference=float(np.abs(run.picture - other.picture).mean()),
+                of_peers={
+                    name: float(np.median(taken / times[others[name, key[1]]]))
+                    for name in peers or {}
+                },
             )
         )
-    return EnginesResult(Timing.of(times["unit"]), tuple(figures), left_out)
+    foreign = tuple(
+        PeerFigures(*key, Timing.of(times[case]), float(np.median(times[case] / times["unit"])))
+        for key, case in others.items()
+    )
+    return EnginesResult(Timing.of(times["unit"]), tuple(figures), foreign, left_out)
+
+
+def _with_threads(number: int, run: Callable[[], object]) -> Callable[[], object]:
+    """Return a run with so many threads of PyTorch; the caller restores their number."""
+
+    def call() -> None:
+        torch.set_num_threads(number)
+        run()
+
+    return call
 
 
 def _engines(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import av
+import cv2
 import numpy as np
 import tyro
 
@@ -120,7 +121,11 @@ class LiveBench(BenchCommand):
 
 
 def make_street(
-    folder: Path, seconds: float, frames: int = _FRAMES, url: str = STREET
+    folder: Path,
+    seconds: float,
+    frames: int = _FRAMES,
+    url: str = STREET,
+    size: tuple[int, int] | None = None,
 ) -> tuple[Path, Path]:
     """Render a scene into a visible and a thermal video and return both.
 
@@ -132,6 +137,7 @@ def make_street(
         seconds: Least length of each.
         frames: Frames that are rendered; they come again and again.
         url: The scene.
+        size: Width and height that its pictures are scaled to; None leaves them.
     """
     paths = folder / "visible.mp4", folder / "thermal.mkv"
     with open_source(url) as source:
@@ -141,6 +147,7 @@ def make_street(
             if image.dtype == np.uint16:
                 low, high = np.percentile(image, (1, 99))
                 image = np.clip((image - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+            image = image if size is None else np.asarray(cv2.resize(image, size))
             pictures[frame.modality].append(image)
     for path, images in zip(paths, pictures.values(), strict=True):
         once = path.with_name(f"{path.stem}-once.mp4")
@@ -162,8 +169,9 @@ def live_result(lines: Sequence[Mapping[str, Any]], rate_hz: float, seconds: flo
     """
     if not lines:
         raise FusionError("bench live: the run has written no frame; see its log above")
-    end_ns = lines[-1]["stamp_ns"] + _NS / rate_hz
-    counted = [line for line in lines if line["stamp_ns"] >= end_ns - seconds * _NS]
+    # Half an interval on the safe side: stamps are rounded, and the first frame counts.
+    first_ns = lines[-1]["stamp_ns"] + (0.5 / rate_hz - seconds) * _NS
+    counted = [line for line in lines if line["stamp_ns"] >= first_ns]
     ages = [line["latency_ms"]["age"] for line in counted if "age" in line["latency_ms"]]
     known = [line["detections_age_ns"] / 1e6 for line in counted if _has_age(line)]
     names = dict.fromkeys(name for line in counted for name in line["latency_ms"])

@@ -46,6 +46,9 @@ BENCHES: Final[Mapping[str, BenchEntry]] = {
     "live": BenchEntry(
         "live", "LiveBench", "delivery, lateness and age of detections of a run on live videos"
     ),
+    "recorded": BenchEntry(
+        "recorded", "RecordedBench", "time a frame of recorded runs, by size and load, and memory"
+    ),
     "ros-soak": BenchEntry(
         "ros.soak", "RosSoakBench", "memory, gaps and counters of the node with faulty cameras"
     ),

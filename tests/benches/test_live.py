@@ -39,6 +39,15 @@ def test_figures_by_hand():
     assert "| delivered % | 80.0 |" in text
 
 
+def test_a_frame_whose_stamp_is_rounded_counts():
+    """30 Hz in whole microseconds, as in a file: the first frame of the last second is early."""
+    lines = [
+        {**line(0, age_ms=1.0, detections_age=None), "stamp_ns": round(n * 1e6 / 30) * 1000}
+        for n in range(60, 100)
+    ]
+    assert [live_result(lines[:count], 30.0, 1.0).delivered for count in (40, 39, 38)] == [1, 1, 1]
+
+
 def test_without_a_detector_nothing_is_said_of_it():
     result = live_result([line(n, age_ms=5.0, detections_age=None) for n in range(10)], 10.0, 1.0)
     assert result.detections_age_ms is None
