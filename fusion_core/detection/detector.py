@@ -15,7 +15,7 @@ from fusion_core.detection.boxes import Candidates, strongest
 from fusion_core.detection.card import read_card
 from fusion_core.detection.class_names import ClassNames
 from fusion_core.detection.evidence import weigh_by_thermal
-from fusion_core.detection.letterbox import PADDING, Letterbox
+from fusion_core.detection.letterbox import PADDING, Letterbox, Size
 from fusion_core.detection.network import DetectorEngine, Network
 from fusion_core.detection.output_formats import (
     OUTPUT_FORMATS,
@@ -26,6 +26,7 @@ from fusion_core.detection.output_formats import (
     detect_format,
     grid_count,
 )
+from fusion_core.detection.settings import InputChoice
 from fusion_core.detection.tiles import joined, tiles_of
 from fusion_core.detection.views import merge_views
 from fusion_core.errors import DetectorError, UsageError
@@ -63,6 +64,8 @@ class Detector:
         threads: CPU threads; 0: all cores.
         output_format: Format of the outputs; ``auto``: as the model's card says, or recognised.
         engine: What executes it on a CPU: ``onnx``, ``openvino``, or ``auto``: the faster one.
+        input_choice: Which of its inputs a network with two is given; ``auto``: the large one for
+            pictures that the small one would reduce much.
         tiles: Parts in each row and column of the picture that are looked at beside the whole; 1:
             none.
 
@@ -80,8 +83,10 @@ class Detector:
         threads: int = 0,
         output_format: str = "auto",
         engine: DetectorEngine = "onnx",
+        input_choice: InputChoice = "auto",
         tiles: int = 1,
     ) -> None:
+        self._input_choice = input_choice
         self._tiles = tiles
         self.path = resolve(name)
         self._network = Network(self.path, device, threads, engine)
@@ -100,7 +105,7 @@ class Detector:
         if self.output_format == "auto":
             self.output_format = self._recognised(outputs)
         self._format = OUTPUT_FORMATS[self.output_format]
-        self._decode(outputs)
+        self._decode(outputs, self._network.size)
         count = class_count(self.output_format, outputs) or 0
         self.class_names = ClassNames.of(self.path, self.card, count)
         if not self.class_names.known:
@@ -118,11 +123,13 @@ class Detector:
     @property
     def about(self) -> dict[str, Any]:
         """File, input, tiles, output format and execution provider, for reports."""
-        width, height = self._network.size
+        choice = {"small": [self._network.size], "large": [self._network.large]}
+        both = dict.fromkeys([self._network.size, self._network.large])
+        sizes = " or ".join(f"{w}x{h}" for w, h in choice.get(self._input_choice, both))
         tiles = f", {self._tiles}x{self._tiles} tiles" if self._tiles > 1 else ""
         return {
             "file": str(self.path),
-            "input": f"{self.card.input} {width}x{height}{tiles}",
+            "input": f"{self.card.input} {sizes}{tiles}",
             "output_format": self.output_format,
             "provider": self._network.provider,
         }
@@ -173,23 +180,32 @@ class Detector:
     def _seen(self, pictures: Sequence[UInt8Image], least: float, iou: float) -> Candidates:
         """Return the objects that the network sees in pictures of one view or a part of it."""
         height, width = pictures[0].shape[:2]
-        letterbox = Letterbox.of((width, height), self._network.size, self._format.fit)
+        size = self._input_for((width, height))
+        letterbox = Letterbox.of((width, height), size, self._format.fit)
         # Networks for pairs are trained here, on pictures that are much reduced without aliasing.
         reduced = self.takes_pair and letterbox.placed[0] < _MUCH_REDUCED * width
         interpolation = cv2.INTER_AREA if reduced else cv2.INTER_LINEAR
         painted = [letterbox.paint(picture, interpolation) for picture in pictures]
         outputs = self._network.run(_blob(painted, self._format))
         self._require_numbers(outputs)
-        found = self._merged(self._decode(outputs), least, iou)
+        found = self._merged(self._decode(outputs, size), size, least, iou)
         return found._replace(boxes=letterbox.to_picture(found.boxes))
 
-    def _merged(self, candidates: Candidates, least: float, iou: float) -> Candidates:
+    def _input_for(self, picture: Size) -> Size:
+        """Return width and height of the input for a picture."""
+        if self._input_choice != "auto":
+            return self._network.large if self._input_choice == "large" else self._network.size
+        placed = Letterbox.of(picture, self._network.size, self._format.fit).placed
+        much_reduced = placed[0] < _MUCH_REDUCED * picture[0]
+        return self._network.large if much_reduced else self._network.size
+
+    def _merged(self, candidates: Candidates, size: Size, least: float, iou: float) -> Candidates:
         """Return one candidate for each object."""
         if not self._format.suppress:
             return strongest(candidates, least, None)
         if not self.takes_pair:
             return strongest(candidates, least, iou)
-        auxiliary = len(candidates.scores) == 2 * grid_count(self._network.size, STRIDES)
+        auxiliary = len(candidates.scores) == 2 * grid_count(size, STRIDES)
         return merge_views(candidates, least, iou, auxiliary=auxiliary)
 
     def _recognised(self, outputs: Outputs) -> str:
@@ -203,9 +219,9 @@ class Detector:
             )
         return name
 
-    def _decode(self, outputs: Outputs) -> Candidates:
+    def _decode(self, outputs: Outputs, size: Size) -> Candidates:
         try:
-            return self._format.decode(outputs, self._network.size)
+            return self._format.decode(outputs, size)
         except (ValueError, IndexError, StopIteration, KeyError) as error:
             shapes = ", ".join(f"{name} {list(out.shape)}" for name, out in outputs.items())
             raise DetectorError(

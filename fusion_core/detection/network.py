@@ -48,6 +48,7 @@ class Network:
 
     Attributes:
         size: Width and height of the image input.
+        large: Width and height that the file states for large pictures; ``size`` where it does not.
         channels: Its channels, 3 or 4.
         provider: What executes it: ``CUDA``, ``CPU`` (both ONNX Runtime), or OpenVINO with its
             precision.
@@ -120,7 +121,7 @@ class Network:
                 "picture) or 4 (visible and thermal)"
             )
         # Inputs of any size carry names in place of numbers.
-        chosen = self._chosen_size()
+        chosen = self._stated_size("imgsz") or _ANY_SIZE
         height, width = (
             edge if isinstance(edge, int) else other
             for edge, other in zip(shape[2:], chosen, strict=True)
@@ -129,22 +130,29 @@ class Network:
         self._extra = others[0].name if others else None
         self.channels: int = shape[1]
         self.size: Size = (width, height)
-        if not (min(self.size) > 0 and max(self.size) <= _LARGEST_EDGE):
-            raise DetectorError(
-                f"{self._path}: its input is {width}x{height} pixels; expected edges from 1 to "
-                f"{_LARGEST_EDGE}"
-            )
+        fixed = all(isinstance(edge, int) for edge in shape[2:])
+        large = None if fixed else self._stated_size("imgsz_large")
+        self.large: Size = large[::-1] if large else self.size
+        for wide, high in (self.size, self.large):
+            if not (min(wide, high) > 0 and max(wide, high) <= _LARGEST_EDGE):
+                raise DetectorError(
+                    f"{self._path}: its input is {wide}x{high} pixels; expected edges from 1 to "
+                    f"{_LARGEST_EDGE}"
+                )
 
-    def _chosen_size(self) -> tuple[int, int]:
-        """Return the height and width that Ultralytics exports state for inputs of any size."""
-        text = self.metadata.get("imgsz", "")
+    def _stated_size(self, key: str) -> tuple[int, int] | None:
+        """Return a height and width that the metadata state for inputs of any size.
+
+        ``imgsz`` is Ultralytics' name for it.
+        """
+        text = self.metadata.get(key, "")
         if not text:
-            return _ANY_SIZE
+            return None
         try:
             height, width = (int(edge) for edge in json.loads(text))
         except (ValueError, TypeError, OverflowError, RecursionError):
             raise DetectorError(
-                f"{self._path}: imgsz = {text[:_SHOWN]!r}; expected [height, width]"
+                f"{self._path}: {key} = {text[:_SHOWN]!r}; expected [height, width]"
             ) from None
         return height, width
 

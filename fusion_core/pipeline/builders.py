@@ -253,6 +253,7 @@ def _open_detector(config: Config, device: str, threads: int) -> Detector:
                     threads=threads,
                     output_format=detection.output_format,
                     engine=engine,
+                    input_choice=detection.input,
                     tiles=detection.tiles,
                 ),
                 START_TIMEOUT_S,

@@ -32,6 +32,7 @@ OUT_OF_RANGE = {
     "scene_memory.tint": ("maybe", 3, None),
     "detection.score_threshold": (-0.1, 1.1, "half"),
     "detection.every": (0, 101, 1.5, "often", None),
+    "detection.input": ("huge", 2, None),
     "detection.tiles": (0, 9, 1.5, "many", None),
     "temperature.emissivity": (0, 1.01, "shiny", True, None),
     "temperature.reflected_c": (-101, 3001, "warm", True, float("nan")),

@@ -377,6 +377,36 @@ class TestInputOfAnySize:
         with pytest.raises(DetectorError, match="imgsz = '640 px'"):
             Detector(self.make(tmp_path, imgsz="640 px"))
 
+    @pytest.mark.parametrize(
+        ("choice", "picture", "used"),
+        [
+            ("auto", (85, 64), (64, 64)),  # 64 / 85 = 0.753
+            ("auto", (86, 64), (128, 96)),  # 64 / 86 = 0.744
+            ("auto", (64, 88), (128, 96)),
+            ("small", (640, 480), (64, 64)),
+            ("large", (64, 64), (128, 96)),
+        ],
+    )
+    def test_convention_large_is_for_pictures_that_are_reduced_below_three_quarters(
+        self, tmp_path, choice, picture, used
+    ):
+        path = self.make(tmp_path, imgsz="[64, 64]", imgsz_large="[96, 128]")
+        image = np.zeros((*picture[::-1], 3), np.uint8)
+        (found,) = detect(Detector(path, input_choice=choice), image)
+        ratio = min(used[0] / picture[0], used[1] / picture[1])
+        assert found.box[3] == pytest.approx((CENTRED[3] - CENTRED[1]) / ratio, rel=0.02)
+
+    def test_reports_name_what_may_be_used(self, tmp_path):
+        path = self.make(tmp_path, imgsz="[64, 64]", imgsz_large="[96, 128]")
+        assert Detector(path).about["input"] == "fused 64x64 or 128x96"
+        assert Detector(path, input_choice="large").about["input"] == "fused 128x96"
+
+    def test_a_large_size_that_is_none_is_named(self, tmp_path):
+        with pytest.raises(DetectorError, match="imgsz_large = 'big'"):
+            Detector(self.make(tmp_path, imgsz_large="big"))
+        with pytest.raises(DetectorError, match="its input is 9000x64 pixels; expected edges from"):
+            Detector(self.make(tmp_path, imgsz_large="[64, 9000]"))
+
 
 # Boxes of the recordings' own labels: checked by eye (msrs), published (m3fd).
 LABELLED = {

@@ -43,6 +43,7 @@ class Sampling:
         blind: Probability that one of the two cameras is dead or frozen.
         thermal: Probability that it is the thermal one.
         frozen: Probability that such a camera shows another scene instead of nothing.
+        other_cameras: Show pictures as other cameras than those of the recordings would, too.
         pasting: What is pasted into the pictures.
     """
 
@@ -59,6 +60,7 @@ class Sampling:
     blind: float = 0.7
     thermal: float = 0.6
     frozen: float = 0.6
+    other_cameras: bool = False
     pasting: Pasting = field(default_factory=Pasting)
 
 
@@ -230,8 +232,9 @@ def degrade_cameras(
         thermal, alone = blinded(thermal, rng), NOTHING
     # A camera that is alone shows the labelled objects at least half of the time.
     if victim is None or rng.random() < 0.5:
-        visible = visible if victim == 0 else degrade(visible, VISIBLE, rng)
-        thermal = thermal if victim == 1 else degrade(thermal, THERMAL, rng)
+        others = sampling.other_cameras
+        visible = visible if victim == 0 else degrade(visible, VISIBLE, rng, other_cameras=others)
+        thermal = thermal if victim == 1 else degrade(thermal, THERMAL, rng, other_cameras=others)
     return np.dstack([visible, thermal]).astype(np.float32), both, alone
 
 

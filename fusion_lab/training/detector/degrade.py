@@ -7,7 +7,7 @@ results may leave the range and are clipped once by the caller.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -93,6 +93,49 @@ def _inverted(image: _Planes, _: np.random.Generator) -> _Planes:
     return np.asarray(1 - image)
 
 
+def _equalised(image: _Planes, rng: np.random.Generator) -> _Planes:
+    """Stretch contrast by the histogram, of the whole or of parts, as many cameras do."""
+    eight = (image.clip(0, 1) * 255).astype(np.uint8)
+    parts = int(rng.choice([1, 2, 4, 8]))
+    stretched = cv2.createCLAHE(float(rng.uniform(1.5, 8)), (parts, parts)).apply(eight)
+    share = np.float32(rng.uniform(0.3, 1))
+    return np.asarray(image + share * (stretched.astype(np.float32) / np.float32(255) - image))
+
+
+def _clipped(image: _Planes, rng: np.random.Generator) -> _Planes:
+    """Stretch a part of the range, so that what is hot, or cold, has one value."""
+    low, high = np.percentile(image, (rng.uniform(0, 15), rng.uniform(88, 100)))
+    return np.asarray((image - low) / np.float32(max(float(high - low), 0.1)), np.float32)
+
+
+def _coarse(image: _Planes, rng: np.random.Generator) -> _Planes:
+    """Show what a camera of fewer pixels would."""
+    share = rng.uniform(0.3, 0.8)
+    size = [max(8, round(share * edge)) for edge in image.shape[1::-1]]
+    reduced = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(reduced, image.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+
+
+def _sharpened(image: _Planes, rng: np.random.Generator) -> _Planes:
+    """Exaggerate edges, with the rims that cameras draw around warm things."""
+    smooth = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(1, 4)))
+    return np.asarray(image + np.float32(rng.uniform(0.3, 1.5)) * (image - smooth), np.float32)
+
+
+def _shaded(image: _Planes, rng: np.random.Generator) -> _Planes:
+    """Add the slow drift over the picture of a sensor whose shutter has not closed for long."""
+    drift = _cloud(image, rng) - np.float32(0.5)
+    return np.asarray(image + np.float32(rng.uniform(0.05, 0.3)) * drift)
+
+
+def _tinted(image: _Planes, rng: np.random.Generator) -> _Planes:
+    """Give colours another cast and strength, as another camera would."""
+    gray = image.mean(2, keepdims=True)
+    strength = np.float32(rng.uniform(0.2, 1.5))
+    cast = rng.uniform(0.8, 1.2, 3).astype(np.float32)
+    return np.asarray((gray + strength * (image - gray)) * cast)
+
+
 def _lit(
     image: _Planes, lamps: int, reach: tuple[float, float], rng: np.random.Generator
 ) -> _Planes:
@@ -107,7 +150,7 @@ def _lit(
 
 
 def _power(image: _Planes, exponent: float) -> _Planes:
-    return np.asarray(cv2.pow(image, exponent), np.float32)
+    return np.asarray(cv2.pow(image.clip(0), exponent), np.float32)
 
 
 def _cloud(image: _Planes, rng: np.random.Generator) -> _Planes:
@@ -117,33 +160,66 @@ def _cloud(image: _Planes, rng: np.random.Generator) -> _Planes:
     return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-VISIBLE: Final[tuple[tuple[float, Change], ...]] = (
-    (0.5, _tone),
-    (0.1, _gray),
-    (0.3, _night),
-    (0.3, _veil),
-    (0.07, _glare),
-    (0.1, _blur),
-    (0.1, _noise),
-    (0.15, _jpeg),
+class Step(NamedTuple):
+    """One thing that may go wrong.
+
+    Attributes:
+        probability: How often it does.
+        change: What it does to a picture.
+        camera: It is no fault, but the way of another camera than those of the recordings.
+    """
+
+    probability: float
+    change: Change
+    camera: bool = False
+
+
+VISIBLE: Final = (
+    Step(0.5, _tone),
+    Step(0.1, _gray),
+    Step(0.2, _tinted, camera=True),
+    Step(0.1, _coarse, camera=True),
+    Step(0.1, _sharpened, camera=True),
+    Step(0.3, _night),
+    Step(0.3, _veil),
+    Step(0.07, _glare),
+    Step(0.1, _blur),
+    Step(0.1, _noise),
+    Step(0.15, _jpeg),
 )
-THERMAL: Final[tuple[tuple[float, Change], ...]] = (
-    (0.5, _contrast),
-    (0.1, _faint),
-    (0.1, _hot_ground),
-    (0.15, _blur),
-    (0.2, _noise),
-    (0.1, _stripes),
-    (0.03, _inverted),
+THERMAL: Final = (
+    Step(0.15, _equalised, camera=True),
+    Step(0.1, _clipped, camera=True),
+    Step(0.5, _contrast),
+    Step(0.1, _faint),
+    Step(0.1, _hot_ground),
+    Step(0.1, _coarse, camera=True),
+    Step(0.1, _sharpened, camera=True),
+    Step(0.1, _shaded, camera=True),
+    Step(0.15, _blur),
+    Step(0.2, _noise),
+    Step(0.1, _stripes),
+    Step(0.03, _inverted),
 )
 
 
 def degrade(
-    image: FloatImage, changes: tuple[tuple[float, Change], ...], rng: np.random.Generator
+    image: FloatImage,
+    steps: tuple[Step, ...],
+    rng: np.random.Generator,
+    *,
+    other_cameras: bool = False,
 ) -> FloatImage:
-    """Apply each change with its probability, in order, and clip to [0, 1]."""
-    for probability, change in changes:
-        if rng.random() < probability:
+    """Apply each step with its probability, in order, and clip to [0, 1].
+
+    Args:
+        image: ``HxWx3`` visible or ``HxW`` thermal in [0, 1].
+        steps: ``VISIBLE`` or ``THERMAL``.
+        rng: Where chance comes from.
+        other_cameras: Take those of other cameras, too.
+    """
+    for probability, change, camera in steps:
+        if (other_cameras or not camera) and rng.random() < probability:
             image = change(image, rng)
     return np.asarray(image.clip(0, 1), np.float32)
 

@@ -37,7 +37,8 @@ class DetectorRecipe(Schedule):
         kept: Share of the initial weights in those that ship; they hold what the recordings do not
             show (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022, equation 1).
         decay: Share of the steps at the end in which the rate falls linearly to nothing.
-        input: Height and width of the exported network's input, multiples of 32.
+        input: Height and width of the exported network's usual input, multiples of 32.
+        large_input: Likewise of its input for large pictures; None: the usual one.
         rendered_seeds: Streets rendered to learn from beside the recordings.
         rendered_aerial: Pairs from the air rendered likewise.
         sampling: How pictures are drawn.
@@ -56,6 +57,7 @@ class DetectorRecipe(Schedule):
     clip: float = 10.0
     save_every: int = 100
     input: tuple[int, int] = (448, 608)
+    large_input: tuple[int, int] | None = (608, 800)
     rendered_seeds: int = 20
     rendered_aerial: int = 0
     sampling: Sampling = field(default_factory=Sampling)
@@ -115,7 +117,8 @@ class DetectorTrainer(Trainer[DetectorRecipe, PairNano]):
         model = copy.deepcopy(self.average).cpu()
         if self.recipe.init:
             draw_back(model, load_initial(Path(self.recipe.init)), self.recipe.kept)
-        export_onnx(model, self.recipe.input, path, self._describe())
+        recipe = self.recipe
+        export_onnx(model, recipe.input, path, self._describe(), large=recipe.large_input)
         return path
 
     def _begin(self) -> None:

@@ -158,11 +158,33 @@ def test_thermal_alone_is_asked_for_people_only():
 def test_every_degradation_keeps_shape_range_and_type(kind):
     rng = np.random.default_rng(0)
     image = rng.random((40, 50, 3) if kind == "visible" else (40, 50)).astype(np.float32)
-    for _, change in VISIBLE if kind == "visible" else THERMAL:
+    for step in VISIBLE if kind == "visible" else THERMAL:
         before = image.copy()
-        changed = degrade(image, ((1.0, change),), rng)
+        changed = degrade(image, (step._replace(probability=1.0, camera=False),), rng)
         assert changed.shape == image.shape
         assert changed.dtype == np.float32
         assert 0 <= changed.min() <= changed.max() <= 1
         assert not np.array_equal(changed, before)
         assert np.array_equal(image, before)
+
+
+@pytest.mark.parametrize("steps", [VISIBLE, THERMAL], ids=["visible", "thermal"])
+def test_all_that_goes_wrong_at_once_is_still_a_picture(steps):
+    """Sharpening and clipping leave the range; a power of what is below 0 would be no number."""
+    certain = tuple(step._replace(probability=1.0) for step in steps)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        image = rng.random((40, 50, 3) if steps is VISIBLE else (40, 50)).astype(np.float32)
+        changed = degrade(image, certain, rng, other_cameras=True)
+        assert np.isfinite(changed).all()
+        assert 0 <= changed.min() <= changed.max() <= 1
+
+
+def test_other_cameras_are_left_out_unless_they_are_asked_for():
+    image = np.random.default_rng(1).random((40, 50)).astype(np.float32)
+    only = tuple(s._replace(probability=1.0) for s in THERMAL if s.camera)
+    rng = np.random.default_rng(0)
+    assert np.array_equal(degrade(image, only, rng), image)
+    # Nothing was drawn for them either, so that runs without them stay as they were.
+    assert rng.random() == np.random.default_rng(0).random()
+    assert not np.array_equal(degrade(image, only, rng, other_cameras=True), image)

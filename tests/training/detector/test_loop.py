@@ -133,12 +133,17 @@ def test_export_equals_torch_and_says_what_it_is(tmp_path):
     with torch.no_grad():
         images = torch.rand(1, 4, 64, 96)
         expected = model(images).numpy()
-    export_onnx(model, (64, 96), tmp_path / "detector.onnx", {"steps": 3})
+    export_onnx(model, (64, 96), tmp_path / "detector.onnx", {"steps": 3}, large=(96, 160))
     session = onnxruntime.InferenceSession(
         tmp_path / "detector.onnx", providers=["CPUExecutionProvider"]
     )
     assert str(Path(__file__).parents[3]).encode() not in (tmp_path / "detector.onnx").read_bytes()
     (found,) = session.run(["output0"], {"images": images.numpy()})
+    assert np.allclose(found, expected, rtol=1e-3, atol=1e-3)
+    larger = torch.rand(1, 4, 96, 160)
+    with torch.no_grad():
+        expected = model(larger).numpy()
+    (found,) = session.run(["output0"], {"images": larger.numpy()})
     assert np.allclose(found, expected, rtol=1e-3, atol=1e-3)
     metadata = session.get_modelmeta().custom_metadata_map
     assert metadata["names"] == "{0: 'person', 1: 'vehicle', 2: 'cycle'}"
@@ -146,6 +151,8 @@ def test_export_equals_torch_and_says_what_it_is(tmp_path):
     assert 0 < float(metadata["conf"]) < 1
     assert 0 < float(metadata["iou"]) < 1
     assert json.loads(metadata["training"]) == {"steps": 3}
+    assert json.loads(metadata["imgsz"]) == [64, 96]
+    assert json.loads(metadata["imgsz_large"]) == [96, 160]
 
 
 def test_objects_move_to_a_device():
