@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusion_core.types import UInt8Image
+
 CELLS = (48, 32)
 """Rows and columns of the grid on which an object and its surround are looked at."""
 
@@ -19,6 +21,9 @@ _MOST = 32
 _MARGIN, _MARGIN_PX = 0.5, 8
 _QUANTILES = (0.1, 0.5, 0.9)
 _MARKED, _UNMARKED = 0.5, 0.05
+# An object that fills so much of its upright rectangle is given by a box, if that is no crumb of
+# fewer pixels, nor a place that takes more than so much of the picture's height and width.
+_BOX_FILLED, _BOX_PX, _PLACE = 0.95, 6, 0.5
 
 
 class View(NamedTuple):
@@ -48,6 +53,9 @@ class Objects(NamedTuple):
         levels: ``Mx2xKx3`` quantiles .1, .5 and .9 of every picture, of what is marked and of the
             rest of the area.
         features: ``Mx2xKxC`` mean features of the same.
+        pictures: ``MxKx48x32`` what the pictures show there.
+        maps: ``MxKxCx48x32`` the features there.
+        boxes: Indices of those that are given by a box, whose shape is to be found.
     """
 
     picture: tuple[int, ...]
@@ -55,6 +63,23 @@ class Objects(NamedTuple):
     shapes: Tensor
     levels: Tensor
     features: Tensor
+    pictures: Tensor
+    maps: Tensor
+    boxes: tuple[int, ...]
+
+    def given_by_boxes(self) -> Objects:
+        """Return those whose shape is to be found."""
+        chosen = list(self.boxes)
+        return Objects(
+            picture=tuple(self.picture[index] for index in chosen),
+            areas=self.areas[chosen],
+            shapes=self.shapes[chosen],
+            levels=self.levels[chosen],
+            features=self.features[chosen],
+            pictures=self.pictures[chosen],
+            maps=self.maps[chosen],
+            boxes=tuple(range(len(chosen))),
+        )
 
 
 class Prompts(NamedTuple):
@@ -64,11 +89,26 @@ class Prompts(NamedTuple):
         tokens: ``BxKxNxD`` prompts per modality, thermal first.
         areas: ``BxNx4`` where each may be read, as in :class:`Objects`; None: anywhere.
         objects: The objects that they are of; None where prompts are of the whole mask.
+        exact: ``Bx1xhxw`` shares of the features' cells that are marked by a shape, not by a box;
+            None where prompts are of the whole mask.
     """
 
     tokens: Tensor
     areas: Tensor | None = None
     objects: Objects | None = None
+    exact: Tensor | None = None
+
+
+class MarkedObject(NamedTuple):
+    """A connected object of a mask.
+
+    Attributes:
+        box: Left, top, width and height in pixels.
+        by_box: It is an upright rectangle: where in it the object is, is to be found.
+    """
+
+    box: tuple[int, int, int, int]
+    by_box: bool
 
 
 class ObjectPromptEncoder(nn.Module):
@@ -77,7 +117,9 @@ class ObjectPromptEncoder(nn.Module):
     Like CtrlFuse's it describes what is marked by the means of features over the mask. Other than
     there, every connected object of the mask is described by itself, beside the ring around it, and
     with its area and shape; so one mask may hold many and small ones. At most 32: in a mask
-    of more, those next to each other count as one.
+    of more, those next to each other count as one. An upright rectangle is a box around an object;
+    any other shape is exact, and so is a rectangle of more than half the picture's height and
+    width.
 
     Args:
         channels: Channels of the features of one modality.
@@ -100,20 +142,32 @@ class ObjectPromptEncoder(nn.Module):
             view: The pictures.
             mask: ``Bx1xHxW`` in [0, 1], padded as the pictures; what is above 0 is marked.
         """
-        height, width = view.fused.shape[-2:]
-        found = [
-            (index, area)
-            for index, one in enumerate((mask[:, 0] > 0).byte().cpu().numpy())
-            for area in object_areas(one, self.down)
-        ]
-        size = torch.tensor((height, width, height, width), device=mask.device)
-        areas = torch.tensor([area for _, area in found], device=mask.device).view(-1, 4) / size
-        picture = tuple(index for index, _ in found)
-        marked = look_at((mask > 0).float(), picture, areas)
-        objects = Objects(picture, areas, marked, *_described(view, picture, areas, marked))
-        return self._tokens(objects, len(mask), len(view.maps))
+        found, exact = [], mask.new_zeros(mask.shape)
+        for index, one in enumerate((mask[:, 0] > 0).byte().cpu().numpy()):
+            objects = find_objects(one)
+            found += [(index, each) for each in objects]
+            exact[index, 0] = torch.from_numpy(without_boxes(one, objects)).to(exact)
+        looked = self._looked(view, mask, found)
+        return self._tokens(looked, len(mask), len(view.maps), F.avg_pool2d(exact, self.down))
 
-    def _tokens(self, objects: Objects, batch: int, modalities: int) -> Prompts:
+    def _looked(
+        self, view: View, mask: Tensor, found: Sequence[tuple[int, MarkedObject]]
+    ) -> Objects:
+        """Return what is seen of objects, each with the index of its picture."""
+        height, width = view.fused.shape[-2:]
+        size = torch.tensor((height, width, height, width), device=mask.device)
+        cells = [area_of(each.box, mask.shape[-2:], self.down) for _, each in found]
+        areas = torch.tensor(cells, device=mask.device).view(-1, 4) / size
+        picture = tuple(index for index, _ in found)
+        shapes = look_at((mask > 0).float(), picture, areas)
+        pictures = look_at(view.pictures, picture, areas)
+        maps = look_at(torch.cat(view.maps, 1), picture, areas)
+        maps = maps.view(len(found), len(view.maps), view.maps[0].shape[1], *CELLS)
+        levels, features = _described(pictures, maps, shapes)
+        boxes = tuple(number for number, (_, each) in enumerate(found) if each.by_box)
+        return Objects(picture, areas, shapes, levels, features, pictures, maps, boxes)
+
+    def _tokens(self, objects: Objects, batch: int, modalities: int, exact: Tensor) -> Prompts:
         count = len(objects.picture)
         levels, features = (known.transpose(1, 2) for known in (objects.levels, objects.features))
         placed = objects.areas[:, None].expand(-1, modalities, -1)
@@ -130,44 +184,58 @@ class ObjectPromptEncoder(nn.Module):
             tokens[index, :, place] = own[number]
             areas[index, place] = objects.areas[number]
             filled[index] += 2
-        return Prompts(tokens, areas, objects)
+        return Prompts(tokens, areas, objects, exact)
 
 
-def object_areas(marked: np.ndarray, down: int) -> list[tuple[int, int, int, int]]:
-    """Return top, left, bottom and right of each object and its surround, in cells.
+def area_of(
+    box: tuple[int, int, int, int], size: Sequence[int], down: int
+) -> tuple[int, int, int, int]:
+    """Return top, left, bottom and right of an object and its surround, in cells.
 
     Args:
-        marked: ``HxW`` uint8 in {0, 1}; height and width are multiples of ``down``.
+        box: Left, top, width and height of the object in pixels.
+        size: Height and width of the picture, multiples of ``down``.
         down: Edge in pixels of a cell.
     """
-    rows, columns = (edge // down for edge in marked.shape)
-    found = []
-    for left, top, width, height in _boxes(marked):
-        along, across = (max(_MARGIN_PX, _MARGIN * edge) for edge in (height, width))
-        first = [max(0, int((edge - by) // down)) for edge, by in ((top, along), (left, across))]
-        last = [
-            min(most, int(-((-edge - by) // down)))
-            for edge, by, most in ((top + height, along, rows), (left + width, across, columns))
-        ]
-        found.append((*first, *last))
-    return found
+    left, top, width, height = box
+    rows, columns = (edge // down for edge in size)
+    along, across = (max(_MARGIN_PX, _MARGIN * edge) for edge in (height, width))
+    first = [max(0, int((edge - by) // down)) for edge, by in ((top, along), (left, across))]
+    last = [
+        min(most, int(-((-edge - by) // down)))
+        for edge, by, most in ((top + height, along, rows), (left + width, across, columns))
+    ]
+    return first[0], first[1], last[0], last[1]
 
 
-def _boxes(marked: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Return left, top, width and height of at most 32 connected objects, in pixels."""
+def find_objects(marked: UInt8Image) -> list[MarkedObject]:
+    """Return at most 32 connected objects of ``HxW`` uint8 in {0, 1}."""
     height, width = marked.shape
-    step = 1
+    step, coarse = 1, marked
     while True:
-        _, _, stats, _ = cv2.connectedComponentsWithStats(marked)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(coarse)
         if len(stats) - 1 <= _MOST:
             break
         step *= 2
-        coarse = torch.from_numpy(marked)[None].float()
-        marked = F.max_pool2d(coarse, 2, ceil_mode=True)[0].byte().numpy()
-    boxes = []
-    for x, y, w, h, _ in step * stats[1:].astype(int):
-        boxes.append((x, y, min(w, width - x), min(h, height - y)))
-    return boxes
+        tensor = torch.from_numpy(coarse)[None].float()
+        coarse = np.asarray(F.max_pool2d(tensor, 2, ceil_mode=True)[0].byte().numpy())
+    found = []
+    for x, y, w, h, area in stats[1:].astype(int):
+        left, top = step * x, step * y
+        box = (left, top, min(step * w, width - left), min(step * h, height - top))
+        filled = area >= _BOX_FILLED * w * h and min(w, h) >= _BOX_PX
+        is_place = h > _PLACE * height and w > _PLACE * width
+        found.append(MarkedObject(box, bool(step == 1 and filled and not is_place)))
+    return found
+
+
+def without_boxes(marked: UInt8Image, objects: Sequence[MarkedObject]) -> UInt8Image:
+    """Return the mask without the objects that are given by a box."""
+    exact: UInt8Image = marked.copy()
+    for (left, top, width, height), by_box in objects:
+        if by_box:
+            exact[top : top + height, left : left + width] = 0
+    return exact
 
 
 def look_at(maps: Tensor, picture: Sequence[int], areas: Tensor) -> Tensor:
@@ -211,18 +279,17 @@ def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=True)
 
 
-def _described(
-    view: View, picture: Sequence[int], areas: Tensor, marked: Tensor
-) -> tuple[Tensor, Tensor]:
+def _described(pictures: Tensor, maps: Tensor, shapes: Tensor) -> tuple[Tensor, Tensor]:
     """Return quantiles ``Mx2xKx3`` and mean features ``Mx2xKxC`` of objects and surrounds."""
-    pictures = look_at(view.pictures, picture, areas).flatten(2)
-    maps = torch.stack([look_at(each, picture, areas).flatten(2) for each in view.maps], 1)
-    flat = marked.flatten(1)
+    flat = shapes.flatten(1)
     # A thin object may fill no cell: then the fullest ones are it.
     object_ = flat >= flat.amax(1, keepdim=True).clamp_max(_MARKED)
     ring = flat <= _UNMARKED
     ring = ring | ~ring.any(1, keepdim=True)
-    parts = [(_quantiles(pictures, own), _means(maps, own)) for own in (object_, ring)]
+    parts = [
+        (_quantiles(pictures.flatten(2), own), _means(maps.flatten(3), own))
+        for own in (object_, ring)
+    ]
     levels, features = (torch.stack(each, 1) for each in zip(*parts, strict=True))
     return levels, features
 
