@@ -21,9 +21,10 @@ _MOST = 32
 _MARGIN, _MARGIN_PX = 0.5, 8
 _QUANTILES = (0.1, 0.5, 0.9)
 _MARKED, _UNMARKED = 0.5, 0.05
-# An object that fills so much of its upright rectangle is given by a box, if that is no crumb of
-# fewer pixels, nor a place that takes more than so much of the picture's height and width.
-_BOX_FILLED, _BOX_PX, _PLACE = 0.95, 6, 0.5
+# Corners of the outline of a box, or of boxes that overlap, lie so many pixels apart on average.
+_STRAIGHT_PX = 4
+# One that takes more than this share of the picture's height and width is a place.
+_PLACE = 0.5
 
 
 class View(NamedTuple):
@@ -104,7 +105,7 @@ class MarkedObject(NamedTuple):
 
     Attributes:
         box: Left, top, width and height in pixels.
-        by_box: It is an upright rectangle: where in it the object is, is to be found.
+        by_box: It is an upright rectangle, or several: where in it the object is, is to be found.
     """
 
     box: tuple[int, int, int, int]
@@ -117,7 +118,7 @@ class ObjectPromptEncoder(nn.Module):
     Like CtrlFuse's it describes what is marked by the means of features over the mask. Other than
     there, every connected object of the mask is described by itself, beside the ring around it, and
     with its area and shape; so one mask may hold many and small ones. At most 32: in a mask
-    of more, those next to each other count as one. An upright rectangle is a box around an object;
+    of more, those next to each other count as one. Upright rectangles are boxes around objects;
     any other shape is exact, and so is a rectangle of more than half the picture's height and
     width.
 
@@ -144,9 +145,9 @@ class ObjectPromptEncoder(nn.Module):
         """
         found, exact = [], mask.new_zeros(mask.shape)
         for index, one in enumerate((mask[:, 0] > 0).byte().cpu().numpy()):
-            objects = find_objects(one)
+            objects, shapes = find_objects(one)
             found += [(index, each) for each in objects]
-            exact[index, 0] = torch.from_numpy(without_boxes(one, objects)).to(exact)
+            exact[index, 0] = torch.from_numpy(shapes).to(exact)
         looked = self._looked(view, mask, found)
         return self._tokens(looked, len(mask), len(view.maps), F.avg_pool2d(exact, self.down))
 
@@ -208,34 +209,43 @@ def area_of(
     return first[0], first[1], last[0], last[1]
 
 
-def find_objects(marked: UInt8Image) -> list[MarkedObject]:
-    """Return at most 32 connected objects of ``HxW`` uint8 in {0, 1}."""
-    height, width = marked.shape
+def find_objects(marked: UInt8Image) -> tuple[list[MarkedObject], UInt8Image]:
+    """Return at most 32 connected objects of a mask, and the mask without those given by boxes.
+
+    Args:
+        marked: ``HxW`` uint8 in {0, 1}.
+    """
     step, coarse = 1, marked
     while True:
-        _, _, stats, _ = cv2.connectedComponentsWithStats(coarse)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(coarse)
         if len(stats) - 1 <= _MOST:
             break
         step *= 2
         tensor = torch.from_numpy(coarse)[None].float()
         coarse = np.asarray(F.max_pool2d(tensor, 2, ceil_mode=True)[0].byte().numpy())
-    found = []
-    for x, y, w, h, area in stats[1:].astype(int):
+    height, width = marked.shape
+    found, exact = [], marked.copy()
+    for label, (x, y, w, h) in enumerate(stats[1:, :4].astype(int).tolist(), start=1):
         left, top = step * x, step * y
         box = (left, top, min(step * w, width - left), min(step * h, height - top))
-        filled = area >= _BOX_FILLED * w * h and min(w, h) >= _BOX_PX
-        is_place = h > _PLACE * height and w > _PLACE * width
-        found.append(MarkedObject(box, bool(step == 1 and filled and not is_place)))
-    return found
-
-
-def without_boxes(marked: UInt8Image, objects: Sequence[MarkedObject]) -> UInt8Image:
-    """Return the mask without the objects that are given by a box."""
-    exact: UInt8Image = marked.copy()
-    for (left, top, width, height), by_box in objects:
+        here = (slice(y, y + h), slice(x, x + w))
+        own = (labels[here] == label).astype(np.uint8)
+        is_place = h > _PLACE * height and w > _PLACE * width and bool(own.all())
+        by_box = step == 1 and not is_place and _is_rectilinear(own)
         if by_box:
-            exact[top : top + height, left : left + width] = 0
-    return exact
+            exact[here][own > 0] = 0
+        found.append(MarkedObject(box, by_box))
+    return found, exact
+
+
+def _is_rectilinear(own: UInt8Image) -> bool:
+    """Return whether the outline of one object runs along rows and columns, as that of boxes."""
+    (outline, *_), _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    corners = outline[:, 0]
+    steps = np.abs(corners - np.roll(corners, 1, axis=0))
+    oblique = steps[steps.min(1) > 0]  # one pixel at the inner corners of boxes that overlap
+    straight = steps.sum() >= _STRAIGHT_PX * len(corners)
+    return bool(straight and oblique.max(initial=0) <= 1)
 
 
 def look_at(maps: Tensor, picture: Sequence[int], areas: Tensor) -> Tensor:

@@ -100,7 +100,9 @@ def _mistaken(own: Prompts, other: Prompts) -> Prompts:
     objects, others = _told(own)[0], _told(other)[0]
     chosen = torch.arange(len(objects.picture)) % len(others.picture)
     told = objects._replace(levels=others.levels[chosen], features=others.features[chosen])
-    return own._replace(objects=told)
+    pairs = torch.stack([1 + 2 * chosen, 2 + 2 * chosen], 1).flatten()
+    tokens = torch.cat([own.tokens[:, :, :1], other.tokens[:, :, pairs]], 2)
+    return own._replace(tokens=tokens, objects=told)
 
 
 def _shapeless(own: Prompts, _other: Prompts) -> Prompts:
