@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fusion_core.errors import MaskError
-from fusion_core.masks.regions import hot_regions, object_regions
+from fusion_core.masks.regions import hot_regions, labelled_regions
 from fusion_core.types import Box, Detection, FloatImage
 
 _MOST: Final = 32
@@ -66,11 +66,13 @@ class MarkedArea:
         number: Its number since the start.
         area: Left, top, width and height in shares of the picture.
         track: Identity of the object that it follows, None for a place.
+        label: What the detector calls that object; empty: nobody knows.
     """
 
     number: int
     area: Area
     track: int | None = None
+    label: str = ""
 
 
 class Marks:
@@ -106,7 +108,8 @@ class Marks:
         found = _smallest_at(scene.detections, x, y)
         box = found.box if found else _hot_box(scene.thermal, x, y) or _around(x, y, scene.width)
         track = found.track_id if found else None
-        self._add(MarkedArea(next(self._numbers), scene.area_of(box), track))
+        label = found.label if found else ""
+        self._add(MarkedArea(next(self._numbers), scene.area_of(box), track, label))
 
     def remove(self, number: int | None) -> None:
         """Take back one mark, or all for None."""
@@ -129,11 +132,12 @@ class Marks:
     def mask(self, scene: Scene) -> FloatImage:
         """Return what is marked, ``HxW`` in {0, 1}: the objects in the marked areas."""
         columns, rows = scene.width, scene.height
-        boxes = [
-            (left * columns, top * rows, width * columns, height * rows)
-            for left, top, width, height in (mark.area for mark in self._marks)
-        ]
-        return object_regions(scene.thermal, boxes, rows, columns)
+        boxes = []
+        for mark in self._marks:
+            left, top, width, height = mark.area
+            box = (left * columns, top * rows, width * columns, height * rows)
+            boxes.append((mark.label, box))
+        return labelled_regions(scene.thermal, boxes, rows, columns)
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the marks as the page shows them."""

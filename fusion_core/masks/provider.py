@@ -15,7 +15,7 @@ import numpy as np
 from fusion_core.errors import MaskError
 from fusion_core.masks.files import MaskFiles
 from fusion_core.masks.marks import Marks, Scene
-from fusion_core.masks.regions import hot_regions, object_regions
+from fusion_core.masks.regions import VEHICLES, hot_regions, labelled_regions
 from fusion_core.masks.settings import MaskConfig, parse_boxes
 from fusion_core.types import AlignedPair, Box, Detection, FloatImage, Frame, UInt8Image
 
@@ -25,7 +25,7 @@ REJECTED = "mask_rejected"
 _DETECTIONS_NS = 500_000_000
 NAMED: Final[Mapping[str, frozenset[str]]] = {
     "people": frozenset({"person"}),
-    "vehicles": frozenset({"vehicle", "car", "truck", "bus", "motorcycle", "train"}),
+    "vehicles": VEHICLES,
 }
 """What a text can name -> labels of detectors."""
 # Each reason is logged once; a stream of ever new reasons must not fill the log.
@@ -214,5 +214,9 @@ class MaskProvider:
 
     @staticmethod
     def _detected(scene: Scene, labels: Collection[str]) -> FloatImage:
-        wanted = [found.box for found in scene.detections if not labels or found.label in labels]
-        return object_regions(scene.thermal, wanted, scene.height, scene.width)
+        wanted = [
+            (found.label, found.box)
+            for found in scene.detections
+            if not labels or found.label in labels
+        ]
+        return labelled_regions(scene.thermal, wanted, scene.height, scene.width)

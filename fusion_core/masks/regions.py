@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import cv2
 import numpy as np
@@ -23,6 +24,8 @@ _RING, _RING_PX = 0.5, 2
 _SHARE, _HOTTEST = 0.3, 0.9
 # Below this share of the thermal range nothing stands out.
 _LEAST_CONTRAST = 0.04
+VEHICLES: Final = frozenset({"vehicle", "car", "truck", "bus", "motorcycle", "train"})
+"""Labels of detectors for what is warm in parts only: engine, wheels, exhaust."""
 
 
 def hot_regions(thermal: FloatImage) -> FloatImage:
@@ -82,6 +85,23 @@ def object_regions(
     for box in boxes:
         objects = np.maximum(objects, _object_in(thermal, box))
     return objects * mask
+
+
+def labelled_regions(
+    thermal: FloatImage | None, objects: Sequence[tuple[str, Box]], height: int, width: int
+) -> FloatImage:
+    """Return the objects in boxes as :func:`object_regions`, of vehicles the whole box.
+
+    Args:
+        thermal: ``HxW`` float32 in [0, 1], hot is bright; None: no thermal image.
+        objects: Label and box of each.
+        height: Rows of the picture.
+        width: Columns of the picture.
+    """
+    vehicles = [box for label, box in objects if label in VEHICLES]
+    others = [box for label, box in objects if label not in VEHICLES]
+    regions = object_regions(thermal, others, height, width)
+    return np.maximum(regions, fill_boxes(vehicles, height, width))
 
 
 def _object_in(thermal: FloatImage, box: Box) -> FloatImage:

@@ -32,8 +32,22 @@ def retrieve(
         ]
         read, weights = zip(*pairs, strict=True)
         return torch.cat(read), torch.cat(weights)
-    attention = (_cosine(query, slots) / temperature).softmax(dim=1)
+    attention = weigh_slots(query, slots, temperature)
     return attention @ slots, attention
+
+
+def weigh_slots(query: Tensor, slots: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+    """Return how much of each slot every vector reads: softmax over cosines.
+
+    Args:
+        query: ``BxD`` or ``BxPxD``.
+        slots: ``NxD``, or ``BxNxD`` of a bank for every picture of ``BxPxD``.
+        temperature: Divides the cosines; small is selective.
+
+    Returns:
+        ``BxN`` or ``BxPxN`` float32; sums to 1 over the slots.
+    """
+    return (_cosine(query, slots) / temperature).softmax(dim=-1)
 
 
 def random_slots(count: int, dim: int, norm: float = 1.0) -> Tensor:
@@ -45,4 +59,4 @@ def random_slots(count: int, dim: int, norm: float = 1.0) -> Tensor:
 
 
 def _cosine(query: Tensor, slots: Tensor) -> Tensor:
-    return F.normalize(query.float(), dim=1) @ F.normalize(slots.float(), dim=1).T
+    return F.normalize(query.float(), dim=-1) @ F.normalize(slots.float(), dim=-1).mT

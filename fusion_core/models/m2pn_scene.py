@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion_core.memory.retrieval import random_slots, retrieve
+from fusion_core.memory.retrieval import random_slots, retrieve, weigh_slots
 from fusion_core.models.blocks import (
     ChannelModulation,
     CrossAttention,
@@ -82,6 +82,30 @@ class PlainBlock(nn.Module):
     def forward(self, x: Tensor, query: Tensor, context: Tensor) -> Tensor:  # noqa: ARG002
         """Convolve ``BxCxHxW``; the prompts are not used."""
         return F.relu_(self.conv(x))
+
+
+class PlaceMemory(nn.Module):
+    """Every place of the maps reads the memory bank, and goes on as what it has read.
+
+    A place asks with a vector of its own; what it gets is the sum of the slots, weighed by their
+    likeness to that (see :func:`retrieve`), brought to the width of the maps. The maps themselves
+    do not pass: what the surroundings of a place decide, they decide through the bank.
+
+    Args:
+        width: Channels of the maps.
+        dim: Width of the slots.
+    """
+
+    def __init__(self, width: int, dim: int) -> None:
+        super().__init__()
+        self.ask = nn.Linear(width, dim)
+        self.tell = nn.Linear(dim, width, bias=False)
+
+    def forward(self, maps: Tensor, slots: Tensor) -> Tensor:
+        """Return what ``BxCxHxW`` read of slots ``NxD`` or ``BxNxD``, shaped as they are."""
+        weights = weigh_slots(self.ask(maps.flatten(2).mT), slots.to(maps.device))
+        read: Tensor = weights @ self.tell(slots.to(maps))
+        return read.mT.reshape(maps.shape)
 
 
 class SceneFuser(LumaFuser):

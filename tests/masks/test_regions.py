@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fusion_core.masks import hot_regions
-from fusion_core.masks.regions import fill_boxes, object_regions
+from fusion_core.masks.regions import fill_boxes, labelled_regions, object_regions
 from fusion_lab.data import Needs, read_examples
 
 
@@ -73,6 +73,16 @@ def test_a_box_without_an_object_is_marked_whole():
     assert object_regions(scene, [(-5, -5, 700, 500)], *scene.shape).all()
     assert not object_regions(scene, [], *scene.shape).any()
     assert not object_regions(scene, [(700, 10, 20, 20)], *scene.shape).any()
+
+
+def test_of_a_vehicle_the_whole_box_is_marked_and_of_a_person_the_silhouette():
+    """The engine of the one and all of the other are warm: half of each box."""
+    scene = warm_scene()
+    scene[300:340, 100:130] = scene[300:340, 300:330] = 0.9
+    boxes = [("car", (100, 300, 60, 40)), ("person", (300, 300, 60, 40))]
+    found = labelled_regions(scene, boxes, *scene.shape)
+    assert found[:, :200].sum() == 60 * 40
+    assert found[:, 200:].sum() == 30 * 40
 
 
 @pytest.mark.data

@@ -15,7 +15,13 @@ from fusion_core.models.blocks import (
     View,
     Window,
 )
-from fusion_core.models.blocks.object_prompts import CELLS, lay, look_at, object_areas
+from fusion_core.models.blocks.object_prompts import (
+    CELLS,
+    area_of,
+    find_objects,
+    lay,
+    look_at,
+)
 from fusion_core.models.blocks.reference_prompts import (
     ReferencePromptEncoder,
     marked_on_grid,
@@ -185,20 +191,24 @@ def test_the_sobel_path_starts_as_sobel():
     np.testing.assert_allclose(found[1:-1, 1:-1], wanted[1:-1, 1:-1], atol=1e-6)
 
 
+def areas_of(marked):
+    return [area_of(each.box, marked.shape, 2) for each in find_objects(marked)[0]]
+
+
 def test_every_object_is_looked_at_with_half_its_size_around_it():
     """By hand, in cells of 2 px: rows (20 - 10) / 2 to (40 + 10) / 2, columns at least 8 px."""
     marked = np.zeros((120, 160), np.uint8)
     marked[20:40, 50:60] = 1
     marked[100:120, 0:30] = 1
-    areas = sorted(object_areas(marked, 2))
+    areas = sorted(areas_of(marked))
     assert areas == [(5, 21, 25, 34), (45, 0, 60, 23)]
-    assert object_areas(np.zeros_like(marked), 2) == []
+    assert find_objects(np.zeros_like(marked))[0] == []
 
 
 def test_a_mask_of_many_parts_is_a_few_objects_that_cover_it():
     marked = np.zeros((240, 320), np.uint8)
     marked[::6, ::6] = 1
-    areas = object_areas(marked, 2)
+    areas = areas_of(marked)
     assert 1 <= len(areas) <= 32
     covered = np.zeros((120, 160), bool)
     for top, left, bottom, right in areas:
@@ -208,7 +218,69 @@ def test_a_mask_of_many_parts_is_a_few_objects_that_cover_it():
     for number in range(30):
         row, column = divmod(number, 6)
         thirty[90 * row + 20 : 90 * row + 32, 100 * column + 20 : 100 * column + 25] = 1
-    assert len(object_areas(thirty, 2)) == 30
+    assert len(find_objects(thirty)[0]) == 30
+
+
+def drawn(kind, height=96, width=128):
+    """Return a disc, a bar, a crumb, or a rectangle that is no object."""
+    mask = np.zeros((height, width), np.uint8)
+    rows, columns = np.mgrid[:height, :width]
+    if kind == "disc":
+        mask[(rows - 40) ** 2 + (columns - 60) ** 2 < 15**2] = 1
+    top, left, high, wide = {
+        "disc": (0, 0, 0, 0),
+        "bar": (20, 30, 40, 14),
+        "crumb": (20, 30, 5, 3),
+        "place": (4, 5, 49, 65),
+    }[kind]
+    mask[top : top + high, left : left + wide] = 1
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("kind", "by_box"), [("disc", False), ("bar", True), ("crumb", False), ("place", False)]
+)
+def test_an_upright_rectangle_is_a_box_and_any_other_shape_is_exact(kind, by_box):
+    """By hand: a place is higher than 48 of 96 rows and wider than 64 of 128 columns."""
+    mask = drawn(kind)
+    (found,), exact = find_objects(mask)
+    assert found.by_box == by_box
+    assert np.array_equal(exact, 0 * mask if by_box else mask)
+
+
+def test_boxes_that_overlap_are_boxes_and_what_lies_between_them_stays():
+    mask = np.zeros((96, 128), np.uint8)
+    mask[10:50, 10:30] = mask[30:70, 24:60] = 1
+    crumb = np.zeros_like(mask)
+    crumb[15:18, 45:49] = 1
+    found, exact = find_objects(mask | crumb)
+    assert sorted(each.by_box for each in found) == [False, True]
+    assert np.array_equal(exact, crumb)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["disc", "crumb", "place"])
+def test_a_shape_is_taken_as_it_is_given_whatever_the_segmenter_thinks(kind):
+    """To a cell of 2 pixels, half of which may be marked."""
+    thermal, visible = pair()
+    mask = torch.from_numpy(drawn(kind)).float()[None, None]
+    found = (fuse(obedient(), thermal, visible, mask).logits > 0)[0, 0].float()
+    share = torch.nn.functional.avg_pool2d(mask, 2)[0, 0]
+    assert torch.equal(found[share == 0], 0 * found[share == 0])
+    assert torch.equal(found[share == 1], 1 + 0 * found[share == 1])
+
+
+@torch.no_grad()
+def test_boxes_beside_a_shape_are_looked_for_alone():
+    model, looked = network(), []
+    model.segmenter.fine.register_forward_hook(lambda _m, inputs, _o: looked.append(inputs[0]))
+    thermal, visible = pair()
+    mask = torch.from_numpy(drawn("disc")).float()[None, None]
+    fuse(model, thermal, visible, mask)
+    assert looked == []
+    mask[..., 70:90, 100:120] = 1
+    fuse(model, thermal, visible, mask)
+    assert [len(each) for each in looked] == [1]
 
 
 def test_what_was_looked_at_is_laid_back():

@@ -11,10 +11,12 @@ from fusion_core.errors import UsageError
 from fusion_core.models import Cues, create_model
 from fusion_core.models.blocks import AffineHead, FineAffineHead
 from fusion_core.models.m2pn_cells import EDGE, NANO, CellsConfig, CellStem, M2PNCells
+from fusion_core.models.m2pn_scene import PlaceMemory
 from fusion_lab.training.shared_init import build_variant
 
 SMALL = CellsConfig(stem=4, width=8, dim=12, heads=2, slots=5)
 FINER = replace(SMALL, finer=2)
+PLACES = replace(FINER, places=True)
 
 
 def trained_alike(config=SMALL):
@@ -33,7 +35,7 @@ def pair(height, width, batch=1, seed=0):
     return torch.rand(2, batch, 1, height, width, generator=generator).unbind(0)
 
 
-@pytest.mark.parametrize("config", [SMALL, FINER])
+@pytest.mark.parametrize("config", [SMALL, FINER, PLACES])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (17, 23), (32, 40)])
 def test_every_size_comes_back_in_range(config, height, width):
     with torch.inference_mode():
@@ -52,7 +54,7 @@ def test_an_untrained_network_is_the_mean_of_the_sources(name):
     assert (fused - (thermal + visible) / 2).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("config", [SMALL, FINER])
+@pytest.mark.parametrize("config", [SMALL, FINER, PLACES])
 def test_running_gives_what_training_gave(config):
     model, images = trained_alike(config), pair(40, 56)
     learning = model.forward_luma(*images)
@@ -62,7 +64,7 @@ def test_running_gives_what_training_gave(config):
     assert (learning.fused - running.fused).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("config", [SMALL, FINER])
+@pytest.mark.parametrize("config", [SMALL, FINER, PLACES])
 def test_a_batch_is_fused_as_each_pair_alone(config):
     model, (thermal, visible) = trained_alike(config), pair(24, 32, batch=3)
     with torch.inference_mode():
@@ -93,11 +95,12 @@ def test_the_memory_is_heard():
         ("context_nodes", "node.residual", {"residual"}),
         ("graph", "thermal_graph", {"thermal_graph", "visible_graph"}),
         ("memory", "recall", set()),
+        ("memory", "places", set()),
         ("prompts", "head.scene", {"thermal_graph", "visible_graph"}),
     ],
 )
 def test_each_ablation_removes_its_part_and_still_trains(switch, gone, nodes):
-    whole, part = trained_alike(FINER), trained_alike(replace(FINER, **{switch: False}))
+    whole, part = trained_alike(PLACES), trained_alike(replace(PLACES, **{switch: False}))
     assert any(name.startswith(gone) for name, _ in whole.named_parameters())
     assert not any(name.startswith(gone) for name, _ in part.named_parameters())
     output = part.forward_luma(*pair(16, 16))
@@ -111,6 +114,38 @@ def test_each_ablation_removes_its_part_and_still_trains(switch, gone, nodes):
 def test_a_part_that_it_does_not_have_is_named():
     with pytest.raises(UsageError, match=r"m2pn-nano.*its levels cannot be changed"):
         build_variant("m2pn-nano", 0, {"levels": 1})
+
+
+def test_every_place_reads_the_slot_that_it_is_like():
+    """Slots along two axes; what asks along one of them gets exp(10) times as much of its slot."""
+    memory = PlaceMemory(2, 2)
+    with torch.no_grad():
+        memory.ask.weight.copy_(torch.eye(2))
+        memory.ask.bias.zero_()
+        memory.tell.weight.copy_(torch.eye(2))
+    maps = torch.zeros(1, 2, 3, 4)
+    maps[0, 0, :, :2], maps[0, 1, :, 2:] = 0.5, 7.0
+    slots = torch.tensor([[3.0, 0.0], [0.0, 2.0]])
+    read = memory(maps, slots)[0]
+    assert read.shape == (2, 3, 4)
+    share = 1 / (1 + np.exp(-10))
+    near = torch.tensor([3 * share, 2 * (1 - share)])
+    far = torch.tensor([3 * (1 - share), 2 * share])
+    torch.testing.assert_close(read[:, 1, 0], near.float())
+    torch.testing.assert_close(read[:, 2, 3], far.float())
+    torch.testing.assert_close(memory(maps, slots[None]), memory(maps, slots))
+
+
+def test_without_what_is_remembered_places_know_nothing_of_their_surroundings():
+    """Slots of zeros: a change 20 pixels away reaches a place by the scene alone, alike in all."""
+    model, (thermal, visible) = trained_alike(PLACES), pair(64, 64)
+    seen = []
+    model.places.register_forward_hook(lambda _m, _i, read: seen.append(read))
+    with torch.inference_mode():
+        model.forward_luma(thermal, visible, Cues(memory=torch.zeros(5, SMALL.dim)))
+        model.forward_luma(thermal, visible)
+    assert float(seen[0].abs().max()) == 0
+    assert float(seen[1].std((2, 3)).max()) > 0
 
 
 # Its blocks

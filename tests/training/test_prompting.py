@@ -248,6 +248,14 @@ def test_a_person_of_whom_a_part_is_masked_has_the_silhouette_instead(folder):
     assert not persons(cold, part).any()
 
 
+def test_a_vehicle_is_learnt_as_its_box_without_the_corners(folder):
+    """The area under |x|^4 + |y|^4 <= 1 is gamma(1/4)^2 / (8 sqrt(pi)) = 0.927 of the square."""
+    learnt = training_planes(load_masked([folder])[0])[..., 4] > 0
+    assert learnt[40:50, 60:80].sum() == learnt.sum()
+    assert learnt.sum() == pytest.approx(0.927 * 20 * 10, abs=4)
+    assert not learnt[[40, 40, 49, 49], [60, 79, 60, 79]].any()
+
+
 def test_things_are_pasted_where_their_mask_says():
     for seed in range(20):
         planes = np.full((3, 96, 96), 0.5, np.float32)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusion_core.types import UInt8Image
+
 CELLS = (48, 32)
 """Rows and columns of the grid on which an object and its surround are looked at."""
 
@@ -19,6 +21,10 @@ _MOST = 32
 _MARGIN, _MARGIN_PX = 0.5, 8
 _QUANTILES = (0.1, 0.5, 0.9)
 _MARKED, _UNMARKED = 0.5, 0.05
+# Corners of the outline of a box, or of boxes that overlap, lie so many pixels apart on average.
+_STRAIGHT_PX = 4
+# One that takes more than this share of the picture's height and width is a place.
+_PLACE = 0.5
 
 
 class View(NamedTuple):
@@ -48,6 +54,9 @@ class Objects(NamedTuple):
         levels: ``Mx2xKx3`` quantiles .1, .5 and .9 of every picture, of what is marked and of the
             rest of the area.
         features: ``Mx2xKxC`` mean features of the same.
+        pictures: ``MxKx48x32`` what the pictures show there.
+        maps: ``MxKxCx48x32`` the features there.
+        boxes: Indices of those that are given by a box, whose shape is to be found.
     """
 
     picture: tuple[int, ...]
@@ -55,6 +64,23 @@ class Objects(NamedTuple):
     shapes: Tensor
     levels: Tensor
     features: Tensor
+    pictures: Tensor
+    maps: Tensor
+    boxes: tuple[int, ...]
+
+    def given_by_boxes(self) -> Objects:
+        """Return those whose shape is to be found."""
+        chosen = list(self.boxes)
+        return Objects(
+            picture=tuple(self.picture[index] for index in chosen),
+            areas=self.areas[chosen],
+            shapes=self.shapes[chosen],
+            levels=self.levels[chosen],
+            features=self.features[chosen],
+            pictures=self.pictures[chosen],
+            maps=self.maps[chosen],
+            boxes=tuple(range(len(chosen))),
+        )
 
 
 class Prompts(NamedTuple):
@@ -64,11 +90,26 @@ class Prompts(NamedTuple):
         tokens: ``BxKxNxD`` prompts per modality, thermal first.
         areas: ``BxNx4`` where each may be read, as in :class:`Objects`; None: anywhere.
         objects: The objects that they are of; None where prompts are of the whole mask.
+        exact: ``Bx1xhxw`` shares of the features' cells that are marked by a shape, not by a box;
+            None where prompts are of the whole mask.
     """
 
     tokens: Tensor
     areas: Tensor | None = None
     objects: Objects | None = None
+    exact: Tensor | None = None
+
+
+class MarkedObject(NamedTuple):
+    """A connected object of a mask.
+
+    Attributes:
+        box: Left, top, width and height in pixels.
+        by_box: It is an upright rectangle, or several: where in it the object is, is to be found.
+    """
+
+    box: tuple[int, int, int, int]
+    by_box: bool
 
 
 class ObjectPromptEncoder(nn.Module):
@@ -77,7 +118,9 @@ class ObjectPromptEncoder(nn.Module):
     Like CtrlFuse's it describes what is marked by the means of features over the mask. Other than
     there, every connected object of the mask is described by itself, beside the ring around it, and
     with its area and shape; so one mask may hold many and small ones. At most 32: in a mask
-    of more, those next to each other count as one.
+    of more, those next to each other count as one. Upright rectangles are boxes around objects;
+    any other shape is exact, and so is a rectangle of more than half the picture's height and
+    width.
 
     Args:
         channels: Channels of the features of one modality.
@@ -100,20 +143,32 @@ class ObjectPromptEncoder(nn.Module):
             view: The pictures.
             mask: ``Bx1xHxW`` in [0, 1], padded as the pictures; what is above 0 is marked.
         """
-        height, width = view.fused.shape[-2:]
-        found = [
-            (index, area)
-            for index, one in enumerate((mask[:, 0] > 0).byte().cpu().numpy())
-            for area in object_areas(one, self.down)
-        ]
-        size = torch.tensor((height, width, height, width), device=mask.device)
-        areas = torch.tensor([area for _, area in found], device=mask.device).view(-1, 4) / size
-        picture = tuple(index for index, _ in found)
-        marked = look_at((mask > 0).float(), picture, areas)
-        objects = Objects(picture, areas, marked, *_described(view, picture, areas, marked))
-        return self._tokens(objects, len(mask), len(view.maps))
+        found, exact = [], mask.new_zeros(mask.shape)
+        for index, one in enumerate((mask[:, 0] > 0).byte().cpu().numpy()):
+            objects, shapes = find_objects(one)
+            found += [(index, each) for each in objects]
+            exact[index, 0] = torch.from_numpy(shapes).to(exact)
+        looked = self._looked(view, mask, found)
+        return self._tokens(looked, len(mask), len(view.maps), F.avg_pool2d(exact, self.down))
 
-    def _tokens(self, objects: Objects, batch: int, modalities: int) -> Prompts:
+    def _looked(
+        self, view: View, mask: Tensor, found: Sequence[tuple[int, MarkedObject]]
+    ) -> Objects:
+        """Return what is seen of objects, each with the index of its picture."""
+        height, width = view.fused.shape[-2:]
+        size = torch.tensor((height, width, height, width), device=mask.device)
+        cells = [area_of(each.box, mask.shape[-2:], self.down) for _, each in found]
+        areas = torch.tensor(cells, device=mask.device).view(-1, 4) / size
+        picture = tuple(index for index, _ in found)
+        shapes = look_at((mask > 0).float(), picture, areas)
+        pictures = look_at(view.pictures, picture, areas)
+        maps = look_at(torch.cat(view.maps, 1), picture, areas)
+        maps = maps.view(len(found), len(view.maps), view.maps[0].shape[1], *CELLS)
+        levels, features = _described(pictures, maps, shapes)
+        boxes = tuple(number for number, (_, each) in enumerate(found) if each.by_box)
+        return Objects(picture, areas, shapes, levels, features, pictures, maps, boxes)
+
+    def _tokens(self, objects: Objects, batch: int, modalities: int, exact: Tensor) -> Prompts:
         count = len(objects.picture)
         levels, features = (known.transpose(1, 2) for known in (objects.levels, objects.features))
         placed = objects.areas[:, None].expand(-1, modalities, -1)
@@ -130,44 +185,67 @@ class ObjectPromptEncoder(nn.Module):
             tokens[index, :, place] = own[number]
             areas[index, place] = objects.areas[number]
             filled[index] += 2
-        return Prompts(tokens, areas, objects)
+        return Prompts(tokens, areas, objects, exact)
 
 
-def object_areas(marked: np.ndarray, down: int) -> list[tuple[int, int, int, int]]:
-    """Return top, left, bottom and right of each object and its surround, in cells.
+def area_of(
+    box: tuple[int, int, int, int], size: Sequence[int], down: int
+) -> tuple[int, int, int, int]:
+    """Return top, left, bottom and right of an object and its surround, in cells.
 
     Args:
-        marked: ``HxW`` uint8 in {0, 1}; height and width are multiples of ``down``.
+        box: Left, top, width and height of the object in pixels.
+        size: Height and width of the picture, multiples of ``down``.
         down: Edge in pixels of a cell.
     """
-    rows, columns = (edge // down for edge in marked.shape)
-    found = []
-    for left, top, width, height in _boxes(marked):
-        along, across = (max(_MARGIN_PX, _MARGIN * edge) for edge in (height, width))
-        first = [max(0, int((edge - by) // down)) for edge, by in ((top, along), (left, across))]
-        last = [
-            min(most, int(-((-edge - by) // down)))
-            for edge, by, most in ((top + height, along, rows), (left + width, across, columns))
-        ]
-        found.append((*first, *last))
-    return found
+    left, top, width, height = box
+    rows, columns = (edge // down for edge in size)
+    along, across = (max(_MARGIN_PX, _MARGIN * edge) for edge in (height, width))
+    first = [max(0, int((edge - by) // down)) for edge, by in ((top, along), (left, across))]
+    last = [
+        min(most, int(-((-edge - by) // down)))
+        for edge, by, most in ((top + height, along, rows), (left + width, across, columns))
+    ]
+    return first[0], first[1], last[0], last[1]
 
 
-def _boxes(marked: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Return left, top, width and height of at most 32 connected objects, in pixels."""
-    height, width = marked.shape
-    step = 1
+def find_objects(marked: UInt8Image) -> tuple[list[MarkedObject], UInt8Image]:
+    """Return at most 32 connected objects of a mask, and the mask without those given by boxes.
+
+    Args:
+        marked: ``HxW`` uint8 in {0, 1}.
+    """
+    step, coarse = 1, marked
     while True:
-        _, _, stats, _ = cv2.connectedComponentsWithStats(marked)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(coarse)
         if len(stats) - 1 <= _MOST:
             break
         step *= 2
-        coarse = torch.from_numpy(marked)[None].float()
-        marked = F.max_pool2d(coarse, 2, ceil_mode=True)[0].byte().numpy()
-    boxes = []
-    for x, y, w, h, _ in step * stats[1:].astype(int):
-        boxes.append((x, y, min(w, width - x), min(h, height - y)))
-    return boxes
+        tensor = torch.from_numpy(coarse)[None].float()
+        coarse = np.asarray(F.max_pool2d(tensor, 2, ceil_mode=True)[0].byte().numpy())
+    height, width = marked.shape
+    found, exact = [], marked.copy()
+    for label, (x, y, w, h) in enumerate(stats[1:, :4].astype(int).tolist(), start=1):
+        left, top = step * x, step * y
+        box = (left, top, min(step * w, width - left), min(step * h, height - top))
+        here = (slice(y, y + h), slice(x, x + w))
+        own = (labels[here] == label).astype(np.uint8)
+        is_place = h > _PLACE * height and w > _PLACE * width and bool(own.all())
+        by_box = step == 1 and not is_place and _is_rectilinear(own)
+        if by_box:
+            exact[here][own > 0] = 0
+        found.append(MarkedObject(box, by_box))
+    return found, exact
+
+
+def _is_rectilinear(own: UInt8Image) -> bool:
+    """Return whether the outline of one object runs along rows and columns, as that of boxes."""
+    (outline, *_), _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    corners = outline[:, 0]
+    steps = np.abs(corners - np.roll(corners, 1, axis=0))
+    oblique = steps[steps.min(1) > 0]  # one pixel at the inner corners of boxes that overlap
+    straight = steps.sum() >= _STRAIGHT_PX * len(corners)
+    return bool(straight and oblique.max(initial=0) <= 1)
 
 
 def look_at(maps: Tensor, picture: Sequence[int], areas: Tensor) -> Tensor:
@@ -211,18 +289,17 @@ def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=True)
 
 
-def _described(
-    view: View, picture: Sequence[int], areas: Tensor, marked: Tensor
-) -> tuple[Tensor, Tensor]:
+def _described(pictures: Tensor, maps: Tensor, shapes: Tensor) -> tuple[Tensor, Tensor]:
     """Return quantiles ``Mx2xKx3`` and mean features ``Mx2xKxC`` of objects and surrounds."""
-    pictures = look_at(view.pictures, picture, areas).flatten(2)
-    maps = torch.stack([look_at(each, picture, areas).flatten(2) for each in view.maps], 1)
-    flat = marked.flatten(1)
+    flat = shapes.flatten(1)
     # A thin object may fill no cell: then the fullest ones are it.
     object_ = flat >= flat.amax(1, keepdim=True).clamp_max(_MARKED)
     ring = flat <= _UNMARKED
     ring = ring | ~ring.any(1, keepdim=True)
-    parts = [(_quantiles(pictures, own), _means(maps, own)) for own in (object_, ring)]
+    parts = [
+        (_quantiles(pictures.flatten(2), own), _means(maps.flatten(3), own))
+        for own in (object_, ring)
+    ]
     levels, features = (torch.stack(each, 1) for each in zip(*parts, strict=True))
     return levels, features
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_core.models.blocks import Objects, Prompts, View
-from fusion_core.models.blocks.object_prompts import lay, look_at
+from fusion_core.models.blocks.object_prompts import lay
 
 _NOWHERE = -10.0
 _LEAST_CONTRAST, _EPS = 0.02, 1e-3
@@ -23,7 +23,8 @@ class ObjectSegmenter(nn.Module):
     What a cell looks like lies between the surround (0) and the object (1) of the prompt, in each
     picture and in each modality's features (as with the prototypes of Wang et al. 2019, PANet).
     Convolutions at the full, half and quarter grid of the area decide from that, the pictures, the
-    shape of the prompt and the place in its area. The mask itself is not seen.
+    shape of the prompt and the place in its area. The mask itself is not seen. Only objects that
+    are given by a box are looked for: whoever gives a shape knows it.
 
     An object of which less than a quarter of the prompt's shape is found counts as its prompt says:
     what a segmenter does not know may still matter to who marked it.
@@ -49,23 +50,19 @@ class ObjectSegmenter(nn.Module):
         self.join = nn.ModuleList((_convolution(half, half), _convolution(width, width)))
         self.logit = nn.Conv2d(width, 1, 1)
 
-    def forward(self, view: View, prompts: Prompts) -> Tensor:
+    def forward(self, view: View, prompts: Prompts) -> Tensor:  # noqa: ARG002
         """Return logits ``Bx1xhxw``; see :class:`Segmenter`."""
-        objects = prompts.objects
-        assert objects is not None, "this segmenter reads prompts of objects"
-        height, width = view.fused.shape[-2:]
-        canvas = view.reference.new_full((len(view.fused), 1, height, width), _NOWHERE).float()
+        objects, canvas = _begun(prompts)
         if not objects.picture:
             return canvas
-        logits = self._segment(self._compare(view, objects), objects.levels)
+        logits = self._segment(self._compare(objects), objects.levels)
         if not self.training:
             logits = _believed(logits, objects.shapes)
         return lay(logits, objects.picture, objects.areas, canvas)
 
-    def _compare(self, view: View, objects: Objects) -> Tensor:
+    def _compare(self, objects: Objects) -> Tensor:
         """Return what every cell of every area shows, ``MxCx48x32``."""
-        pictures = look_at(view.pictures, objects.picture, objects.areas)
-        maps = torch.stack([look_at(each, objects.picture, objects.areas) for each in view.maps], 1)
+        pictures, maps = objects.pictures, objects.maps
         own, around = objects.features.unbind(1)
         aside = maps - around[..., None, None]
         way = own - around
@@ -102,12 +99,17 @@ class ShapeSegmenter(nn.Module):
     The baseline with which segmenters are compared.
     """
 
-    def forward(self, view: View, prompts: Prompts) -> Tensor:
+    def forward(self, view: View, prompts: Prompts) -> Tensor:  # noqa: ARG002
         """Return logits ``Bx1xhxw``; see :class:`Segmenter`."""
-        objects = prompts.objects
-        assert objects is not None, "this segmenter reads prompts of objects"
-        canvas = view.reference.new_full((len(view.fused), 1, *view.fused.shape[-2:]), _NOWHERE)
-        return lay(_certain(objects.shapes), objects.picture, objects.areas, canvas.float())
+        objects, canvas = _begun(prompts)
+        return lay(_certain(objects.shapes), objects.picture, objects.areas, canvas)
+
+
+def _begun(prompts: Prompts) -> tuple[Objects, Tensor]:
+    """Return the objects whose shape is to be found, and logits in which all others are."""
+    assert prompts.objects is not None, "this segmenter reads prompts of objects"
+    assert prompts.exact is not None, "prompts of objects tell of shapes as well"
+    return prompts.objects.given_by_boxes(), _certain(prompts.exact.float())
 
 
 def between(pictures: Tensor, levels: Tensor) -> Tensor:

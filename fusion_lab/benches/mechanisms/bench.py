@@ -164,7 +164,8 @@ def _of_one_kind(
 ) -> Iterator[PartEffect]:
     kind = samples[0].kind
     whole = [system.run(network, sample, sample.cues) for sample in samples]
-    for bypass in with_progress(list(system.bypasses), f"{name} {kind}".strip()):
+    bypasses = [bypass for bypass in system.bypasses if bypass.has(network)]
+    for bypass in with_progress(bypasses, f"{name} {kind}".strip()):
         changes, differences = [], []
         for seed in range(seeds if bypass.random else 1):
             made = _passed_by(network, system, bypass, samples, np.random.default_rng(seed))

@@ -55,6 +55,10 @@ def _as_it_is(cues: Cues, _other: Cues, _network: Any, _rng: Random) -> Cues:  #
     return cues
 
 
+def _always(_network: object) -> bool:
+    return True
+
+
 def _untouched(
     _network: Any,  # noqa: ANN401
     _run_other: Callable[[], object],
@@ -75,6 +79,7 @@ class Bypass:
         cues: Takes a sample's cues, another's, the network and a random generator; returns the
             cues that the network gets.
         random: Depends on the seed; else one run says all.
+        has: Takes the network, returns whether it has the part.
     """
 
     part: str
@@ -82,6 +87,7 @@ class Bypass:
     hold: Callable[[Any, Callable[[], object], Random], AbstractContextManager[None]] = _untouched
     cues: Callable[[Cues, Cues, Any, Random], Cues] = _as_it_is
     random: bool = False
+    has: Callable[[Any], bool] = _always
 
 
 @dataclass(frozen=True, slots=True)

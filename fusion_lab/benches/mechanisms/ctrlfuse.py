@@ -19,7 +19,7 @@ from fusion_core.models.segmenters import ShapeSegmenter
 from fusion_core.types import UInt8Image
 from fusion_lab.benches.ctrlfuse.data import SETS, MaskedPair, read_masked, spread_evenly
 from fusion_lab.benches.ctrlfuse.effects import PromptedFusion, effect_on
-from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Sample, System, replaced, replayed
+from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Sample, System, replaced
 from fusion_lab.training.prompting.corruption import boxed
 
 
@@ -74,11 +74,20 @@ def _changed_prompts(
 
 def _nothing(own: Prompts, _other: Prompts) -> Prompts:
     """Return prompts of as many objects that say nothing, not even where."""
-    assert own.objects is not None, "prompts are of objects"
-    picture, areas, shapes, levels, features = own.objects
-    blank = (torch.zeros_like(part) for part in (areas, shapes, levels, features))
-    objects = Objects(picture, *blank)
-    return own._replace(tokens=torch.zeros_like(own.tokens), objects=objects)
+    objects, exact = _told(own)
+    said = objects._replace(
+        areas=torch.zeros_like(objects.areas),
+        shapes=torch.zeros_like(objects.shapes),
+        levels=torch.zeros_like(objects.levels),
+        features=torch.zeros_like(objects.features),
+    )
+    return Prompts(torch.zeros_like(own.tokens), own.areas, said, torch.zeros_like(exact))
+
+
+def _elsewhere(own: Prompts, other: Prompts) -> Prompts:
+    """Return the prompts of another picture, whose places are brought to this one's size."""
+    size = _told(own)[1].shape[-2:]
+    return other._replace(exact=F.interpolate(_told(other)[1], size=size, mode="area"))
 
 
 def _unread(own: Prompts, _other: Prompts) -> Prompts:
@@ -88,21 +97,29 @@ def _unread(own: Prompts, _other: Prompts) -> Prompts:
 
 def _mistaken(own: Prompts, other: Prompts) -> Prompts:
     """Return prompts that mark the same places, but tell of another picture's objects."""
-    assert own.objects is not None, "prompts are of objects"
-    assert other.objects is not None, "prompts are of objects"
-    count = len(other.objects.picture)
-    chosen = torch.arange(len(own.objects.picture)) % count
-    told = own.objects._replace(
-        levels=other.objects.levels[chosen], features=other.objects.features[chosen]
-    )
-    return own._replace(objects=told)
+    objects, others = _told(own)[0], _told(other)[0]
+    chosen = torch.arange(len(objects.picture)) % len(others.picture)
+    told = objects._replace(levels=others.levels[chosen], features=others.features[chosen])
+    pairs = torch.stack([1 + 2 * chosen, 2 + 2 * chosen], 1).flatten()
+    tokens = torch.cat([own.tokens[:, :, :1], other.tokens[:, :, pairs]], 2)
+    return own._replace(tokens=tokens, objects=told)
 
 
 def _shapeless(own: Prompts, _other: Prompts) -> Prompts:
     """Return prompts that tell of no shape but the rectangle that holds it."""
-    assert own.objects is not None, "prompts are of objects"
-    shapes = [torch.from_numpy(boxed(_marked(one))).to(one) for one in own.objects.shapes[:, 0]]
-    return own._replace(objects=own.objects._replace(shapes=torch.stack(shapes)[:, None]))
+    objects, exact = _told(own)
+    shapes = [torch.from_numpy(boxed(_marked(one))).to(one) for one in objects.shapes[:, 0]]
+    whole = torch.from_numpy(boxed(_marked(exact[0, 0]))).to(exact)
+    return own._replace(
+        objects=objects._replace(shapes=torch.stack(shapes)[:, None]), exact=whole[None, None]
+    )
+
+
+def _told(prompts: Prompts) -> tuple[Objects, Tensor]:
+    """Return what prompts tell of objects, and what is marked exactly."""
+    assert prompts.objects is not None, "prompts are of objects"
+    assert prompts.exact is not None, "prompts of objects tell of shapes as well"
+    return prompts.objects, prompts.exact
 
 
 def _marked(shape: Tensor) -> UInt8Image:
@@ -141,12 +158,7 @@ SYSTEM = System(
         Bypass("mask", "none", cues=lambda cues, *_: replace(cues, mask=None)),
         Bypass("mask", "another picture's", cues=_mask_of, random=True),
         Bypass("prompts", "zero", hold=_changed(_nothing)),
-        Bypass(
-            "prompts",
-            "another picture's",
-            hold=lambda net, run_other, _: replayed([net.encoder], run_other),
-            random=True,
-        ),
+        Bypass("prompts", "another picture's", hold=_changed(_elsewhere), random=True),
         Bypass("prompts: what", "another picture's", hold=_changed(_mistaken), random=True),
         Bypass("prompts: shape", "its rectangle", hold=_changed(_shapeless)),
         Bypass("prompts read by the fusion", "zero", hold=_changed(_unread)),

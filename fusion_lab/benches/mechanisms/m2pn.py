@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from fusion_core.models import NO_CUES, Cues
 from fusion_core.models.m2pn import M2PN
@@ -71,6 +73,35 @@ def _no_graph(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
     return replaced(graphs, lambda _module, inputs, _output: inputs[0])
 
 
+def _has_places(network: M2PNCells) -> bool:
+    return network.places is not None
+
+
+@contextmanager
+def _read_elsewhere(
+    network: M2PNCells, run_other: Callable[[], object], _rng: Random
+) -> Iterator[None]:
+    """Let every place go on as what the same place of another picture has read."""
+    others: list[Tensor] = []
+    assert network.places is not None, "its places read the bank"
+    with replaced([network.places], lambda _module, _inputs, read: others.append(read)):
+        run_other()
+    with replaced(
+        [network.places],
+        lambda _module, _inputs, read: F.interpolate(others[0], read.shape[-2:], mode="bilinear"),
+    ):
+        yield
+
+
+def _read_alike(network: M2PNCells, *_: object) -> AbstractContextManager[None]:
+    """Let every place go on as the mean of what all places have read."""
+    assert network.places is not None, "its places read the bank"
+    return replaced(
+        [network.places],
+        lambda _module, _inputs, read: read.mean((2, 3), keepdim=True).expand_as(read),
+    )
+
+
 SYSTEM = System(
     M2PN,
     "Qabf",
@@ -104,6 +135,19 @@ CELLS_SYSTEM = replace(
     network=M2PNCells,
     bypasses=(
         *SYSTEM.bypasses,
+        Bypass(
+            "memory bank",
+            "all slots their mean",
+            cues=lambda _c, _o, net, _r: _bank(net, net.bank.mean(0).expand_as(net.bank)),
+        ),
+        Bypass(
+            "memory bank by place",
+            "another picture's",
+            hold=_read_elsewhere,
+            random=True,
+            has=_has_places,
+        ),
+        Bypass("memory bank by place", "mean of the picture", hold=_read_alike, has=_has_places),
         Bypass(
             "scene in the head",
             "zero",

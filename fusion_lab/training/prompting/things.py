@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fusion_core.types import FloatImage, UInt8Image
 
-_SIZE = (10.0, 90.0)  # pixels, the longer edge
+_SIZE = (10.0, 150.0)  # pixels, the longer edge
 _CORNERS = (5, 11)
 _THERMAL, _VISIBLE = (0.06, 0.45), (0.0, 0.4)
 _BLUR = (0.4, 1.2)
@@ -25,9 +25,11 @@ def paste_thing(planes: FloatImage, rng: np.random.Generator) -> UInt8Image:
         rng: Source of the random choices.
 
     Returns:
-        ``HxW`` uint8 in {0, 1}.
+        ``HxW`` uint8 in {0, 1}; empty where the shape is too thin for a pixel.
     """
     mask = draw_shape(planes.shape[1:], rng)
+    if not mask.any():
+        return mask
     cover = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), rng.uniform(*_BLUR))
     height, width = mask.shape
     shift = (int(rng.integers(height)), int(rng.integers(width)))
