@@ -4,15 +4,27 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import onnx_networks as networks
 import pytest
 from street import street
 
+from fusion_core.detection import Detector
+from fusion_core.detection.labels import CLASSES
 from fusion_core.models import load_model
 from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.restoring.classical import dehaze, equalise, remove_specks
 from fusion_lab.benches.restoring.comparison import FIGURES, OWN, RESTORED, compare, score
+from fusion_lab.benches.restoring.finding import (
+    RECORDED,
+    SETS,
+    SMOKE,
+    WEATHERS,
+    LabelledPicture,
+    count_finds,
+    read_labelled,
+)
 from fusion_lab.benches.restoring.methods import Method, cascade, mean_of_sources
 from fusion_lab.benches.restoring.pictures import (
     GROUPS,
@@ -23,6 +35,7 @@ from fusion_lab.benches.restoring.pictures import (
     read_degraded,
 )
 from fusion_lab.benches.restoring.prototypes import draw_prototypes, measure_prototypes
+from fusion_lab.data import BoxLabels
 from fusion_lab.training.degradations import testset
 
 
@@ -38,6 +51,13 @@ def pictures():
         DegradedPicture(group, pair, assess_pair(provider, pair), clean)
         for group, pair in pairs.items()
     ]
+
+
+@pytest.fixture
+def colour_meter(tmp_path):
+    """Finds a car in the middle where green is bright, a person where thermal is and green not."""
+    metadata = {"names": "['red', 'car', 'blue', 'person']", "input": "pair", "conf": "0.6"}
+    return Detector(networks.colour_meter(tmp_path / "pair.onnx", channels=4, metadata=metadata))
 
 
 def show_visible(pair, _prior):
@@ -147,3 +167,43 @@ def test_cases_are_grouped_by_what_is_done_to_them():
     assert group_of(case) == "clean"
     assert group_of(replace(case, severities={"rain": 0.5})) == "rain"
     assert group_of(replace(case, severities={"rain": 0.5, "noise": 0.1})) == "mixed"
+
+
+def test_the_detector_sees_what_is_restored_beside_thermal_and_what_is_fused_alone(
+    colour_meter,
+):
+    """A car shows in green, a person in what is hot and not green: each view shows its own."""
+    box = np.array([[16, 16, 48, 48]], np.float32)
+    person = BoxLabels(box, np.array([CLASSES.index("person")]))
+    car = person._replace(classes=np.array([CLASSES.index("vehicle")]))
+    dark, green = np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), (0, 200, 0), np.uint8)
+    hot = np.full((64, 64), 200, np.uint8)
+    provider = EmbeddedProvider()
+    pictures = []
+    for visible, thermal, labels in ((dark, hot, person), (green, np.zeros_like(hot), car)):
+        pair = aligned_pair(visible, thermal)
+        pictures.append(LabelledPicture("haze", pair, assess_pair(provider, pair), labels))
+    method = Method(lambda *_: green, show_visible)
+    found = count_finds({"rule": method}, iter(pictures), colour_meter)
+    recalls = {
+        view: [by_group["haze"][label].recall for label in ("person", "vehicle")]
+        for view, by_group in found.scores.items()
+    }
+    assert found.counts == {"haze": 2}
+    assert recalls == {"rule, restored and thermal": [1, 1], "rule, fused": [0, 1]}
+
+
+def test_labelled_pairs_are_degraded_and_real_smoke_is_not(tmp_path):
+    visible, thermal, _ = street()
+    for name in (*SETS, str(SMOKE)):
+        folder = tmp_path / name
+        for side, image in (("vi", visible[..., ::-1]), ("ir", thermal)):
+            (folder / side).mkdir(parents=True)
+            assert cv2.imwrite(str(folder / side / "a.png"), image)
+        (folder / "labels").mkdir()
+        (folder / "labels" / "a.csv").write_text("label,x,y,w,h\nperson,10,10,20,40\n")
+    found = list(read_labelled(tmp_path, every=2))
+    assert [picture.group for picture in found] == [*WEATHERS, RECORDED]
+    same = [np.array_equal(picture.pair.visible, visible) for picture in found]
+    assert same == [False] * len(WEATHERS) + [True]
+    assert all(picture.labels.boxes.tolist() == [[10, 10, 30, 50]] for picture in found)

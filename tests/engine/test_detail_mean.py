@@ -75,6 +75,34 @@ def test_a_warm_body_that_steps_in_is_there_at_once_and_gone_at_once(wall):
             assert np.abs(found[body].astype(int) - now[body]).max() <= 2
 
 
+def contrast(picture, reference):
+    """How much of the reference's fine detail a picture shows: the slope of the regression."""
+    both = (side.astype(np.float32) for side in (picture, reference))
+    fine = [side - cv2.GaussianBlur(side, (0, 0), 5) for side in both]
+    return float((fine[0] * fine[1]).sum() / np.square(fine[1]).sum())
+
+
+def test_a_fifth_of_the_contrast_is_raised_to_four_fifths_and_no_more(wall):
+    """Koschmieder's law: transmission .2, of which four times is .8."""
+    visible, heat = wall
+    mean = DetailMean()
+    for frame in range(25):
+        now = smoky(visible, frame)
+        found = mean.step(now, cells(heat))
+    assert contrast(now, visible) == pytest.approx(0.2, abs=0.02)
+    assert contrast(found, visible) == pytest.approx(0.8, abs=0.1)
+
+
+def test_contrast_that_is_not_faint_stays(wall):
+    _, heat = wall
+    board = np.kron(np.indices((12, 16)).sum(0) % 2, np.ones((8, 8)))[..., None].repeat(3, 2)
+    board = (80 + 90 * board).astype(np.uint8)  # a deviation of 45
+    mean = DetailMean()
+    for _ in range(25):
+        found = mean.step(board, cells(heat))
+    assert contrast(found, board) == pytest.approx(1, abs=0.02)
+
+
 def stream(wall, pan):
     """What temporal evidence makes of thirty frames of a camera that pans by so many pixels."""
     visible, heat = (np.tile(side, (2, 3) if side.ndim == 2 else (2, 3, 1)) for side in wall)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import tyro
 
+from fusion_core.detection import Detector
 from fusion_core.models import load_model
 from fusion_core.models.mdaif import MdaIF
 from fusion_core.priors import assess_pair
@@ -20,6 +21,7 @@ from fusion_lab.benches.networks import pair_fuser
 from fusion_lab.benches.pictures import aligned_pair, write_picture
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.restoring.comparison import Comparison, compare
+from fusion_lab.benches.restoring.finding import Finds, count_finds, read_labelled
 from fusion_lab.benches.restoring.methods import compared_methods
 from fusion_lab.benches.restoring.pictures import degrade_picture, read_degraded
 from fusion_lab.benches.restoring.prototypes import (
@@ -30,7 +32,7 @@ from fusion_lab.benches.restoring.prototypes import (
 from fusion_lab.benches.tables import Table
 from fusion_lab.data import pair_files, read_example
 
-Part = Literal["restoration", "prototypes"]
+Part = Literal["restoration", "prototypes", "detection"]
 # Frames, and what is done to them beyond what they show.
 _SHOWN: tuple[tuple[str, dict[str, float]], ...] = (
     ("0117_1620_0120", {}),
@@ -48,10 +50,11 @@ class RestoringResult:
 
     restoration: Comparison | None = None
     prototypes: PrototypeFigures | None = None
+    detection: Finds | None = None
 
     def tables(self) -> Sequence[Table]:
         """Return the tables of the parts."""
-        parts = (self.restoration, self.prototypes)
+        parts = (self.restoration, self.prototypes, self.detection)
         return [table for part in parts if part is not None for table in part.tables()]
 
 
@@ -62,13 +65,16 @@ class RestoringBench(BenchCommand):
     On the visible pictures of the fixed degraded test set. `restoration`: how like the fused
     picture is to what the same method makes of the clean pair, how like the restored visible
     picture is to the clean one, and PSNR and SSIM to both clean sources, per degradation.
-    `prototypes`: what the prototypes and experts of mdaif do.
+    `prototypes`: what the prototypes and experts of mdaif do. `detection`: what the shipped
+    detector finds of labelled pairs of roadscene/val and msrs in haze, rain, snow and smoke, and of
+    frames of video/0117_1620 in their own smoke, in restored pictures beside the thermal ones and
+    in fused pictures alone.
     """
 
     parts: tyro.conf.Positional[tuple[Part, ...]] = ()
     """Parts to run; all when not given."""
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    """Folder that holds roadscene/val, msrs and llvip."""
+    """Folder that holds roadscene/val, msrs and llvip; for detection also video/0117_1620."""
     restorer: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Weights of a learned restorer; adds it to the classical ones that restore before fusing."""
     every: Annotated[int, tyro.conf.arg(metavar="N")] = 1
@@ -81,20 +87,22 @@ class RestoringBench(BenchCommand):
     def measure(self) -> RestoringResult:
         """Run the parts."""
         parts = self.parts or get_args(Part)
-        pictures = list(read_degraded(self.data, self.every))
-        comparison = prototypes = None
+        pictures = list(read_degraded(self.data, self.every)) if {*parts} != {"detection"} else []
+        comparison = prototypes = finds = None
+        methods = compared_methods(self.restorer, slow=self.slow)
         if "restoration" in parts:
-            methods = compared_methods(self.restorer, slow=self.slow)
             comparison = compare(methods, with_progress(pictures, "restoration"))
         if "prototypes" in parts:
             model = load_model("mdaif")
             assert isinstance(model, MdaIF)
             prototypes = measure_prototypes(model, with_progress(pictures, "prototypes"))
+        if "detection" in parts:
+            finds = count_finds(methods, read_labelled(self.data, self.every), Detector("default"))
         if self.pictures:
             draw_frames(self.data / "video_frames", self.pictures / "mdaif.jpg")
             if prototypes:
                 draw_prototypes(prototypes, self.pictures / "mdaif_prototypes.png")
-        return RestoringResult(comparison, prototypes)
+        return RestoringResult(comparison, prototypes, finds)
 
 
 def draw_frames(folder: Path, path: Path) -> None:

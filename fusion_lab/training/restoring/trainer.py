@@ -64,6 +64,13 @@ class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
         network = _build(recipe, None if provider is None else provider.dim, place.seed)
         super().__init__(recipe, network, place, resume=resume)
 
+    def _begin(self) -> None:
+        """Begin with the small fusion network that ships, whatever the given weights hold."""
+        super()._begin()
+        if isinstance(self.model, MdaIF):
+            fusion = self.model.fusion
+            fusion.load_state_dict(load_model(fusion.name).state_dict())
+
     def _losses(self) -> dict[str, Tensor]:
         batch = RestoringBatch(
             *(part.to(self.place.device) for part in self._pool.batch(self.step))
@@ -138,5 +145,4 @@ def _build(recipe: RestoringRecipe, prior: int | None, seed: int) -> MdaIF | Res
     given = {"prior": prior} if prior else {}
     network = build_variant(recipe.model, seed, recipe.network, given=given, own=own)
     assert isinstance(network, MdaIF), "weather is restored by MdaIF"
-    network.fusion.load_state_dict(load_model(network.fusion.name).state_dict())
     return network
