@@ -91,7 +91,7 @@ MMAIF: Final = ModelSpec(
     config=mmaif.ROBOT,
     paper="MMAIF",
     description="A sentence says what to remove and what to show; three tasks, restored; small.",
-    parameters=7_270_795,
+    parameters=7_296_777,
     weights=_WEIGHTS / "mmaif.safetensors",
 )
 MMAIF_FULL: Final = ModelSpec(
@@ -99,5 +99,5 @@ MMAIF_FULL: Final = ModelSpec(
     config=mmaif.PAPER,
     paper="MMAIF",
     description="The same at the paper's size, to be trained on a GPU.",
-    parameters=121_869_289,
+    parameters=121_895_271,
 )

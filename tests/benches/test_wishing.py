@@ -9,7 +9,7 @@ from fusion_core.models import Cues, TextCue
 from fusion_core.models.mmaif import MMAIF, MMAIFConfig
 from fusion_core.models.mmaif.attention import GridAttention
 from fusion_core.models.mmaif.weather import PRIOR
-from fusion_core.sentences import Wish
+from fusion_core.sentences import WISH_SIZE, Wish
 from fusion_lab.benches.mechanisms import mmaif
 from fusion_lab.benches.mechanisms.bench import measure_parts, system_of
 from fusion_lab.benches.mechanisms.bypass import Sample
@@ -21,7 +21,7 @@ from fusion_lab.training.degradations import Degrader
 
 TINY = MMAIFConfig(
     channels=2,
-    text=4,
+    text=WISH_SIZE,
     reduce=1,
     patch=2,
     width=16,
@@ -128,7 +128,7 @@ def samples():
     made = []
     for seed in range(2):
         torch.manual_seed(seed)
-        text = TextCue(torch.rand(1, 3, 4), torch.ones(1, 3, dtype=torch.bool))
+        text = TextCue(torch.rand(1, 3, WISH_SIZE), torch.ones(1, 3, dtype=torch.bool))
         visible = torch.rand(1, 3, 64, 64)
         cues = Cues(text=text, tokens=torch.randn(1, 32, PRIOR))
         made.append(Sample(torch.rand(1, 1, 64, 64), visible, cues, visible[0, 0]))

@@ -5,7 +5,7 @@ import torch
 from tiny_mmaif import CONFIG, network, pictures
 from torch.nn import functional as F
 
-from fusion_core.models import Cues
+from fusion_core.models import Cues, TextCue
 from fusion_core.models.mmaif import MMAIFOptions
 from fusion_core.models.mmaif.attention import GridAttention, rotate, rotation
 from fusion_core.models.mmaif.emphasis import hot_mask, shown_brightly
@@ -15,6 +15,7 @@ from fusion_core.models.mmaif.measuring import measure
 from fusion_core.models.mmaif.planes import to_planes, to_rgb
 from fusion_core.models.mmaif.transformer import LatentTransformer
 from fusion_core.models.mmaif.windows import opened
+from fusion_core.sentences import WISH_SIZE
 
 
 def said(built, text, task="vif", **cues):
@@ -60,11 +61,12 @@ def test_untrained_the_latent_is_the_mean_of_the_latents(number):
     torch.testing.assert_close(made, torch.stack(latents).mean(0))
 
 
-def test_untrained_equal_pictures_come_out_as_they_are():
+def test_untrained_equal_pictures_come_out_as_they_are_where_nothing_is_to_go():
     built = network()
     (picture,) = pictures(1)
+    nothing = TextCue(torch.zeros(1, 1, WISH_SIZE), torch.ones(1, 1, dtype=torch.bool))
     for task in ("mef", "mff"):
-        fused = built(picture, picture, Cues(task=task)).image
+        fused = built(picture, picture, Cues(task=task, text=nothing)).image
         torch.testing.assert_close(fused, picture, atol=1e-2, rtol=0)
 
 

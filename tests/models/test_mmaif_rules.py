@@ -20,10 +20,10 @@ from fusion_core.models.mmaif.rules import (
     without_weather,
 )
 from fusion_core.models.mmaif.shrinkage import Shrinkage
-from fusion_core.models.mmaif.transformer import Asked, Latent
+from fusion_core.models.mmaif.transformer import Latent
 from fusion_core.models.mmaif.weather import PRIOR, SIGNS, Weather
 from fusion_core.models.mmaif.windows import guided_line
-from fusion_core.sentences import WISH_SIZE, Wish
+from fusion_core.sentences import DEGRADATIONS, Wish
 
 
 def gray(value=0.4, height=64, width=96):
@@ -94,8 +94,9 @@ def seen_through(planes, clear):
     return Weather(clear[:, :1], line, torch.zeros(1, SIGNS))
 
 
-def shares(veil, drops):
-    return torch.full((1, 1, 64, 96), veil), torch.full((1, 1, 64, 96), drops)
+def shares(veil, drops, falling=1.0):
+    amounts = (torch.full((1, 1, 64, 96), amount) for amount in (veil, drops))
+    return (*amounts, torch.full((1, 1, 1, 1), falling))
 
 
 def veiled_and_clear():
@@ -138,6 +139,19 @@ def test_veil_and_drops_are_two_parts_of_what_the_experts_change():
     assert (drops - clear[:, :1])[streak].mean() < 0.5 * (wet - clear)[:, :1][streak].mean()
 
 
+def test_a_veil_without_rain_takes_no_noise_along():
+    torch.manual_seed(2)
+    clear = gray()
+    noisy = clear.clone()
+    noisy[:, :1] += 0.1 * torch.randn(1, 1, 64, 96)
+    weather = seen_through(noisy, clear)
+    of_rain, of_haze = (
+        without_weather(noisy, weather, *shares(1.0, 0.0, falling))[:, :1] for falling in (1.0, 0.0)
+    )
+    assert (of_rain - clear[:, :1]).std() < 0.03
+    torch.testing.assert_close(of_haze, noisy[:, :1], atol=0.02, rtol=0)
+
+
 @pytest.mark.parametrize(("mean", "which"), [(0.1, "dark"), (0.8, "bright")])
 def test_a_gamma_brings_the_mean_to_the_middle(mean, which):
     planes = gray(mean)
@@ -162,12 +176,9 @@ def test_a_flat_picture_is_stretched_between_its_percentiles():
 def opened_by(wish, task="vif"):
     config = MMAIFConfig()
     controls = RuleControls(config)
-    text = torch.zeros(1, 1, config.text)
-    text[0, 0, :WISH_SIZE] = torch.from_numpy(wish.vector())
+    removed = torch.from_numpy(wish.vector()[: len(DEGRADATIONS)]).expand(2, 1, -1)
     latent = Latent(torch.zeros(1, 32, 2, 2), torch.zeros(1, config.width, 2, 2), [])
-    evidence = [torch.ones(1, EVIDENCE, 2, 2)] * 2
-    asked = Asked(task, text, torch.ones(1, 1), said=torch.ones(1))
-    found = controls(latent, asked, evidence, torch.ones(1, 1, SIGNS))
+    found = controls(latent, removed, task)
     assert found.placed.shape == (2, 1, len(PLACED) + 1, 2, 2)
     gates = found.whole[:, 0, : len(RULES), 0, 0].sigmoid()
     return [dict(zip(RULES, row.tolist(), strict=True)) for row in gates]
@@ -222,24 +233,3 @@ def test_a_prior_changes_what_is_seen_through_the_weather():
     none = built.see_through(pair, Cues()).clear
     told = built.see_through(pair, Cues(tokens=torch.ones(1, 32, PRIOR))).clear
     assert (none - told).abs().max() > 1e-3
-
-
-def test_what_is_measured_opens_rules_where_nothing_is_said():
-    config = MMAIFConfig()
-    controls = RuleControls(config)
-    hidden = torch.zeros(1, config.width, 2, 2)
-    latent = Latent(torch.zeros(1, 32, 2, 2), hidden, [])
-    none, much = torch.zeros(1, EVIDENCE, 2, 2), torch.ones(1, EVIDENCE, 2, 2)
-
-    def found(visible, said, signs=0.0):
-        text, weight = torch.zeros(1, 1, config.text), torch.ones(1, 1)
-        asked = Asked("vif", text, weight, torch.tensor([said]))
-        return controls(latent, asked, [visible, none], torch.full((1, 1, SIGNS), signs)).whole
-
-    assert torch.equal(found(none, 0.0), found(much, 0.0))  # untaught
-    with torch.no_grad():
-        controls.there[0][-1].weight.normal_()
-    for changed in (found(much, 0.0), found(none, 0.0, 1.0)):
-        assert not torch.equal(changed[0], found(none, 0.0)[0])
-        assert torch.equal(changed[1], found(none, 0.0)[1])
-    assert torch.equal(found(much, 1.0), found(none, 1.0))

@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 from fusion_core.models import TextCue
 from fusion_core.models.mmaif import MMAIF, MMAIFConfig
-from fusion_core.sentences import PLAIN, Wish
+from fusion_core.sentences import PLAIN, WISH_SIZE, Wish
 
 CONFIG = MMAIFConfig(
     channels=4,
-    text=8,
+    text=WISH_SIZE,
     reduce=1,
     patch=2,
     width=32,
@@ -41,12 +41,14 @@ class Blocks(nn.Module):
 class Letters(nn.Module):
     """Tokens that depend on the letters of each word; the first on all of them."""
 
-    dim = 8
+    dim = WISH_SIZE
 
     def encode(self, texts):
         (text,) = texts
         words = [text, *text.split()]
-        tokens = [[(ord(word[i % len(word)]) % 13) / 13 for i in range(8)] for word in words]
+        tokens = [
+            [(ord(word[i % len(word)]) % 13) / 13 for i in range(WISH_SIZE)] for word in words
+        ]
         return TextCue(torch.tensor([tokens]), torch.ones(1, len(words), dtype=torch.bool))
 
     def wish(self, text):

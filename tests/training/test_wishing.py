@@ -13,11 +13,12 @@ from fusion_core.errors import UsageError
 from fusion_core.models.mmaif.looks import GATES, Looks
 from fusion_core.models.mmaif.rules import RULES
 from fusion_core.models.mmaif.weather import SIGNS, Weather
-from fusion_core.sentences import PLAIN, SLIGHT, STRONG, Wish
+from fusion_core.sentences import DEGRADATIONS, PLAIN, SLIGHT, STRONG, Wish
 from fusion_lab.data import read_examples
 from fusion_lab.training import Place
 from fusion_lab.training.wishing import WishingTrainer, load_wishing_recipe
 from fusion_lab.training.wishing.asking import Asking, draw_asking, remaining
+from fusion_lab.training.wishing.diagnosing import DiagnosisTrainer
 from fusion_lab.training.wishing.gates import fit_gates
 from fusion_lab.training.wishing.recipe import ABLATIONS, SaidShares
 from fusion_lab.training.wishing.samples import SampleMaker, degraded, make_degraded
@@ -111,12 +112,13 @@ def test_rules_are_opened_for_what_shall_go():
     assert sum(haze.values()) == 1
 
 
-def test_unasked_what_is_in_the_air_of_a_pair_always_goes(pairs):
-    place = [list(RULES).index(name) for name in ("veil", "drops")]
-    for number in range(3):
-        opened = maker(pairs, only(nothing=1.0)).sample(number).opened
-        assert opened[0, place].tolist() == [1, 1]
-        assert opened[1, place].tolist() == [0, 0]
+def test_a_sample_tells_what_its_pictures_show(pairs):
+    recipe = dataclasses.replace(only(), thermal=0.0)
+    for number in range(6):
+        found = maker(pairs, recipe).sample(number)
+        wished = found.wish[: len(DEGRADATIONS)]
+        assert (found.shown[0] == (wished > 0)).all()
+        assert not found.shown[1].any()
 
 
 def test_severities_end_at_the_recipes():
@@ -217,3 +219,17 @@ def test_every_step_of_the_ladder_can_be_built_and_starts_alike(ablation):
 def test_unknown_ablations_are_refused():
     with pytest.raises(UsageError, match="known ablations of MMAIF: base, experts"):
         load_wishing_recipe("mmaif", "none")
+
+
+def test_a_run_for_the_diagnosis_changes_nothing_else(pairs, tmp_path):
+    recipe = dataclasses.replace(SHORT, part="diagnosis", pool=1)
+    run = DiagnosisTrainer(recipe, pairs, [], Place(tmp_path, hold_out=0.0))
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.run()
+    changed = {
+        name.split(".")[0]
+        for name, value in run.model.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
+    assert changed == {"diagnosis"}
+    assert torch.equal(run.average.diagnosis.mean, run.model.diagnosis.mean)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fusion_core.models.mmaif.statistics import statistics_of
 from fusion_core.models.mmaif.windows import guided_line, largest, opened
 
 EVIDENCE: Final = 14
@@ -32,6 +33,7 @@ class Measured(NamedTuple):
         columns: ``Bx1x1xW`` each column's mean beyond that of its surroundings.
         levels: ``Bx3x1x1`` first percent, mean and last percent of the luma.
         evidence: ``BxEVIDENCExH/8xW/8`` all that, and where it is, for a network to read.
+        statistics: ``BxSTATISTICS`` of the whole pictures, for a diagnosis.
     """
 
     noise: Tensor
@@ -39,11 +41,13 @@ class Measured(NamedTuple):
     columns: Tensor
     levels: Tensor
     evidence: Tensor
+    statistics: Tensor
 
     def cut(self, chosen: slice, top: int, left: int, edge: int) -> Measured:
         """Return the measures of some pictures, for a square of them alone.
 
-        The evidence stays that of the whole pictures: a transformer sees more than a crop.
+        Evidence and statistics stay those of the whole pictures: who reads them sees more than a
+        crop.
 
         Args:
             chosen: The pictures.
@@ -58,6 +62,7 @@ class Measured(NamedTuple):
             self.columns[chosen][..., left : left + edge],
             self.levels[chosen],
             self.evidence[chosen],
+            self.statistics[chosen],
         )
 
 
@@ -93,7 +98,8 @@ def measure(planes: Tensor) -> Measured:
         ),
         1,
     ).expand(-1, -1, *low.shape[-2:])
-    return Measured(noise, veil, columns, levels, torch.cat((local, whole), 1))
+    statistics = statistics_of(planes, local, whole[..., 0, 0])
+    return Measured(noise, veil, columns, levels, torch.cat((local, whole), 1), statistics)
 
 
 def _veil(planes: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from fusion_core.foundation import FrozenModel
@@ -18,20 +18,24 @@ from fusion_core.models.mdaif import MdaIF
 from fusion_core.models.mmaif.codec import EmbeddedCodec, LatentCodec
 from fusion_core.models.mmaif.config import TASKS, MMAIFConfig, MMAIFOptions
 from fusion_core.models.mmaif.controls import RuleControls
+from fusion_core.models.mmaif.diagnosis import Diagnosis, heard, night
 from fusion_core.models.mmaif.flow import sample
 from fusion_core.models.mmaif.joiner import JOINER, join
 from fusion_core.models.mmaif.looks import Looks, emphasised, styled
 from fusion_core.models.mmaif.measuring import Measured, measure
 from fusion_core.models.mmaif.planes import to_planes, to_rgb
 from fusion_core.models.mmaif.refiner import GRID, Refined, Refiner, Told
+from fusion_core.models.mmaif.smoke import beyond, light_passed, without_thick_smoke
 from fusion_core.models.mmaif.text import EmbeddedTextEncoder
 from fusion_core.models.mmaif.transformer import Asked, Latent, LatentTransformer
-from fusion_core.models.mmaif.weather import PRIOR, SIGNS, WEATHER, Weather, see_through
+from fusion_core.models.mmaif.weather import PRIOR, WEATHER, Weather, see_through
 from fusion_core.models.outputs import FuserOutput
 from fusion_core.models.requirements import check_pictures
 from fusion_core.runtime.settings import Settings
+from fusion_core.sentences import DEGRADATIONS, PLAIN
 
 _MOST_PICTURES: Final = 9
+_SMOKE: Final = DEGRADATIONS.index("smoke")
 
 
 class Wished(NamedTuple):
@@ -59,7 +63,8 @@ class MMAIF(Fuser):
     through a frozen network that fuses them. What the sentence names is shown brightly, and how it
     shall look is what is done last: see :class:`Looks`.
 
-    Without a sentence everything that looks wrong is to be removed.
+    A diagnosis tells which degradations the pictures show: a sentence acts on those it names and
+    they show. Without a sentence everything that they show is to be removed.
 
     Args:
         name: Name in the registry.
@@ -92,7 +97,7 @@ class MMAIF(Fuser):
         self.codec = codec or EmbeddedCodec()
         self.text = text or EmbeddedTextEncoder()
         self.pad = PadToMultiple(GRID)
-        self.unsaid = nn.Parameter(0.02 * torch.randn(config.text))
+        self.diagnosis = Diagnosis()
         self.transformer = LatentTransformer(config)
         self.controls = RuleControls(config)
         self.refiner = Refiner(config)
@@ -113,7 +118,7 @@ class MMAIF(Fuser):
     def encode_text(self, text: str) -> TextCue:
         """Return a sentence as the network reads it; see :meth:`Fuser.encode_text`.
 
-        An empty one gives what stands for saying nothing.
+        An empty one gives the wish that everything goes.
         """
         if not text.strip():
             unsaid = self._unsaid("vif", 1)
@@ -144,8 +149,10 @@ class MMAIF(Fuser):
             cues: Task, text, mask, tokens of the prior and, for a flow, the source of its noise.
         """
         pictures = [picture.float() for picture in pictures]
-        asked = self.asked(cues, len(pictures[0]))
         measured = [measure(self.pad(to_planes(picture))) for picture in pictures]
+        weather = self.see_through(pictures, cues)
+        asked = self.asked(cues, len(pictures[0]))
+        asked, removed = self.heard(asked, measured, weather)
         evidence = [found.evidence for found in measured]
         latents = self.encode(torch.cat(pictures)).chunk(len(pictures))
         if self.config.objective == "flow":
@@ -160,10 +167,19 @@ class MMAIF(Fuser):
             )
         else:
             latent = self.transformer(latents, evidence, asked)
-        weather = self.see_through(pictures, cues)
-        told = self.told(latent, asked, evidence, weather)
+        told = self.told(latent, asked, removed)
         refined = self.restore(pictures, measured, weather, told, asked)
+        if asked.task == VISIBLE_INFRARED:
+            far = beyond(removed[0, :, _SMOKE])
+            refined = self._without_thick_smoke(refined, pictures[0], measured[0], far)
         return Wished(self.finish(refined, asked, cues.mask), refined, latent)
+
+    def heard(
+        self, asked: Asked, measured: Sequence[Measured], weather: Weather
+    ) -> tuple[Asked, Tensor]:
+        """Return what is wanted of pictures of which this is measured; see :func:`heard`."""
+        shown = self.diagnosis(measured, weather, asked.task)
+        return heard(asked, shown, night(measured))
 
     def encode(self, picture: Tensor) -> Tensor:
         """Return the latent ``BxCxhxw`` of ``Bx3xHxW`` RGB in [0, 1]."""
@@ -191,12 +207,9 @@ class MMAIF(Fuser):
         others = (lumas.sum(0) - lumas) / (len(planes) - 1)
         return see_through(experts, torch.cat(planes), others.flatten(0, 1), None)
 
-    def told(
-        self, latent: Latent, asked: Asked, evidence: Sequence[Tensor], weather: Weather
-    ) -> Told:
-        """Return what the restoration of pictures follows on which ``evidence`` is measured."""
-        signs = weather.signs.reshape(-1, len(asked.text), SIGNS)
-        controls = self.controls(latent, asked, evidence, signs)
+    def told(self, latent: Latent, asked: Asked, removed: Tensor) -> Told:
+        """Return what the restoration of pictures follows; see :func:`heard`."""
+        controls = self.controls(latent, removed, asked.task)
         return Told(self.transformer.condition(asked), latent, controls)
 
     def restore(
@@ -212,6 +225,16 @@ class MMAIF(Fuser):
         padded = [self.pad(to_planes(picture)) for picture in pictures]
         made = self.refiner(padded, measured, weather, told, asked.task)
         return Refined(*(part[..., :height, :width] for part in made))
+
+    def _without_thick_smoke(
+        self, refined: Refined, visible: Tensor, measured: Measured, amount: Tensor
+    ) -> Refined:
+        if not bool((amount > 0).any()):
+            return refined
+        passed = light_passed(self.pad(to_planes(visible))[:, :1], measured.veil)
+        thermal = refined.sources[1:, :, :1].amax(0).clamp(0, 1)
+        first = without_thick_smoke(refined.sources[0], thermal, passed, amount)
+        return Refined(first, torch.cat((first[None], refined.sources[1:])))
 
     def finish(self, refined: Refined, asked: Asked, mask: Tensor | None) -> Tensor:
         """Return ``Bx3xHxW`` luma, Cb and Cr, not clipped, of restored sources."""
@@ -237,7 +260,10 @@ class MMAIF(Fuser):
         return Asked(cues.task, tokens, mask.to(tokens), tokens.new_ones(batch))
 
     def _unsaid(self, task: str, batch: int) -> Asked:
-        tokens = self.unsaid.expand(batch, 1, -1)
+        """Return the wish that everything goes, which nobody said."""
+        like = self.controls.said
+        tokens = like.new_zeros(batch, 1, self.config.text)
+        tokens[..., : len(DEGRADATIONS)] = PLAIN
         return Asked(task, tokens, torch.ones_like(tokens[..., 0]), tokens.new_zeros(batch))
 
 

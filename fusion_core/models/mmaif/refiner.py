@@ -189,8 +189,9 @@ class Refiner(nn.Module):
         number = len(pictures)
         stack = torch.cat(list(pictures))
         seen = Measured(*(torch.cat(parts) for parts in zip(*measured, strict=True)))
-        placed, whole = (part.flatten(0, 1) for part in told.controls)
+        placed, whole, falling = (part.flatten(0, 1) for part in told.controls)
         placed = enlarged(placed, [edge // 8 for edge in stack.shape[-2:]])
+        controls = Controls(placed, whole, falling)
         gates = whole[:, : len(RULES)].sigmoid()
         cleared = self._cleared(stack, seen, placed, gates, len(weather.clear))
         wishes = self._wishes(told.wish, number, task)
@@ -201,7 +202,7 @@ class Refiner(nn.Module):
             x[level] = x[level] + grown
             x[level] = self.makes[level](x[level], wishes)
         maps = F.pixel_shuffle(self.head(x[0]), 2).float()
-        found = self._aired(cleared, weather, placed, tone, maps)
+        found = self._aired(cleared, weather, controls, tone, maps)
         power = self.gamma(wishes).float()[..., None, None] + whole[:, len(RULES) :]
         found = _lit(found, seen, gates, power)
         found = _in_tone(found, enlarged(tone[:, :5], stack.shape[-2:])) + maps[:, :3]
@@ -213,13 +214,13 @@ class Refiner(nn.Module):
         return Refined((torch.cat((luma, chroma), 2) * sources).sum(0), sources)
 
     def _aired(
-        self, planes: Tensor, weather: Weather, placed: Tensor, tone: Tensor, maps: Tensor
+        self, planes: Tensor, weather: Weather, controls: Controls, tone: Tensor, maps: Tensor
     ) -> Tensor:
         """Return the pictures without what is in the air, as many as ``weather`` is of."""
-        size, count = planes.shape[-2:], len(weather.clear)
+        size, count, placed = planes.shape[-2:], len(weather.clear), controls.placed
         veil = enlarged(placed[:count, [_AT["veil"]]] + tone[:count, 5:], size).sigmoid()
         drops = (enlarged(placed[:count, [_AT["drops"]]], size) + maps[:count, 5:]).sigmoid()
-        found = without_weather(planes[:count], weather, veil, drops)
+        found = without_weather(planes[:count], weather, veil, drops, controls.falling[:count])
         return torch.cat((found, planes[count:]))
 
     def _cleared(

@@ -8,10 +8,12 @@ from typing import Final
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from fusion_core.models.mmaif.measuring import Measured
 from fusion_core.models.mmaif.planes import enlarged
-from fusion_core.models.mmaif.weather import Weather
+from fusion_core.models.mmaif.weather import COARSE, RADIUS, Weather
+from fusion_core.models.mmaif.windows import box
 
 RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "stripes": ("stripes",),
@@ -30,21 +32,28 @@ _DARKEST: Final = 1e-3
 _COLOURFUL: Final = 6.0
 
 
-def without_weather(planes: Tensor, weather: Weather, veil: Tensor, drops: Tensor) -> Tensor:
+def without_weather(
+    planes: Tensor, weather: Weather, veil: Tensor, drops: Tensor, falling: Tensor
+) -> Tensor:
     """Return planes ``Bx3xHxW`` without what is in the air.
 
     What the experts change is parted in two: the line that follows the luma is the veil's, with
     its colours by the same slope, as Koschmieder's law has it; the rest is mostly what is narrow,
-    where the line does not take it along. With both taken away it is the experts' own luma.
+    where the line does not take it along. With both taken away it is the experts' own luma. A veil
+    only lowers contrast: without rain or snow no line lowers it further, which would take noise
+    along. Its mean over the surroundings stays as it is.
 
     Args:
         planes: Luma, Cb and Cr.
         weather: What the experts see of the same view.
         veil: ``Bx1xHxW`` in [0, 1], how far the veil goes.
         drops: ``Bx1xHxW`` in [0, 1], how far the rest goes.
+        falling: ``Bx1x1x1`` in [0, 1], how far the veil is to go because of rain or snow.
     """
-    slope, offset = enlarged(weather.line, planes.shape[-2:]).chunk(2, 1)
     luma = planes[:, :1]
+    few, rise = F.avg_pool2d(luma, COARSE), (1 - weather.line[:, :1]).clamp_min(0) * (1 - falling)
+    line = weather.line + torch.cat((rise, -rise * box(few, RADIUS)), 1)
+    slope, offset = enlarged(line, planes.shape[-2:]).chunk(2, 1)
     along = slope * luma + offset
     luma = luma + veil * (along - luma) + drops * (weather.clear - along)
     gain = 1 + veil * (slope.clamp(1, _COLOURFUL) - 1)

@@ -33,7 +33,7 @@ class Shrinkage(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("basis", _cosines(BLOCK), persistent=False)
+        self.register_buffer("basis", cosines(BLOCK), persistent=False)
         varying = torch.ones(BLOCK**2, 1)
         varying[0] = 0  # the mean of a block stays
         self.register_buffer("varying", varying, persistent=False)
@@ -85,7 +85,7 @@ def _cover(blocks: int, like: Tensor) -> Tensor:
     return F.conv_transpose1d(*ones, stride=_STEP)[0, 0]
 
 
-def _cosines(edge: int) -> Tensor:
+def cosines(edge: int) -> Tensor:
     """Return the orthonormal transform ``N^2 x N^2`` of blocks, its first row the mean."""
     place = torch.arange(edge, dtype=torch.float64)
     rows = torch.cos(math.pi / edge * place[:, None] * (place + 0.5)) * math.sqrt(2 / edge)

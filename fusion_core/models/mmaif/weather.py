@@ -19,11 +19,14 @@ _NAME: Final = "mdaif"
 PRIOR: Final = SMALL.prior
 """Width of the prior's tokens that the experts read."""
 _SHIPPED: Final = Path(__file__).parents[1] / "weights" / "mmaif-weather.safetensors"
-SIGNS: Final = SMALL.prototypes * (len(SMALL.widths) + 1) + 2
+SIGNS: Final = SMALL.prototypes * (len(SMALL.widths) + 1) + 2 + PRIOR
 """Numbers that speak for weather."""
 _LOUD: Final = 10.0
-_COARSE: Final = 4  # the line is found on every fourth pixel
-_RADIUS, _FLAT = 3, 1e-3  # on the coarse grid
+COARSE: Final = 4
+"""The line is found on every fourth pixel."""
+RADIUS: Final = 3
+"""Its surroundings there."""
+_FLAT: Final = 1e-3
 
 
 def _load(weights: str, dtype: torch.dtype) -> MdaIF:
@@ -43,7 +46,8 @@ class Weather(NamedTuple):
         clear: ``Bx1xHxW`` luma as they restore it.
         line: ``Bx2xH/4xW/4``: slope and offset by which the picture's luma tells the restored one.
         signs: ``BxSIGNS``, what speaks for weather in the whole pictures: how active the experts'
-            prototypes of haze, rain and snow are at every scale, and how much the luma changes.
+            prototypes of haze, rain and snow are at every scale, how much the luma changes, and the
+            mean of the scene prior's tokens of the visible picture, zero without a prior.
     """
 
     clear: Tensor
@@ -73,8 +77,15 @@ def see_through(experts: MdaIF, planes: Tensor, thermal: Tensor, tokens: Tensor 
     luma = planes[:, :1]
     made = experts.restore(thermal, luma, Cues(chroma=planes[:, 1:], tokens=tokens))
     clear = made.visible.float().clamp(0, 1)
-    few = [F.avg_pool2d(part, _COARSE) for part in (luma, clear)]
-    line = guided_line(few[0], few[1], _RADIUS, _FLAT)
+    few = [F.avg_pool2d(part, COARSE) for part in (luma, clear)]
+    line = guided_line(few[0], few[1], RADIUS, _FLAT)
     change = (clear - luma).abs().mean((2, 3)), line[:, :1].mean((2, 3)) - 1
-    signs = torch.cat((made.activations.float().flatten(1), _LOUD * change[0], change[1]), 1)
+    known = luma.new_zeros(len(luma), PRIOR) if tokens is None else _of_visible(tokens)
+    active = made.activations.float().flatten(1)
+    signs = torch.cat((active, _LOUD * change[0], change[1], known.expand(len(luma), -1)), 1)
     return Weather(clear, line, signs)
+
+
+def _of_visible(tokens: Tensor) -> Tensor:
+    """Return the mean ``BxC`` of the first half of a prior's tokens: the visible picture's."""
+    return tokens[:, : max(1, tokens.shape[1] // 2)].float().mean(1)

@@ -18,7 +18,7 @@ from fusion_core.models.mmaif.attention import GridAttention
 from fusion_core.models.mmaif.controls import Controls
 from fusion_core.models.mmaif.experts import GatedExperts
 from fusion_core.models.mmaif.planes import to_planes
-from fusion_core.models.mmaif.transformer import Asked, Latent
+from fusion_core.models.mmaif.transformer import Latent
 from fusion_core.models.mmaif.weather import Weather
 from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
@@ -111,13 +111,11 @@ def _clear_air(module: nn.Module, inputs: tuple[Tensor], _found: Tensor) -> Tens
     return made
 
 
-def _unread(
-    _module: nn.Module, inputs: tuple[Latent, Asked, Sequence[Tensor], Tensor], found: Controls
-) -> Controls:
+def _unread(_module: nn.Module, inputs: tuple[Latent, Tensor, str], found: Controls) -> Controls:
     """Return controls that follow the text alone, and ask no token."""
-    latent, asked, evidence, signs = inputs
+    latent, removed, task = inputs
     silent = latent._replace(hidden=torch.zeros_like(latent.hidden))
-    told: Controls = _module.forward(silent, asked, evidence, signs)
+    told: Controls = _module.forward(silent, removed, task)
     assert told.placed.shape == found.placed.shape
     return told
 

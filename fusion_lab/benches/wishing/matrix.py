@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.engine import Engine
-from fusion_core.models import load_model
 from fusion_core.models.luma import LumaFuser
 from fusion_core.models.mmaif import MMAIF
 from fusion_core.priors import assess_pair
@@ -20,7 +19,7 @@ from fusion_lab.benches.pictures import aligned_pair, read_pictures
 from fusion_lab.benches.plots import load_pyplot
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.tables import Table
-from fusion_lab.benches.wishing.cases import FOLDERS, TEACHER, clean_fusion
+from fusion_lab.benches.wishing.cases import FOLDERS, clean_fusion
 from fusion_lab.data import Example
 from fusion_lab.metrics import to_gray
 from fusion_lab.training.wishing.samples import degraded
@@ -39,6 +38,7 @@ SENTENCES: Final = {
 }
 _SEVERITY: Final = 0.7
 _PICTURES: Final = 6
+_DAY: Final = 64  # mean of a clean visible picture that is not dark itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class WishMatrix:
         kinds: Degradations, the columns.
         sentences: What was said, the rows; the last is nothing.
         removed: Row by column: 1 - squared error after / squared error of fusing the degraded pair
-            unrestored; 1 removes all, 0 leaves it, below 0 is worse.
+            unrestored, both to the fusion of the clean pair; 1 removes all, 0 leaves it, below 0
+            is worse. All three are joined by the network's own joiner.
     """
 
     kinds: tuple[str, ...]
@@ -66,7 +67,9 @@ class WishMatrix:
 
 
 def measure_matrix(model: MMAIF, data: Path, every: int) -> WishMatrix:
-    """Say every sentence to every degradation of some pairs.
+    """Say every sentence to every degradation of some pairs of the day.
+
+    At night darkness is there before anything degrades a picture.
 
     Args:
         model: The network.
@@ -74,11 +77,12 @@ def measure_matrix(model: MMAIF, data: Path, every: int) -> WishMatrix:
         every: Use every n-th pair.
     """
     engine = Engine(model, None)
-    teacher = load_model(TEACHER)
-    assert isinstance(teacher, LumaFuser), "the teacher fuses luma"
-    pairs = [pair for folder in FOLDERS for pair in read_pictures(data / folder, every)]
+    joiner = model.joiner.model
+    assert isinstance(joiner, LumaFuser), "the joiner fuses luma"
+    read = [pair for folder in FOLDERS for pair in read_pictures(data / folder, every)]
+    pairs = [pair for pair in read if pair.first.mean() > _DAY]
     pairs = pairs[:: max(1, len(pairs) // _PICTURES)][:_PICTURES]
-    found = [_removed(engine, teacher, pair) for pair in with_progress(pairs, "matrix")]
+    found = [_removed(engine, joiner, pair) for pair in with_progress(pairs, "matrix")]
     mean = np.mean(found, axis=0)
     return WishMatrix(
         KINDS,
@@ -87,12 +91,12 @@ def measure_matrix(model: MMAIF, data: Path, every: int) -> WishMatrix:
     )
 
 
-def _removed(engine: Engine, teacher: LumaFuser, pair: Example) -> NDArray[np.float64]:
-    target = _fused(teacher, pair.first, pair.second)
+def _removed(engine: Engine, joiner: LumaFuser, pair: Example) -> NDArray[np.float64]:
+    target = _fused(joiner, pair.first, pair.second)
     rows = np.zeros((len(SENTENCES), len(KINDS)))
     for column, kind in enumerate(KINDS):
         bad = degraded(pair.first, {kind: _SEVERITY}, 11 + column)
-        before = _error(_fused(teacher, bad, pair.second), target)
+        before = _error(_fused(joiner, bad, pair.second), target)
         thermal = np.repeat(pair.second[..., None], 3, 2)
         prior = assess_pair(EmbeddedProvider(), aligned_pair(bad, pair.second))
         for row, sentence in enumerate(SENTENCES.values()):
@@ -101,8 +105,8 @@ def _removed(engine: Engine, teacher: LumaFuser, pair: Example) -> NDArray[np.fl
     return rows
 
 
-def _fused(teacher: LumaFuser, visible: UInt8Image, thermal: UInt8Image) -> UInt8Image:
-    return to_gray(clean_fusion(teacher, visible, thermal))
+def _fused(joiner: LumaFuser, visible: UInt8Image, thermal: UInt8Image) -> UInt8Image:
+    return to_gray(clean_fusion(joiner, visible, thermal))
 
 
 def _error(picture: UInt8Image, target: UInt8Image) -> float:

@@ -6,6 +6,7 @@ from fusion_core.errors import UsageError
 from fusion_lab.data import Example, read_examples
 from fusion_lab.data.making import SharpPicture, read_sharp_pictures
 from fusion_lab.training.registry import TrainerPlugin, TrainingRequest
+from fusion_lab.training.wishing.diagnosing import DiagnosisTrainer
 from fusion_lab.training.wishing.recipe import load_wishing_recipe
 from fusion_lab.training.wishing.trainer import WishingTrainer
 
@@ -20,7 +21,8 @@ def _start(request: TrainingRequest) -> WishingTrainer:
     root = request.data[0]
     pairs = read_examples([root / folder for folder in recipe.pairs])
     sharp = read_sharp_pictures([root / folder for folder in recipe.sharp])
-    return WishingTrainer(
+    trainer = DiagnosisTrainer if recipe.part == "diagnosis" else WishingTrainer
+    return trainer(
         recipe,
         pairs,
         [_as_example(picture) for picture in sharp],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -93,6 +93,8 @@ class WishingRecipe(FuserSchedule):
         transformer_rate: Learning rate of the transformer as a share of the pixel network's.
         rules_rate: The same of thresholds and openings of the rules.
         words_from: Step from which sentences are read; before it the network gets the wish itself.
+        part: What learns: all but the diagnosis, or the ``diagnosis`` alone, from ``pool`` sets for
+            every turn of a task; ``batch`` then counts pictures.
         network: Fields of the network's configuration that differ, for ablations.
         loss: Weights of the objective.
     """
@@ -115,6 +117,7 @@ class WishingRecipe(FuserSchedule):
     transformer_rate: _Share = 0.6
     rules_rate: _Weight = 6.0
     words_from: Annotated[int, Field(ge=0)] = 0
+    part: Literal["network", "diagnosis"] = "network"
     network: dict[str, int | bool | str] = field(default_factory=dict)
     loss: WishingLoss = field(default_factory=WishingLoss)
 

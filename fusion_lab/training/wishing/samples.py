@@ -13,14 +13,13 @@ from torch import Tensor
 
 from fusion_core.models.mmaif.measuring import Measured, measure
 from fusion_core.models.mmaif.planes import to_planes, to_rgb
-from fusion_core.models.mmaif.rules import RULES
 from fusion_core.models.mmaif.weather import Weather
-from fusion_core.sentences import Wish
+from fusion_core.sentences import DEGRADATIONS, Wish
 from fusion_core.types import FloatImage, UInt8Image
 from fusion_lab.data import Example, FusionTask
 from fusion_lab.data.making import ExposureRanges, exposure_pair, focus_pair
 from fusion_lab.training.degradations import Degrader
-from fusion_lab.training.wishing.asking import Asking, draw_asking
+from fusion_lab.training.wishing.asking import Asking, Severities, draw_asking
 from fusion_lab.training.wishing.recipe import WishingRecipe
 
 # What happens between scene and camera; exposures and focus settings share it.
@@ -46,6 +45,7 @@ class WishedSample:
         weather: What experts see through the weather, of the first picture; of tasks other than
             ``vif`` of both.
         opened: ``2xR`` share that each of ``RULES`` should take away from them.
+        shown: ``2xK``, 1 where they show one of ``DEGRADATIONS``.
     """
 
     planes: UInt8Image
@@ -55,6 +55,7 @@ class WishedSample:
     measured: Measured
     weather: Weather
     opened: FloatImage
+    shown: FloatImage
 
 
 class SampleMaker:
@@ -104,16 +105,16 @@ class SampleMaker:
             latents=self._encode(pictures).half(),
             measured=measure(to_planes(pictures[:2])),
             weather=Weather(*(x.half() for x in self._see_through(pictures[:2], self._task))),
-            opened=self._opened(asking),
+            opened=np.array([asking.shares(part) for part in self._both(asking)], np.float32),
+            shown=np.array(
+                [[float(kind in part) for kind in DEGRADATIONS] for part in self._both(asking)],
+                np.float32,
+            ),
         )
 
-    def _opened(self, asking: Asking) -> FloatImage:
-        both = asking.first, asking.second if self._task == "vif" else asking.first
-        shares = np.array([asking.shares(severities) for severities in both], np.float32)
-        if self._task == "vif" and asking.wish is None:
-            # The experts leave a clear view as it is: nobody need forbid them to look.
-            shares[0, [list(RULES).index(rule) for rule in ("veil", "drops")]] = 1
-        return shares
+    def _both(self, asking: Asking) -> tuple[Severities, Severities]:
+        """Return what degrades the first and the second picture."""
+        return asking.first, asking.second if self._task == "vif" else asking.first
 
     def _fused(self, cut: UInt8Image) -> UInt8Image:
         """Return the fusion as asked for, ``HxWx3`` RGB."""

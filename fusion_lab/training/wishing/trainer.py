@@ -65,22 +65,32 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         kept, held = split_by_scene(pairs, place.hold_out, place.seed)
         self._counted = {"pairs": len(kept), "held_out": len(held), "sharp": len(sharp)}
 
-        def maker(task: FusionTask, examples: Sequence[Example]) -> SampleMaker:
-            found = [*examples] if task == "vif" else [*examples, *sharp]
-            return SampleMaker(
-                task,
-                found,
-                recipe,
-                self._join,
-                encode=self._encode,
-                see_through=self._see_through,
-                seed=place.seed,
-            )
-
         tasks = dict.fromkeys(recipe.turns)
-        self._pools = {task: WishingPool(maker(task, kept), recipe, place.seed) for task in tasks}
-        self._checks = {task: maker(task, held) for task in tasks} if held else {}
+        self._examples, self._held = (
+            {task: [*part] if task == "vif" else [*part, *sharp] for task in tasks if part}
+            for part in (kept, held)
+        )
         super().__init__(recipe, network, place, resume=resume)
+        self._pools = {
+            task: WishingPool(self._maker(task, found, recipe), recipe, place.seed)
+            for task, found in self._examples.items()
+        }
+        self._checks = {
+            task: self._maker(task, found, recipe) for task, found in self._held.items()
+        }
+
+    def _maker(
+        self, task: FusionTask, examples: Sequence[Example], recipe: WishingRecipe
+    ) -> SampleMaker:
+        return SampleMaker(
+            task,
+            [*examples],
+            recipe,
+            self._join,
+            encode=self._encode,
+            see_through=self._see_through,
+            seed=self.place.seed,
+        )
 
     def _optimiser(self) -> torch.optim.Optimizer:
         r = self.recipe
@@ -92,9 +102,9 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
             *refiner.colours.parameters(),
             self.model.controls.closed,
             self.model.controls.said,
-            *self.model.controls.there.parameters(),
         ]
-        known = {id(p) for p in (*transformer, *rules, *self.model.looks.parameters())}
+        fitted = *self.model.looks.parameters(), *self.model.diagnosis.parameters()
+        known = {id(p) for p in (*transformer, *rules, *fitted)}
         others = [p for p in self.model.parameters() if id(p) not in known]
         groups: list[dict[str, Any]] = [
             {"params": others},
@@ -103,8 +113,12 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         ]
         return torch.optim.AdamW(groups, weight_decay=r.weight_decay)
 
-    def _begin(self) -> None:
+    def _load(self) -> None:
+        """Load the weights that the run starts from."""
         super()._begin()
+
+    def _begin(self) -> None:
+        self._load()
         # They read the wish itself: nothing is left to learn from pictures.
         fit_gates(self.model.looks, self.place.seed)
 
@@ -120,12 +134,11 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
 
     def _terms(self, model: MMAIF, batch: WishingBatch, task: FusionTask) -> dict[str, Tensor]:
         """Return the weighted terms of a batch."""
-        asked = self._asked(model, batch, task)
+        asked, removed = self._heard(model, batch, task)
         first, second, target = (latent[:, 0] for latent in batch.latents.chunk(3, 1))
         with self._autocast():
             latent, made, wanted = self._latent(model, (first, second), target, batch, asked)
-            evidence = [part.evidence for part in batch.measured]
-            told = model.told(latent, asked, evidence, batch.weather)
+            told = model.told(latent, asked, removed)
             crop = _cropped(told, batch, model)
             refined = model.restore(
                 (batch.first, batch.second), batch.measured, batch.weather, crop, asked
@@ -155,6 +168,11 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
         # Where the flow leads from here.
         end = state - time[:, None, None, None] * flow.made
         return flow._replace(made=end), flow.made, noise - target
+
+    def _heard(self, model: MMAIF, batch: WishingBatch, task: FusionTask) -> tuple[Asked, Tensor]:
+        """Return what is wanted as far as the pictures show it."""
+        with torch.no_grad():
+            return model.heard(self._asked(model, batch, task), batch.measured, batch.weather)
 
     def _asked(self, model: MMAIF, batch: WishingBatch, task: FusionTask) -> Asked:
         """Return what is wanted; sets about which nothing is said get the token for that."""
@@ -210,12 +228,11 @@ class WishingTrainer(FuserTrainer[WishingRecipe, MMAIF]):
                 batch = cropped([sample], np.zeros((1, 2), int), self.recipe.region).to(
                     self.place.device
                 )
-                asked = self._asked(self.average, batch, task)
+                asked, removed = self._heard(self.average, batch, task)
                 pictures = batch.first, batch.second
                 first, second, target = (latent[:, 0] for latent in batch.latents.chunk(3, 1))
                 latent = self._latent(self.average, (first, second), target, batch, asked)[0]
-                evidence = [part.evidence for part in batch.measured]
-                told = self.average.told(latent, asked, evidence, batch.weather)
+                told = self.average.told(latent, asked, removed)
                 made = self.average.restore(pictures, batch.measured, batch.weather, told, asked)
                 fused = made.sources[0] if task == "vif" else made.fused
                 luma, wanted = fused[:, :1].clamp(0, 1), batch.target[:, :1]

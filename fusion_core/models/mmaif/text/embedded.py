@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fusion_core.foundation import FoundationKind, FrozenModel
 from fusion_core.models.cues import TextCue
@@ -25,7 +25,8 @@ EMBEDDED_TEXT: Final = FoundationKind(
 class EmbeddedTextEncoder(nn.Module):
     """Reads wishes for fused pictures in English; see :class:`TextEncoder`.
 
-    The first token is the wish itself: :meth:`Wish.vector`, then zeros. The others are the words in
+    The first token is the wish itself: :meth:`Wish.vector`, strengths rounded to those that exist,
+    then zeros. The others are the words in
     their context. Words that it does not know say nothing, and are named in a warning.
 
     Args:
@@ -49,14 +50,17 @@ class EmbeddedTextEncoder(nn.Module):
         for text in texts:
             self._warn(text)
         indices = network.indices([split_words(text) for text in texts])
-        return TextCue(network.read(indices), indices != 0)
+        tokens = network.read(indices).clone()
+        for token in tokens[:, 0, :WISH_SIZE]:
+            token.copy_(torch.from_numpy(_wish(token).vector()))
+        return TextCue(tokens, indices != 0)
 
     def wish(self, text: str) -> Wish:
         """Return what a sentence wishes for, without a warning."""
         network: WishNetwork = self.held.model
         with torch.no_grad():
             tokens = network.read(network.indices([split_words(text)]))
-        return Wish.from_vector(tokens[0, 0, :WISH_SIZE].float().cpu().numpy())
+        return _wish(tokens[0, 0, :WISH_SIZE])
 
     def unknown_words(self, text: str) -> tuple[str, ...]:
         """Return the words of a sentence that it does not know, each once, in their order."""
@@ -73,3 +77,8 @@ class EmbeddedTextEncoder(nn.Module):
             _log.warning(
                 "text of %d words: only the first %d are read", words, network.config.longest
             )
+
+
+def _wish(token: Tensor) -> Wish:
+    """Return the wish in the first values of a sentence's first token."""
+    return Wish.from_vector(token.float().cpu().numpy())
