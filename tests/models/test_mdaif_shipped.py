@@ -57,6 +57,12 @@ def restored(picture):
     return (made.visible[0, 0].clamp(0, 1) * 255).numpy()
 
 
+def test_what_it_restores_is_fused_by_the_small_network_that_ships():
+    small = load_model("m2pn-nano").state_dict()
+    for name, tensor in load_model("mdaif").fusion.state_dict().items():
+        assert torch.equal(tensor, small[name]), name
+
+
 @pytest.mark.parametrize(("kind", "gain"), [("haze", 3.0), ("rain", 0.6), ("snow", 2.0)])
 def test_the_visible_picture_comes_back(kind, gain):
     picture = pictures()[WEATHER.index(kind)]

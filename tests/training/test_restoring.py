@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from fusion_core.cli.main import main
 from fusion_core.errors import ConfigError, SourceError, UsageError
-from fusion_core.models import Cues, load_model
+from fusion_core.models import Cues, load_model, save_weights
 from fusion_core.models.mdaif import SMALL, Restored
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_lab.data import read_examples
@@ -98,6 +98,19 @@ def test_videos_give_every_tenth_frame_as_one_scene(recordings):
     assert len({picture.scene for picture in found}) == 1
     assert found[0].first.shape == (480, 640, 3)
     assert found[0].second.shape == (480, 640)
+
+
+def test_a_run_begins_with_the_small_network_that_ships(pictures, tmp_path):
+    """Also where the given weights hold another one."""
+    first = trainer(pictures, tmp_path / "first")
+    for tensor in first.average.fusion.parameters():
+        tensor.zero_()
+    given = tmp_path / "given.safetensors"
+    save_weights(first.average, given, {})
+    second = trainer(pictures, tmp_path / "second", dataclasses.replace(SHORT, init=str(given)))
+    shipped = load_model("m2pn-nano").state_dict()
+    for name, tensor in second.model.fusion.state_dict().items():
+        assert torch.equal(tensor, shipped[name]), name
 
 
 def test_sample_depends_on_seed_and_number_alone(pictures):

@@ -42,9 +42,7 @@ def restoring_objective(
     darkest = torch.minimum(visible, batch.degraded[:, :1])
     terms["darkened"] = weights.darkened * F.relu(darkest - made.visible).mean()
     terms["detail"] = weights.detail * edge_loss(made.visible, visible)
-    colours = made.fused[:, 1:], batch.clean[:, 1:]
-    terms["chroma"] = weights.chroma * 2 * F.l1_loss(*colours)
-    terms["tint"] = weights.tint * tone_loss(*colours)
+    terms["chroma"] = weights.chroma * 2 * F.l1_loss(made.fused[:, 1:], batch.clean[:, 1:])
     alike = made.activations.shape[-1] == batch.weather.shape[-1]
     if weights.weather and alike and batch.tokens.shape[1]:
         terms["weather"] = weights.weather * weather_loss(made.activations, batch.weather)

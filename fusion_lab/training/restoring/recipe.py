@@ -31,7 +31,6 @@ class RestoringLoss:
         darkened: By how much that luma is below both the degraded and the clean one, mean.
         detail: L1 of the differences of neighbours to those of the clean luma.
         chroma: L1 to the clean Cb and Cr.
-        tint: Squared distance of their local means.
         weather: Cross entropy of the prototypes' activations against the weathers at hand; needs
             a prior and as many prototypes as there are in ``WEATHERS``.
         balance: Balance of the experts.
@@ -48,7 +47,6 @@ class RestoringLoss:
     darkened: _Weight = 0.0
     detail: _Weight = 10.0
     chroma: _Weight = 20.0
-    tint: _Weight = 0.0
     weather: _Weight = 0.0
     balance: _Weight = 0.05
     orthonormality: _Weight = 0.1
