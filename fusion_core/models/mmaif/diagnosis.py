@@ -116,15 +116,15 @@ def heard(asked: Asked, shown: Tensor, dark: Tensor) -> tuple[Asked, Tensor]:
     meant = dark * (trust / _trust(trust.new_ones(1, 1))).squeeze(1)
     lit = torch.maximum(there[..., _DARKNESS], meant)
     there = there.index_copy(-1, torch.tensor([_DARKNESS], device=there.device), lit[..., None])
-    there = _noise_kept(there, told)
+    there = _noise_kept(there, shown[..., _NOISE].sigmoid(), told)
     removed = told * there
     first = torch.cat((removed.amax(0).to(asked.text), asked.text[:, 0, _KINDS:]), -1)
     return asked._replace(text=torch.cat((first[:, None], asked.text[:, 1:]), 1)), removed
 
 
-def _noise_kept(there: Tensor, told: Tensor) -> Tensor:
+def _noise_kept(there: Tensor, noisy: Tensor, told: Tensor) -> Tensor:
     """Return ``NxBxK`` in which nothing falls in noise that nobody wishes away."""
-    kept = there[..., _NOISE] * (1 - told[:, _NOISE] / PLAIN).clamp(0, 1)
+    kept = noisy * (1 - told[:, _NOISE] / PLAIN).clamp(0, 1)
     places = torch.tensor(_FALLING, device=there.device)
     falls = there[..., _FALLING] * (1 - kept[..., None])
     return there.index_copy(-1, places, falls)
