@@ -86,10 +86,12 @@ def test_a_row_of_far_people_is_found_in_parts(recordings):
     aligned = aligned_pair(pair.first, pair.second)
     people = np.asarray(pair.labels.boxes[pair.labels.classes == 0], float)
 
-    def found(tiles):
-        boxes = [d.box for d in Detector("default", tiles=tiles).detect(pair.first, aligned)]
+    def found(tiles, input_choice="small"):
+        detector = Detector("default", tiles=tiles, input_choice=input_choice)
+        boxes = [d.box for d in detector.detect(pair.first, aligned)]
         corners = np.array([(x, y, x + w, y + h) for x, y, w, h in boxes])
         return int((overlaps(people, corners) >= 0.5).any(axis=1).sum())
 
     assert len(people) == 38
     assert found(2) > 2 * found(1) > 0
+    assert found(1, "auto") > 2 * found(1)  # auto takes the large input here
