@@ -59,4 +59,10 @@ def random_slots(count: int, dim: int, norm: float = 1.0) -> Tensor:
 
 
 def _cosine(query: Tensor, slots: Tensor) -> Tensor:
-    return F.normalize(query.float(), dim=-1) @ F.normalize(slots.float(), dim=-1).mT
+    return _unit(query) @ _unit(slots).mT
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    # As F.normalize, which exports the lengths expanded to the vectors' shape, in a pass of its own.
+    vectors = vectors.float()
+    return vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-12)

@@ -53,6 +53,7 @@ def another_value(name):
         "memory.mode": "online",
         "scene_memory.mode": "off",
         "engine.endpoint": "tcp://127.0.0.1:5570",
+        "detection.input": "large",
         "detection.output_format": "yolov8",
         "engine.kind": "onnx",
         "engine.provider": "cpu",

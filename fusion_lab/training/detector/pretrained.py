@@ -123,10 +123,17 @@ def _convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
     try:
         tensors = {t.name: _array(t) for t in graph.initializer}
         nodes = [node for node in graph.node if node.op_type == "Conv"]
-        pairs = [(tensors[node.input[1]], tensors[node.input[2]]) for node in nodes]
+        weights = [tensors[node.input[1]] for node in nodes]
+        biases = [
+            tensors[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
+            for node, weight in zip(nodes, weights, strict=True)
+        ]
     except (KeyError, IndexError) as error:
         raise WeightsError(f"{path}: cannot be read ({error!r}); {_ADVICE}") from None
-    return [(torch.tensor(np.array(w)), torch.tensor(np.array(b))) for w, b in pairs]
+    return [
+        (torch.tensor(np.array(weight)), torch.tensor(np.array(bias)))
+        for weight, bias in zip(weights, biases, strict=True)
+    ]
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401 - onnx is imported late
