@@ -15,7 +15,7 @@ def test_it_names_packages_and_the_engine(capsys, kind, said):
     assert "CPU" in out
     assert "m2pn-edge on cpu" in out
     assert said in out
-    assert "pair-nano.onnx: pair 608x448, CPU" in out
+    assert "pair-nano.onnx: pair 608x448 or 800x608, CPU" in out
 
 
 def test_a_model_that_cannot_run_is_one_line(capsys):
