@@ -61,13 +61,15 @@ class LocalCluster(Closable):
         # Ray keeps sockets in it, whose paths may not be long.
         self._killed: set[int] = set()
         self._folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it is closed with the cluster
         self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "fusion_lab.benches.fleet.nodes", str(nodes), self._folder],
+            [sys.executable, "-m", "fusion_lab.benches.fleet.nodes", str(nodes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._said,
             text=True,
-            env={**os.environ, **_ENVIRONMENT},
+            # Else Ray notes the cluster in a folder that all users share, and may not be there.
+            env={**os.environ, **_ENVIRONMENT, "RAY_TMPDIR": self._folder},
             start_new_session=True,
         )
         assert self._process.stdout is not None
@@ -75,8 +77,11 @@ class LocalCluster(Closable):
         while line and not line.startswith("{"):
             line = self._process.stdout.readline()
         if not line:
+            self._process.wait()
+            self._said.seek(0)
+            reason = (self._said.read().splitlines() or ["they ended"])[-1]
             self.close()
-            raise FusionError("Ray's nodes do not start; try: ray start --head")
+            raise FusionError(f"Ray's nodes do not start: {reason}; try: ray start --head")
         told = json.loads(line)
         self.address: str = told["address"]
         self._direct: str = told["direct"]
@@ -127,6 +132,7 @@ class LocalCluster(Closable):
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+        self._said.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _at_work(self, out: str, batch: subprocess.Popen[str]) -> tuple[int, UnitRecord]:

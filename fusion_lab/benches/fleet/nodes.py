@@ -1,8 +1,8 @@
-"""Several Ray nodes on this machine: ``python -m fusion_lab.benches.fleet.nodes COUNT FOLDER``.
+"""Several Ray nodes on this machine: ``python -m fusion_lab.benches.fleet.nodes COUNT``.
 
 Prints one line of JSON and ends all nodes when standard input ends: ``address`` for ``--cluster``,
-``direct`` for Ray's own tools, ``raylets`` with one process id per node. The head node has no
-cores, so that all work is done by the others.
+``direct`` for Ray's own tools, ``raylets`` with one process id per node. Standard error says why
+they do not start. The head node has no cores, so that all work is done by the others.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import sys
+import traceback
 from contextlib import suppress
 from typing import Any, Final
 
@@ -25,11 +26,13 @@ _HEALTH: Final = {"health_check_period_ms": 1000, "health_check_initial_delay_ms
 
 def main() -> None:
     """Run the nodes until standard input ends."""
-    count, folder = int(sys.argv[1]), sys.argv[2]
+    count = int(sys.argv[1])
     # Whatever loses its parent stays below this process, which ends it at last.
     ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
-        _serve(count, folder)
+        _serve(count)
+    except Exception:  # noqa: BLE001 - whatever Ray raises, this process ends as below
+        traceback.print_exc()
     finally:
         kill_descendants(os.getpid())
         with suppress(ChildProcessError):
@@ -38,7 +41,7 @@ def main() -> None:
         os._exit(0)
 
 
-def _serve(count: int, folder: str) -> None:
+def _serve(count: int) -> None:
     from ray.cluster_utils import Cluster
 
     port = _free_port()
@@ -46,7 +49,6 @@ def _serve(count: int, folder: str) -> None:
     head = {
         **node,
         "num_cpus": 0,
-        "temp_dir": folder,
         "include_dashboard": False,
         "ray_client_server_port": port,
         "_system_config": _HEALTH,
