@@ -63,6 +63,7 @@ def _cosine(query: Tensor, slots: Tensor) -> Tensor:
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    # As F.normalize, which exports the lengths expanded to the vectors' shape, in a pass of its own.
+    # F.normalize exports the lengths expanded to the vectors' shape, in a pass of its own.
     vectors = vectors.float()
-    return vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return vectors / lengths.clamp_min(1e-12)

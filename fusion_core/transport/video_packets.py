@@ -81,7 +81,10 @@ class PacketDecoder:
         raw = bytes(data)
         packet = None
         if raw:
-            packet = av.Packet(raw)
+            # Decoders read some bytes further than a packet goes. In a packet that FFmpeg has made
+            # these are zeros; beyond bytes of Python's may be anything, damage to strict decoders.
+            packet = av.Packet(len(raw))
+            packet.update(raw)
             packet.pts = packet.dts = position
         pictures, reason = self._decoding.decode(lambda: self._context.decode(packet), position)
         for picture in pictures:
