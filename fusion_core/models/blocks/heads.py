@@ -173,11 +173,12 @@ def _mapped(
     a, b = a + 0.5, b + 0.5
     c = torch.lerp(seen, hot, w / 2 + 0.5) + r / 2 - a * seen - b * hot
     # m relu(thermal - visible) is m max(thermal, visible) - m visible
-    a, b, m, fused = (
-        F.interpolate(part.contiguous(), scale_factor=float(edge), mode="bilinear")
-        for part in (a - m, b, m, c)
+    # In one call, which ONNX Runtime shares out among its threads by plane.
+    planes = F.interpolate(
+        torch.cat((a - m, b, m, c), dim=1), scale_factor=float(edge), mode="bilinear"
     )
-    fused.addcmul_(a, visible).addcmul_(b, thermal)
+    a, b, m, c = (planes[:, part : part + 1] for part in range(4))
+    fused = torch.addcmul(c, a, visible).addcmul_(b, thermal)
     return fused.addcmul_(m, torch.maximum(thermal, visible)).clamp(0, 1)
 
 
