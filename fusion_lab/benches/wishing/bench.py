@@ -102,8 +102,8 @@ class WishingBench(BenchCommand):
 
     `restoration`: PSNR and SSIM to the target, per task and degradation, with the right sentence, a
     phrasing that no training saw, none and a wrong one; beside classical restoration followed by
-    the best fusion of the task. `matrix`: what each sentence removes of each degradation. `codec`:
-    the result and the codec's own reconstruction of the target.
+    the best fusion of the task, and the mean of the pictures. `matrix`: what each sentence removes
+    of each degradation. `codec`: the result and the codec's own reconstruction of the target.
     """
 
     parts: tyro.conf.Positional[tuple[Part, ...]] = ()

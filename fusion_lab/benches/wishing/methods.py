@@ -17,6 +17,7 @@ from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.wishing.cases import TEACHER, WishingCase
 from fusion_lab.benches.wishing.classical import restore
 from fusion_lab.data import FusionTask
+from fusion_lab.evaluation.baselines import fuse_mean
 
 Method = Callable[[WishingCase], UInt8Image]
 BEST: Final[Mapping[FusionTask, str]] = {"vif": TEACHER, "mef": "tcmoa", "mff": "tcmoa"}
@@ -45,6 +46,7 @@ def compared_methods(model: Fuser, task: FusionTask) -> dict[str, Method]:
         f"{model.name}, wrong sentence": lambda case: said(case, wrong_sentence(case)),
         f"restored, then {BEST[task]}": lambda case: _plainly(best, task, restored(case)),
         BEST[task]: lambda case: _plainly(best, task, case.pictures),
+        "mean of the pictures": lambda case: fuse_mean(*case.pictures),
     }
     if task == "vif":
         restoring = Engine(load_model("mdaif"), None)
