@@ -39,14 +39,16 @@ class StreamAhead(Closable):
         self._queue: queue.Queue[_Item] = queue.Queue(_DEPTH)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()  # a thread is started before it is closed, or never
         stream.drop_log.forward_to(_Relay(self._put, log))
 
     def frames(self) -> Iterator[Frame]:
         """Iterate over the frames; what the stream raises comes after its last good frame."""
-        if self._stop.is_set():
-            return
-        self._thread = BackgroundThread(self._work, "decoder")
-        self._thread.start()
+        with self._starting:
+            if self._stop.is_set():
+                return
+            self._thread = BackgroundThread(self._work, "decoder")
+            self._thread.start()
         while (item := self._queue.get()) is not None:
             if isinstance(item, Frame):
                 yield item
@@ -55,7 +57,8 @@ class StreamAhead(Closable):
 
     def close(self) -> None:
         """End the thread, which closes the stream; one that decoding blocks is left to itself."""
-        self._stop.set()
+        with self._starting:
+            self._stop.set()
         if self._thread is None:
             self._stream.close()
             return

@@ -1,5 +1,6 @@
 """A stream decoded in a thread of its own gives what it gives without, and in the same order."""
 
+import sys
 import threading
 
 import numpy as np
@@ -98,6 +99,28 @@ def test_closing_ends_a_reader_that_waits_in_another_thread():
     ahead.close()
     reader.join(LIMIT_S)
     assert not reader.is_alive()
+
+
+@pytest.fixture
+def hasty():
+    """Threads take turns after a microsecond, so that they meet at every place of the code."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_closing_while_reading_begins_ends_both():
+    for _ in range(100):
+        stream = Numbers(3)
+        ahead = StreamAhead(stream, DropLog())
+        reader = threading.Thread(target=lambda ahead=ahead: list(ahead.frames()), daemon=True)
+        reader.start()
+        ahead.close()
+        reader.join(LIMIT_S)
+        assert not reader.is_alive()
+        assert stream.closed.wait(LIMIT_S)
 
 
 def test_closing_before_reading_closes_the_stream():
