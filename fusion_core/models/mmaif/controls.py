@@ -83,12 +83,6 @@ class RuleControls(nn.Module):
         free = found[:, :, rules:]
         mean = torch.cat((logits, free[:, :, 1:]), 2).mean((3, 4), keepdim=True)
         placed_logits = torch.cat((logits[:, :, placed], free[:, :, :1]), 2)
-        return Controls(placed_logits, mean, _falling(removed)[..., None, None, None])
-
-
-def _falling(removed: Tensor) -> Tensor:
-    falls, veils = (
-        removed[..., [DEGRADATIONS.index(kind) for kind in RULES[rule]]].amax(-1)
-        for rule in ("drops", "veil")
-    )
-    return falls / veils.clamp_min(_LEAST)
+        drops, veil = (wished[..., list(RULES).index(name)] for name in ("drops", "veil"))
+        falling = drops / veil.clamp_min(_LEAST)
+        return Controls(placed_logits, mean, falling[..., None, None, None])

@@ -64,7 +64,7 @@ class Diagnosis(nn.Module):
         if task != "vif":
             found = found.mean(0, keepdim=True).expand_as(found)
         veil = found[..., _VEILS].logsumexp(-1, keepdim=True)
-        return found.index_copy(-1, _places(found), veil.expand(*veil.shape[:-1], 2))
+        return _with(found, _VEILS, veil.expand(*veil.shape[:-1], 2))
 
     def tell(self, inputs: Tensor) -> Tensor:
         """Return ``...xK`` logits of :func:`clinical`, of every picture by itself."""
@@ -115,7 +115,7 @@ def heard(asked: Asked, shown: Tensor, dark: Tensor) -> tuple[Asked, Tensor]:
     there = (shown + trust).sigmoid()
     meant = dark * (trust / _trust(trust.new_ones(1, 1))).squeeze(1)
     lit = torch.maximum(there[..., _DARKNESS], meant)
-    there = there.index_copy(-1, torch.tensor([_DARKNESS], device=there.device), lit[..., None])
+    there = _with(there, (_DARKNESS,), lit[..., None])
     there = _noise_kept(there, shown[..., _NOISE].sigmoid(), told)
     removed = told * there
     first = torch.cat((removed.amax(0).to(asked.text), asked.text[:, 0, _KINDS:]), -1)
@@ -125,13 +125,12 @@ def heard(asked: Asked, shown: Tensor, dark: Tensor) -> tuple[Asked, Tensor]:
 def _noise_kept(there: Tensor, noisy: Tensor, told: Tensor) -> Tensor:
     """Return ``NxBxK`` in which nothing falls in noise that nobody wishes away."""
     kept = noisy * (1 - told[:, _NOISE] / PLAIN).clamp(0, 1)
-    places = torch.tensor(_FALLING, device=there.device)
-    falls = there[..., _FALLING] * (1 - kept[..., None])
-    return there.index_copy(-1, places, falls)
+    return _with(there, _FALLING, there[..., _FALLING] * (1 - kept[..., None]))
 
 
-def _places(like: Tensor) -> Tensor:
-    return torch.tensor(_VEILS, device=like.device)
+def _with(values: Tensor, kinds: Sequence[int], new: Tensor) -> Tensor:
+    """Return values ``...xK`` in which those of some kinds are others."""
+    return values.index_copy(-1, torch.tensor(kinds, device=values.device), new)
 
 
 def _trust(told: Tensor) -> Tensor:
