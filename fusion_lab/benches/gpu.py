@@ -22,7 +22,7 @@ from fusion_core.memory import MemoryConfig
 from fusion_core.models import list_models, load_model
 from fusion_core.pipeline import Pipeline
 from fusion_core.priors import PriorsConfig, assess_pair, open_provider
-from fusion_core.types import AlignedPair
+from fusion_core.types import AlignedPair, ScenePrior
 from fusion_lab.benches.command import BenchCommand
 from fusion_lab.benches.latency import street_pairs
 from fusion_lab.benches.tables import Table
@@ -203,9 +203,7 @@ def _pictures(engine: Engine) -> np.ndarray:
     features = engine.network.features
     assert pair.visible is not None, "both sides are there"
     assert pair.thermal is not None, "both sides are there"
-    prior = None
-    if features.uses_prior:
-        prior = assess_pair(open_provider("embedded", PriorsConfig(), "cpu"), pair)
+    prior = _prior(pair) if features.uses_prior else None
     mask = np.zeros(_CHECKED, np.float32)
     mask[20:60, 30:80] = 1
     gray = np.repeat((pair.thermal * 255).astype(np.uint8)[..., None], 3, 2)
@@ -229,9 +227,7 @@ def _speed(
     try:
         engine = _engine(name, variant, device)
         pair = _pair(*size)
-        prior = None
-        if engine.uses_prior:
-            prior = assess_pair(open_provider("embedded", PriorsConfig(), "cpu"), pair)
+        prior = _prior(pair) if engine.uses_prior else None
         mask = np.zeros(size, np.float32)
         mask[size[0] // 4 : size[0] // 2, size[1] // 4 : size[1] // 2] = 1
         prepared = engine.prepare(pair, prior, mask)
@@ -308,6 +304,11 @@ def _pair(height: int, width: int) -> AlignedPair:
     visible = np.clip(127 + 90 * waves + rng.normal(0, 4, waves.shape), 0, 255).astype(np.uint8)
     thermal = (0.5 + 0.4 * np.cos(x / 41 - y / 23)).astype(np.float32)
     return AlignedPair(0, visible, thermal, np.ones((height, width), bool))
+
+
+def _prior(pair: AlignedPair) -> ScenePrior:
+    """Return what the embedded provider gives for a pair."""
+    return assess_pair(open_provider("embedded", PriorsConfig(), "cpu"), pair)
 
 
 def _variants(name: str, device: str) -> tuple[str, ...]:

@@ -89,7 +89,8 @@ class RestoringBench(BenchCommand):
         parts = self.parts or get_args(Part)
         pictures = list(read_degraded(self.data, self.every)) if {*parts} != {"detection"} else []
         comparison = prototypes = finds = None
-        methods = compared_methods(self.restorer, slow=self.slow)
+        compares = {"restoration", "detection"} & {*parts}
+        methods = compared_methods(self.restorer, slow=self.slow) if compares else {}
         if "restoration" in parts:
             comparison = compare(methods, with_progress(pictures, "restoration"))
         if "prototypes" in parts:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fusion_core.errors import WeightsError, missing_extra
@@ -123,17 +124,20 @@ def _convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
     try:
         tensors = {t.name: _array(t) for t in graph.initializer}
         nodes = [node for node in graph.node if node.op_type == "Conv"]
-        weights = [tensors[node.input[1]] for node in nodes]
-        biases = [
-            tensors[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
-            for node, weight in zip(nodes, weights, strict=True)
-        ]
+        pairs = [_weight_and_bias(node, tensors) for node in nodes]
     except (KeyError, IndexError) as error:
         raise WeightsError(f"{path}: cannot be read ({error!r}); {_ADVICE}") from None
-    return [
-        (torch.tensor(np.array(weight)), torch.tensor(np.array(bias)))
-        for weight, bias in zip(weights, biases, strict=True)
-    ]
+    return [(torch.tensor(np.array(w)), torch.tensor(np.array(b))) for w, b in pairs]
+
+
+def _weight_and_bias(
+    node: Any,  # noqa: ANN401 - onnx is imported late
+    tensors: Mapping[str, NDArray[Any]],
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return those of a convolution; one without a bias adds nothing."""
+    weight = tensors[node.input[1]]
+    bias = tensors[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
+    return weight, bias
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401 - onnx is imported late
