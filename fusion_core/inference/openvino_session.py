@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +46,25 @@ def _openvino(path: Path) -> Any:  # noqa: ANN401 - a package without types
     return openvino
 
 
+@cache
+def _core(openvino: Any) -> Any:  # noqa: ANN401 - a package without types
+    """Return the process's one core, with the plugin for CPUs loaded in a thread of its own.
+
+    OpenVINO gives the thread that loads this plugin a stack for signals, and unmaps it when the
+    plugin ends, even where it is still that thread's: when plugins end in the order in which they
+    were loaded, or in another thread. Python takes signals on that stack, so the next Ctrl-C would
+    end the process without a word. A thread that has ended takes no signals.
+    """
+
+    def load() -> Any:  # noqa: ANN401
+        core = openvino.Core()
+        core.get_property("CPU", "FULL_DEVICE_NAME")
+        return core
+
+    with ThreadPoolExecutor(1, "openvino") as loading:
+        return loading.submit(load).result()
+
+
 class OpenVinoSession:
     """One network in OpenVINO; see :class:`Session`.
 
@@ -60,7 +81,7 @@ class OpenVinoSession:
         if not path.is_file():
             raise WeightsError(f"{path}: no such file; make it with `fusion export`")
         self._path, self._openvino = path, openvino
-        self._core = openvino.Core()
+        self._core = _core(openvino)
         half = config.half and "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision = "bfloat16" if half else "float32"
         self._options: dict[str, Any] = {

@@ -1,7 +1,6 @@
 """A run that is told to end completes its outputs, however often it is told."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,8 +9,6 @@ import time
 import av
 import pytest
 from rosbags.highlevel import AnyReader
-
-from fusion_core.cli.stop_signal import StopSignal
 
 SCENE = ["--bag", "synthetic://street?seed=1&registered=1", "--device", "cpu", "--prior", "none"]
 
@@ -84,40 +81,65 @@ def test_a_live_run_that_waits_for_frames_ends_as_well(tmp_path):
     assert "dropped  none" not in out
 
 
-def send(number):
-    """Send this process a signal and let Python take it."""
-    os.kill(os.getpid(), number)
-    time.sleep(0.01)
+PRELUDE = """
+import os, signal, time
+from fusion_core.cli.stop_signal import StopSignal
+
+def send(name):
+    os.kill(os.getpid(), signal.Signals[name])
+    time.sleep(0.01)  # for Python to take it
+
+def interrupted(stop, work):
+    try:
+        with stop.interruptible():
+            work()
+    except KeyboardInterrupt:
+        return True
+    return False
+"""
 
 
-@pytest.fixture
-def stop():
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with StopSignal() as entered:
-        yield entered
-    for number, handler in before.items():
-        signal.signal(number, handler)
+def say(code):
+    """Return the lines of a process that sends itself signals."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_interrupts_work_and_the_second_does_nothing(stop, number):
-    with pytest.raises(KeyboardInterrupt), stop.interruptible():
-        send(number)
-    assert stop.requested
-    send(number)
-    with pytest.raises(KeyboardInterrupt), stop.interruptible():
-        pytest.fail("work was begun after the signal")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_the_first_signal_interrupts_work_and_the_second_does_nothing(name):
+    code = f"""
+with StopSignal() as stop:
+    print("first", interrupted(stop, lambda: send("{name}") or print("went on")), stop.requested)
+    send("{name}")
+    print("next", interrupted(stop, lambda: print("was begun")))
+"""
+    assert say(code) == ["first True True", "next True"]
 
 
-def test_a_signal_while_outputs_are_written_waits_for_the_next_step(stop):
-    send(signal.SIGTERM)
-    assert stop.requested
-    with pytest.raises(KeyboardInterrupt), stop.interruptible():
-        pytest.fail("work was begun after the signal")
+def test_a_signal_while_outputs_are_written_waits_for_the_next_step():
+    code = """
+with StopSignal() as stop:
+    print("undisturbed", interrupted(stop, lambda: None))
+    send("SIGTERM")
+    print("written", stop.requested)
+    print("next", interrupted(stop, lambda: print("was begun")))
+"""
+    assert say(code) == ["undisturbed False", "written True", "next True"]
 
 
 def test_without_a_signal_the_handlers_are_as_before():
-    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with StopSignal() as stop, stop.interruptible():
-        assert signal.getsignal(signal.SIGTERM) != before[0]
-    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    code = """
+numbers = signal.SIGTERM, signal.SIGINT
+before = [signal.getsignal(number) for number in numbers]
+with StopSignal() as stop, stop.interruptible():
+    print(any(signal.getsignal(number) == old for number, old in zip(numbers, before)))
+print([signal.getsignal(number) for number in numbers] == before)
+"""
+    assert say(code) == ["False", "True"]
