@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_core.foundation.fingerprint import ADDED_LATER
-from fusion_core.models.blocks import AffineHead, FineAffineHead, PadToMultiple, channel_means
+from fusion_core.models.blocks import (
+    AffineHead,
+    FineAffineHead,
+    PadToMultiple,
+    apply_maps,
+    channel_means,
+)
 from fusion_core.models.cues import Cues
 from fusion_core.models.m2pn_scene import PlaceMemory, SceneConfig, SceneFuser, refined
 from fusion_core.models.outputs import LumaOutput
@@ -96,7 +102,7 @@ class M2PNCells(SceneFuser):
         reads = c.places and c.prompts and c.memory
         self.places = PlaceMemory(c.width, c.dim) if reads else None
         head = FineAffineHead if c.finer > 1 else AffineHead
-        self.head = head(c.width, c.dim if c.prompts else 0, c.down)
+        self.head = head(c.width, c.dim if c.prompts else 0)
 
     def fuse_luma(self, thermal: Tensor, visible: Tensor, slots: Tensor, cues: Cues) -> LumaOutput:  # noqa: ARG002
         """Fuse checked inputs; see :meth:`LumaFuser.fuse_luma`."""
@@ -115,9 +121,17 @@ class M2PNCells(SceneFuser):
                 wide = self.places(wide, slots)
             wide = F.interpolate(wide, scale_factor=2.0, mode="bilinear")
             means = hot[:, -1:], seen[:, -1:]
-            fused = self.head(F.relu_(wide.add_(maps)), query, means, thermal, visible)
+            if self.config.finer > 1:
+                edge = self.config.down // self.config.finer
+                means = F.avg_pool2d(thermal, edge), F.avg_pool2d(visible, edge)
+            coefficients = self.head(F.relu_(wide.add_(maps)), query, means)
+            fused = apply_maps(coefficients, thermal, visible)[..., :height, :width]
         return LumaOutput(
-            fused[..., :height, :width], query=nodes["fused"], nodes=nodes, attention=attention
+            fused,
+            maps=coefficients,
+            query=nodes["fused"],
+            nodes=nodes,
+            attention=attention,
         )
 
     def _encode(self, hot: Tensor, seen: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

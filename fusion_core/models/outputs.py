@@ -18,6 +18,8 @@ class LumaOutput:
     Attributes:
         fused: ``Bx1xHxW`` fused luma in [0, 1].
         chroma: ``Bx2xHxW`` Cb and Cr of the result, as in `Cues`; None keeps the first picture's.
+        maps: ``Bx4xhxw`` coefficients on a grid by which the picture was made of the sources; see
+            ``blocks.heads.apply_maps``. None where a network makes it in another way.
         query: ``BxD`` scene vector, by which the memory bank is read and updated; empty without
             a bank.
         nodes: Name -> ``BxD`` scene vectors: ``thermal``, ``visible``, ``fused``, ``residual`` and,
@@ -31,6 +33,7 @@ class LumaOutput:
 
     fused: Tensor
     chroma: Tensor | None = None
+    maps: Tensor | None = None
     query: Tensor = field(default_factory=lambda: torch.zeros(0, 1))
     nodes: Mapping[str, Tensor] = field(default_factory=dict)
     attention: Tensor = field(default_factory=lambda: torch.zeros(0, 0))

@@ -36,6 +36,8 @@ from fusion_core.types import AlignedPair
 
 # In the order of preference where they are equally fast: what starts soonest first.
 KINDS: Final = ("openvino", "onnx", "torch")
+# Some processors that multiply bfloat16 are faster in float32.
+_FULL: Final = "openvino float32"
 _SIZE: Final = (480, 640)
 _GPUS: Final = ("/dev/nvidiactl", "/dev/nvhost-gpu")
 
@@ -86,6 +88,9 @@ def _fastest(config: Config, open_torch: OpenTorch) -> LocalEngine:
             refused[kind] = error
     if not engines:
         raise next(iter(refused.values()))
+    if _FULL in engines and engines[_FULL].kind == engines["openvino"].kind:
+        del engines[_FULL]
+        refused[_FULL] = UsageError("openvino computes in float32 here")
     runs = {kind: partial(_run_once, engine) for kind, engine in engines.items()}
     choice = measure(key, runs, {kind: str(error) for kind, error in refused.items()})
     return _told(engines[choice.kind], choice)
@@ -113,6 +118,8 @@ def _openings(config: Config, open_torch: OpenTorch) -> dict[str, Callable[[], L
             found[kind] = partial(_torch, config, open_torch)
         else:
             found[kind] = partial(_exported, config, config.model, kind)
+        if kind == "openvino":
+            found[_FULL] = partial(_exported, config, config.model, kind, half=False)
     if not found:
         if isinstance(lacking, UsageError):
             raise lacking
@@ -143,8 +150,14 @@ def _needs_torch(config: Config) -> MissingExtraError:
     )
 
 
-def _exported(config: Config, model: str, kind: Any) -> ExportedEngine:  # noqa: ANN401 - a name
-    """Return the engine of an exported network.
+def _exported(
+    config: Config,
+    model: str,
+    kind: Any,  # noqa: ANN401 - a name
+    *,
+    half: bool = True,
+) -> ExportedEngine:
+    """Return the engine of an exported network, with half the bits where the hardware has them.
 
     Raises:
         UsageError: The kind does not run on the device, or lacks the provider.
@@ -155,7 +168,7 @@ def _exported(config: Config, model: str, kind: Any) -> ExportedEngine:  # noqa:
     if kind == "openvino" and config.device == "cuda":
         raise UsageError("engine.kind 'openvino' runs on the CPU: set device cpu, or another kind")
     read_options(NoOptions, config.options, model)
-    session = SessionConfig(kind, fusion_threads(config) or 0, half=True, provider=provider)
+    session = SessionConfig(kind, fusion_threads(config) or 0, half=half, provider=provider)
     network = ExportedNetwork(exported_file(model), session)
     return ExportedEngine(
         network,

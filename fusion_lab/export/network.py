@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from fusion_core.engine.exported.maps import apply_maps
 from fusion_core.errors import UsageError
 from fusion_core.foundation import load_frozen
 from fusion_core.models import Cues, Features, Fuser, LumaFuser, find_models
@@ -48,18 +50,28 @@ class Exported:
 
 
 class _LumaGraph(nn.Module):
-    """A network that fuses luma, with plain tensors in and out."""
+    """A network that fuses luma, with plain tensors in and out.
 
-    def __init__(self, model: LumaFuser) -> None:
+    Args:
+        model: The network.
+        whole: Give the picture also where a network gives maps of it.
+    """
+
+    def __init__(self, model: LumaFuser, *, whole: bool) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.whole = model, whole
 
-    def forward(self, thermal: Tensor, visible: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
+    def named(self, thermal: Tensor, visible: Tensor, *more: Tensor) -> dict[str, Tensor]:
         uses = self.model.features
         slots, cues = _cues(uses, self.model.bank, list(more))
         out = self.model.fuse_luma(thermal, visible, slots, cues)
-        found = (out.fused, out.chroma, out.query if uses.uses_memory else None)
-        return tuple(x for x in found if x is not None)
+        in_maps = out.maps is not None and not self.whole
+        found = {"maps": out.maps} if in_maps else {"fused": out.fused, "fused_chroma": out.chroma}
+        found["query"] = out.query if uses.uses_memory else None
+        return {name: x for name, x in found.items() if x is not None}
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.named(*given).values())
 
 
 class _RgbGraph(nn.Module):
@@ -69,11 +81,14 @@ class _RgbGraph(nn.Module):
         super().__init__()
         self.model, self.task = model, task
 
-    def forward(self, first: Tensor, second: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
+    def named(self, first: Tensor, second: Tensor, *more: Tensor) -> dict[str, Tensor]:
         slots, cues = _cues(self.model.features, self.model.bank, list(more))
         out = self.model.fuse(first, second, replace(cues, memory=slots, task=self.task))
-        found = (out.image, out.memory_query)
-        return tuple(x for x in found if x is not None)
+        found = {"image": out.image, "query": out.memory_query}
+        return {name: x for name, x in found.items() if x is not None}
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.named(*given).values())
 
 
 def export_network(
@@ -90,8 +105,9 @@ def export_network(
     ``slots`` NxD with a memory bank and ``tokens`` 1xSxC with a scene prior.
 
     Outputs: ``fused`` 1x1xHxW luma, and ``fused_chroma`` where the network gives it, else the
-    visible picture's stays; or ``image`` 1x3xHxW RGB. With a memory bank ``query`` 1xD, the scene
-    vector.
+    visible picture's stays; or ``image`` 1x3xHxW RGB. Where a network makes ``fused`` by
+    ``models.blocks.apply_maps``, a file for any size has its ``maps`` 1x4xhxw instead, of which the
+    pipeline makes it faster. With a memory bank ``query`` 1xD, the scene vector.
 
     Args:
         model: The network.
@@ -105,27 +121,21 @@ def export_network(
         MissingExtraError: The exporter's packages are not installed.
         OSError: The file cannot be written.
     """
-    uses = model.features
     _refuse(model, task)
     load_frozen(model)
     rng = torch.Generator().manual_seed(0)
     arguments = _arguments(model, size or _EXAMPLE, rng)
     network = copy.deepcopy(model)
     luma = network.luma_path
-    graph = (_RgbGraph(network, task) if luma is None else _LumaGraph(luma)).eval()
-    named = {
-        "image": luma is None,
-        "fused": luma is not None,
-        "fused_chroma": luma is not None and uses.uses_chroma,
-        "query": uses.uses_memory,
-    }
-    outputs = [name for name, given in named.items() if given]
+    whole = (_RgbGraph(network, task) if luma is None else _LumaGraph(luma, whole=True)).eval()
+    graph = whole if luma is None or size else _LumaGraph(luma, whole=False).eval()
     metadata = exported_card(model).to_metadata()
     metadata |= {"size": f"{size[1]}x{size[0]}" if size else ANY_SIZE, "task": task}
     # Before the export: tracing may leave traced values in what a network keeps.
     checks = [_arguments(model, edges, rng) for edges in ((size,) if size else (_EXAMPLE, _OTHER))]
     with torch.inference_mode():
-        expected = [graph(*given.values())[0].numpy() for given in checks]
+        expected = [whole(*given.values())[0].numpy() for given in checks]
+        outputs = list(graph.named(*checks[0].values()))
     # Other ways to compute attention order its result in memory as ONNX's does not.
     with sdpa_kernel(SDPBackend.MATH):
         if size:
@@ -136,12 +146,21 @@ def export_network(
     difference = 0.0
     for given, wanted in zip(checks, expected, strict=True):
         got = session.run(outputs, {name: x.numpy() for name, x in given.items()})
-        difference = max(difference, float(np.abs(np.asarray(got[0]) - wanted).max()) * 255)
+        made = dict(zip(outputs, map(np.asarray, got), strict=True))
+        difference = max(difference, float(np.abs(_picture(made, given) - wanted).max()) * 255)
     return Exported(
         {name: tuple(x.shape) for name, x in arguments.items()},
         {name: tuple(np.shape(x)) for name, x in zip(outputs, got, strict=True)},
         difference,
     )
+
+
+def _picture(made: Mapping[str, NDArray[Any]], given: Mapping[str, Tensor]) -> NDArray[Any]:
+    """Return the picture that a file's outputs are."""
+    if "maps" not in made:
+        return made["image" if "image" in made else "fused"]
+    thermal, visible = (given[name][0, 0].numpy() for name in ("thermal", "visible"))
+    return apply_maps(made["maps"][0], thermal, visible)
 
 
 def exported_card(model: Fuser) -> ExportedCard:

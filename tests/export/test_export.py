@@ -8,6 +8,7 @@ from small_networks import Weighted
 from tiny_tcmoa import network
 
 from fusion_core.cli.main import main
+from fusion_core.engine.exported.maps import apply_maps
 from fusion_core.errors import UsageError
 from fusion_core.models import Cues, Features, create_model
 from fusion_core.models.m2pn import M2PN, M2PNConfig
@@ -133,8 +134,25 @@ def test_a_missing_folder(tmp_path, capsys):
 def test_the_command(tmp_path, capsys):
     path = tmp_path / "edge.onnx"
     assert main(["export", "--model", "m2pn-edge", "--out", str(path), "--size", "96x64"]) == 0
-    assert "1x1x64x96" in capsys.readouterr().out
+    assert "out fused                   1x1x64x96" in capsys.readouterr().out
     assert path.is_file()
+
+
+def test_a_file_for_any_size_has_the_maps_of_the_picture(tmp_path, rng):
+    """The pipeline makes the picture of them; a file for one size, which others run, has it."""
+    model = create_model("m2pn-nano", 0).eval()
+    torch.nn.init.normal_(model.head.conv.weight, std=0.1)  # at first all maps are the same
+    thermal, visible = pictures(rng)
+    made = export_network(model, tmp_path / "any.onnx")
+    assert set(made.outputs) == {"maps", "query"}
+    assert made.difference < 255 * TOLERANCE
+    got, _ = run(tmp_path / "any.onnx", thermal=thermal, visible=visible, slots=model.bank)
+    assert got["maps"].shape == (1, 4, HEIGHT / 4, WIDTH / 4)
+    assert got["maps"].std((2, 3)).min() > 1e-3
+    export_network(model, tmp_path / "one.onnx", (HEIGHT, WIDTH))
+    whole, _ = run(tmp_path / "one.onnx", thermal=thermal, visible=visible, slots=model.bank)
+    picture = apply_maps(got["maps"][0], thermal[0, 0].numpy(), visible[0, 0].numpy())
+    np.testing.assert_allclose(picture, whole["fused"][0, 0], atol=TOLERANCE)
 
 
 def test_one_task_of_a_network_of_several(tmp_path, rng):

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from fusion_core.errors import UsageError
 from fusion_core.models import Cues, create_model
-from fusion_core.models.blocks import AffineHead, FineAffineHead
+from fusion_core.models.blocks import AffineHead, FineAffineHead, apply_maps
 from fusion_core.models.m2pn_cells import EDGE, NANO, CellsConfig, CellStem, M2PNCells
 from fusion_core.models.m2pn_scene import PlaceMemory
 from fusion_lab.training.shared_init import build_variant
@@ -163,7 +163,7 @@ HEADS = pytest.mark.parametrize("kind", [AffineHead, FineAffineHead])
 
 def head(kind, **maps):
     """Return a head that gives these numbers everywhere, of a, b, m, w and r."""
-    made = kind(2, 3, 4)
+    made = kind(2, 3)
     a, b, m, w, r = (maps.get(name, 0.5 if name == "w" else 0) for name in "abmwr")
     bounded = torch.tensor([a - 0.5, b - 0.5, m, 2 * w - 1, 2 * r])
     raw = torch.atanh(bounded.clamp(-1 + 1e-7, 1 - 1e-7))
@@ -176,10 +176,13 @@ def head(kind, **maps):
     return made
 
 
-def fused_by(made, thermal, visible):
-    means = F.avg_pool2d(thermal, 4), F.avg_pool2d(visible, 4)
+def fused_by(made, thermal, visible, scene=0.0):
+    """Return what a head makes of a pair from features that are zero everywhere."""
+    edge = 2 if isinstance(made, FineAffineHead) else 4
+    means = F.avg_pool2d(thermal, edge), F.avg_pool2d(visible, edge)
     with torch.inference_mode():
-        return made(torch.zeros(1, 2, 4, 6), torch.zeros(1, 3), means, thermal, visible)
+        maps = made(torch.zeros(1, 2, 4, 6), torch.full((1, 3), scene), means)
+        return apply_maps(maps, thermal, visible)
 
 
 @HEADS
@@ -209,12 +212,10 @@ def test_detail_of_both_sources_can_be_kept_whole_at_the_brightness_of_one(kind)
 
 @HEADS
 def test_the_scene_shifts_all_maps(kind):
-    made = kind(2, 3, 4)
+    made = kind(2, 3)
     torch.nn.init.normal_(made.scene.weight)
     thermal, visible = pair(16, 24)
-    means = F.avg_pool2d(thermal, 4), F.avg_pool2d(visible, 4)
-    maps = torch.zeros(1, 2, 4, 6)
-    one, two = (made(maps, torch.full((1, 3), x), means, thermal, visible) for x in (0.0, 1.0))
+    one, two = (fused_by(made, thermal, visible, scene) for scene in (0.0, 1.0))
     assert (one - (thermal + visible) / 2).abs().max() < 1e-6
     assert (one - two).abs().mean() > 0.01
 
@@ -227,7 +228,7 @@ def test_a_network_of_another_grid():
 
 def test_parts_of_a_cell_take_different_sources():
     """The left half of every cell weighs thermal detail and brightness, the right half visible."""
-    made = FineAffineHead(2, 3, 4)
+    made = FineAffineHead(2, 3)
     left = torch.tensor([-10.0, 10.0, 0.0, 10.0])  # a, b, m, w before they are bounded
     left[:2] = torch.atanh(torch.tensor([-0.5, 0.5]))
     right = torch.stack([left[1], left[0], left[2], -left[3]])

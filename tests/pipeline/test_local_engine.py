@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from fusion_core.config import Config
-from fusion_core.engine.exported import ExportedEngine
+from fusion_core.engine.exported import ExportedEngine, ExportedNetwork, exported_file
 from fusion_core.errors import FusionError, MissingExtraError
+from fusion_core.inference import SessionConfig
+from fusion_core.inference.choice import Choice
 from fusion_core.pipeline import Pipeline, local_engine
 from fusion_core.source import open_source
 
@@ -52,6 +54,19 @@ def test_auto_says_what_it_picked_and_picks_it_again(all_kinds, monkeypatch):
     monkeypatch.setattr(local_engine, "measure", lambda *_: pytest.fail("measured again"))
     with Pipeline(config()) as pipeline:
         assert pipeline.status().engine == first
+
+
+@pytest.mark.parametrize("faster", ["openvino", "openvino float32"])
+def test_auto_measures_openvino_with_half_the_bits_and_with_all(all_kinds, monkeypatch, faster):
+    def measure(_key, runs, refused):
+        assert {"openvino", "openvino float32", "onnx"} < runs.keys() | refused.keys()
+        return Choice(faster if faster in runs else "openvino", dict.fromkeys(runs, 1.0), refused)
+
+    monkeypatch.setattr(local_engine, "measure", measure)
+    with Pipeline(config()) as pipeline:
+        kind = pipeline.status().engine["kind"]
+    halves = ExportedNetwork(exported_file("m2pn-edge"), SessionConfig("openvino", half=True))
+    assert kind == f"openvino {halves.precision if faster == 'openvino' else 'float32'}"
 
 
 def test_auto_takes_torch_where_nothing_was_exported(all_kinds):

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion_core.engine.exported.maps import apply_maps
 from fusion_core.engine.picture_io import NetworkPicture
 from fusion_core.errors import UsageError, WeightsError
 from fusion_core.inference import SessionConfig, open_session
@@ -150,7 +151,10 @@ class ExportedNetwork:
         if features.uses_mask:
             marked = np.zeros_like(thermal) if mask is None else mask
             feeds["mask"] = _padded(marked[None], pad)[None]
-        return self._picture(self._session.run(feeds), height, width)
+        made = self._session.run(feeds)
+        if "maps" in made:  # OpenCV interpolates in an eighth of the time of ONNX Runtime
+            made["fused"] = apply_maps(made["maps"][0], hot[0], visible[0])[None, None]
+        return self._picture(made, height, width)
 
     def _picture(self, made: dict[str, NDArray[Any]], height: int, width: int) -> NetworkPicture:
         query = made["query"][0] if "query" in made else None

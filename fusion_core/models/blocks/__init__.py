@@ -10,7 +10,13 @@ from fusion_core.models.blocks.experts import (
 )
 from fusion_core.models.blocks.gradient_dense import GradientDenseBlock
 from fusion_core.models.blocks.graph import GraphAttention
-from fusion_core.models.blocks.heads import AffineHead, BlendHead, FineAffineHead, TanhHead
+from fusion_core.models.blocks.heads import (
+    AffineHead,
+    BlendHead,
+    FineAffineHead,
+    TanhHead,
+    apply_maps,
+)
 from fusion_core.models.blocks.modulation import ChannelModulation, convolve_mapped
 from fusion_core.models.blocks.moments import channel_means, channel_moments, runs_alone
 from fusion_core.models.blocks.object_prompts import (
@@ -56,6 +62,7 @@ __all__ = [
     "TanhHead",
     "View",
     "Window",
+    "apply_maps",
     "channel_means",
     "channel_moments",
     "convolve_mapped",

@@ -78,38 +78,27 @@ class AffineHead(nn.Module):
     Args:
         channels: Channels of the feature maps.
         dim: Width of the scene's vector; 0: there is none.
-        down: Edge of a cell in pixels.
     """
 
-    def __init__(self, channels: int, dim: int, down: int) -> None:
+    def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
-        self.down = down
         self.conv = nn.Conv2d(channels, 5, 3, padding=1)
         self.scene = nn.Linear(dim, 5, bias=False) if dim else None
         for weight in self.parameters():
             nn.init.zeros_(weight)
 
-    def forward(
-        self,
-        x: Tensor,
-        scene: Tensor,
-        means: tuple[Tensor, Tensor],
-        thermal: Tensor,
-        visible: Tensor,
-    ) -> Tensor:
-        """Return ``Bx1xHxW`` in [0, 1].
+    def forward(self, x: Tensor, scene: Tensor, means: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the ``Bx4xhxw`` maps that :func:`apply_maps` takes.
 
         Args:
-            x: ``BxCxhxw`` features, ``h`` = H / down.
+            x: ``BxCxhxw`` features of the cells.
             scene: ``BxD`` vector of the scene.
             means: Means of the cells, ``Bx1xhxw`` thermal and visible.
-            thermal: ``Bx1xHxW``.
-            visible: ``Bx1xHxW``.
         """
         maps = self.conv(x)
         if self.scene is not None:
             maps = maps + self.scene(scene)[:, :, None, None]
-        return _mapped(maps.tanh().split(1, dim=1), means, thermal, visible, self.down)
+        return _coefficients(maps.tanh().split(1, dim=1), means)
 
 
 class FineAffineHead(nn.Module):
@@ -122,61 +111,57 @@ class FineAffineHead(nn.Module):
     Args:
         channels: Channels of the feature maps.
         dim: Width of the scene's vector; 0: there is none.
-        down: Edge of a cell in pixels.
     """
 
-    def __init__(self, channels: int, dim: int, down: int) -> None:
+    def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
-        self.part = down // 2
         self.conv = nn.Conv2d(channels, 16, 3, padding=1)
         self.rest = nn.Conv2d(channels, 1, 1)
         self.scene = nn.Linear(dim, 5, bias=False) if dim else None
         for weight in self.parameters():
             nn.init.zeros_(weight)
 
-    def forward(
-        self,
-        x: Tensor,
-        scene: Tensor,
-        means: tuple[Tensor, Tensor],
-        thermal: Tensor,
-        visible: Tensor,
-    ) -> Tensor:
-        """Return ``Bx1xHxW`` in [0, 1]; see :meth:`AffineHead.forward`."""
+    def forward(self, x: Tensor, scene: Tensor, means: tuple[Tensor, Tensor]) -> Tensor:
+        """Return ``Bx4x2hx2w`` maps of ``BxCxhxw`` features and means of half cells.
+
+        See :meth:`AffineHead.forward`.
+        """
         maps, rest = shuffle(self.conv(x), 2), self.rest(x)
         if self.scene is not None:
             shift = self.scene(scene)[:, :, None, None]
             maps, rest = maps + shift[:, :4], rest + shift[:, 4:]
         r = F.interpolate(rest.tanh(), scale_factor=2.0, mode="bilinear")
-        means = F.avg_pool2d(thermal, self.part), F.avg_pool2d(visible, self.part)
-        return _mapped((*torch.split(maps.tanh(), 1, dim=1), r), means, thermal, visible, self.part)
+        return _coefficients((*torch.split(maps.tanh(), 1, dim=1), r), means)
 
 
-def _mapped(
-    maps: Sequence[Tensor],
-    means: tuple[Tensor, Tensor],
-    thermal: Tensor,
-    visible: Tensor,
-    edge: int,
-) -> Tensor:
-    """Return ``Bx1xHxW`` in [0, 1] by affine maps; see :class:`AffineHead`.
+def _coefficients(maps: Sequence[Tensor], means: tuple[Tensor, Tensor]) -> Tensor:
+    """Return the ``Bx4xhxw`` maps of :func:`apply_maps`; see :class:`AffineHead`.
 
     Args:
         maps: ``a, b`` less 1/2, ``m``, ``2 w - 1`` and ``2 r``, each ``Bx1xhxw`` in (-1, 1).
         means: ``Bx1xhxw`` means of thermal and visible over the squares that share a decision.
-        thermal: ``Bx1xHxW``.
-        visible: ``Bx1xHxW``.
-        edge: Edge of such a square in pixels.
     """
     a, b, m, w, r = maps
     hot, seen = means
     a, b = a + 0.5, b + 0.5
     c = torch.lerp(seen, hot, w / 2 + 0.5) + r / 2 - a * seen - b * hot
     # m relu(thermal - visible) is m max(thermal, visible) - m visible
+    return torch.cat((a - m, b, m, c), dim=1)
+
+
+def apply_maps(maps: Tensor, thermal: Tensor, visible: Tensor) -> Tensor:
+    """Return ``Bx1xHxW`` ``a visible + b thermal + m max(thermal, visible) + c`` in [0, 1].
+
+    ``engine.exported.maps`` does the same in NumPy.
+
+    Args:
+        maps: ``a``, ``b``, ``m`` and ``c``, ``Bx4xhxw``; they are interpolated.
+        thermal: ``Bx1xHxW``, whose edges are multiples of the maps'.
+        visible: ``Bx1xHxW``.
+    """
+    edge = thermal.shape[-1] // maps.shape[-1]
     # In one call, which ONNX Runtime shares out among its threads by plane.
-    planes = F.interpolate(
-        torch.cat((a - m, b, m, c), dim=1), scale_factor=float(edge), mode="bilinear"
-    )
+    planes = F.interpolate(maps, scale_factor=float(edge), mode="bilinear")
     a, b, m, c = (planes[:, part : part + 1] for part in range(4))
     fused = torch.addcmul(c, a, visible).addcmul_(b, thermal)
     return fused.addcmul_(m, torch.maximum(thermal, visible)).clamp(0, 1)
