@@ -92,7 +92,7 @@ def object_regions(
 def labelled_regions(
     thermal: FloatImage | None, objects: Sequence[tuple[str, Box]], height: int, width: int
 ) -> FloatImage:
-    """Return the objects in boxes as :func:`object_regions`, of vehicles the box but for its corners.
+    """Return the objects in boxes as :func:`object_regions`, of vehicles boxes without corners.
 
     Without these it is a shape, which networks take as it is; in a box they would look for what
     stands out, which of a vehicle is its engine.

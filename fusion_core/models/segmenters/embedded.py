@@ -12,9 +12,9 @@ from fusion_core.models.blocks.object_prompts import lay
 _NOWHERE = -10.0
 _LEAST_CONTRAST, _EPS = 0.02, 1e-3
 _NARROW = 8
-# Of its prompt's shape at least this much must be found, or the shape is believed as it is: best for
-# people, of 0.3 to 0.6, on pictures of the training, and better for vehicles than less.
-_LEAST_FOUND = 0.4
+# Of its prompt's shape at least this much must be found, or the shape is believed as it is. More
+# would take the boxes of thin people in smoke whole, together with those of vehicles.
+_LEAST_FOUND = 0.25
 _RANGE = (-1.0, 2.0)
 
 
@@ -27,7 +27,7 @@ class ObjectSegmenter(nn.Module):
     shape of the prompt and the place in its area. The mask itself is not seen. Only objects that
     are given by a box are looked for: whoever gives a shape knows it.
 
-    An object of which less than four tenths of the prompt's shape are found counts as its prompt says:
+    An object of which less than a quarter of the prompt's shape is found counts as its prompt says:
     what a segmenter does not know may still matter to who marked it.
 
     Args:
