@@ -58,7 +58,8 @@ class M2PN(SceneFuser):
 
     Encoders give feature maps of both sources, of their residual ``thermal - visible`` and of the
     pair, whose global means are the nodes of the scene (M2PN, section 3; sizes not given there are
-    :class:`M2PNConfig`'s).
+    :class:`M2PNConfig`'s). After the prompted convolutions places of 2x2 read the memory bank, and
+    what they have read is all that the tail and the head get of the maps.
 
     It ends in :class:`BlendHead`, not in the paper's tanh of a convolution: the exact detail of
     both sources need not pass through the features, and the instance normalisation, which depends
