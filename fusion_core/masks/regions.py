@@ -24,6 +24,8 @@ _RING, _RING_PX = 0.5, 2
 _SHARE, _HOTTEST = 0.3, 0.9
 # Below this share of the thermal range nothing stands out.
 _LEAST_CONTRAST = 0.04
+# Of a box the corners are cut by this share of its shorter edge, and by at least so many pixels.
+_CUT, _LEAST_CUT = 0.15, 3
 VEHICLES: Final = frozenset({"vehicle", "car", "truck", "bus", "motorcycle", "train"})
 """Labels of detectors for what is warm in parts only: engine, wheels, exhaust."""
 
@@ -90,7 +92,10 @@ def object_regions(
 def labelled_regions(
     thermal: FloatImage | None, objects: Sequence[tuple[str, Box]], height: int, width: int
 ) -> FloatImage:
-    """Return the objects in boxes as :func:`object_regions`, of vehicles the whole box.
+    """Return the objects in boxes as :func:`object_regions`, of vehicles boxes without corners.
+
+    Without these it is a shape, which networks take as it is; in a box they would look for what
+    stands out, which of a vehicle is its engine.
 
     Args:
         thermal: ``HxW`` float32 in [0, 1], hot is bright; None: no thermal image.
@@ -101,7 +106,21 @@ def labelled_regions(
     vehicles = [box for label, box in objects if label in VEHICLES]
     others = [box for label, box in objects if label not in VEHICLES]
     regions = object_regions(thermal, others, height, width)
-    return np.maximum(regions, fill_boxes(vehicles, height, width))
+    for box in vehicles:
+        regions = np.maximum(regions, _without_corners(fill_boxes([box], height, width)))
+    return regions
+
+
+def _without_corners(filled: FloatImage) -> FloatImage:
+    """Return a filled box whose corners are cut off along the diagonal."""
+    rows, columns = (np.flatnonzero(filled.any(axis)) for axis in (1, 0))
+    if not (len(rows) and len(columns)):
+        return filled
+    down, across = (np.minimum(edge - edge[0], edge[-1] - edge) for edge in (rows, columns))
+    cut = max(_LEAST_CUT, round(_CUT * min(len(rows), len(columns))))
+    here = np.ix_(rows, columns)
+    filled[here] = filled[here] * (down[:, None] + across >= cut)
+    return filled
 
 
 def _object_in(thermal: FloatImage, box: Box) -> FloatImage:

@@ -48,7 +48,9 @@ class M2PNConfig(SceneConfig):
     head: Literal["blend", "tanh"] = field(default="blend", metadata=ADDED_LATER)
 
 
-FULL = M2PNConfig()
+_FIRST = 2  # modules: the first convolution of the tail and what follows it
+
+FULL = M2PNConfig(places=True)
 
 
 class M2PN(SceneFuser):
@@ -56,7 +58,8 @@ class M2PN(SceneFuser):
 
     Encoders give feature maps of both sources, of their residual ``thermal - visible`` and of the
     pair, whose global means are the nodes of the scene (M2PN, section 3; sizes not given there are
-    :class:`M2PNConfig`'s).
+    :class:`M2PNConfig`'s). After the prompted convolutions places of 2x2 read the memory bank, and
+    what they have read is all that the tail and the head get of the maps.
 
     It ends in :class:`BlendHead`, not in the paper's tanh of a convolution: the exact detail of
     both sources need not pass through the features, and the instance normalisation, which depends
@@ -75,7 +78,7 @@ class M2PN(SceneFuser):
         super().__init__(name, config)
         c, source = config, config.layers * config.growth
         pixels = c.down * c.down
-        self.pad = PadToMultiple(max(c.down, c.levels))
+        self.pad = PadToMultiple(2 * c.down if c.places else max(c.down, c.levels))
         self.thermal_encoder = DenseEncoder(pixels, c.growth, c.layers)
         self.visible_encoder = DenseEncoder(pixels, c.growth, c.layers)
         self.merge = nn.Conv2d(2 * source, c.width, 3, padding=1)
@@ -108,10 +111,18 @@ class M2PN(SceneFuser):
         context = torch.stack(refined(nodes), 1)
         for block in self.blocks:
             maps = block(maps, query, context)
-        fused = self.head(self.tail(maps), thermal, visible)
+        fused = self.head(self._decode(maps, slots), thermal, visible)
         return LumaOutput(
             fused[..., :height, :width], query=nodes["fused"], nodes=nodes, attention=attention
         )
+
+    def _decode(self, maps: Tensor, slots: Tensor) -> Tensor:
+        """Return what the head works on; places of 2x2 read the bank and go on as that."""
+        if self.places is not None:
+            read = self.tail[:_FIRST](self.places(F.avg_pool2d(maps, 2), slots))
+            maps = F.interpolate(read, scale_factor=2.0, mode="bilinear")
+        decoded: Tensor = self.tail[0 if self.places is None else _FIRST :](maps)
+        return decoded
 
     def _encode(self, thermal: Tensor, visible: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the pair's feature maps and the scene's nodes."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion_core.foundation.fingerprint import ADDED_LATER
 from fusion_core.models.blocks import (
     AffineHead,
     FineAffineHead,
@@ -17,7 +16,7 @@ from fusion_core.models.blocks import (
     channel_means,
 )
 from fusion_core.models.cues import Cues
-from fusion_core.models.m2pn_scene import PlaceMemory, SceneConfig, SceneFuser, refined
+from fusion_core.models.m2pn_scene import SceneConfig, SceneFuser, refined
 from fusion_core.models.outputs import LumaOutput
 
 _MOMENTS = 3  # of the difference of both sources: mean, mean magnitude, mean square
@@ -31,13 +30,11 @@ class CellsConfig(SceneConfig):
         stem: Channels per source on the grid.
         down: Edge in pixels of the grid.
         finer: Decisions along the edge of a cell.
-        places: Every place reads the memory bank, not the scene alone.
     """
 
     stem: int = 8
     down: int = 4
     finer: int = 1
-    places: bool = field(default=False, metadata=ADDED_LATER)
 
 
 EDGE = CellsConfig(stem=16, width=32, dim=64, blocks=3, finer=2, places=True)
@@ -99,8 +96,6 @@ class M2PNCells(SceneFuser):
         self.shrink = nn.Conv2d(c.width, c.width, 3, stride=2, padding=1)
         means = {"thermal": c.stem, "visible": c.stem, "fused": c.width}
         self.build_scene(means | ({"residual": _MOMENTS} if c.context_nodes else {}))
-        reads = c.places and c.prompts and c.memory
-        self.places = PlaceMemory(c.width, c.dim) if reads else None
         head = FineAffineHead if c.finer > 1 else AffineHead
         self.head = head(c.width, c.dim if c.prompts else 0)
 

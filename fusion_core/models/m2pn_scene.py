@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusion_core.foundation.fingerprint import ADDED_LATER
 from fusion_core.memory.retrieval import random_slots, retrieve, weigh_slots
 from fusion_core.models.blocks import (
     ChannelModulation,
@@ -35,6 +36,7 @@ class SceneConfig:
         graph: Ablation: graph attention refines the modality nodes.
         memory: Ablation: prompts query with what the memory bank returns, not with the scene.
         prompts: Ablation: the decoder is modulated by prompts.
+        places: Every place reads the memory bank, not the scene alone.
     """
 
     width: int = 16
@@ -46,6 +48,7 @@ class SceneConfig:
     graph: bool = True
     memory: bool = True
     prompts: bool = True
+    places: bool = field(default=False, metadata=ADDED_LATER)
 
 
 class PromptBlock(nn.Module):
@@ -127,7 +130,7 @@ class SceneFuser(LumaFuser):
         super().__init__(name, config, random_slots(config.slots, config.dim))
 
     def build_scene(self, means: Mapping[str, int]) -> None:
-        """Add nodes, graphs, the bank's way in, and the prompted blocks.
+        """Add nodes, graphs, the bank's ways in, and the prompted blocks.
 
         Args:
             means: Width of the means that make each node.
@@ -143,6 +146,8 @@ class SceneFuser(LumaFuser):
             PromptBlock(c.width, c.dim, c.heads) if c.prompts else PlainBlock(c.width)
             for _ in range(c.blocks)
         )
+        reads = c.places and c.prompts and c.memory
+        self.places = PlaceMemory(c.width, c.dim) if reads else None
 
     def nodes_of(self, means: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the nodes ``BxD`` of the means, those of the modalities also refined."""

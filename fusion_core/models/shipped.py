@@ -15,7 +15,7 @@ M2PN: Final = ModelSpec(
     config=m2pn.FULL,
     paper="M2PN",
     description="Memory-bank prompts on full-resolution features; for a GPU or offline work.",
-    parameters=951_182,
+    parameters=972_854,
     weights=_WEIGHTS / "m2pn.safetensors",
 )
 M2PN_EDGE: Final = ModelSpec(

@@ -6,6 +6,7 @@ import pytest
 
 from fusion_core.masks import hot_regions
 from fusion_core.masks.regions import fill_boxes, labelled_regions, object_regions
+from fusion_core.models.blocks.object_prompts import find_objects
 from fusion_lab.data import Needs, read_examples
 
 
@@ -75,14 +76,28 @@ def test_a_box_without_an_object_is_marked_whole():
     assert not object_regions(scene, [(700, 10, 20, 20)], *scene.shape).any()
 
 
-def test_of_a_vehicle_the_whole_box_is_marked_and_of_a_person_the_silhouette():
-    """The engine of the one and all of the other are warm: half of each box."""
+def test_of_a_vehicle_the_box_is_marked_as_a_shape_and_of_a_person_the_silhouette():
+    """The engine of the one and all of the other are warm: half of each box.
+
+    By hand: corners of 0.15 * 40 = 6 pixels are cut, 6 + 5 + ... + 1 pixels each.
+    """
     scene = warm_scene()
     scene[300:340, 100:130] = scene[300:340, 300:330] = 0.9
     boxes = [("car", (100, 300, 60, 40)), ("person", (300, 300, 60, 40))]
     found = labelled_regions(scene, boxes, *scene.shape)
-    assert found[:, :200].sum() == 60 * 40
+    assert found[:, :200].sum() == 60 * 40 - 4 * 21
     assert found[:, 200:].sum() == 30 * 40
+
+
+@pytest.mark.parametrize("size", [(7, 8), (12, 20), (20, 12), (37, 90), (150, 300)])
+def test_the_shape_of_a_vehicle_is_no_box_to_a_network(size):
+    high, wide = size
+    found = labelled_regions(None, [("truck", (40, 50, wide, high))], 480, 640)
+    (one,), exact = find_objects(found.astype(np.uint8))
+    assert not one.by_box
+    assert one.box == (40, 50, wide, high)
+    assert exact.sum() >= 0.5 * wide * high
+    assert not labelled_regions(None, [("truck", (700, 50, 20, 20))], 480, 640).any()
 
 
 @pytest.mark.data

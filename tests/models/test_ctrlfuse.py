@@ -221,6 +221,25 @@ def test_a_mask_of_many_parts_is_a_few_objects_that_cover_it():
     assert len(find_objects(thirty)[0]) == 30
 
 
+def test_of_many_boxes_the_largest_stay_boxes():
+    """Forty boxes, ten of them large; four groups of ten small ones next to each other."""
+    mask = np.zeros((240, 640), np.uint8)
+    for number in range(10):
+        mask[20:60, 60 * number + 10 : 60 * number + 40] = 1
+    for number in range(40):
+        column = 150 * (number // 10) + 8 * (number % 10) + 20
+        mask[150:154, column : column + 4] = 1
+    found, exact = find_objects(mask)
+    assert len(found) <= 32
+    boxes = {each.box for each in found if each.by_box}
+    assert {(60 * number + 10, 20, 30, 40) for number in range(10)} <= boxes
+    assert not exact[:100].any()
+    covered = exact.copy()
+    for left, top, width, height in (each.box for each in found):
+        covered[top : top + height, left : left + width] = 1
+    assert covered[mask > 0].all()
+
+
 def drawn(kind, height=96, width=128):
     """Return a disc, a bar, a crumb, or a rectangle that is no object."""
     mask = np.zeros((height, width), np.uint8)

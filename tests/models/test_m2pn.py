@@ -13,6 +13,7 @@ from fusion_core.models.m2pn import FULL, M2PN, M2PNConfig
 
 NAMES = ("m2pn", "m2pn-edge")
 SMALL = M2PNConfig(growth=4, width=8, tail=(8,), dim=12, heads=2, slots=5)
+PLACES = dataclasses.replace(SMALL, places=True)
 HALF = M2PNConfig(growth=8, layers=3, width=16, tail=(16,), dim=64, down=2, levels=1)
 
 
@@ -37,7 +38,7 @@ def test_parameter_count_is_near_the_published_one(name, published):
     """0.97 M in M2PN's table of efficiency; the edge network is this project's own."""
     count = create_model(name, seed=0).parameter_count()
     assert published is None or abs(count - published) / published < 0.03
-    assert count == {"m2pn": 951_182, "m2pn-edge": 161_839}[name]
+    assert count == {"m2pn": 972_854, "m2pn-edge": 161_839}[name]
 
 
 def test_cost_is_near_the_published_one():
@@ -138,11 +139,16 @@ def test_untrained_edge_network_is_the_mean_of_the_sources():
         ("context_nodes", "residual_encoder", {"residual"}),
         ("graph", "thermal_graph", {"thermal_graph", "visible_graph"}),
         ("memory", "recall", set()),
+        ("memory", "places", set()),
+        ("prompts", "places", {"thermal_graph", "visible_graph"}),
         ("prompts", "blocks.0.prompt", {"thermal_graph", "visible_graph"}),
     ],
 )
 def test_each_ablation_removes_its_part_and_still_trains(switch, gone, nodes):
-    whole, part = trained_alike(), trained_alike(dataclasses.replace(SMALL, **{switch: False}))
+    whole, part = (
+        trained_alike(PLACES),
+        trained_alike(dataclasses.replace(PLACES, **{switch: False})),
+    )
     assert any(name.startswith(gone) for name, _ in whole.named_parameters())
     assert not any(name.startswith(gone) for name, _ in part.named_parameters())
     thermal, visible = pair(8, 8)
@@ -201,7 +207,21 @@ def test_wrong_shapes_are_refused_with_the_shapes_named():
         model.forward_luma(image, image, Cues(memory=torch.rand(4, 63)))
 
 
-@pytest.mark.parametrize("config", [SMALL, dataclasses.replace(SMALL, width=16, down=2)])
+@pytest.mark.parametrize("size", [(17, 23), (32, 40)])
+def test_without_what_is_remembered_the_maps_decide_nothing(size):
+    """Slots of zeros: the weights of the sources are alike in all places but at the border."""
+    model, images = trained_alike(PLACES), pair(*size)
+    seen = []
+    model.head.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0]))
+    with torch.inference_mode():
+        model.forward_luma(*images, Cues(memory=torch.zeros(5, model.dim)))
+        model.forward_luma(*images)
+    inside = np.s_[..., 4:-4, 4:-4]
+    assert float(seen[0][inside].std((2, 3)).max()) < 1e-6
+    assert float(seen[1][inside].std((2, 3)).max()) > 1e-3
+
+
+@pytest.mark.parametrize("config", [SMALL, PLACES, dataclasses.replace(SMALL, width=16, down=2)])
 def test_overfits_four_pairs(config):
     """The target is the brighter source, which no fixed blend of the two can give."""
     torch.manual_seed(0)

@@ -223,6 +223,25 @@ def test_without_a_teacher_there_is_no_such_term(tmp_path, pairs):
     assert "distilled" not in FusionTrainer(taught_by(""), pairs, place(tmp_path))._losses()
 
 
+def test_only_the_named_parts_learn(tmp_path, pairs):
+    recipe = dataclasses.replace(SMALL, steps=3, learns=("head", "merge"))
+    trainer = FusionTrainer(recipe, pairs, place(tmp_path))
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    trainer.run()
+    moved = {
+        name.partition(".")[0]
+        for name, value in trainer.model.named_parameters()
+        if not torch.equal(value, before[name])
+    }
+    assert moved == {"head", "merge"}
+
+
+def test_a_part_to_learn_must_be_there(tmp_path, pairs):
+    recipe = dataclasses.replace(SMALL, learns=("head", "marge"))
+    with pytest.raises(UsageError, match=r"learns marge: no such part of .*merge"):
+        FusionTrainer(recipe, pairs, place(tmp_path))
+
+
 def test_a_teacher_must_fuse_luma(tmp_path, pairs):
     with pytest.raises(UsageError, match=r"teacher 'tcmoa': does not fuse luma.*m2pn-edge"):
         FusionTrainer(taught_by("tcmoa"), pairs, place(tmp_path))

@@ -88,10 +88,12 @@ def test_ablation_differs_from_the_full_system_in_its_part_only(name):
 
 
 def test_the_paper_s_network_has_its_head_and_its_weights():
-    """L_w + 15 L_s + L_ctr, and tanh of a convolution instead of 6 maps of a blend."""
+    """L_w + 15 L_s + L_ctr, tanh of a convolution instead of 6 maps of a blend, and
+    only the scene reads the bank."""
     loss, network = load_fusion_recipe("m2pn", "paper").loss, build_network("m2pn", "paper", seed=0)
     assert loss == LossWeights()
     assert isinstance(network.head, TanhHead)
+    assert network.places is None
     assert network.head.conv.weight.shape == (1, 16, 3, 3)
 
 

@@ -16,7 +16,8 @@ from fusion_core.types import UInt8Image
 CELLS = (48, 32)
 """Rows and columns of the grid on which an object and its surround are looked at."""
 
-_MOST = 32
+# So many objects at most; of more, so many large ones stand for themselves.
+_MOST, _ALONE = 32, 24
 # An object is looked at with this share of its size all round, and at least so many pixels.
 _MARGIN, _MARGIN_PX = 0.5, 8
 _QUANTILES = (0.1, 0.5, 0.9)
@@ -117,8 +118,8 @@ class ObjectPromptEncoder(nn.Module):
 
     Like CtrlFuse's it describes what is marked by the means of features over the mask. Other than
     there, every connected object of the mask is described by itself, beside the ring around it, and
-    with its area and shape; so one mask may hold many and small ones. At most 32: in a mask
-    of more, those next to each other count as one. Upright rectangles are boxes around objects;
+    with its area and shape; so one mask may hold many and small ones. At most 32, see
+    :func:`find_objects`. Upright rectangles are boxes around objects;
     any other shape is exact, and so is a rectangle of more than half the picture's height and
     width.
 
@@ -210,32 +211,52 @@ def area_of(
 
 
 def find_objects(marked: UInt8Image) -> tuple[list[MarkedObject], UInt8Image]:
-    """Return at most 32 connected objects of a mask, and the mask without those given by boxes.
+    """Return at most 32 objects of a mask, and the mask without those given by boxes.
+
+    Of more connected objects the 24 largest stand for themselves, and of the others those next to
+    each other count as one, of any shape.
 
     Args:
         marked: ``HxW`` uint8 in {0, 1}.
     """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(marked)
+    order = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")
+    alone = order if len(order) <= _MOST else order[:_ALONE]
+    found, exact = [], marked.copy()
+    for label in alone.tolist():
+        x, y, w, h = stats[label, :4].tolist()
+        here = (slice(y, y + h), slice(x, x + w))
+        own = (labels[here] == label).astype(np.uint8)
+        by_box = not _is_place(own, marked.shape) and _is_rectilinear(own)
+        if by_box:
+            exact[here][own > 0] = 0
+        found.append(MarkedObject((x, y, w, h), by_box))
+    others = np.isin(labels, order[len(alone) :]).astype(np.uint8)
+    return found + _grouped(others, _MOST - _ALONE), exact
+
+
+def _grouped(marked: UInt8Image, most: int) -> list[MarkedObject]:
+    """Return at most so many groups of objects that are next to each other."""
+    height, width = marked.shape
     step, coarse = 1, marked
     while True:
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(coarse)
-        if len(stats) - 1 <= _MOST:
+        _, _, stats, _ = cv2.connectedComponentsWithStats(coarse)
+        if len(stats) - 1 <= most:
             break
         step *= 2
         tensor = torch.from_numpy(coarse)[None].float()
         coarse = np.asarray(F.max_pool2d(tensor, 2, ceil_mode=True)[0].byte().numpy())
-    height, width = marked.shape
-    found, exact = [], marked.copy()
-    for label, (x, y, w, h) in enumerate(stats[1:, :4].astype(int).tolist(), start=1):
-        left, top = step * x, step * y
-        box = (left, top, min(step * w, width - left), min(step * h, height - top))
-        here = (slice(y, y + h), slice(x, x + w))
-        own = (labels[here] == label).astype(np.uint8)
-        is_place = h > _PLACE * height and w > _PLACE * width and bool(own.all())
-        by_box = step == 1 and not is_place and _is_rectilinear(own)
-        if by_box:
-            exact[here][own > 0] = 0
-        found.append(MarkedObject(box, by_box))
-    return found, exact
+    boxes = (step * stats[1:, :4]).tolist()
+    return [
+        MarkedObject((x, y, min(w, width - x), min(h, height - y)), by_box=False)
+        for x, y, w, h in boxes
+    ]
+
+
+def _is_place(own: UInt8Image, size: Sequence[int]) -> bool:
+    """Return whether an object is a rectangle that takes more than half of both edges."""
+    large = all(edge > _PLACE * whole for edge, whole in zip(own.shape, size, strict=True))
+    return large and bool(own.all())
 
 
 def _is_rectilinear(own: UInt8Image) -> bool:

@@ -12,7 +12,8 @@ from fusion_core.models.blocks.object_prompts import lay
 _NOWHERE = -10.0
 _LEAST_CONTRAST, _EPS = 0.02, 1e-3
 _NARROW = 8
-# Of its prompt's shape at least this much must be found, or the shape is believed as it is.
+# Of its prompt's shape at least this much must be found, or the shape is believed as it is. More
+# would take the boxes of thin people in smoke whole, together with those of vehicles.
 _LEAST_FOUND = 0.25
 _RANGE = (-1.0, 2.0)
 

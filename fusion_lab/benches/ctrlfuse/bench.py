@@ -14,6 +14,7 @@ import tyro
 from fusion_core.errors import UsageError
 from fusion_core.models import NO_CUES, Cues, Fuser, load_model
 from fusion_lab.benches.command import BenchCommand
+from fusion_lab.benches.ctrlfuse.clicks import ClickOverlap, measure_clicks
 from fusion_lab.benches.ctrlfuse.data import (
     KINDS,
     SETS,
@@ -36,7 +37,7 @@ from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.benches.timing import Timing, interleaved
 from fusion_lab.training.prompting.corruption import boxed
 
-Part = Literal["prompts", "classes", "cost"]
+Part = Literal["prompts", "classes", "clicks", "cost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class CtrlFuseResult:
 
     prompts: tuple[PromptFigures, ...] = ()
     classes: tuple[ClassOverlap, ...] = ()
+    clicks: tuple[ClickOverlap, ...] = ()
     cost: Mapping[str, Timing] | None = None
 
     def tables(self) -> Sequence[Table]:
@@ -92,6 +94,8 @@ class CtrlFuseResult:
             tables.append(_prompt_table(self.prompts))
         if self.classes:
             tables.append(_class_table(self.classes))
+        if self.clicks:
+            tables.append(_click_table(self.clicks))
         if self.cost:
             costs = tuple((name, timing.median, timing.least) for name, timing in self.cost.items())
             title = f"Network at 640x480, {torch.get_num_threads()} threads, in turns"
@@ -115,13 +119,19 @@ def _class_table(figures: Sequence[ClassOverlap]) -> Table:
     return Table("Overlap per class", ("set", "class", "pictures", *columns), rows, digits=3)
 
 
+def _click_table(figures: Sequence[ClickOverlap]) -> Table:
+    rows = tuple((row.dataset, row.people, row.alone, row.detected) for row in figures)
+    columns = ("IoU, nothing detected", "IoU, with pair-nano")
+    return Table("A click in the middle of a person", ("set", "people", *columns), rows, digits=3)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CtrlFuseBench(BenchCommand):
     """Measure what a mask does to the fused picture, on pictures not trained on.
 
     `prompts`: contrast, gradient and change outside the mask, and the overlap of what the segmenter
-    finds, for true, changed and automatic masks. `classes`: overlap per class. `cost`: per frame in
-    the network, beside m2pn-edge.
+    finds, for true, changed and automatic masks. `classes`: overlap per class. `clicks`:
+    what a click on a person marks. `cost`: per frame in the network, beside m2pn-edge.
     """
 
     parts: tyro.conf.Positional[tuple[Part, ...]] = ()
@@ -136,13 +146,14 @@ class CtrlFuseBench(BenchCommand):
     def measure(self) -> CtrlFuseResult:
         """Run the parts."""
         parts = self.parts or get_args(Part)
-        sets = self._sets() if {"prompts", "classes"} & set(parts) else {}
+        sets = self._sets() if set(parts) - {"cost"} else {}
         model = load_model("ctrlfuse")
         if self.pictures:
             draw_effects(self._data(), self.pictures)
         return CtrlFuseResult(
             prompts=measure_prompts(model, sets, self.limit) if "prompts" in parts else (),
             classes=measure_classes(model, sets, self.limit) if "classes" in parts else (),
+            clicks=measure_clicks(sets, self.limit) if "clicks" in parts else (),
             cost=measure_cost(model, load_model("m2pn-edge")) if "cost" in parts else None,
         )
 

@@ -151,7 +151,7 @@ def _mask_of(cues: Cues, other: Cues, *_: object) -> Cues:
 
 SYSTEM = System(
     CtrlFuse,
-    "contrast that the target gains, less change around it, %",
+    "gain of contrast, %",
     _read,
     _run,
     (

@@ -73,13 +73,13 @@ def _no_graph(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
     return replaced(graphs, lambda _module, inputs, _output: inputs[0])
 
 
-def _has_places(network: M2PNCells) -> bool:
+def _has_places(network: SceneFuser) -> bool:
     return network.places is not None
 
 
 @contextmanager
 def _read_elsewhere(
-    network: M2PNCells, run_other: Callable[[], object], _rng: Random
+    network: SceneFuser, run_other: Callable[[], object], _rng: Random
 ) -> Iterator[None]:
     """Let every place go on as what the same place of another picture has read."""
     others: list[Tensor] = []
@@ -93,7 +93,7 @@ def _read_elsewhere(
         yield
 
 
-def _read_alike(network: M2PNCells, *_: object) -> AbstractContextManager[None]:
+def _read_alike(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
     """Let every place go on as the mean of what all places have read."""
     assert network.places is not None, "its places read the bank"
     return replaced(
@@ -120,6 +120,19 @@ SYSTEM = System(
             random=True,
         ),
         Bypass("memory bank", "negated", cues=lambda _c, _o, net, _r: _bank(net, -net.bank)),
+        Bypass(
+            "memory bank",
+            "all slots their mean",
+            cues=lambda _c, _o, net, _r: _bank(net, net.bank.mean(0).expand_as(net.bank)),
+        ),
+        Bypass(
+            "memory bank by place",
+            "another picture's",
+            hold=_read_elsewhere,
+            random=True,
+            has=_has_places,
+        ),
+        Bypass("memory bank by place", "mean of the picture", hold=_read_alike, has=_has_places),
         Bypass("prompts", "zero", hold=_no_prompts),
         Bypass(
             "prompts",
@@ -135,19 +148,6 @@ CELLS_SYSTEM = replace(
     network=M2PNCells,
     bypasses=(
         *SYSTEM.bypasses,
-        Bypass(
-            "memory bank",
-            "all slots their mean",
-            cues=lambda _c, _o, net, _r: _bank(net, net.bank.mean(0).expand_as(net.bank)),
-        ),
-        Bypass(
-            "memory bank by place",
-            "another picture's",
-            hold=_read_elsewhere,
-            random=True,
-            has=_has_places,
-        ),
-        Bypass("memory bank by place", "mean of the picture", hold=_read_alike, has=_has_places),
         Bypass(
             "scene in the head",
             "zero",

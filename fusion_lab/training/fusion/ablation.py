@@ -46,7 +46,7 @@ ABLATIONS: Mapping[str, FuserAblation] = {
     "no-prompts": FuserAblation(9, network={"prompts": False}),
     "paper": FuserAblation(
         0,
-        network={"head": "tanh"},
+        network={"head": "tanh", "places": False},
         loss={
             "selected": 1,
             "brighter": 0,

@@ -46,6 +46,7 @@ class FusionRecipe(FuserSchedule):
         quality_weights: Folder or hub name of the weights for ``clip``; empty: the default.
         teacher: Trained network, or file of weights, whose pictures ``loss.distilled`` asks for;
             empty: none.
+        learns: Parts of the network that learn, by their names; empty: all.
         batch: Crops per step.
         crop: Edge of a crop in pixels.
         momentum: Share of a good scene vector in its memory slot's update.
@@ -62,6 +63,7 @@ class FusionRecipe(FuserSchedule):
     replace_after: Annotated[int, Field(ge=1)] = 4000
     ablation: str = ""
     teacher: str = ""
+    learns: tuple[str, ...] = ()
     tasks: dict[FusionTask, TaskData] = field(default_factory=dict)
     quality_score: JudgeName = "handcrafted"
     quality_weights: str = ""

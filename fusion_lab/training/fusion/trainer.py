@@ -58,6 +58,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
         self._tasks = TaskRotation(training)
         self._training_pairs = sum(map(len, training.values()))
         network = build_network(recipe.model, recipe.ablation, place.seed)
+        _keep_others(network, recipe.learns)
         self.fuse = torch.compile(network.fuse_luma) if place.compile else network.fuse_luma
         self.judge = open_judge(
             recipe.quality_score, recipe.quality_weights, torch.device(place.device), place.seed
@@ -161,6 +162,21 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
         stats = self.bank.stats()
         memory = {"accepted": stats.accepted, "queries": stats.queries}
         return {"memory": {**memory, "diversity": round(stats.diversity, 4)}}
+
+
+def _keep_others(network: LumaFuser, learns: Sequence[str]) -> None:
+    """Let only the named parts of a network learn; all, where none is named.
+
+    Raises:
+        UsageError: It has no such part.
+    """
+    parts = dict(network.named_children())
+    if odd := sorted(set(learns) - parts.keys()):
+        raise UsageError(
+            f"learns {', '.join(odd)}: no such part of {network.name!r}; it has {', '.join(parts)}"
+        )
+    for name, part in parts.items():
+        part.requires_grad_(requires_grad=not learns or name in learns)
 
 
 def _load_teacher(name: str, device: str) -> LumaFuser | None:
