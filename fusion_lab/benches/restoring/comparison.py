@@ -111,8 +111,7 @@ def compare(methods: Mapping[str, Method], pictures: Iterable[DegradedPicture]) 
             clean = picture.clean
             own = {name: m.fuse(clean.pair, clean.prior) for name, m in methods.items()}
         for name, method in methods.items():
-            scores = score(method, picture, own[name])
-            rows[name].setdefault(picture.group, []).append(scores)
+            rows[name].setdefault(picture.group, []).append(score(method, picture, own[name]))
     first = next(iter(rows.values()), {})
     counts = {group: len(first[group]) for group in GROUPS if group in first}
     scores = {
