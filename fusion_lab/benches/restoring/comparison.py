@@ -52,16 +52,19 @@ class Comparison:
     def tables(self) -> list[Table]:
         """Return a table per figure, and how far the first method is ahead by the PSNRs."""
         tables = [
-            self._table(title, place, lambda name, group: self.scores[name][group], _spread)
+            self._table(title, place, [*self.scores], self._own, _spread)
             for place, title in enumerate(FIGURES)
         ]
-        first = next(iter(self.scores), "")
+        first, *others = self.scores
         ahead = [
-            self._table(f"{first} ahead by, {title}", place, self._lead, _standard_error)
+            self._table(f"{first} ahead by, {title}", place, others, self._lead, _standard_error)
             for place, title in enumerate(FIGURES)
             if title.startswith("PSNR")
         ]
         return tables + ahead
+
+    def _own(self, method: str, group: str) -> NDArray[np.float64]:
+        return self.scores[method][group]
 
     def _lead(self, method: str, group: str) -> NDArray[np.float64]:
         """Return the first method's scores less those of another, picture by picture."""
@@ -71,12 +74,13 @@ class Comparison:
         self,
         title: str,
         place: int,
+        methods: Sequence[str],
         values: Callable[[str, str], NDArray[np.float64]],
         doubt: Callable[[NDArray[np.float64]], float],
     ) -> Table:
         """Return mean and doubt of one figure, one column per group."""
         rows: list[tuple[Cell, ...]] = []
-        for method in self.scores:
+        for method in methods:
             found = [values(method, group)[:, place] for group in self.counts]
             if not all(np.isnan(column).all() for column in found):
                 digits = 2 if FIGURES[place].startswith("PSNR") else 3
