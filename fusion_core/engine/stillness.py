@@ -46,7 +46,8 @@ def still(
 
 def green_cells(picture: FloatImage | UInt8Image) -> FloatImage:
     """Return the means of the cells' green, which stands for brightness, of ``HxWx3``."""
-    return cells(np.asarray(cv2.extractChannel(picture, 1), picture.dtype))
+    green: FloatImage | UInt8Image = cv2.extractChannel(picture, 1)  # type: ignore[assignment]
+    return cells(green)
 
 
 def cells(image: FloatImage | UInt8Image, edge: int = CELL) -> FloatImage:

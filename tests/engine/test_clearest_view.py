@@ -103,9 +103,7 @@ def test_a_view_fades_with_the_seconds_and_not_with_the_frames(wall, hz):
         passed = 0.8 if frame < hz else 0.5
         now = smoky(visible, frame, passed, 200, noise=1)
         shown = views.step(now, cells(heat), 1 / hz)
-        left[frame / hz] = (float(now.mean()) - float(shown.mean())) / (
-            0.3 * (200 - float(visible.mean()))
-        )
+        left[frame / hz] = (float(now.mean()) - float(shown.mean())) / thicker
     assert left[3] == pytest.approx(0.83, abs=0.05)
     assert 0 < left[11] < 0.12
 
