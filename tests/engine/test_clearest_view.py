@@ -89,6 +89,20 @@ def test_when_the_veil_gets_thicker_the_brightness_is_that_of_the_clearest_view(
     assert left < 0.2 * hidden
 
 
+def test_what_is_brought_back_does_not_flicker(wall):
+    """Noise changes the contrast behind a veil from frame to frame, not how much is brought back."""
+    visible, heat = wall
+    views, now, shown = ClearestView(), [], []
+    for frame in range(60):
+        now.append(smoky(visible, frame, 0.8 if frame < 30 else 0.7, 250, noise=6))
+        shown.append(views.step(now[-1], cells(heat), STEP_S))
+    changes = [
+        np.diff([cells(np.ascontiguousarray(p[..., 1]), 32) for p in pictures[45:]], axis=0)
+        for pictures in (shown, now)
+    ]
+    assert changes[0].std() < changes[1].std()
+
+
 @pytest.mark.parametrize("hz", [10, 30])
 def test_a_view_fades_with_the_seconds_and_not_with_the_frames(wall, hz):
     """Seen for a second, then veiled for two, or for ten.
