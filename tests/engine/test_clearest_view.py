@@ -90,7 +90,7 @@ def test_when_the_veil_gets_thicker_the_brightness_is_that_of_the_clearest_view(
 
 
 def test_what_is_brought_back_does_not_flicker(wall):
-    """Noise changes the contrast behind a veil from frame to frame, not how much is brought back."""
+    """Noise changes contrast from frame to frame, not how much is brought back."""
     visible, heat = wall
     views, now, shown = ClearestView(), [], []
     for frame in range(60):
