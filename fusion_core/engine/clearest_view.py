@@ -22,11 +22,13 @@ _NOISE, _NOISE_LEFT = 1.5, 0.5
 # Deviation of detail, of 255, up to which it counts as faint, and the most that it is raised by:
 # that undoes a transmission of a quarter. It is raised fully once so many frames were gathered.
 _FAINT, _MOST, _GATHERED = 24.0, 4.0, 20.0
-# Contrast, of that of the views, from which a place counts as hidden now, and as hidden fully, and
-# the time constant in seconds that it is averaged with, as noise changes it from frame to frame.
+# Contrast, of that of the views, from which a place counts as hidden now, and as hidden fully; as
+# noise changes it from frame to frame, it is averaged with this time constant in seconds.
 _SEEN, _HIDDEN, _STEADY_S = 1.0, 0.8, 0.5
+# Seconds in which brightness comes back where something has moved.
+_RETURNS_S: Final = 2.0
 # Seconds for which something else may stand before a place until its views are given up.
-_PATIENCE_S: Final = 3.0
+_PATIENCE_S: Final = 10.0
 # Cells around a moving one, and their share that moves, from which a place shows nothing to learn:
 # a jacket may be as cold as the wall behind it.
 _BESIDE, _FEW = (15, 15), 0.1
@@ -66,7 +68,7 @@ class ClearestView:
 
     def __init__(self) -> None:
         self._usual: _View | None = None
-        self._weight = self._away_s = self._left = np.zeros((1, 1), np.float32)
+        self._weight = self._away_s = self._left = self._share = np.zeros((1, 1), np.float32)
 
     def forget(self) -> None:
         """Start anew: the camera has moved, or the smoke has gone."""
@@ -86,11 +88,14 @@ class ClearestView:
         now = _View(detail, bright, _contrast(detail), heat)
         if self._usual is None:
             self._usual, self._weight = now, now.contrast**_POWER
-            self._away_s, self._left = np.zeros_like(heat), np.ones_like(heat)
+            self._away_s, self._share = np.zeros_like(heat), np.zeros_like(heat)
+            self._left = np.ones_like(heat)
             return visible
         left = np.minimum(now.contrast / self._usual.contrast, 1)
-        expected = left * green_cells(self._usual.detail) + bright[..., 1]
-        same = still(green_cells(visible), expected, heat, [self._usual.heat])
+        seen, behind = green_cells(visible), green_cells(self._usual.detail)
+        # A veil leaves anything from none to all of a place's detail.
+        veiled = np.clip(seen - bright[..., 1], np.minimum(behind, 0), np.maximum(behind, 0))
+        same = still(seen, bright[..., 1] + veiled, heat, [self._usual.heat])
         usual = self._usual = self._learnt(now, self._usual, same, seconds)
         mixed = _blend(detail, usual.detail, same)
         raised = cv2.merge([1 + same * (self._raise(usual) - 1)] * 3)
@@ -98,8 +103,9 @@ class ClearestView:
         steady = np.float32(np.exp(-seconds / _STEADY_S))
         self._left = left + steady * (self._left - left)
         hidden = np.clip((_SEEN - self._left) / (_SEEN - _HIDDEN), 0, 1)
-        share = (cv2.blur(hidden, _AROUND) * same)[..., None]
-        shown = _grown(bright + share * (usual.bright - bright), visible)
+        share = cv2.blur(hidden, _AROUND) * same
+        self._share = np.minimum(share, self._share + np.float32(seconds / _RETURNS_S))
+        shown = _grown(bright + self._share[..., None] * (usual.bright - bright), visible)
         return np.asarray(cv2.add(mixed, shown, dtype=cv2.CV_8U), np.uint8)
 
     def _learnt(self, now: _View, usual: _View, same: FloatImage, seconds: float) -> _View:

@@ -78,10 +78,10 @@ def test_a_warm_body_is_there_at_once_and_what_was_seen_before_comes_back(wall):
 
 @pytest.mark.parametrize("air", [200, 40])
 def test_when_the_veil_gets_thicker_the_brightness_is_that_of_the_clearest_view(wall, air):
-    """Of bright smoke and of dark smoke: four fifths passed for a second, then a fifth."""
+    """Of bright smoke and of dark smoke: four fifths passed for a second, then a fifth for two."""
     visible, heat = wall
     views = ClearestView()
-    for frame in range(45):
+    for frame in range(95):
         clear, now = (smoky(visible, frame, passed, air, noise=1) for passed in (0.8, 0.2))
         shown = views.step(clear if frame < 30 else now, cells(heat), STEP_S)
     hidden, left = (abs(float(p.mean()) - float(clear.mean())) for p in (now, shown))
@@ -141,10 +141,10 @@ def test_what_has_come_to_stay_gathers_like_everything_else(wall):
     body, views = np.s_[20:76, 40:88], ClearestView()
     parked, warm = visible.copy(), heat.copy()
     parked[body], warm[body] = visible[body][::-1], 0.9
-    for frame in range(150):
+    for frame in range(170):  # at 10 Hz; it is waited for 10 seconds
         came = frame >= 20
         now = smoky(parked if came else visible, frame)
-        shown = views.step(now, cells(warm if came else heat), STEP_S)
+        shown = views.step(now, cells(warm if came else heat), 0.1)
     inside = np.s_[30:66, 50:78]
     assert likeness(shown[inside], parked[inside]) > likeness(now[inside], parked[inside]) + 0.2
 
