@@ -63,7 +63,8 @@ class ClearestView:
     what it was.
 
     Where something moves the newest frame stays, neither raised nor remembered; what was seen there
-    before comes back when it has gone within ``_PATIENCE_S``.
+    before comes back when it has gone within ``_PATIENCE_S``, its brightness in ``_RETURNS_S``: it
+    goes at once, and would flicker if it came so.
     """
 
     def __init__(self) -> None:
