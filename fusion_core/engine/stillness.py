@@ -23,12 +23,12 @@ _BRIGHT, _BRIGHTER = 8, 25.0
 
 
 def still(
-    visible: UInt8Image, usual: UInt8Image, heat: FloatImage, before: Sequence[FloatImage]
+    seen: FloatImage, usual: FloatImage, heat: FloatImage, before: Sequence[FloatImage]
 ) -> FloatImage:
     """Return 1 in cells where nothing moves, 0 where something does or is near.
 
     Args:
-        visible: ``HxWx3`` RGB of now.
+        seen: Means of the cells' green now, of 255.
         usual: The same of the frames before.
         heat: Thermal means of the cells now, in [0, 1].
         before: The same of frames before.
@@ -36,13 +36,18 @@ def still(
     moved = np.zeros_like(heat)
     for warmth in before:
         moved = np.maximum(moved, thermal_change(warmth, heat) / _HEAT)
-    luma = [np.asarray(cv2.extractChannel(p, 1), np.uint8) for p in (visible, usual)]
     for count, sign, limit in ((_DARK, -1, _DARKER), (_BRIGHT, 1, _BRIGHTER)):
-        now, then = (cells(plane, CELL * count) for plane in luma)
+        now, then = (cells(plane, count) for plane in (seen, usual))
         change = (now - then) * np.float32(sign / limit)
         moved = np.maximum(moved, cv2.resize(change, heat.shape[::-1]))
     near = cv2.dilate(moved, np.ones((3, 3), np.uint8))
     return np.asarray(cv2.blur(np.clip(2 - 2 * near, 0, 1), (3, 3)), np.float32)
+
+
+def green_cells(picture: FloatImage | UInt8Image) -> FloatImage:
+    """Return the means of the cells' green, which stands for brightness, of ``HxWx3``."""
+    green: FloatImage | UInt8Image = cv2.extractChannel(picture, 1)  # type: ignore[assignment]
+    return cells(green)
 
 
 def cells(image: FloatImage | UInt8Image, edge: int = CELL) -> FloatImage:

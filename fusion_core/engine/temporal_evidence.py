@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.detection.camera_motion import CameraMotion, Motion
-from fusion_core.engine.detail_mean import DetailMean
+from fusion_core.engine.clearest_view import ClearestView
 from fusion_core.engine.prior_gain import prior_gain
-from fusion_core.engine.stillness import CELL, cells, still
+from fusion_core.engine.stillness import CELL, cells, green_cells, still
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
 _KINDS: Final = ("rain", "snow", "noise", "smoke")
@@ -51,18 +51,18 @@ class TemporalEvidence:
     by more than what falls can change it, the newest frame stays as it is: people and vehicles
     neither smear nor vanish. What is small, bright and as warm as its surroundings can vanish.
 
-    In smoke, while the camera stands, detail becomes the mean of about twenty frames instead; see
-    :class:`DetailMean`.
+    In smoke, while the camera stands, a place becomes what the clearest of the last seconds' views
+    showed instead; see :class:`ClearestView`.
     """
 
     def __init__(self) -> None:
         self.gain = 0.0
         self._target = 0.0
         self._smoky = False
-        self._detail = DetailMean()
+        self._views = ClearestView()
         self._seen: deque[_Seen] = deque(maxlen=_FRAMES - 1)
         self._camera = CameraMotion()
-        self._stamp_ns = 0
+        self._stamp_ns, self._gap_s = 0, 0.0
 
     def clean(self, pair: AlignedPair, prior: ScenePrior | None) -> UInt8Image:
         """Return the visible picture cleaned, ``HxWx3``; in clear weather the picture itself.
@@ -80,7 +80,7 @@ class TemporalEvidence:
         self.gain += float(np.clip(self._target - self.gain, -_STEP, _STEP))
         if not self.gain:
             self._seen.clear()
-            self._detail.forget()
+            self._views.forget()
             return pair.visible
         visible, heat = pair.visible, cells(pair.thermal)
         self._follow(pair)
@@ -88,14 +88,16 @@ class TemporalEvidence:
         pictures, heats = self._before(moved)
         self._seen.append(_Seen(visible, heat, np.eye(2, 3)))
         if self._smoky and moved and not any(moved):
-            found = self._detail.step(visible, heat)
+            found = self._views.step(visible, heat, self._gap_s)
             blended = cv2.addWeighted(found, self.gain, visible, 1 - self.gain, 0)
             return np.asarray(blended, np.uint8)
-        self._detail.forget()
+        self._views.forget()
         if not pictures:
             return visible
         usual = median([*pictures, visible])
-        weight = np.float32(self.gain) * still(visible, usual, heat, heats)
+        weight = np.float32(self.gain) * still(
+            green_cells(visible), green_cells(usual), heat, heats
+        )
         size = visible.shape[1::-1]
         full = cv2.resize(weight, size, interpolation=cv2.INTER_LINEAR)
         kept = cv2.blendLinear(usual, visible, full, 1 - full)
@@ -105,6 +107,7 @@ class TemporalEvidence:
         """Move the frames before with the camera; forget them where that cannot be told."""
         motion = self._camera.step(pair)
         gap_ns, self._stamp_ns = pair.stamp_ns - self._stamp_ns, pair.stamp_ns
+        self._gap_s = gap_ns / 1e9
         alike = all(seen.visible.shape == (*pair.valid.shape, 3) for seen in self._seen)
         if motion is None or not 0 < gap_ns <= _GAP_NS or not alike:
             self._seen.clear()

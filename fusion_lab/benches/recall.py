@@ -82,6 +82,8 @@ class RecallBench(BenchCommand):
     """Thermal stream."""
     clear: tuple[int, int] = (0, 0)
     """First clear frame, and the first that is no longer clear."""
+    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "m2pn-edge"
+    """Model that fuses."""
     settings: Assignments = ()
     """Any other setting of the pipeline; detector is none when not given."""
 
@@ -89,7 +91,7 @@ class RecallBench(BenchCommand):
         """Run the pipeline without memory, with it, and again with what it remembers then."""
         if not (self.visible and self.thermal) or self.clear[0] >= self.clear[1]:
             raise UsageError("give --visible SRC, --thermal SRC and --clear FROM TO")
-        config = bench_config(self.settings, "m2pn-edge", detector="none")
+        config = bench_config(self.settings, self.model, detector="none")
         background = _Background.read(self.visible, self.thermal, self.clear)
         rows = [background.score("visible", background.lumas, [])]
         off = replace(config, scene_memory=replace(config.scene_memory, mode="off"))

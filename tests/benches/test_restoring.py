@@ -15,7 +15,14 @@ from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.restoring.classical import dehaze, equalise, remove_specks
-from fusion_lab.benches.restoring.comparison import FIGURES, OWN, RESTORED, compare, score
+from fusion_lab.benches.restoring.comparison import (
+    FIGURES,
+    OWN,
+    RESTORED,
+    Comparison,
+    compare,
+    score,
+)
 from fusion_lab.benches.restoring.finding import (
     RECORDED,
     SETS,
@@ -91,13 +98,26 @@ def test_methods_are_compared_per_group(pictures):
     methods = {"visible": Method(show_visible), "restored": cascade(lambda *_: clean, show_visible)}
     comparison = compare(methods, pictures)
     assert comparison.counts == {"clean": 1, "haze": 1}
-    seen, restored = comparison.means["visible"], comparison.means["restored"]
+    seen, restored = comparison.scores["visible"], comparison.scores["restored"]
     own = FIGURES.index(f"SSIM {OWN}")
-    assert restored["haze"][own] == 1
-    assert seen["haze"][own] < seen["clean"][own]
-    assert np.isnan(seen["haze"][FIGURES.index(f"SSIM {RESTORED}")])
+    assert restored["haze"][0, own] == 1
+    assert seen["haze"][0, own] < seen["clean"][0, own]
+    assert np.isnan(seen["haze"][0, FIGURES.index(f"SSIM {RESTORED}")])
     for table in comparison.tables():
         table.markdown()
+
+
+def test_means_spreads_and_the_first_methods_lead_are_printed():
+    """By hand: means 20 and 19, deviations 1 and 0, leads 0 and 2 with a standard error of 1."""
+    ours, theirs = (np.full((2, len(FIGURES)), np.nan) for _ in range(2))
+    ours[:, 0], theirs[:, 0] = (19, 21), (19, 19)
+    tables = Comparison({"haze": 2}, {"ours": {"haze": ours}, "theirs": {"haze": theirs}}).tables()
+    cells = {(table.title, row[0]): row[1] for table in tables for row in table.rows}
+    assert cells == {
+        (FIGURES[0], "ours"): "20.00 ± 1.00",
+        (FIGURES[0], "theirs"): "19.00 ± 0.00",
+        (f"ours ahead by, {FIGURES[0]}", "theirs"): "1.00 ± 1.00",
+    }
 
 
 def test_the_mean_of_the_sources_is_a_row(pictures):

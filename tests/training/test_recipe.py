@@ -138,3 +138,14 @@ def test_objective_is_the_weighted_sum_of_its_terms():
         assert doubled[name].item() == pytest.approx(2 * plain[name].item(), rel=1e-5)
         without = objective(output, batch, dataclasses.replace(one, **{name: 0}))
         assert name not in without
+
+
+def test_the_restorer_sees_what_mdaif_sees():
+    """They are compared as if trained alike: only what the restorer lacks may differ."""
+    ours, theirs = (
+        dataclasses.asdict(load_restoring_recipe(name)) for name in ("mdaif", "restorer")
+    )
+    losses = {name: (ours["loss"][name], theirs["loss"][name]) for name in ours["loss"]}
+    own = {"model", "learning_rate", "prior", "thermal", "mistaken", "loss"}
+    assert {name for name in ours if ours[name] != theirs[name]} <= own
+    assert {name for name, (a, b) in losses.items() if a != b} <= {"edges", "weather"}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from fusion_core.types import UInt8Image
 from fusion_lab.benches.restoring.methods import Method
@@ -41,24 +42,67 @@ class Comparison:
 
     Attributes:
         counts: Group -> number of pictures.
-        means: Method -> group -> mean of each of ``FIGURES``; nan where a method has none.
+        scores: Method -> group -> ``FIGURES`` of each picture, in one order for all methods; nan
+            where a method has none.
     """
 
     counts: Mapping[str, int]
-    means: Mapping[str, Mapping[str, Scores]]
+    scores: Mapping[str, Mapping[str, NDArray[np.float64]]]
 
     def tables(self) -> list[Table]:
-        """Return one table per figure, one column per group."""
+        """Return a table per figure, and how far the first method is ahead by the PSNRs."""
+        tables = [
+            self._table(title, place, [*self.scores], self._own, _spread)
+            for place, title in enumerate(FIGURES)
+        ]
+        first, *others = self.scores
+        ahead = [
+            self._table(f"{first} ahead by, {title}", place, others, self._lead, _standard_error)
+            for place, title in enumerate(FIGURES)
+            if title.startswith("PSNR")
+        ]
+        return tables + ahead
+
+    def _own(self, method: str, group: str) -> NDArray[np.float64]:
+        return self.scores[method][group]
+
+    def _lead(self, method: str, group: str) -> NDArray[np.float64]:
+        """Return the first method's scores less those of another, picture by picture."""
+        return next(iter(self.scores.values()))[group] - self.scores[method][group]
+
+    def _table(
+        self,
+        title: str,
+        place: int,
+        methods: Sequence[str],
+        values: Callable[[str, str], NDArray[np.float64]],
+        doubt: Callable[[NDArray[np.float64]], float],
+    ) -> Table:
+        """Return mean and doubt of one figure, one column per group."""
+        rows: list[tuple[Cell, ...]] = []
+        for method in methods:
+            found = [values(method, group)[:, place] for group in self.counts]
+            if not all(np.isnan(column).all() for column in found):
+                digits = 2 if FIGURES[place].startswith("PSNR") else 3
+                rows.append((method, *(_cell(column, doubt(column), digits) for column in found)))
         columns = tuple(f"{group} ({count})" for group, count in self.counts.items())
-        tables = []
-        for place, title in enumerate(FIGURES):
-            rows: tuple[tuple[Cell, ...], ...] = tuple(
-                (method, *(by_group[group][place] for group in self.counts))
-                for method, by_group in self.means.items()
-                if not all(np.isnan(by_group[group][place]) for group in self.counts)
-            )
-            tables.append(Table(title, ("method", *columns), rows, digits=3))
-        return tables
+        return Table(title, ("method", *columns), tuple(rows))
+
+
+def _spread(values: NDArray[np.float64]) -> float:
+    """Return the standard deviation over the pictures."""
+    return float(np.std(values))
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    """Return the standard error of the mean; nan of one picture."""
+    count = len(values)
+    return float(np.std(values, ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
+
+
+def _cell(values: NDArray[np.float64], doubt: float, digits: int) -> str:
+    mean = float(np.mean(values))
+    return "–" if np.isnan(mean) else f"{mean:.{digits}f} ± {doubt:.{digits}f}"
 
 
 def compare(methods: Mapping[str, Method], pictures: Iterable[DegradedPicture]) -> Comparison:
@@ -71,18 +115,14 @@ def compare(methods: Mapping[str, Method], pictures: Iterable[DegradedPicture]) 
             clean = picture.clean
             own = {name: m.fuse(clean.pair, clean.prior) for name, m in methods.items()}
         for name, method in methods.items():
-            scores = score(method, picture, own[name])
-            rows[name].setdefault(picture.group, []).append(scores)
+            rows[name].setdefault(picture.group, []).append(score(method, picture, own[name]))
     first = next(iter(rows.values()), {})
     counts = {group: len(first[group]) for group in GROUPS if group in first}
-    means = {
-        name: {
-            group: tuple(map(float, np.mean(entries, axis=0)))
-            for group, entries in by_group.items()
-        }
+    scores = {
+        name: {group: np.array(entries) for group, entries in by_group.items()}
         for name, by_group in rows.items()
     }
-    return Comparison(counts, means)
+    return Comparison(counts, scores)
 
 
 def score(method: Method, picture: DegradedPicture, own: UInt8Image) -> Scores:

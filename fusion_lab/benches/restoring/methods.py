@@ -40,7 +40,7 @@ class Method:
 
 
 def compared_methods(restorer: Path | None, *, slow: bool) -> dict[str, Method]:
-    """Return the methods to compare.
+    """Return the methods to compare; the first is the one whose lead is printed.
 
     Args:
         restorer: Weights of a learned restorer; without it the cascades are classical.
@@ -49,8 +49,8 @@ def compared_methods(restorer: Path | None, *, slow: bool) -> dict[str, Method]:
     network = load_model("mdaif")
     assert isinstance(network, MdaIF)
     methods = {
-        "mean of the sources": Method(mean_of_sources, _shown),
         "mdaif": Method(pair_fuser(network, with_prior=True), _restored_by(network)),
+        "mean of the sources": Method(mean_of_sources, _shown),
         "mdaif, no prior": Method(pair_fuser(network, with_prior=False)),
     }
     restorers: dict[str, FusePair] = {name: _alone(rule) for name, rule in _CLASSICAL.items()}

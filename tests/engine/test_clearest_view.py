@@ -1,0 +1,198 @@
+"""Views behind drifting smoke gather where nothing moves; people do not smear nor leave ghosts."""
+
+import cv2
+import numpy as np
+import pytest
+
+from fusion_core.engine.clearest_view import ClearestView
+from fusion_core.engine.stillness import cells
+from fusion_core.engine.temporal_evidence import TemporalEvidence
+from fusion_core.types import AlignedPair, ScenePrior
+
+SHAPE = (96, 128)
+STEP_S, STEP_NS = 1 / 30, 33_333_333
+SMOKE = ScenePrior("", 0, "test", {"smoke": 1.0}, {}, np.zeros((1, 4), np.float32), 1.0)
+
+
+@pytest.fixture(scope="module")
+def wall():
+    """A wall with fine texture, and its temperature."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(90, 150, (*(side // 2 for side in SHAPE), 3), np.uint8)
+    visible = cv2.resize(small, SHAPE[::-1], interpolation=cv2.INTER_CUBIC)
+    heat = cv2.resize(rng.random((12, 16), np.float32) * 0.4, SHAPE[::-1])
+    return visible, heat
+
+
+def smoky(visible, frame, passed=0.2, air=None, noise=4):
+    """Koschmieder's law with an airlight that drifts in brightness, and a camera's noise."""
+    rng = np.random.default_rng((1, frame))
+    air = 150 + 20 * np.sin(frame / 5) if air is None else air
+    picture = passed * visible + (1 - passed) * air + rng.normal(0, noise, visible.shape)
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def likeness(picture, reference):
+    """Correlation of what differs from the brightness around."""
+    both = (side.astype(np.float32) for side in (picture, reference))
+    fine = [side - cv2.GaussianBlur(side, (0, 0), 5) for side in both]
+    return np.corrcoef(fine[0].ravel(), fine[1].ravel())[0, 1]
+
+
+def test_detail_of_twenty_frames_is_more_like_the_wall_and_as_bright(wall):
+    visible, heat = wall
+    views = ClearestView()
+    for frame in range(25):
+        now = smoky(visible, frame)
+        found = views.step(now, cells(heat), STEP_S)
+    assert likeness(found, visible) > likeness(now, visible) + 0.2
+    assert abs(float(found.mean()) - float(now.mean())) < 2
+
+
+def test_the_mean_of_three_frames_is_that_of_numpy(wall):
+    visible, heat = wall
+    frames = [smoky(visible, frame) for frame in range(3)]
+    views = ClearestView()
+    for now in frames:
+        found = views.step(now, cells(heat), STEP_S)
+    plain = np.mean([f - f.mean((0, 1)) for f in frames], axis=0) + frames[-1].mean((0, 1))
+    middle = np.s_[16:-16, 16:-16]
+    assert likeness(found[middle], plain[middle]) > 0.97
+
+
+def test_a_warm_body_is_there_at_once_and_what_was_seen_before_comes_back(wall):
+    visible, heat = wall
+    body = np.s_[30:70, 50:74]
+    views = ClearestView()
+    for frame in range(30):
+        now, warm = smoky(visible, frame), heat.copy()
+        if 20 <= frame < 25:
+            now[body], warm[body] = 40, 0.9
+        found = views.step(now, cells(warm), STEP_S)
+        if frame == 20:
+            assert np.abs(found[body].astype(int) - 40).max() <= 2
+        if frame == 25:
+            assert likeness(found[body], visible[body]) > likeness(now[body], visible[body]) + 0.2
+            assert abs(float(found[body].mean()) - float(visible[body].mean())) < 20
+
+
+@pytest.mark.parametrize("air", [200, 40])
+def test_when_the_veil_gets_thicker_the_brightness_is_that_of_the_clearest_view(wall, air):
+    """Of bright smoke and of dark smoke: four fifths passed for a second, then a fifth for two."""
+    visible, heat = wall
+    views = ClearestView()
+    for frame in range(95):
+        clear, now = (smoky(visible, frame, passed, air, noise=1) for passed in (0.8, 0.2))
+        shown = views.step(clear if frame < 30 else now, cells(heat), STEP_S)
+    hidden, left = (abs(float(p.mean()) - float(clear.mean())) for p in (now, shown))
+    assert hidden > 30
+    assert left < 0.2 * hidden
+
+
+def test_what_is_brought_back_does_not_flicker(wall):
+    """Noise changes contrast from frame to frame, not how much is brought back."""
+    visible, heat = wall
+    views, now, shown = ClearestView(), [], []
+    for frame in range(60):
+        now.append(smoky(visible, frame, 0.8 if frame < 30 else 0.7, 250, noise=6))
+        shown.append(views.step(now[-1], cells(heat), STEP_S))
+    changes = [
+        np.diff([cells(np.ascontiguousarray(p[..., 1]), 32) for p in pictures[45:]], axis=0)
+        for pictures in (shown, now)
+    ]
+    assert changes[0].std() < changes[1].std()
+
+
+@pytest.mark.parametrize("hz", [10, 30])
+def test_a_view_fades_with_the_seconds_and_not_with_the_frames(wall, hz):
+    """Seen for a second, then veiled for two, or for ten.
+
+    By hand: after s seconds of each, of weights .8^6 and .5^6 that fade with 3 seconds,
+    .262 (1 - exp(-1/3)) exp(-s/3) against .0156 (1 - exp(-s/3)).
+    """
+    visible, heat = wall
+    views, left = ClearestView(), {}
+    thicker = 0.3 * (200 - float(visible.mean()))
+    for frame in range(11 * hz + 1):
+        passed = 0.8 if frame < hz else 0.5
+        now = smoky(visible, frame, passed, 200, noise=1)
+        shown = views.step(now, cells(heat), 1 / hz)
+        left[frame / hz] = (float(now.mean()) - float(shown.mean())) / thicker
+    assert left[3] == pytest.approx(0.83, abs=0.05)
+    assert 0 < left[11] < 0.12
+
+
+def test_a_jacket_as_cold_as_the_wall_leaves_no_ghost(wall):
+    """Nearer than the smoke: dark, with all its contrast, inside a warm outline."""
+    visible, heat = wall
+    body, jacket = np.s_[20:76, 40:88], np.s_[26:70, 46:82]
+    views = ClearestView()
+    for frame in range(60):
+        now, warm = smoky(visible, frame), heat.copy()
+        if 20 <= frame < 50:
+            warm[body], warm[jacket] = 0.9, heat[jacket]
+            now[body] = visible[body] // 3
+        shown = views.step(now, cells(warm), STEP_S)
+    assert abs(float(shown[body].mean()) - float(now[body].mean())) < 5
+
+
+def test_what_has_come_to_stay_gathers_like_everything_else(wall):
+    visible, heat = wall
+    body, views = np.s_[20:76, 40:88], ClearestView()
+    parked, warm = visible.copy(), heat.copy()
+    parked[body], warm[body] = visible[body][::-1], 0.9
+    for frame in range(170):  # at 10 Hz; it is waited for 10 seconds
+        came = frame >= 20
+        now = smoky(parked if came else visible, frame)
+        shown = views.step(now, cells(warm if came else heat), 0.1)
+    inside = np.s_[30:66, 50:78]
+    assert likeness(shown[inside], parked[inside]) > likeness(now[inside], parked[inside]) + 0.2
+
+
+def contrast(picture, reference):
+    """How much of the reference's fine detail a picture shows: the slope of the regression."""
+    both = (side.astype(np.float32) for side in (picture, reference))
+    fine = [side - cv2.GaussianBlur(side, (0, 0), 5) for side in both]
+    return float((fine[0] * fine[1]).sum() / np.square(fine[1]).sum())
+
+
+def test_a_fifth_of_the_contrast_is_raised_to_four_fifths_and_no_more(wall):
+    """Koschmieder's law: transmission .2, of which four times is .8."""
+    visible, heat = wall
+    views = ClearestView()
+    for frame in range(25):
+        now = smoky(visible, frame)
+        found = views.step(now, cells(heat), STEP_S)
+    assert contrast(now, visible) == pytest.approx(0.2, abs=0.02)
+    assert contrast(found, visible) == pytest.approx(0.8, abs=0.1)
+
+
+def test_contrast_that_is_not_faint_stays(wall):
+    _, heat = wall
+    board = np.kron(np.indices((12, 16)).sum(0) % 2, np.ones((8, 8)))[..., None].repeat(3, 2)
+    board = (80 + 90 * board).astype(np.uint8)  # a deviation of 45
+    views = ClearestView()
+    for _ in range(25):
+        found = views.step(board, cells(heat), STEP_S)
+    assert contrast(found, board) == pytest.approx(1, abs=0.02)
+
+
+def stream(wall, pan):
+    """What temporal evidence makes of thirty frames of a camera that pans by so many pixels."""
+    visible, heat = (np.tile(side, (2, 3) if side.ndim == 2 else (2, 3, 1)) for side in wall)
+    evidence = TemporalEvidence()
+    for frame in range(30):
+        view = np.s_[: SHAPE[0], pan * frame : pan * frame + SHAPE[1]]
+        clean = np.ascontiguousarray(visible[view])
+        now, sensor = smoky(clean, frame), np.random.default_rng((2, frame))
+        warmth = heat[view] + sensor.normal(0, 0.002, SHAPE).astype(np.float32)
+        pair = AlignedPair(10**9 + frame * STEP_NS, now, warmth, np.ones(SHAPE, bool))
+        found = evidence.clean(pair, SMOKE)
+    return clean, now, found
+
+
+def test_streams_of_a_still_camera_get_it_and_a_moving_one_does_not_smear(wall):
+    clean, now, found = stream(wall, 0)
+    assert likeness(found, clean) > likeness(now, clean) + 0.2
+    clean, now, found = stream(wall, 3)
+    assert likeness(found, clean) > likeness(now, clean) - 0.02
