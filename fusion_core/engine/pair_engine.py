@@ -129,6 +129,11 @@ class PairEngine(ABC):
         return self._features.uses_text
 
     @property
+    def uses_stream(self) -> bool:
+        """Whether the frames before change the result of the network itself."""
+        return self._features.uses_stream
+
+    @property
     def text_in_force(self) -> str | None:
         """The text of the newest frame, empty where nothing is said; None: it reads none."""
         return None
