@@ -9,6 +9,7 @@ from typing import Final
 
 from fusion_core.sentences import phrasings, words
 from fusion_core.sentences.phrasings import Phrasings
+from fusion_core.sentences.wish import PLAIN
 
 UNKNOWN: Final = "<unknown>"
 SPECIAL: Final = ("<none>", "<whole>", UNKNOWN)
@@ -44,7 +45,7 @@ def degrees_said(said: Sequence[str]) -> tuple[float, ...]:
     return tuple(
         strength
         for strength, adverbs in _adverbs().items()
-        if strength == words.PLAIN or not adverbs.isdisjoint(said)
+        if strength == PLAIN or not adverbs.isdisjoint(said)
     )
 
 
