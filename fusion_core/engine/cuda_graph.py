@@ -55,7 +55,7 @@ class GraphedForward:
 
     def __call__(self, visible: Tensor, hot: Tensor, cues: Cues) -> NetworkTensors:
         """Run the network; see ``Engine.forward``."""
-        if cues.text is not None or cues.edit is not None:
+        if cues.text is not None or cues.edit is not None or cues.stream is not None:
             return self._forward(visible, hot, cues)
         key = tuple(
             (name, None if tensor is None else tuple(tensor.shape))

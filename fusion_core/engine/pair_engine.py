@@ -68,7 +68,8 @@ class PairEngine(ABC):
         temporal_smoothing: Share of the previous picture that is kept where nothing moves, in
             [0, 1); 0 treats every pair alone.
         correct_inputs: Correct a source that the prior calls degraded; for a network that uses the
-            prior itself only the glare, speckle in the dark, and what the frames before tell.
+            prior itself only the glare, speckle in the dark, and what the frames before tell; for
+            one that reads a text not the glare.
         fade_frames: Frames over which a network that uses the prior goes from one to the next.
 
     Attributes:
@@ -127,6 +128,11 @@ class PairEngine(ABC):
     def uses_text(self) -> bool:
         """Whether a text changes the result."""
         return self._features.uses_text
+
+    @property
+    def uses_stream(self) -> bool:
+        """Whether the frames before change the result of the network itself."""
+        return self._features.uses_stream
 
     @property
     def text_in_force(self) -> str | None:
@@ -284,7 +290,9 @@ class PairEngine(ABC):
             return
         self._tuning = tuning
         self._smoother = TemporalSmoother(temporal_smoothing) if temporal_smoothing else None
-        self._correction = InputCorrection(self.uses_prior) if correct_inputs else None
+        # What a text is to take away nobody else does: glare would be dimmed unasked.
+        corrected = correct_inputs and not self.uses_text
+        self._correction = InputCorrection(self.uses_prior) if corrected else None
         self._evidence = TemporalEvidence() if correct_inputs else None
         self._night_noise = NightNoise() if correct_inputs else None
 

@@ -19,7 +19,8 @@ class AdaptConfig(Settings):
         bool,
         Field(
             description="Reduce or correct an input that the prior rates noisy, striped, glaring or"
-            " flat, by itself (noise and stripes only for models that do not use the prior),"
+            " flat, by itself (noise and stripes only for models that do not use the prior,"
+            " glare only for those that read no text),"
             " speckle in the dark, and rain, snow, smoke and noise by the frames before where"
             " nothing moves."
         ),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fusion_core.errors import UsageError
 from fusion_core.models.features import VISIBLE_INFRARED
+from fusion_core.models.stream import StreamState
 
 # Ten times the contrast of the prompts saturates any of them.
 _LARGEST_ALPHA = 10.0
@@ -76,6 +77,7 @@ class Cues:
         text: Text that describes the result.
         edit: Change of the network's prompts.
         memory: ``NxD`` slots of the memory bank; None reads the trained ones.
+        stream: What the network keeps of the frames before; None: the pictures are by themselves.
         generator: Source of random numbers, on the pictures' device; None: torch's global one.
     """
 
@@ -86,6 +88,7 @@ class Cues:
     text: TextCue | None = None
     edit: PromptEdit | None = None
     memory: Tensor | None = None
+    stream: StreamState | None = None
     generator: torch.Generator | None = None
 
 

@@ -25,6 +25,7 @@ class Features:
         uses_mask: A mask that marks what matters changes the result.
         uses_edit: Its prompts can be edited.
         uses_memory: The slots of a memory bank change the result.
+        uses_stream: Keeps values from one frame of a stream to the next.
         max_pictures: Pictures that it can fuse.
         needs: Cues without which it cannot work; the others are optional.
     """
@@ -38,5 +39,6 @@ class Features:
     uses_mask: bool = False
     uses_edit: bool = False
     uses_memory: bool = False
+    uses_stream: bool = False
     max_pictures: int = 2
     needs: frozenset[Need] = field(default_factory=frozenset)

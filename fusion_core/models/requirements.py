@@ -57,6 +57,7 @@ def complete_cues(name: str, features: Features, picture: Tensor, cues: Cues, ba
         mask=cues.mask if features.uses_mask else None,
         text=cues.text if features.uses_text else None,
         edit=cues.edit if features.uses_edit else None,
+        stream=cues.stream if features.uses_stream else None,
         memory=cues.memory if features.uses_memory and cues.memory is not None else bank,
     )
     given = {

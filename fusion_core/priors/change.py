@@ -70,6 +70,26 @@ class ChangeDetector:
         return _distance(signature, self._candidate) < _ALIKE * self.distance
 
 
+class CutDetector:
+    """Compare the brightness and detail of each pair with those of the pair before.
+
+    The distance is that of :class:`ChangeDetector`, which compares with a scene's first pair and
+    wants a change confirmed: what moves slowly is no cut, and a cut is one at once.
+
+    Args:
+        threshold: Distance in (0, 1] that is a cut.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._before: Signature | None = None
+
+    def observe(self, pair: AlignedPair) -> bool:
+        """Take the next pair; return whether it has little to do with the one before."""
+        before, self._before = self._before, _signature(pair)
+        return before is not None and _distance(before, self._before) > self._threshold
+
+
 def _signature(pair: AlignedPair) -> Signature:
     """Return cumulated histograms of visible and thermal brightness and detail; None if missing."""
     found: list[NDArray[np.float32] | None] = [None] * 4

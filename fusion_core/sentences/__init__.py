@@ -1,7 +1,13 @@
 """Sentences that say what a fused picture shall show, and what they wish for."""
 
 from fusion_core.sentences.prior import sentence_for_prior
-from fusion_core.sentences.reading import SPECIAL, UNKNOWN, known_words, split_words
+from fusion_core.sentences.reading import (
+    SPECIAL,
+    UNKNOWN,
+    degrees_said,
+    known_words,
+    split_words,
+)
 from fusion_core.sentences.wish import (
     DEGRADATIONS,
     PLAIN,
@@ -27,6 +33,7 @@ __all__ = [
     "UNKNOWN",
     "WISH_SIZE",
     "Wish",
+    "degrees_said",
     "known_words",
     "sentence_for_prior",
     "split_words",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
 from fusion_core.sentences import phrasings, words
 from fusion_core.sentences.phrasings import Phrasings
+from fusion_core.sentences.wish import PLAIN
 
 UNKNOWN: Final = "<unknown>"
 SPECIAL: Final = ("<none>", "<whole>", UNKNOWN)
@@ -15,6 +17,7 @@ SPECIAL: Final = ("<none>", "<whole>", UNKNOWN)
 
 _WORD: Final = re.compile(r"<unknown>|[^\W\d_]+|[,.;:!?]")
 _NEGATED: Final = re.compile(r"n['’]t\b")
+_COMMON: Final = frozenset({"a", "as"})  # of "a bit" and "as much as possible"
 _SLOT: Final = re.compile(r"\{\w\}")
 
 
@@ -31,6 +34,32 @@ def split_words(text: str) -> list[str]:
         else:
             found.extend(words.SPELLINGS.get(word, word).split())
     return found
+
+
+def degrees_said(said: Sequence[str]) -> tuple[float, ...]:
+    """Return the strengths that words can mean: the plain one, and others where an adverb says so.
+
+    Args:
+        said: Words of a sentence, see :func:`split_words`.
+    """
+    return tuple(
+        strength
+        for strength, adverbs in _adverbs().items()
+        if strength == PLAIN or not adverbs.isdisjoint(said)
+    )
+
+
+@cache
+def _adverbs() -> dict[float, frozenset[str]]:
+    """Return the words by which each strength is known."""
+    lists = (words.ADVERBS_BEFORE, words.ADVERBS_AFTER, words.COMPARED)
+    return {
+        strength: frozenset(
+            word for table in lists for text in table[strength] for word in split_words(text)
+        )
+        - _COMMON
+        for strength in words.COMPARED
+    }
 
 
 @cache

@@ -85,8 +85,17 @@ class Wish:
         return np.array(values, np.float32)
 
     @classmethod
-    def from_vector(cls, values: Sequence[float] | FloatImage) -> Wish:
-        """Return the wish nearest to a vector: strengths are rounded to the three that exist."""
+    def from_vector(
+        cls,
+        values: Sequence[float] | FloatImage,
+        degrees: Sequence[float] = (SLIGHT, PLAIN, STRONG),
+    ) -> Wish:
+        """Return the wish nearest to a vector.
+
+        Args:
+            values: See :meth:`vector`.
+            degrees: Strengths that a value can stand for; it is rounded to the nearest.
+        """
         given = [float(value) for value in values]
         assert len(given) == WISH_SIZE, f"{len(given)} values, a wish has {WISH_SIZE}"
         parts = []
@@ -97,10 +106,14 @@ class Wish:
         kept = frozenset(name for name, value in keep.items() if value > max(0.5, remove[name]))
         task = max(TASKS, key=tasks.__getitem__)
         return cls(
-            {name: value for name, value in _strengths(remove).items() if name not in kept},
+            {
+                name: value
+                for name, value in _strengths(remove, degrees).items()
+                if name not in kept
+            },
             kept,
-            _strengths(targets),
-            _strengths(styles),
+            _strengths(targets, degrees),
+            _strengths(styles, degrees),
             task if tasks[task] > 0.5 else "",
         )
 
@@ -113,10 +126,10 @@ class Wish:
         return ", ".join([*parts, *([f"task {self.task}"] if self.task else [])]) or "nothing"
 
 
-def _strengths(values: Mapping[str, float]) -> dict[str, float]:
+def _strengths(values: Mapping[str, float], degrees: Sequence[float]) -> dict[str, float]:
     """Return the values that are meant, each as the nearest strength."""
     return {
-        name: min((SLIGHT, PLAIN, STRONG), key=lambda strength: abs(strength - value))
+        name: min(degrees, key=lambda strength: abs(strength - value))
         for name, value in values.items()
         if value >= _LEAST
     }

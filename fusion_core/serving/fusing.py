@@ -25,8 +25,8 @@ def fuses_with(session: Session | None, message: Message, device: str = "cuda") 
     """
     if not isinstance(session, EngineSession) or not isinstance(session.engine, Engine):
         return None
-    if session.engine.uses_text:
-        return None  # texts are of different lengths
+    if session.engine.uses_text or session.engine.uses_stream:
+        return None  # texts are of different lengths, and every stream has frames before
     arrays, kinds = message.arrays, ("visible", "mask", "tokens")
     if session.engine.device != device or not {"visible", "thermal"} <= arrays.keys():
         return None

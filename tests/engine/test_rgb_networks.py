@@ -56,6 +56,14 @@ def test_prior_and_mask_reach_the_network_and_the_query_the_bank():
     assert 0 < result.quality < 1
 
 
+@pytest.mark.parametrize("reads", [True, False])
+def test_glare_is_left_to_a_network_that_reads_a_text(reads):
+    glaring, cold = np.full((H, W, 3), 255, np.uint8), np.zeros((H, W), np.float32)
+    engine = Engine(Weighted(Features(uses_text=reads)), None, correct_inputs=True)
+    prepared = engine.prepare(pair(glaring, cold), None, None)
+    assert np.array_equal(prepared.seen, glaring) == reads
+
+
 def test_outside_the_thermal_view_the_picture_is_the_visible_one_to_the_bit():
     valid = np.zeros((H, W), bool)
     valid[10:40, 15:50] = True

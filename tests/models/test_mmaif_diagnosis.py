@@ -104,6 +104,22 @@ def test_a_night_is_lit_where_its_darkness_is_named():
     assert night(means)[:, 0].tolist() == pytest.approx([0, 0.5, 1][::-1], abs=1e-3)
 
 
+def test_a_bright_day_is_dimmed_where_its_glare_is_named():
+    place, bright = AT["over_exposure"], shown(over_exposure=20.0)
+    assert heard(asked_for("over_exposure"), bright)[1][0, 0, place] == pytest.approx(0.7)
+    assert heard(asked_for(*DEGRADATIONS), bright)[1][0, 0, place] < 1e-3
+    assert heard(asked_for("haze"), bright)[1][0, 0, place] == 0
+
+
+def test_words_beyond_the_wish_change_nothing():
+    asked, found = asked_for("haze"), shown(haze=20.0)
+    words = asked._replace(
+        text=torch.cat((asked.text, torch.ones_like(asked.text)), 1), weight=torch.ones(1, 2)
+    )
+    for one, other in zip(heard(asked, found)[0], heard(words, found)[0], strict=True):
+        assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
 def test_rain_is_left_in_noise_that_is_to_stay():
     both = shown(rain=20.0, noise=20.0)
     assert heard(asked_for("rain"), both)[1].sum() < 1e-3

@@ -22,11 +22,11 @@ SENTENCES = {
 }
 # Decibels of the restored visible picture that are lost without a part, at least.
 LOST = {
-    ("text", "none"): 0.4,
+    ("text", "none"): 0.05,
     ("text", "another picture's"): 4.0,
     ("text", "its values shuffled"): 4.0,
-    ("rules", "shut"): 4.0,
-    ("weather", "not seen through"): 0.3,
+    ("rules", "shut"): 3.0,
+    ("weather", "not seen through"): 0.2,
 }
 
 

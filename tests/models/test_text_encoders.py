@@ -134,6 +134,10 @@ class TestShipped:
                 "remove the haze, show people brightly",
                 Wish({"haze": PLAIN}, targets={"people": PLAIN}),
             ),
+            (
+                "please less dullness, it is misty here",
+                Wish({"haze": PLAIN, "low_contrast": PLAIN}),
+            ),
             ("remove the smoke but keep the snow", Wish({"smoke": PLAIN}, frozenset({"snow"}))),
             ("", Wish()),
             ("just show the picture", Wish()),

@@ -14,6 +14,7 @@ from fusion_core.sentences import (
     STRONG,
     WISH_SIZE,
     Wish,
+    degrees_said,
     known_words,
     phrasings,
     sentence_for_prior,
@@ -149,6 +150,21 @@ def test_every_strength_is_said_by_its_words(rng, held_out):
                 if any(re.search(rf"\b{word}\b", text) for word in entries)
             }
             assert found == ({strength} & said.keys()), text
+
+
+@pytest.mark.parametrize(
+    ("text", "degrees"),
+    [
+        ("remove the haze as well as a mist", [PLAIN]),
+        ("a little less haze", [SLIGHT, PLAIN]),
+        ("haze should go as much as possible", [PLAIN, STRONG]),
+        ("slightly brighter, and remove the haze completely", [SLIGHT, PLAIN, STRONG]),
+    ],
+)
+def test_a_strength_is_meant_where_a_word_says_it(text, degrees):
+    assert sorted(degrees_said(split_words(text))) == degrees
+    near = Wish.from_vector(0.75 * Wish({"haze": PLAIN}).vector(), degrees)
+    assert near == Wish({"haze": SLIGHT if SLIGHT in degrees else PLAIN})
 
 
 def test_several_wishes_and_distractions_are_in_one_sentence(rng):

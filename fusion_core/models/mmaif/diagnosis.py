@@ -25,6 +25,7 @@ _VEILS: Final = tuple(DEGRADATIONS.index(kind) for kind in ("haze", "smoke"))
 _FALLING: Final = tuple(DEGRADATIONS.index(kind) for kind in ("rain", "snow"))
 _NOISE: Final = DEGRADATIONS.index("noise")
 _DARKNESS: Final = DEGRADATIONS.index("low_light")
+_GLARE: Final = DEGRADATIONS.index("over_exposure")
 _NIGHT, _DUSK = 0.25, 0.02  # mean of the luma below which it is night, and its soft rim
 _KINDS: Final = len(DEGRADATIONS)
 ROLES: Final = len(TASKS) + 1
@@ -98,8 +99,9 @@ def heard(asked: Asked, shown: Tensor, dark: Tensor) -> tuple[Asked, Tensor]:
 
     A wish acts on what is there. What somebody names is likely to be there, the less so the more is
     named; where everything is, as where nothing is said, pictures alone tell what is there. A night
-    is no fault and stays one, unless its darkness is named. What falls is left in noise that is to
-    stay: the experts that take rain and snow away would take it along.
+    is no fault and stays one, unless its darkness is named, and so is a bright day: its sky looks
+    like an over-exposed one. What falls is left in noise that is to stay: the experts that take
+    rain and snow away would take it along.
 
     Args:
         asked: What is said; the first token's first values are those of :meth:`Wish.vector`.
@@ -107,19 +109,20 @@ def heard(asked: Asked, shown: Tensor, dark: Tensor) -> tuple[Asked, Tensor]:
         dark: ``NxB``, see :func:`night`.
 
     Returns:
-        The text with the removals of its first token as far as any picture shows their kind, and
-        the removals ``NxBxK`` for every picture.
+        The first token alone, with its removals as far as any picture shows their kind, and the
+        removals ``NxBxK`` for every picture. Words tell nothing that the wish does not: sentences
+        that mean the same are to act the same.
     """
     told = asked.text[:, 0, :_KINDS].float()
     trust = _trust(told)
     there = (shown + trust).sigmoid()
-    meant = dark * (trust / _trust(trust.new_ones(1, 1))).squeeze(1)
-    lit = torch.maximum(there[..., _DARKNESS], meant)
-    there = _with(there, (_DARKNESS,), lit[..., None])
+    meant = (trust / _trust(trust.new_ones(1, 1))).clamp_min(0).squeeze(1)
+    lit = torch.maximum(there[..., _DARKNESS], dark * meant)
+    there = _with(there, (_DARKNESS, _GLARE), torch.stack((lit, there[..., _GLARE] * meant), -1))
     there = _noise_kept(there, shown[..., _NOISE].sigmoid(), told)
     removed = told * there
     first = torch.cat((removed.amax(0).to(asked.text), asked.text[:, 0, _KINDS:]), -1)
-    return asked._replace(text=torch.cat((first[:, None], asked.text[:, 1:]), 1)), removed
+    return asked._replace(text=first[:, None], weight=asked.weight[:, :1]), removed
 
 
 def _noise_kept(there: Tensor, noisy: Tensor, told: Tensor) -> Tensor:

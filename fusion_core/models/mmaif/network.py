@@ -26,11 +26,13 @@ from fusion_core.models.mmaif.measuring import Measured, measure
 from fusion_core.models.mmaif.planes import to_planes, to_rgb
 from fusion_core.models.mmaif.refiner import GRID, Refined, Refiner, Told
 from fusion_core.models.mmaif.smoke import beyond, light_passed, without_thick_smoke
+from fusion_core.models.mmaif.steady import steady_diagnosis, steady_latent, steady_measures
 from fusion_core.models.mmaif.text import EmbeddedTextEncoder
 from fusion_core.models.mmaif.transformer import Asked, Latent, LatentTransformer
 from fusion_core.models.mmaif.weather import PRIOR, WEATHER, Weather, see_through
 from fusion_core.models.outputs import FuserOutput
 from fusion_core.models.requirements import check_pictures
+from fusion_core.models.stream import StreamState
 from fusion_core.runtime.settings import Settings
 from fusion_core.sentences import DEGRADATIONS, PLAIN
 
@@ -80,6 +82,7 @@ class MMAIF(Fuser):
         prior_width=PRIOR,
         uses_text=True,
         uses_mask=True,
+        uses_stream=True,
         max_pictures=_MOST_PICTURES,
     )
     Options = MMAIFOptions
@@ -146,13 +149,16 @@ class MMAIF(Fuser):
 
         Args:
             pictures: Two or more of ``Bx3xHxW`` RGB in [0, 1], with ``vif`` the visible one first.
-            cues: Task, text, mask, tokens of the prior and, for a flow, the source of its noise.
+            cues: Task, text, mask, tokens of the prior, what is kept of a stream and, for a flow,
+                the source of its noise.
         """
         pictures = [picture.float() for picture in pictures]
         measured = [measure(self.pad(to_planes(picture))) for picture in pictures]
+        if cues.stream is not None:
+            measured = steady_measures(measured, cues.stream)
         weather = self.see_through(pictures, cues)
         asked = self.asked(cues, len(pictures[0]))
-        asked, removed = self.heard(asked, measured, weather)
+        asked, removed = self.heard(asked, measured, weather, cues.stream)
         evidence = [found.evidence for found in measured]
         latents = self.encode(torch.cat(pictures)).chunk(len(pictures))
         if self.config.objective == "flow":
@@ -167,6 +173,8 @@ class MMAIF(Fuser):
             )
         else:
             latent = self.transformer(latents, evidence, asked)
+        if cues.stream is not None:
+            latent = steady_latent(latent, measured, cues.stream)
         told = self.told(latent, asked, removed)
         refined = self.restore(pictures, measured, weather, told, asked)
         if asked.task == VISIBLE_INFRARED:
@@ -175,10 +183,16 @@ class MMAIF(Fuser):
         return Wished(self.finish(refined, asked, cues.mask), refined, latent)
 
     def heard(
-        self, asked: Asked, measured: Sequence[Measured], weather: Weather
+        self,
+        asked: Asked,
+        measured: Sequence[Measured],
+        weather: Weather,
+        stream: StreamState | None = None,
     ) -> tuple[Asked, Tensor]:
         """Return what is wanted of pictures of which this is measured; see :func:`heard`."""
         shown = self.diagnosis(measured, weather, asked.task)
+        if stream is not None:
+            shown = steady_diagnosis(shown, stream)
         return heard(asked, shown, night(measured))
 
     def encode(self, picture: Tensor) -> Tensor:

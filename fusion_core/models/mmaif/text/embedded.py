@@ -13,7 +13,7 @@ from fusion_core.foundation import FoundationKind, FrozenModel
 from fusion_core.models.cues import TextCue
 from fusion_core.models.mmaif.text.network import WishNetwork
 from fusion_core.models.mmaif.text.weights import SHIPPED, load_text
-from fusion_core.sentences import UNKNOWN, WISH_SIZE, Wish, split_words
+from fusion_core.sentences import UNKNOWN, WISH_SIZE, Wish, degrees_said, split_words
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ EMBEDDED_TEXT: Final = FoundationKind(
 class EmbeddedTextEncoder(nn.Module):
     """Reads wishes for fused pictures in English; see :class:`TextEncoder`.
 
-    The first token is the wish itself: :meth:`Wish.vector`, strengths rounded to those that exist,
-    then zeros. The others are the words in
+    The first token is the wish itself: :meth:`Wish.vector`, strengths rounded to those that words
+    of the sentence stand for, then zeros. The others are the words in
     their context. Words that it does not know say nothing, and are named in a warning.
 
     Args:
@@ -49,18 +49,20 @@ class EmbeddedTextEncoder(nn.Module):
         network: WishNetwork = self.held.model
         for text in texts:
             self._warn(text)
-        indices = network.indices([split_words(text) for text in texts])
+        said = [split_words(text) for text in texts]
+        indices = network.indices(said)
         tokens = network.read(indices).clone()
-        for token in tokens[:, 0, :WISH_SIZE]:
-            token.copy_(torch.from_numpy(_wish(token).vector()))
+        for words, token in zip(said, tokens[:, 0, :WISH_SIZE], strict=True):
+            token.copy_(torch.from_numpy(_wish(token, words).vector()))
         return TextCue(tokens, indices != 0)
 
     def wish(self, text: str) -> Wish:
         """Return what a sentence wishes for, without a warning."""
         network: WishNetwork = self.held.model
+        words = split_words(text)
         with torch.no_grad():
-            tokens = network.read(network.indices([split_words(text)]))
-        return _wish(tokens[0, 0, :WISH_SIZE])
+            tokens = network.read(network.indices([words]))
+        return _wish(tokens[0, 0, :WISH_SIZE], words)
 
     def unknown_words(self, text: str) -> tuple[str, ...]:
         """Return the words of a sentence that it does not know, each once, in their order."""
@@ -79,6 +81,6 @@ class EmbeddedTextEncoder(nn.Module):
             )
 
 
-def _wish(token: Tensor) -> Wish:
-    """Return the wish in the first values of a sentence's first token."""
-    return Wish.from_vector(token.float().cpu().numpy())
+def _wish(token: Tensor, words: Sequence[str]) -> Wish:
+    """Return the wish in the first values of the first token of a sentence of these words."""
+    return Wish.from_vector(token.float().cpu().numpy(), degrees_said(words))
