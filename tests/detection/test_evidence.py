@@ -5,7 +5,7 @@ import pytest
 
 from fusion_core.detection.evidence import edge_agreement, weigh_by_thermal
 from fusion_core.types import Detection
-from fusion_lab.benches.pictures import aligned_pair
+from fusion_lab.data import aligned_pair
 
 BODY, WALL = (40.0, 30.0, 20.0, 60.0), (110.0, 30.0, 20.0, 60.0)
 SURE, LIKELY = 0.9, 0.5
