@@ -2,8 +2,10 @@
 
 What only looks like a person to the colour camera (a parked two-wheeler, an opening of a façade, a
 poster) is as flat in thermal as the wall behind it; a body with clothes, face and hands never is.
-The score is lowered, not struck out, and only where both cameras show one scene: thermal that is
-frozen on another one, without anybody having noticed, says nothing about people who are here.
+The score is lowered, not struck out, and only where both cameras show one scene at one moment:
+thermal that is frozen, without anybody having noticed, says nothing about people who are here. It
+shows another scene where its edges are not the visible ones, and another moment where even a person
+of whom the detector is sure is flat in it.
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ def weigh_by_thermal(
 ) -> tuple[Detection, ...]:
     """Return detections, best first, with less of the score for people whom thermal does not show.
 
-    Nothing changes where the thermal camera is missing, blind, shows another scene than the visible
-    one, or does not see the box.
+    Nothing changes where the thermal camera is missing, blind, shows another scene or moment than
+    the visible one, or does not see the box.
 
     Args:
         found: What a detector found in the pair.
@@ -56,11 +58,10 @@ def weigh_by_thermal(
     if deviation[0, 0] < _ALIVE:
         return tuple(found)
     flat = _FLAT * float(deviation[0, 0])
-    hidden = [
-        each.label == _PERSON and each.score < _SURE and _spread(aligned, each.box) < flat
-        for each in found
-    ]
+    hidden = [each.score < _SURE and _is_hidden(each, aligned, flat) for each in found]
     if not any(hidden) or edge_agreement(aligned) < _SAME_SCENE:
+        return tuple(found)
+    if any(each.score >= _SURE and _is_hidden(each, aligned, flat) for each in found):
         return tuple(found)
     weighed = [
         replace(each, score=_BELIEF * each.score) if is_hidden else each
@@ -91,6 +92,11 @@ def edge_agreement(aligned: AlignedPair) -> float:
     whole = float(weight.sum())
     cosine = (x0 * x1 + y0 * y1) / np.maximum(strength, np.finfo(np.float32).tiny)
     return float((weight * (2 * cosine * cosine - 1)).sum()) / whole if whole > 0 else 1.0
+
+
+def _is_hidden(found: Detection, aligned: AlignedPair, flat: float) -> bool:
+    """Return whether it is a person whose box has less spread in thermal than ``flat``."""
+    return found.label == _PERSON and _spread(aligned, found.box) < flat
 
 
 def _gradients(

@@ -9,17 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fusion_core.types import AlignedPair, UInt8Image
+from fusion_core.types import UInt8Image
 from fusion_lab.data import Example, pair_files, read_example
 
 # Wider pictures are halved: these cameras see 640 pixels.
 _WIDE = 900
-
-
-def aligned_pair(visible: UInt8Image, thermal: UInt8Image, stamp_ns: int = 0) -> AlignedPair:
-    """Return two registered pictures as the pair that the pipeline would hand on."""
-    luminance = thermal.astype(np.float32) / np.float32(255)
-    return AlignedPair(stamp_ns, visible, luminance, np.ones(thermal.shape, np.bool_))
 
 
 def read_pictures(folder: Path, every: int = 1) -> Iterator[Example]:

@@ -1,7 +1,7 @@
 """Data folders: registered pairs by task, decoded for training and evaluation."""
 
 from fusion_lab.data.benchmarks import Clip, benchmark_clips
-from fusion_lab.data.example import Example, split_by_scene
+from fusion_lab.data.example import Example, aligned_pair, split_by_scene
 from fusion_lab.data.labels import BoxLabels
 from fusion_lab.data.layout import (
     LAYOUTS,
@@ -24,6 +24,7 @@ __all__ = [
     "Layout",
     "Needs",
     "PairFiles",
+    "aligned_pair",
     "benchmark_clips",
     "dataset_name",
     "images_by_stem",

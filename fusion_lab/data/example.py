@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusion_core.types import UInt8Image
+from fusion_core.types import AlignedPair, UInt8Image
 from fusion_lab.data.labels import BoxLabels
 from fusion_lab.data.layout import FusionTask
 
@@ -41,6 +41,13 @@ class Example:
     folder: Path
     name: str
     scene: str
+
+
+def aligned_pair(visible: UInt8Image, thermal: UInt8Image, stamp_ns: int = 0) -> AlignedPair:
+    """Return two registered pictures as the pair that the pipeline would hand on."""
+    luminance = np.ascontiguousarray(thermal, np.float32) / np.float32(255)
+    valid = np.ones(thermal.shape, np.bool_)
+    return AlignedPair(stamp_ns, np.ascontiguousarray(visible), luminance, valid)
 
 
 def split_by_scene(

@@ -12,8 +12,8 @@ import numpy as np
 from fusion_core.detection import Detector
 from fusion_core.detection.boxes import Candidates, overlaps
 from fusion_core.detection.labels import CLASS_OF, CLASSES, read_labels
-from fusion_core.types import AlignedPair, Detection, UInt8Image
-from fusion_lab.data import Example, PairFiles, read_example
+from fusion_core.types import Detection, UInt8Image
+from fusion_lab.data import Example, PairFiles, aligned_pair, read_example
 from fusion_lab.evaluation.methods import Method
 from fusion_lab.evaluation.precision import ClassScores, ClassTally
 from fusion_lab.evaluation.scoring import finite
@@ -82,12 +82,7 @@ def score_by_detection(
     for files in pairs:
         pair = read_example(files)
         labels = read_labels(files.folder / "labels", files.stem, *pair.second.shape)
-        aligned = AlignedPair(
-            stamp_ns=0,
-            visible=pair.first,
-            thermal=pair.second.astype(np.float32) / np.float32(255),
-            valid=np.ones(pair.second.shape, np.bool_),
-        )
+        aligned = aligned_pair(pair.first, pair.second)
         for name, picture in _pictures(detector, pair, methods):
             found = grouped(detector.detect(picture, aligned, score=_LEAST_SCORE), detector)
             by_class = tallies.setdefault(name, {label: ClassTally() for label in CLASSES})

@@ -9,7 +9,6 @@ from fusion_core.priors import VISIBLE_KINDS
 from fusion_core.priors.checkpoint import SHIPPED, load_prior
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import Frame
-from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.priors.accuracy import read_testset_rows, score_network
 from fusion_lab.benches.priors.bench import PriorsResult, draw_degradations
 from fusion_lab.benches.priors.cost import measure_cost, measure_refresh
@@ -19,6 +18,7 @@ from fusion_lab.benches.priors.recordings import (
     night_probabilities,
     smoke_curve,
 )
+from fusion_lab.data import aligned_pair
 from fusion_lab.training.degradations import testset
 
 

@@ -13,7 +13,6 @@ from fusion_core.detection.labels import CLASSES
 from fusion_core.models import load_model
 from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
-from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.restoring.classical import dehaze, equalise, remove_specks
 from fusion_lab.benches.restoring.comparison import (
     FIGURES,
@@ -42,7 +41,7 @@ from fusion_lab.benches.restoring.pictures import (
     read_degraded,
 )
 from fusion_lab.benches.restoring.prototypes import draw_prototypes, measure_prototypes
-from fusion_lab.data import BoxLabels
+from fusion_lab.data import BoxLabels, aligned_pair
 from fusion_lab.training.degradations import testset
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from fusion_core.errors import SourceError, UsageError
 from fusion_core.types import Detection
-from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.tracking.bench import TrackingBench
 from fusion_lab.benches.tracking.recorded import observe_recording, read_people
 from fusion_lab.benches.tracking.scores import score_tracks
 from fusion_lab.benches.tracking.sequences import Observation
 from fusion_lab.benches.tracking.trackers import own_tracks, resting_tracks
+from fusion_lab.data import aligned_pair
 
 pytest.importorskip("trackeval", reason="scripts/test installs TrackEval without its requirements")
 

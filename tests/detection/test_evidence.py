@@ -5,7 +5,7 @@ import pytest
 
 from fusion_core.detection.evidence import edge_agreement, weigh_by_thermal
 from fusion_core.types import Detection
-from fusion_lab.benches.pictures import aligned_pair
+from fusion_lab.data import aligned_pair
 
 BODY, WALL = (40.0, 30.0, 20.0, 60.0), (110.0, 30.0, 20.0, 60.0)
 SURE, LIKELY = 0.9, 0.5
@@ -95,6 +95,16 @@ def test_thermal_that_is_frozen_on_another_scene_says_nothing_about_people_who_a
     found = people(WALL)
     assert list(weigh_by_thermal(found, seen_by_both(here, there), 0.01)) == found
     assert weigh_by_thermal(found, seen_by_both(here, here), 0.01)[0].score < LIKELY
+
+
+def test_thermal_of_another_moment_of_the_scene_says_nothing_either():
+    """Somebody plain does not show: whom else it does not show may have come since, too."""
+    plain, faint = people((130.0, 30.0, 20.0, 60.0), score=SURE) + people(WALL)
+    assert weighed([plain, faint], scene()) == (plain, faint)
+    body = people(BODY, score=SURE)
+    assert weighed([*body, faint], scene())[1].score < LIKELY
+    car = people((130.0, 30.0, 20.0, 60.0), score=SURE, label="vehicle")
+    assert weighed([*car, faint], scene())[1].score < LIKELY
 
 
 def test_edges_of_one_scene_agree_whichever_side_is_the_warm_one():

@@ -10,8 +10,7 @@ from fusion_core.detection.boxes import Candidates, overlaps
 from fusion_core.detection.tiles import Tile, tiles_of
 from fusion_core.pipeline.builders import open_detection
 from fusion_core.types import AlignedPair
-from fusion_lab.benches.pictures import aligned_pair
-from fusion_lab.data import Needs, read_examples
+from fusion_lab.data import Needs, aligned_pair, read_examples
 
 NAMES = {"names": "{0: 'person', 1: 'vehicle', 2: 'cycle'}", "conf": "0.05"}
 

@@ -14,8 +14,8 @@ from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_lab.benches.mechanisms import mdaif
 from fusion_lab.benches.mechanisms.bench import measure_parts
 from fusion_lab.benches.mechanisms.mdaif import sample_of
-from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.restoring.pictures import DegradedPicture, clean_picture, degrade_picture
+from fusion_lab.data import aligned_pair
 
 WEATHER = ("haze", "rain", "snow")
 

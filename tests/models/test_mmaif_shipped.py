@@ -11,7 +11,7 @@ from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_lab.benches.mechanisms.bench import measure_parts
 from fusion_lab.benches.mechanisms.bypass import Sample
 from fusion_lab.benches.mechanisms.mmaif import SYSTEM, run
-from fusion_lab.benches.pictures import aligned_pair
+from fusion_lab.data import aligned_pair
 from fusion_lab.synthetic import SyntheticScene
 from fusion_lab.training.wishing.samples import as_image, as_tensor, degraded
 

@@ -12,7 +12,8 @@ from fusion_core.models import load_model
 from fusion_core.types import UInt8Image
 from fusion_lab.benches.ctrlfuse.data import read_masked
 from fusion_lab.benches.networks import mask_fuser
-from fusion_lab.benches.pictures import aligned_pair, write_picture
+from fusion_lab.benches.pictures import write_picture
+from fusion_lab.data import aligned_pair
 
 _SMOKE, _SMOKE_FRAME, _NIGHT = "video/0117_1620", "0400", "msrs"
 _EDGE, _MARGIN = 360, 60

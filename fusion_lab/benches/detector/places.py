@@ -22,8 +22,7 @@ from fusion_lab.benches.detector.reliability import (
 )
 from fusion_lab.benches.detector.views import LEAST_SCORE, read_labelled
 from fusion_lab.benches.intervals import Interval
-from fusion_lab.benches.pictures import aligned_pair
-from fusion_lab.data import Example, dataset_name
+from fusion_lab.data import Example, aligned_pair, dataset_name
 from fusion_lab.data.labels import IGNORE, BoxLabels
 from fusion_lab.evaluation.detecting import grouped
 from fusion_lab.evaluation.precision import ClassTally

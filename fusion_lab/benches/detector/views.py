@@ -14,8 +14,7 @@ from fusion_core.detection.boxes import Candidates
 from fusion_core.errors import UsageError
 from fusion_core.pipeline import Pipeline
 from fusion_core.types import AlignedPair, Detection, Frame, FramePair, Modality, UInt8Image
-from fusion_lab.benches.pictures import aligned_pair
-from fusion_lab.data import Example, Needs, read_examples
+from fusion_lab.data import Example, Needs, aligned_pair, read_examples
 from fusion_lab.evaluation.detecting import grouped
 
 LEAST_SCORE = 0.01

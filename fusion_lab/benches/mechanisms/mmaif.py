@@ -24,8 +24,9 @@ from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.sentences import PLAIN, Wish, write_sentence
 from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Random, Sample, System, replaced
-from fusion_lab.benches.pictures import aligned_pair, read_pictures
+from fusion_lab.benches.pictures import read_pictures
 from fusion_lab.benches.wishing.cases import FOLDERS
+from fusion_lab.data import aligned_pair
 from fusion_lab.training.wishing.samples import as_image, as_tensor, degraded
 
 _KINDS = ("haze", "rain", "noise", "low_light", "snow", "smoke")

@@ -16,9 +16,9 @@ from fusion_core.priors.change import ChangeDetector
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import AlignedPair, FloatImage, UInt8Image
 from fusion_lab.benches.networks import pair_fuser
-from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.tables import Table
 from fusion_lab.benches.timing import Timing, interleaved
+from fusion_lab.data import aligned_pair
 from fusion_lab.synthetic import SyntheticScene
 
 _RATE_HZ, _TURN, _WARM_UP = 30, 30, 60

@@ -18,7 +18,7 @@ from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_lab.benches.command import BenchCommand
 from fusion_lab.benches.networks import pair_fuser
-from fusion_lab.benches.pictures import aligned_pair, write_picture
+from fusion_lab.benches.pictures import write_picture
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.restoring.comparison import Comparison, compare
 from fusion_lab.benches.restoring.finding import Finds, count_finds, read_labelled
@@ -30,7 +30,7 @@ from fusion_lab.benches.restoring.prototypes import (
     measure_prototypes,
 )
 from fusion_lab.benches.tables import Table
-from fusion_lab.data import pair_files, read_example
+from fusion_lab.data import aligned_pair, pair_files, read_example
 
 Part = Literal["restoration", "prototypes", "detection"]
 # Frames, and what is done to them beyond what they show.

@@ -15,11 +15,10 @@ from fusion_core.detection.labels import CLASSES
 from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
-from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.restoring.methods import Method
 from fusion_lab.benches.restoring.pictures import degrade_picture
 from fusion_lab.benches.tables import Cell, Table
-from fusion_lab.data import BoxLabels, Needs, read_examples
+from fusion_lab.data import BoxLabels, Needs, aligned_pair, read_examples
 from fusion_lab.data.labels import IGNORE
 from fusion_lab.evaluation.detecting import grouped
 from fusion_lab.evaluation.precision import ClassScores, ClassTally

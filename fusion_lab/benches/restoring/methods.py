@@ -14,8 +14,8 @@ from fusion_core.models import Cues, load_model, load_weights
 from fusion_core.models.mdaif import MdaIF
 from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
 from fusion_lab.benches.networks import FusePair, pair_fuser
-from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.restoring.classical import dehaze, equalise, remove_specks
+from fusion_lab.data import aligned_pair
 from fusion_lab.training.restoring.restorer import Restorer
 
 _CLASSICAL: dict[str, Callable[[UInt8Image], UInt8Image]] = {

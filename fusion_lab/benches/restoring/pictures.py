@@ -11,8 +11,7 @@ import numpy as np
 from fusion_core.priors import PriorProvider, assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
-from fusion_lab.benches.pictures import aligned_pair
-from fusion_lab.data import pair_files, read_example
+from fusion_lab.data import aligned_pair, pair_files, read_example
 from fusion_lab.training.degradations import Degrader
 from fusion_lab.training.degradations.testset import Case, cases, cut
 

@@ -15,12 +15,12 @@ from fusion_core.models.mmaif import MMAIF
 from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.types import UInt8Image
-from fusion_lab.benches.pictures import aligned_pair, read_pictures
+from fusion_lab.benches.pictures import read_pictures
 from fusion_lab.benches.plots import load_pyplot
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.tables import Table
 from fusion_lab.benches.wishing.cases import FOLDERS, clean_fusion
-from fusion_lab.data import Example
+from fusion_lab.data import Example, aligned_pair
 from fusion_lab.metrics import to_gray
 from fusion_lab.training.wishing.samples import degraded
 

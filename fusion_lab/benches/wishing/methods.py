@@ -13,10 +13,9 @@ from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.sentences import DEGRADATIONS, PLAIN, Wish, sentence_for_prior, write_sentence
 from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
-from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.wishing.cases import TEACHER, WishingCase
 from fusion_lab.benches.wishing.classical import restore
-from fusion_lab.data import FusionTask
+from fusion_lab.data import FusionTask, aligned_pair
 from fusion_lab.evaluation.baselines import fuse_mean
 
 Method = Callable[[WishingCase], UInt8Image]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 from fusion_core.detection import Detector
 from fusion_core.detection.boxes import overlaps
 from fusion_core.detection.labels import labelled_stems
-from fusion_core.errors import SinkError
-from fusion_core.types import AlignedPair, Detection, UInt8Image
-from fusion_lab.data import Example, read_examples
+from fusion_core.errors import SinkError, UsageError
+from fusion_core.types import Detection, UInt8Image
+from fusion_lab.data import Example, aligned_pair, read_examples
 
 SURE: Final = 0.5
 """Mean score over the looks from which on something is an object."""
@@ -33,50 +34,81 @@ _SAME: Final = 0.5  # overlap from which on two looks mean one object
 _IGNORE: Final = "ignore"
 
 
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """How much was labelled.
+
+    Attributes:
+        frames: Number of frames.
+        objects: Objects in them.
+        doubtful: Regions that are labelled ``ignore``.
+    """
+
+    frames: int
+    objects: int
+    doubtful: int
+
+
 def label_frames(
     recordings: Sequence[Path], teachers: Sequence[Detector], out: Path, every: int
-) -> int:
-    """Write ``NAME/vi``, ``ir`` and ``labels`` of frames that have no labels; return their number.
+) -> Labelled:
+    """Write ``NAME/vi``, ``ir`` and ``labels`` of frames that have no labels.
 
     Args:
-        recordings: Clips and registered videos; of videos every tenth frame is a candidate.
-        teachers: Detectors for pairs that look at each frame, such as one with and one without
-            tiles.
+        recordings: Folders of pairs, of clips, or with registered videos, of which every tenth
+            frame is a candidate.
+        teachers: Detectors that look at each frame, such as one with and one without tiles.
         out: Folder to write to.
-        every: Every n-th of the unlabelled candidates is taken.
+        every: Every n-th of the unlabelled candidates of a recording is taken.
 
     Raises:
+        UsageError: Two recordings have one name.
         SourceError: A recording holds no pairs, or one cannot be read.
         SinkError: The folder cannot be written.
     """
+    by_folder: dict[Path, list[Example]] = {}
+    for pair in read_examples(recordings):
+        by_folder.setdefault(pair.folder, []).append(pair)
+    _check_names(by_folder)
+    kinds: list[str] = []
     count = 0
-    for recording in recordings:
-        known = {int(stem) for stem in labelled_stems(recording / "labels")}
-        pairs = [pair for pair in read_examples([recording]) if int(pair.name) not in known]
-        for pair in pairs[::every]:
-            _write(out / recording.name, pair, agreed(looks(pair, teachers)))
+    for folder, pairs in by_folder.items():
+        known = {_stem(name) for name in labelled_stems(folder / "labels")}
+        for pair in [each for each in pairs if _stem(each.name) not in known][::every]:
+            labels = agreed(looks(pair, teachers))
+            _write(out / folder.name, pair, labels)
+            kinds += [label for label, _ in labels]
             count += 1
-    return count
+    doubtful = kinds.count(_IGNORE)
+    return Labelled(count, len(kinds) - doubtful, doubtful)
+
+
+def _check_names(folders: Iterable[Path]) -> None:
+    """Refuse two recordings whose labels would lie in one folder."""
+    first: dict[str, Path] = {}
+    for folder in folders:
+        if first.setdefault(folder.name, folder) != folder:
+            raise UsageError(
+                f"{folder}: has the name of {first[folder.name]}; label them one after the other"
+            )
+
+
+def _stem(name: str) -> str:
+    """Return the stem of the files of a frame; numbers of frames have four digits and more."""
+    return f"{int(name):04d}" if name.isdecimal() else name
 
 
 def looks(pair: Example, teachers: Sequence[Detector]) -> list[tuple[Detection, ...]]:
     """Return what each teacher finds in a pair, and in its mirror image, in the pair's pixels."""
     width = pair.second.shape[1]
-    plain = _aligned(pair.first, pair.second)
-    mirrored = _aligned(pair.first[:, ::-1], pair.second[:, ::-1])
+    plain = aligned_pair(pair.first, pair.second)
+    mirrored = aligned_pair(pair.first[:, ::-1], pair.second[:, ::-1])
     found: list[tuple[Detection, ...]] = []
     for teacher in teachers:
         found.append(teacher.detect(plain.visible, plain, score=_LEAST))
         turned = teacher.detect(mirrored.visible, mirrored, score=_LEAST)
         found.append(tuple(_turned(each, width) for each in turned))
     return found
-
-
-def _aligned(visible: UInt8Image, thermal: UInt8Image) -> AlignedPair:
-    luminance = np.ascontiguousarray(thermal, np.float32) / np.float32(255)
-    return AlignedPair(
-        0, np.ascontiguousarray(visible), luminance, np.ones(thermal.shape, np.bool_)
-    )
 
 
 def agreed(found: Sequence[Sequence[Detection]]) -> list[tuple[str, NDArray[np.float64]]]:
@@ -123,7 +155,7 @@ def _turned(found: Detection, width: int) -> Detection:
 
 
 def _write(folder: Path, pair: Example, labels: Iterable[tuple[str, NDArray[np.float64]]]) -> None:
-    stem = f"{int(pair.name):04d}"
+    stem = _stem(pair.name)
     _write_picture(folder / "vi" / f"{stem}.png", np.asarray(pair.first[..., ::-1]))
     _write_picture(folder / "ir" / f"{stem}.png", pair.second)
     (folder / "labels").mkdir(exist_ok=True)
