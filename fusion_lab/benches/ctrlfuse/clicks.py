@@ -13,9 +13,8 @@ from fusion_core.masks.regions import fill_boxes
 from fusion_core.types import Mask, UInt8Image
 from fusion_lab.benches.ctrlfuse.data import MaskedPair, spread_evenly
 from fusion_lab.benches.ctrlfuse.effects import iou
-from fusion_lab.benches.pictures import aligned_pair
 from fusion_lab.benches.progress import with_progress
-from fusion_lab.data import Example
+from fusion_lab.data import Example, aligned_pair
 
 # People that are higher, and whose silhouette fills at least this share of their box.
 _LEAST_HEIGHT, _LEAST_FILLED = 24, 0.3
