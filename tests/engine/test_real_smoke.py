@@ -9,7 +9,7 @@ from fusion_core.models import load_model
 from fusion_core.source import open_source
 from fusion_core.types import AlignedPair, ScenePrior
 from fusion_lab.benches.networks import pair_fuser
-from fusion_lab.benches.pictures import aligned_pair
+from fusion_lab.data import aligned_pair
 
 pytestmark = pytest.mark.data
 SMOKE = ScenePrior("", 0, "test", {"smoke": 1.0}, {}, np.zeros((1, 4), np.float32), 1.0)
