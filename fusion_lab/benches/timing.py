@@ -1,7 +1,8 @@
 """Durations of alternatives, measured in turns.
 
 A machine that others use as well has slow and fast minutes. Alternatives that are run one after the
-other in every round see the same ones, and a median does not follow a few slow rounds.
+other in every round see the same ones, and a median does not follow a few slow rounds. Each round
+has an order of its own: what runs right after its own kind finds weights and memory in the caches.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """Run every case once per round and return its durations in milliseconds, round by round.
 
+    The orders are random, and the same in every run.
+
     Args:
         cases: Name -> work.
         rounds: Rounds that count.
@@ -54,10 +57,11 @@ def interleaved(
         clock: Seconds; ``time.process_time`` leaves out what other processes do.
     """
     times: dict[str, list[float]] = {name: [] for name in cases}
+    names, orders = list(cases), np.random.default_rng(0)
     for number in range(warm_up + rounds):
-        for name, work in cases.items():
+        for name in (names[index] for index in orders.permutation(len(names))):
             start = clock()
-            work()
+            cases[name]()
             taken = clock() - start
             if number >= warm_up:
                 times[name].append(taken * 1e3)

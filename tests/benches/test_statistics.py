@@ -1,5 +1,7 @@
 """Durations in turns, and intervals by resampling."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -19,9 +21,18 @@ def test_cases_take_turns_and_warm_up_does_not_count():
 
     cases = {"a": work("a", 1), "b": work("b", 10)}
     times = interleaved(cases, 2, warm_up=1, clock=lambda: now[0])
-    assert order == ["a", "b"] * 3
-    # Each call takes as many units as there were calls: the third and fifth are those of "a".
-    assert times == {"a": [3_000, 5_000], "b": [40_000, 60_000]}
+    rounds = [order[start : start + 2] for start in (0, 2, 4)]
+    assert all(sorted(each) == ["a", "b"] for each in rounds)
+    # Each call takes as many units as there were calls.
+    calls = {name: [i + 1 for i in range(2, 6) if order[i] == name] for name in cases}
+    assert times == {"a": [1_000 * i for i in calls["a"]], "b": [10_000 * i for i in calls["b"]]}
+
+
+def test_no_case_always_follows_the_same_one():
+    order = []
+    interleaved({name: partial(order.append, name) for name in "abc"}, 30)
+    before_c = {order[i - 1] for i in range(1, len(order)) if order[i] == "c"}
+    assert {"a", "b"} <= before_c
 
 
 def test_a_timing_is_median_and_late_percentile():
