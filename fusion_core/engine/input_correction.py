@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fusion_core.engine.prior_gain import prior_gain
-from fusion_core.types import FloatImage, ScenePrior, UInt8Image
+from fusion_core.engine.stream_follower import StreamFollower
+from fusion_core.models.stream import StreamState
+from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
-# The gains move by this much per frame, so that a new prior does not show as a jump; that of glare
-# faster, as the sun itself comes and goes within some frames.
-_STEP, _GLARE_STEP = 0.1, 0.25
+# Time constant of the gains in seconds, so that neither a new prior nor a clipped share that sways
+# shows as a jump.
+_GAINS_S: Final = 0.7
+# What is left of a gain that nobody sees; with it the picture is again as it is, bit by bit.
+_UNSEEN: Final = 1 / 256
 # White noise keeps 1 / (2 sigma sqrt(pi)) of its deviation behind a Gaussian: 0.24.
 _NOISE_SIGMA = 1.2
 _STRIPE_SIGMA, _STRIPE_WINDOW = 8.0, 49
@@ -36,10 +40,10 @@ class InputCorrection:
       that what is hot stands out before the sun. The thermal picture becomes the same there:
       a hot edge that only one of two pictures shows would get a dark rim.
 
-    Each correction has a gain, from 0 at a probability of 0.6 to 1 at 0.9, which moves by at most
-    a tenth per frame, that of glare by a quarter. The latter also follows the picture, from 0 where
-    2 % of it are clipped to 1 at 4 %: a prior may be seconds old, and the sun comes around a corner
-    at once.
+    Each correction has a gain, from 0 at a probability of 0.6 to 1 at 0.9. That of glare also
+    follows the picture, from 0 where 2 % of it are clipped to 1 at 4 %: a prior may be seconds old.
+    In a stream the gains are averages over about a second, which begin anew at a cut
+    (:class:`StreamFollower`).
 
     Args:
         glare_only: Leave all else to the network, which undoes noise and stripes by itself but
@@ -50,18 +54,24 @@ class InputCorrection:
         self.gains: dict[str, float] = {}
         self._targets: dict[str, float] = {}
         self._glare_only = glare_only
+        self._stream = StreamFollower()
 
     def correct(
-        self, thermal: FloatImage, visible: UInt8Image, prior: ScenePrior | None
+        self,
+        pair: AlignedPair,
+        thermal: FloatImage,
+        visible: UInt8Image,
+        prior: ScenePrior | None,
     ) -> tuple[FloatImage, UInt8Image]:
         """Return both sources corrected; one that needs no correction is returned as it is.
 
         Args:
-            thermal: ``HxW`` float32 in [0, 1].
-            visible: Luma ``HxW`` or RGB ``HxWx3``, uint8.
+            pair: The next pair of the stream, as it came.
+            thermal: Its thermal picture for the network, ``HxW`` float32 in [0, 1].
+            visible: Its visible picture for the network: luma ``HxW`` or RGB ``HxWx3``, uint8.
             prior: Prior of the scene; None keeps the last one.
         """
-        self._update_gains(visible, prior)
+        self._update_gains(self._stream.step(pair), visible, prior)
         gain = self.gains.get
         if stripes := gain(_STRIPES, 0.0):
             thermal = _destriped(thermal, stripes)
@@ -73,7 +83,9 @@ class InputCorrection:
             thermal, visible = _without_glare(thermal, visible, glare)
         return thermal, visible
 
-    def _update_gains(self, visible: UInt8Image, prior: ScenePrior | None) -> None:
+    def _update_gains(
+        self, stream: StreamState, visible: UInt8Image, prior: ScenePrior | None
+    ) -> None:
         """Move the gains towards those of the last prior; glare shows in the picture itself."""
         if prior is not None:
             self._targets = {_GLARE: prior_gain(prior.visible, "over_exposure")}
@@ -85,9 +97,8 @@ class InputCorrection:
                 }
         glare = max(self._targets.get(_GLARE, 0.0), _clipping(visible))
         for name, target in {**self._targets, _GLARE: glare}.items():
-            now = self.gains.get(name, target)
-            step = _GLARE_STEP if name == _GLARE else _STEP
-            self.gains[name] = now + min(step, max(-step, target - now))
+            gain = float(stream.averaged(name, np.float64(target), _GAINS_S))
+            self.gains[name] = gain if target or gain > _UNSEEN else 0.0
 
 
 def _clipping(visible: UInt8Image) -> float:

@@ -221,7 +221,7 @@ class PairEngine(ABC):
             # Outside the thermal view both inputs show the same, so no false edge enters.
             thermal = np.where(pair.valid, thermal, camera.luma.astype(np.float32) / 255)
         if self._correction is not None:
-            thermal, seen = self._correction.correct(thermal, seen, prior)
+            thermal, seen = self._correction.correct(pair, thermal, seen, prior)
         return self._prepared(pair, camera, thermal, seen, prior=prior, mask=mask)
 
     def finish(

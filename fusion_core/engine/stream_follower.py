@@ -1,4 +1,4 @@
-"""What a network keeps of one stream, from its first frame or its last cut on."""
+"""What is kept of one stream, from its first frame or its last cut on."""
 
 from __future__ import annotations
 

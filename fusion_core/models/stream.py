@@ -1,10 +1,16 @@
-"""What a network keeps of the frames before, so that a stream does not flicker."""
+"""What is kept of the frames before, so that a stream does not flicker."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from torch import Tensor
+import numpy as np
+
+if TYPE_CHECKING:  # what corrects pictures before a network keeps plain numbers, without torch
+    from torch import Tensor
+
+Value = TypeVar("Value", "Tensor", np.float64)
 
 
 class StreamState:
@@ -16,7 +22,7 @@ class StreamState:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, Tensor] = {}
+        self._kept: dict[str, Any] = {}
         self._elapsed_s = 0.0
 
     def advance(self, elapsed_s: float) -> None:
@@ -31,9 +37,7 @@ class StreamState:
         """Let the next frame be the first one."""
         self._kept.clear()
 
-    def averaged(
-        self, name: str, found: Tensor, over_s: float, still: Tensor | None = None
-    ) -> Tensor:
+    def averaged(self, name: str, found: Value, over_s: float, still: Value | None = None) -> Value:
         """Return the average of a value over the frames so far, and keep it.
 
         Args:
@@ -49,8 +53,8 @@ class StreamState:
             self._kept[name] = found
         return found
 
-    def before(self, name: str, found: Tensor) -> Tensor:
+    def before(self, name: str, found: Value) -> Value:
         """Keep a value; return that of the frame before, at the first frame the value itself."""
-        before = self._kept.get(name)
+        before: Value | None = self._kept.get(name)
         self._kept[name] = found
         return found if before is None or before.shape != found.shape else before

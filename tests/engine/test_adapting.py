@@ -29,6 +29,13 @@ def pair(seed=0, shape=(48, 64)):
     return AlignedPair(seed * 10**9, visible, thermal, np.ones(shape, bool))
 
 
+def corrected(thermal, visible, told, *, by=None, stamp_ns=0):
+    """Return both pictures of a frame corrected, by default as the first of a stream."""
+    colour = visible if visible.ndim == 3 else np.repeat(visible[..., None], 3, 2)
+    seen = AlignedPair(stamp_ns, colour, thermal, np.ones(thermal.shape, bool))
+    return (by or InputCorrection()).correct(seen, thermal, visible, told)
+
+
 def engine(name, **options):
     torch.manual_seed(0)
     model = create_model(name, seed=0)
@@ -108,7 +115,7 @@ def test_clean_sources_pass_bit_by_bit():
     told = prior({"noise": 0.59, "stripes": 0.1}, noise=0.59, over_exposure=0.59)
     seen = pair()
     luma = seen.visible[..., 0]
-    thermal, visible = InputCorrection().correct(seen.thermal, luma, told)
+    thermal, visible = corrected(seen.thermal, luma, told)
     assert thermal is seen.thermal
     assert visible is luma
     with_correction, without = engine("m2pn-edge", correct_inputs=True), engine("m2pn-edge")
@@ -123,14 +130,14 @@ def test_noise_of_a_source_with_a_noisy_prior_falls_in_the_result():
     grey = np.full((96, 96, 3), 128, np.uint8)
     seen = AlignedPair(0, grey, noisy, np.ones(flat.shape, bool))
     told = prior({"noise": 1.0})
-    corrected, plain = (
+    clean, plain = (
         Engine(create_model("m2pn-edge", seed=0), None, correct_inputs=on)
         .fuse(seen, told)
         .image.std()
         for on in (True, False)
     )
-    assert corrected < 0.3 * plain
-    thermal, _ = InputCorrection().correct(noisy, grey[..., 0], told)
+    assert clean < 0.3 * plain
+    thermal, _ = corrected(noisy, grey[..., 0], told)
     assert thermal.std() / noisy.std() == pytest.approx(0.24, abs=0.02)
 
 
@@ -139,9 +146,7 @@ def test_stripes_go_and_shapes_stay():
     thermal = np.full((120, 160), 0.3, np.float32)
     thermal[40:80, 60:100] = 0.8
     striped = (thermal + rng.normal(0, 0.05, (1, 160))).astype(np.float32)
-    cleaned, _ = InputCorrection().correct(
-        striped, np.zeros((120, 160), np.uint8), prior({"stripes": 1.0})
-    )
+    cleaned, _ = corrected(striped, np.zeros((120, 160), np.uint8), prior({"stripes": 1.0}))
     before, after = (np.abs(image - thermal).mean() for image in (striped, cleaned))
     assert after < 0.4 * before
     assert cleaned[45:75, 65:95].mean() - cleaned[:30].mean() > 0.4
@@ -152,11 +157,11 @@ def test_glare_is_dimmed_where_thermal_is_cold_and_both_pictures_become_the_same
     thermal = np.full((4, 4), 0.25, np.float32)
     luma = np.full((4, 4), 255, np.uint8)
     luma[2:] = 100
-    corrected, dimmed = InputCorrection().correct(thermal, luma, prior(over_exposure=1.0))
+    hot, dimmed = corrected(thermal, luma, prior(over_exposure=1.0))
     assert (dimmed[:2] == 217).all()
     assert (dimmed[2:] == 100).all()
-    assert corrected[:2] == pytest.approx(0.85)
-    assert (corrected[2:] == 0.25).all()
+    assert hot[:2] == pytest.approx(0.85)
+    assert (hot[2:] == 0.25).all()
 
 
 @pytest.mark.parametrize("probability", [0.7, 1.0])
@@ -170,13 +175,13 @@ def test_brighter_never_becomes_darker_in_glare(probability, planes):
     visible = luma if planes is None else np.repeat(luma[..., None], planes, 2)
     thermal = np.repeat(np.linspace(0, 1, 11, dtype=np.float32)[:, None], 256, 1)
     told = prior(over_exposure=probability)
-    corrected, dimmed = InputCorrection().correct(thermal, visible, told)
+    hot, dimmed = corrected(thermal, visible, told)
     flat = dimmed.astype(int).reshape(11, 256, -1)[..., 0]
     assert (np.diff(flat, axis=1) >= 0).all()
     assert (np.diff(flat, axis=1) <= 2).all()
     assert (np.diff(flat, axis=0) >= 0).all()
-    assert corrected.min() >= 0
-    assert corrected.max() <= 1
+    assert hot.min() >= 0
+    assert hot.max() <= 1
     assert (flat[-1] == np.arange(256)).all()  # what is hot stays as bright as it was
 
 
@@ -207,23 +212,57 @@ def test_sun_in_the_picture_gets_no_ring_and_no_hole_and_people_stand_out_before
     assert body > luma[88:136, 224:236].mean() + 25
 
 
+def flat(clipped, shape=(100, 100)):
+    """Return a grey picture with so many rows of a hundredth clipped."""
+    visible = np.full(shape, 120, np.uint8)
+    visible[: round(clipped * shape[0])] = 255
+    return visible
+
+
 @pytest.mark.parametrize("planes", [None, 3])
 @pytest.mark.parametrize("told", [None, prior(over_exposure=0.0)])
 def test_glare_is_seen_in_the_picture_before_any_prior_tells_it(planes, told):
-    """The gain rises by a quarter per frame, and falls again."""
-    shape = (16, 16) if planes is None else (16, 16, planes)
-    clear, glaring = np.full(shape, 120, np.uint8), np.full(shape, 120, np.uint8)
-    glaring[:2, :8] = 255  # 6.25 %
-    few = np.full(shape, 120, np.uint8)
-    few[0, :5] = 255  # 1.95 %
-    cold = np.zeros((16, 16), np.float32)
-    correction, gains = InputCorrection(), []
-    for picture in [clear, few, *[glaring] * 6, *[clear] * 2]:
-        _, seen = correction.correct(cold, picture, told)
+    """From 2 % of the picture on, fully from 4 % on: the first frame gets its gain at once."""
+    cold = np.zeros((100, 100), np.float32)
+    for share, gain in ((0.0, 0), (0.02, 0), (0.03, 0.5), (0.04, 1), (0.2, 1)):
+        shape = (100, 100) if planes is None else (100, 100, planes)
+        picture, correction = flat(share, shape), InputCorrection()
+        _, seen = corrected(cold, picture, told, by=correction)
+        assert correction.gains["glare"] == pytest.approx(gain)
+        assert (seen is picture) == (gain == 0)
+
+
+def glare_gains(shares, step_s, told=None):
+    correction, gains, cold = InputCorrection(), [], np.zeros((100, 100), np.float32)
+    for number, share in enumerate(shares):
+        corrected(cold, flat(share), told, by=correction, stamp_ns=round(number * step_s * 1e9))
         gains.append(correction.gains["glare"])
-    assert gains == pytest.approx([0, 0, 0.25, 0.5, 0.75, 1, 1, 1, 0.75, 0.5])
-    assert np.array_equal(seen, clear)
-    assert InputCorrection().correct(cold, few, told)[1] is few
+    return gains
+
+
+def test_a_clipped_share_that_sways_does_not_sway_the_picture():
+    """Between 2 and 4 % in turn, frame by frame: by itself a picture would change by 51 levels."""
+    cold, shares = np.zeros((100, 100), np.float32), [0.02, 0.04] * 30
+    correction, shown = InputCorrection(), []
+    for number, share in enumerate(shares):
+        _, seen = corrected(cold, flat(share), None, by=correction, stamp_ns=number * 33_000_000)
+        shown.append(int(seen[0, 0]))
+    alone = [int(corrected(cold, flat(share), None)[1][0, 0]) for share in shares[:2]]
+    assert alone == [255, 204]
+    assert max(abs(one - other) for one, other in itertools.pairwise(shown)) <= 3
+    assert np.mean(shown[-10:]) == pytest.approx(np.mean(alone), abs=3)
+
+
+def test_glare_that_stays_is_dimmed_within_a_second_at_any_frame_rate_and_goes_entirely():
+    slow, fast = (glare_gains([0, *[0.04] * n], 1 / n)[-1] for n in (5, 50))
+    assert slow == pytest.approx(fast)
+    assert 0.7 < fast < 0.8  # 1 - exp(-1 / 0.7)
+    assert glare_gains([0.04, *[0] * 50], 0.1)[-1] == 0
+
+
+def test_glare_begins_anew_at_a_cut_and_where_the_clock_does_not_go_forward():
+    assert glare_gains([0, 0.04], 0) == [0, 1]
+    assert glare_gains([0, 0.5], 0.03) == [0, 1]  # half of the picture
 
 
 def test_a_network_that_uses_the_prior_gets_its_noise_and_stripes_uncorrected():
@@ -232,16 +271,22 @@ def test_a_network_that_uses_the_prior_gets_its_noise_and_stripes_uncorrected():
     luma = np.full((8, 8), 100, np.uint8)
     thermal = np.random.default_rng(3).random((8, 8), np.float32)
     told = prior({"noise": 1.0, "stripes": 1.0}, noise=1.0, over_exposure=1.0)
-    corrected, seen = correction.correct(thermal, luma, told)
-    assert np.array_equal(corrected, thermal)
+    hot, seen = corrected(thermal, luma, told, by=correction)
+    assert np.array_equal(hot, thermal)
     assert np.array_equal(seen, luma)
 
 
 def test_new_prior_does_not_show_as_a_jump():
-    correction = InputCorrection()
-    correction.correct(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=0.0))
-    correction.correct(np.zeros((8, 8), np.float32), np.zeros((8, 8), np.uint8), prior(noise=1.0))
-    assert correction.gains["noise"] == pytest.approx(0.1)
+    """After a time constant of 0.7 s what is told has 1 - 1 / e of its weight."""
+    correction, dark = InputCorrection(), np.zeros((8, 8), np.uint8)
+    gains = []
+    for number, noise in enumerate([0.0, *[1.0] * 7]):
+        told, stamp_ns = prior(noise=noise), number * 100_000_000
+        corrected(dark.astype(np.float32), dark, told, by=correction, stamp_ns=stamp_ns)
+        gains.append(correction.gains["noise"])
+    assert gains[0] == 0
+    assert gains[1] == pytest.approx(1 - np.exp(-1 / 7))
+    assert gains[-1] == pytest.approx(1 - np.exp(-1))
 
 
 def prior_of(value, tokens=2, scene=0):

@@ -91,8 +91,10 @@ def test_colour_pictures_are_corrected_like_luma():
     thermal = rng.random((H, W), np.float32)
     gray = rng.integers(0, 256, (H, W), np.uint8)
     told = prior({"stripes": 1.0}, noise=1.0, over_exposure=0.8)
-    heat, luma = InputCorrection().correct(thermal, gray, told)
-    heat_too, colour = InputCorrection().correct(thermal, np.dstack([gray] * 3), told)
+    rgb = np.dstack([gray] * 3)
+    seen = pair(rgb, thermal)
+    heat, luma = InputCorrection().correct(seen, thermal, gray, told)
+    heat_too, colour = InputCorrection().correct(seen, thermal, rgb, told)
     assert np.abs(heat - heat_too).max() < 1e-5  # the luma of a gray colour rounds otherwise
     assert np.abs(colour.astype(int) - luma[..., None]).max() <= 1
     assert np.abs(luma.astype(int) - gray).mean() > 5
