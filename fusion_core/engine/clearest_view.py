@@ -22,11 +22,11 @@ _NOISE, _NOISE_LEFT = 1.5, 0.5
 # Deviation of detail, of 255, up to which it counts as faint, and the most that it is raised by:
 # that undoes a transmission of a quarter. It is raised fully once so many frames were gathered.
 _FAINT, _MOST, _GATHERED = 24.0, 4.0, 20.0
-# Contrast, of that of the views, from which a place counts as hidden now, and as hidden fully; as
-# noise changes it from frame to frame, it is averaged with this time constant in seconds.
-_SEEN, _HIDDEN, _STEADY_S = 1.0, 0.8, 0.5
-# Seconds in which brightness comes back where something has moved.
-_RETURNS_S: Final = 2.0
+# Contrast, of that of the views, from which a place counts as hidden now, and as hidden fully.
+_SEEN, _HIDDEN = 1.0, 0.8
+# What a veil adds to brightness: the time constant in seconds and the deviation in cells of the
+# mean that is taken of it, and the share of known places that counts as few.
+_VEIL_S, _VEIL_CELLS, _VEIL_FEW = 0.5, 10.0, 0.05
 # Seconds for which something else may stand before a place until its views are given up.
 _PATIENCE_S: Final = 10.0
 # Cells around a moving one, and their share that moves, from which a place shows nothing to learn:
@@ -62,14 +62,17 @@ class ClearestView:
     raised, the more the longer it was gathered, until it deviates by ``_FAINT`` or is four times
     what it was.
 
-    Where something moves the newest frame stays, neither raised nor remembered; what was seen there
-    before comes back when it has gone within ``_PATIENCE_S``, its brightness in ``_RETURNS_S``: it
-    goes at once, and would flicker if it came so.
+    Veils are smooth and last: what they add to brightness is a mean around each place and over the
+    last half second, so that neither their own edges nor those of what passes show or flicker.
+
+    Where something moves the detail of the newest frame stays, neither raised nor remembered, and
+    gets as much brighter or darker as the places around, in proportion where it is darker than
+    they are; what was seen there before comes back when it has gone within ``_PATIENCE_S``.
     """
 
     def __init__(self) -> None:
         self._usual: _View | None = None
-        self._weight = self._away_s = self._left = self._share = np.zeros((1, 1), np.float32)
+        self._weight = self._away_s = self._veil = np.zeros((1, 1), np.float32)
 
     def forget(self) -> None:
         """Start anew: the camera has moved, or the smoke has gone."""
@@ -89,8 +92,8 @@ class ClearestView:
         now = _View(detail, bright, _contrast(detail), heat)
         if self._usual is None:
             self._usual, self._weight = now, now.contrast**_POWER
-            self._away_s, self._share = np.zeros_like(heat), np.zeros_like(heat)
-            self._left = np.ones_like(heat)
+            self._away_s = np.zeros_like(heat)
+            self._veil = np.zeros((*heat.shape, 4), np.float32)
             return visible
         left = np.minimum(now.contrast / self._usual.contrast, 1)
         seen, behind = green_cells(visible), green_cells(self._usual.detail)
@@ -101,12 +104,11 @@ class ClearestView:
         mixed = _blend(detail, usual.detail, same)
         raised = cv2.merge([1 + same * (self._raise(usual) - 1)] * 3)
         cv2.multiply(mixed, _grown(np.asarray(raised, np.float32), visible), dst=mixed)
-        steady = np.float32(np.exp(-seconds / _STEADY_S))
-        self._left = left + steady * (self._left - left)
-        hidden = np.clip((_SEEN - self._left) / (_SEEN - _HIDDEN), 0, 1)
-        share = cv2.blur(hidden, _AROUND) * same
-        self._share = np.minimum(share, self._share + np.float32(seconds / _RETURNS_S))
-        shown = _grown(bright + self._share[..., None] * (usual.bright - bright), visible)
+        hidden = np.clip((_SEEN - left) / (_SEEN - _HIDDEN), 0, 1)
+        veil = self._veiled(hidden[..., None] * (bright - usual.bright), same, seconds)
+        # A veil leaves nothing darker than black.
+        expected = np.maximum(usual.bright + veil, 1)
+        shown = _grown(bright - veil * np.minimum(bright / expected, 1), visible)
         return np.asarray(cv2.add(mixed, shown, dtype=cv2.CV_8U), np.uint8)
 
     def _learnt(self, now: _View, usual: _View, same: FloatImage, seconds: float) -> _View:
@@ -125,6 +127,20 @@ class ClearestView:
             usual.heat + share * (now.heat - usual.heat),
         )
 
+    def _veiled(self, added: FloatImage, same: FloatImage, seconds: float) -> FloatImage:
+        """Return what the veil adds to the brightness of each cell, ``hxwx3``.
+
+        Args:
+            added: What it seems to add now, ``hxwx3``, true where nothing moves.
+            same: 1 where nothing moves, ``hxw``.
+            seconds: Since the frame before.
+        """
+        known = cv2.merge([*cv2.split(added * same[..., None]), same])
+        self._veil += np.float32(1 - np.exp(-seconds / _VEIL_S)) * (known - self._veil)
+        mean = _smooth(self._veil)
+        few = np.float32(_VEIL_FEW)
+        return np.asarray(mean[..., :3] * (1 + few) / (mean[..., 3:] + few), np.float32)
+
     def _raise(self, usual: _View) -> FloatImage:
         """Return by what detail is raised in each cell, from 1 to ``_MOST``."""
         variance = _variance(usual.detail)
@@ -133,6 +149,15 @@ class ClearestView:
         wanted = np.clip(_FAINT / np.sqrt(variance + noise), 1, _MOST)
         gathered = np.clip(self._weight / usual.contrast**_POWER / _GATHERED, 0, 1)
         return np.asarray(1 + (wanted - 1) * heard * gathered, np.float32)
+
+
+def _smooth(plane: FloatImage) -> FloatImage:
+    """Return the Gaussian mean around each cell, found at half resolution."""
+    height, width = plane.shape[:2]
+    half = max(1, width // 2), max(1, height // 2)
+    small = cv2.resize(plane, half, interpolation=cv2.INTER_AREA)
+    mean = cv2.GaussianBlur(small, (0, 0), _VEIL_CELLS / 2, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.resize(mean, (width, height)), np.float32)
 
 
 def _variance(detail: FloatImage) -> FloatImage:
