@@ -89,8 +89,8 @@ class PairEngine(ABC):
         self.choice = ""
         self._name, self._features, self._bank = name, features, bank
         self._io: PictureIO = LumaIO() if features.gives == "luma" else RgbIO()
-        self._tuning: tuple[float, bool] | None = None
-        self._set_stages(temporal_smoothing, correct_inputs)
+        self._tuning = temporal_smoothing, correct_inputs
+        self._set_stages()
         self._fade = PriorFade(fade_frames)
         self._seam: tuple[Mask, FloatImage] | None = None
 
@@ -169,7 +169,10 @@ class PairEngine(ABC):
             correct_inputs: As in the class.
         """
         self.configure(options[self.name])
-        self._set_stages(temporal_smoothing, correct_inputs)
+        tuning = temporal_smoothing, correct_inputs
+        if tuning != self._tuning:  # what has not changed keeps its state
+            self._tuning = tuning
+            self._set_stages()
 
     def check_prior(self, name: str, width: int) -> None:
         """Refuse a provider whose tokens, of this width, the network cannot read.
@@ -252,14 +255,20 @@ class PairEngine(ABC):
         text = self.text_in_force
         return EngineResult(image, score, slot, network_ms, shares=made.shares, text=text)
 
+    def restart(self) -> None:
+        """Let the next pair be the first one of its stream; the bank is not touched."""
+        self._set_stages()
+        self._fade.restart()
+
     def warm_up(self, height: int, width: int) -> None:
-        """Run the network on an empty picture of this size; the bank is not touched."""
+        """Run the network on an empty picture of this size, and :meth:`restart`."""
         visible = np.full((height, width, 3), 128, np.uint8)
         thermal, valid = np.zeros((height, width), np.float32), np.ones((height, width), bool)
         pair, camera = AlignedPair(0, visible, thermal, valid), self._io.read(visible)
         marked = np.ones((height, width), np.float32)
         for _ in range(2):
             self.run(self._prepared(pair, camera, thermal, camera.seen, prior=None, mask=marked))
+        self.restart()
 
     def _prepared(
         self,
@@ -283,12 +292,9 @@ class PairEngine(ABC):
             slots=None if self._bank is None else self._bank.slots,
         )
 
-    def _set_stages(self, temporal_smoothing: float, correct_inputs: bool) -> None:
-        """Make what smooths and corrects; what has not changed keeps its state."""
-        tuning = temporal_smoothing, correct_inputs
-        if tuning == self._tuning:
-            return
-        self._tuning = tuning
+    def _set_stages(self) -> None:
+        """Make what smooths and corrects anew."""
+        temporal_smoothing, correct_inputs = self._tuning
         self._smoother = TemporalSmoother(temporal_smoothing) if temporal_smoothing else None
         # What a text is to take away nobody else does: glare would be dimmed unasked.
         corrected = correct_inputs and not self.uses_text

@@ -19,6 +19,10 @@ class PriorFade:
 
     def __init__(self, frames: int) -> None:
         self._frames = frames
+        self.restart()
+
+    def restart(self) -> None:
+        """Let the next prior be the first one."""
         self._prior: ScenePrior | None = None
         self._left = 0
         self._shown: FloatImage | None = None

@@ -205,9 +205,9 @@ class Engine(PairEngine):
         """The text of the newest frame."""
         return None if self._wording is None else self._wording.in_force
 
-    def warm_up(self, height: int, width: int) -> None:
-        """Run the network on an empty picture of this size; the bank is not touched."""
-        super().warm_up(height, width)
+    def restart(self) -> None:
+        """Let the next pair be the first one; see :meth:`PairEngine.restart`."""
+        super().restart()
         if self._wording is not None:
             self._wording.restart()
         if self._stream is not None:

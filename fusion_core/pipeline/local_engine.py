@@ -93,7 +93,9 @@ def _fastest(config: Config, open_torch: OpenTorch) -> LocalEngine:
         refused[_FULL] = UsageError("openvino computes in float32 here")
     runs = {kind: partial(_run_once, engine) for kind, engine in engines.items()}
     choice = measure(key, runs, {kind: str(error) for kind, error in refused.items()})
-    return _told(engines[choice.kind], choice)
+    chosen = engines[choice.kind]
+    chosen.restart()  # what was measured with is no frame of a stream
+    return _told(chosen, choice)
 
 
 def _openings(config: Config, open_torch: OpenTorch) -> dict[str, Callable[[], LocalEngine]]:

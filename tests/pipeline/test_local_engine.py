@@ -13,7 +13,9 @@ from fusion_core.errors import FusionError, MissingExtraError
 from fusion_core.inference import SessionConfig
 from fusion_core.inference.choice import Choice
 from fusion_core.pipeline import Pipeline, local_engine
+from fusion_core.pipeline.builders import open_local_engine
 from fusion_core.source import open_source
+from fusion_core.types import AlignedPair
 
 SCENE = "synthetic://street?seed=1&seconds=0.1&registered=1"
 
@@ -54,6 +56,22 @@ def test_auto_says_what_it_picked_and_picks_it_again(all_kinds, monkeypatch):
     monkeypatch.setattr(local_engine, "measure", lambda *_: pytest.fail("measured again"))
     with Pipeline(config()) as pipeline:
         assert pipeline.status().engine == first
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torch"])
+def test_what_was_measured_with_is_no_frame_of_the_stream(all_kinds, monkeypatch, kind):
+    """Its gain of glare is 0, that of the first frame 1, a thirtieth of a second later."""
+
+    def measure(_key, runs, _refused):
+        runs[kind]()
+        return Choice(kind, dict.fromkeys(runs, 1.0), {})
+
+    monkeypatch.setattr(local_engine, "measure", measure)
+    ramp = np.linspace(0, 1.05, 480 * 640, dtype=np.float32).clip(0, 1).reshape(480, 640)
+    visible = np.repeat((ramp * 255).astype(np.uint8)[..., None], 3, axis=2)
+    pair = AlignedPair(33_000_000, visible, ramp[::-1].copy(), np.ones((480, 640), bool))
+    first, later = (open_local_engine(config(each)).fuse(pair).image for each in ("auto", kind))
+    assert np.array_equal(first, later)
 
 
 @pytest.mark.parametrize("faster", ["openvino", "openvino float32"])
