@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from first_street import first_street
 
 from fusion_core.config import Config
 from fusion_core.engine import Engine, torch_engine
@@ -17,7 +18,6 @@ from fusion_core.serving.networks import Networks
 from fusion_core.serving.session import open_session
 from fusion_core.transport.calls import Kind, Message
 from fusion_core.types import AlignedPair
-from fusion_lab.synthetic import SyntheticScene
 from fusion_lab.training.wishing.samples import degraded
 
 H, W = 96, 128
@@ -36,11 +36,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def street():
-    scene = SyntheticScene.from_url("synthetic://day?seed=3&seconds=1&rgb_hz=1&registered=1")
-    found = {}
-    for frame in scene.frames():
-        image = frame.image if frame.image.dtype == np.uint8 else frame.image >> 8
-        found.setdefault(frame.modality, np.ascontiguousarray(image[::4, ::4][:H, :W], np.uint8))
+    found = {side: image[:H, :W] for side, image in first_street(4).items()}
     return found["visible"], found["thermal"].astype(np.float32) / 255
 
 

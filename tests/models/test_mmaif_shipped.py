@@ -1,8 +1,8 @@
 """What the shipped MMAIF follows, and what its parts are worth."""
 
-import numpy as np
 import pytest
 import torch
+from first_street import first_street
 
 from fusion_core.models import Cues, load_model
 from fusion_core.models.mmaif.planes import to_planes
@@ -12,7 +12,6 @@ from fusion_lab.benches.mechanisms.bench import measure_parts
 from fusion_lab.benches.mechanisms.bypass import Sample
 from fusion_lab.benches.mechanisms.mmaif import SYSTEM, run
 from fusion_lab.data import aligned_pair
-from fusion_lab.synthetic import SyntheticScene
 from fusion_lab.training.wishing.samples import as_image, as_tensor, degraded
 
 SENTENCES = {
@@ -38,12 +37,7 @@ def net():
 @pytest.fixture(scope="module")
 def street():
     """Visible and thermal picture of a synthetic street, at half their size."""
-    scene = SyntheticScene.from_url("synthetic://day?seed=3&seconds=1&rgb_hz=1&registered=1")
-    found = {}
-    for frame in scene.frames():
-        image = frame.image if frame.image.dtype == np.uint8 else frame.image >> 8
-        found.setdefault(frame.modality, np.ascontiguousarray(image[::2, ::2], np.uint8))
-    return found
+    return first_street(2)
 
 
 def sample_of(net, street, kind):
