@@ -17,22 +17,16 @@ CHANGE = {
 }
 """Way around a part -> what it must at least change, of 255, on these crops."""
 CHANGE_ON_CELLS = {**CHANGE, ("scene in the head", "zero"): 2.0}
+BANK_BY_PLACE = {
+    ("memory bank", "zero"): 0.02,
+    ("memory bank", "values of each slot shuffled"): 0.02,
+    ("memory bank", "all slots their mean"): 0.02,
+    ("memory bank by place", "another picture's"): 0.02,
+    ("memory bank by place", "mean of the picture"): 0.02,
+}
 COST = {
-    "m2pn": {
-        ("memory bank", "zero"): 0.02,
-        ("memory bank", "values of each slot shuffled"): 0.02,
-        ("memory bank", "all slots their mean"): 0.02,
-        ("memory bank by place", "another picture's"): 0.02,
-        ("memory bank by place", "mean of the picture"): 0.02,
-    },
-    "m2pn-edge": {
-        ("memory bank", "zero"): 0.02,
-        ("memory bank", "values of each slot shuffled"): 0.02,
-        ("memory bank", "all slots their mean"): 0.02,
-        ("memory bank by place", "another picture's"): 0.02,
-        ("memory bank by place", "mean of the picture"): 0.02,
-        ("prompts", "zero"): 0.01,
-    },
+    "m2pn": BANK_BY_PLACE,
+    "m2pn-edge": {**BANK_BY_PLACE, ("prompts", "zero"): 0.01},
     "m2pn-nano": {
         ("memory bank", "zero"): 0.001,
         ("memory bank", "values of each slot shuffled"): 0.001,

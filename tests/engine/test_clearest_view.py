@@ -32,19 +32,30 @@ def smoky(visible, frame, passed=0.2, air=None, noise=4):
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 
+def fine(picture):
+    """What differs from the brightness around."""
+    values = picture.astype(np.float32)
+    return values - cv2.GaussianBlur(values, (0, 0), 5)
+
+
 def likeness(picture, reference):
     """Correlation of what differs from the brightness around."""
-    both = (side.astype(np.float32) for side in (picture, reference))
-    fine = [side - cv2.GaussianBlur(side, (0, 0), 5) for side in both]
-    return np.corrcoef(fine[0].ravel(), fine[1].ravel())[0, 1]
+    return np.corrcoef(fine(picture).ravel(), fine(reference).ravel())[0, 1]
 
 
-def test_detail_of_twenty_frames_is_more_like_the_wall_and_as_bright(wall):
+def after_smoke(wall):
+    """Return the last of 25 smoky frames, and what is shown of it."""
     visible, heat = wall
     views = ClearestView()
     for frame in range(25):
         now = smoky(visible, frame)
         found = views.step(now, cells(heat), STEP_S)
+    return now, found
+
+
+def test_detail_of_twenty_frames_is_more_like_the_wall_and_as_bright(wall):
+    visible = wall[0]
+    now, found = after_smoke(wall)
     assert likeness(found, visible) > likeness(now, visible) + 0.2
     assert abs(float(found.mean()) - float(now.mean())) < 2
 
@@ -188,18 +199,14 @@ def test_what_has_come_to_stay_gathers_like_everything_else(wall):
 
 def contrast(picture, reference):
     """How much of the reference's fine detail a picture shows: the slope of the regression."""
-    both = (side.astype(np.float32) for side in (picture, reference))
-    fine = [side - cv2.GaussianBlur(side, (0, 0), 5) for side in both]
-    return float((fine[0] * fine[1]).sum() / np.square(fine[1]).sum())
+    known = fine(reference)
+    return float((fine(picture) * known).sum() / np.square(known).sum())
 
 
 def test_a_fifth_of_the_contrast_is_raised_to_four_fifths_and_no_more(wall):
     """Koschmieder's law: transmission .2, of which four times is .8."""
-    visible, heat = wall
-    views = ClearestView()
-    for frame in range(25):
-        now = smoky(visible, frame)
-        found = views.step(now, cells(heat), STEP_S)
+    visible = wall[0]
+    now, found = after_smoke(wall)
     assert contrast(now, visible) == pytest.approx(0.2, abs=0.02)
     assert contrast(found, visible) == pytest.approx(0.8, abs=0.1)
 
