@@ -302,7 +302,7 @@ class Sum(LumaFuser):
 
 
 def test_change_and_figure_by_hand():
-    """The part hands on a thermal picture of 0.25; without it the sum is 0.25 lower."""
+    """The part hands on the thermal picture; without it the sum is as much lower."""
     network = Sum().eval()
     system = dataclasses.replace(
         m2pn.SYSTEM,
@@ -319,20 +319,28 @@ def test_change_and_figure_by_hand():
             ),
         ),
     )
-    grey = torch.full((1, 1, 8, 8), 0.25)
-    (effect,) = measure_parts(network, system, [Sample(grey, grey, Cues())] * 2, seeds=3)
+    levels = [torch.full((1, 1, 8, 8), level) for level in (0.125, 0.25, 0.375)]
+    samples = [Sample(level, torch.full_like(level, 0.25), Cues()) for level in levels]
+    (effect,) = measure_parts(network, system, samples, seeds=3)
     assert effect.change == pytest.approx(0.25 * 255)
     assert effect.whole == pytest.approx(0.5)
     assert effect.difference == pytest.approx(-0.25)
-    assert effect.spread == 0
-    assert effect.runs == 2  # nothing in it depends on the seed
+    assert effect.error == pytest.approx(0.125 / np.sqrt(3))  # their deviation is an eighth
+    assert (effect.worse, effect.samples) == (3, 3)
     (table,) = Mechanisms([effect]).tables()
     assert "| 63.75 |" in table.markdown()
+    assert "| -0.250 ± 0.072 | 3 of 3 |" in table.markdown()
 
 
 def test_one_pair_has_no_other():
     with pytest.raises(UsageError, match="two pairs"):
         measure_parts(create_model("m2pn-edge", 0), m2pn.SYSTEM, [], seeds=1)
+
+
+def test_one_pair_of_its_kind_has_no_other():
+    samples = [Sample(planes(0), planes(1), Cues(), kind=kind) for kind in ("mef", "mff")]
+    with pytest.raises(UsageError, match=r"mef: 1 pair"):
+        measure_parts(create_model("m2pn-edge", 0), m2pn.SYSTEM, samples, seeds=1)
 
 
 def test_the_networks_that_ship_have_their_parts():

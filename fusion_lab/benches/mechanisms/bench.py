@@ -42,8 +42,9 @@ class PartEffect:
         figure: Name of the figure.
         whole: The figure with the part.
         difference: Figure without the part less that with it; negative where the part helps.
-        spread: Standard deviation of the difference over the samples.
-        runs: Samples times seeds.
+        error: Standard error of the difference, over the samples (their means over the seeds).
+        worse: Samples whose figure is worse without the part.
+        samples: Samples.
     """
 
     model: str
@@ -53,8 +54,9 @@ class PartEffect:
     figure: str
     whole: float
     difference: float
-    spread: float
-    runs: int
+    error: float
+    worse: int
+    samples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,16 @@ class Mechanisms:
 
     def tables(self) -> list[Table]:
         """Return one table, a row per way around a part."""
-        head = ("model", "part", "instead", "change of 255", "figure", "with the part", "without")
+        head = (
+            "model",
+            "part",
+            "instead",
+            "change of 255",
+            "figure",
+            "with the part",
+            "without",
+            "worse in",
+        )
         rows = tuple(
             (
                 effect.model,
@@ -74,7 +85,8 @@ class Mechanisms:
                 effect.change,
                 effect.figure,
                 f"{effect.whole:.3f}",
-                f"{effect.difference:+.3f} ± {effect.spread:.3f}",
+                f"{effect.difference:+.3f} ± {effect.error:.3f}",
+                f"{effect.worse} of {effect.samples}",
             )
             for effect in self.effects
         )
@@ -141,17 +153,20 @@ def measure_parts(
     """Return the effect of every bypass of a network.
 
     Raises:
-        UsageError: There are fewer than two samples, or no seeds.
+        UsageError: There are fewer than two samples of a kind, or no seeds.
     """
-    if len(samples) < 2 or seeds < 1:
-        raise UsageError(
-            f"{len(samples)} pairs, {seeds} seeds: at least two pairs and one seed are needed"
-        )
-    network.eval()
-    name = name or network.name
     kinds: dict[str, list[Sample]] = {}
     for sample in samples:
         kinds.setdefault(sample.kind, []).append(sample)
+    fewest = min(kinds, key=lambda kind: len(kinds[kind]), default="")
+    count = len(kinds.get(fewest, ()))
+    if count < 2 or seeds < 1:
+        raise UsageError(
+            f"{fewest or 'samples'}: {count} pair(s), {seeds} seed(s): at least two pairs and one "
+            "seed are needed"
+        )
+    network.eval()
+    name = name or network.name
     return [
         effect
         for alike in kinds.values()
@@ -166,12 +181,13 @@ def _of_one_kind(
     whole = [system.run(network, sample, sample.cues) for sample in samples]
     bypasses = [bypass for bypass in system.bypasses if bypass.has(network)]
     for bypass in with_progress(bypasses, f"{name} {kind}".strip()):
-        changes, differences = [], []
+        changes, figures = [], []
         for seed in range(seeds if bypass.random else 1):
-            made = _passed_by(network, system, bypass, samples, np.random.default_rng(seed))
-            for less, full in zip(made, whole, strict=True):
-                changes.append(float((less.fused - full.fused).abs().mean()) * 255)
-                differences.append(less.figure - full.figure)
+            made = [*_passed_by(network, system, bypass, samples, np.random.default_rng(seed))]
+            pairs = [*zip(made, whole, strict=True)]
+            changes += [float((less.fused - full.fused).abs().mean()) * 255 for less, full in pairs]
+            figures.append([less.figure - full.figure for less, full in pairs])
+        differences = np.mean(figures, axis=0)
         yield PartEffect(
             name,
             bypass.part,
@@ -180,8 +196,9 @@ def _of_one_kind(
             f"{kind}: {system.figure}" if kind else system.figure,
             float(np.mean([full.figure for full in whole])),
             float(np.mean(differences)),
-            float(np.std(differences)),
-            len(changes),
+            float(np.std(differences, ddof=1) / np.sqrt(len(samples))),
+            int((differences < 0).sum()),
+            len(samples),
         )
 
 
