@@ -45,7 +45,8 @@ def open_bank(model: Fuser, config: MemoryConfig) -> MemoryBank | None:
     """Return the trained memory bank of a network, None for one without memory."""
     if not model.features.uses_memory:
         return None
-    return MemoryBank(model.bank.detach().float().cpu().numpy(), config, model.name)
+    slots = model.bank.detach().float().cpu().numpy()
+    return MemoryBank(slots, config, model.name, model.scores)
 
 
 class Engine(PairEngine):

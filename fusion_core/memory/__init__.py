@@ -6,7 +6,7 @@ from fusion_core.memory.bank import MemoryBank
 from fusion_core.memory.quality import quality_score
 from fusion_core.memory.settings import MemoryConfig
 from fusion_core.memory.snapshot_manager import SnapshotManager
-from fusion_core.memory.statistics import BankStats
+from fusion_core.memory.statistics import HISTORY, BankStats
 from fusion_core.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fusion_core.memory.retrieval import retrieve as retrieve
 
 __all__ = [
+    "HISTORY",
     "BankStats",
     "MemoryBank",
     "MemoryConfig",

@@ -6,6 +6,7 @@ import hashlib
 import math
 import threading
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +26,21 @@ class MemoryBank:
 
     A query whose score exceeds ``mean + kappa * std`` of the last ``HISTORY`` scores moves the slot
     nearest to it by cosine: ``slot <- (1 - momentum) * slot + momentum * query`` (M2PN, dynamic
-    memory bank). The first ``WARM_UP`` queries only bring scores to compare with. Values that are
-    not finite are never accepted. All methods may be called from several threads.
+    memory bank). The history begins with the scores that came with the slots; below ``WARM_UP``
+    of them queries only bring scores to compare with. Values that are not finite are never
+    accepted. All methods may be called from several threads.
 
     Args:
         slots: ``NxD`` slots to start from and to return to; copied.
         config: Mode, momentum and kappa.
         model_name: Network whose scene vectors these are; snapshots carry it.
+        scores: Quality scores to compare the first queries with, those of the pictures that the
+            slots were trained on.
         replace_after: For training: an accepted query takes the place of the slot that was not
             used for longest, once that is this many queries. Without it the few slots that are
             nearest first attract all queries, and the rest stay as they were drawn.
-        accept_unjudged: For training, where the slots begin as they were drawn: the first
-            ``WARM_UP`` queries are all accepted.
+        accept_unjudged: For training, where the slots begin as they were drawn: queries are
+            accepted while there are too few scores to compare with.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class MemoryBank:
         slots: ArrayLike,
         config: MemoryConfig,
         model_name: str,
+        scores: Sequence[float] = (),
         *,
         momentum: float = MOMENTUM,
         kappa: float = KAPPA,
@@ -53,6 +58,7 @@ class MemoryBank:
         self._initial: FloatImage = np.asarray(slots, np.float32).copy()
         self._config = config
         self._model_name = model_name
+        self._scores = tuple(scores)
         self._momentum, self._kappa = momentum, kappa
         self._replace_after = replace_after
         self._accept_unjudged = accept_unjudged
@@ -82,11 +88,11 @@ class MemoryBank:
         return self._revision
 
     def reset(self) -> None:
-        """Return to the initial slots and forget all statistics."""
+        """Return to the initial slots and scores, and forget all statistics."""
         count = self._initial.shape[0]
         with self._lock:
             self._slots: FloatImage = self._initial
-            self._history: deque[float] = deque(maxlen=HISTORY)
+            self._history: deque[float] = deque(self._scores, maxlen=HISTORY)
             self._accepted = self._rejected = 0
             self._uses, self._updates = [0] * count, [0] * count
             self._last_used = [-1] * count
@@ -191,7 +197,7 @@ class MemoryBank:
         return slot
 
     def _threshold(self) -> float | None:
-        return score_threshold(self._accepted + self._rejected, self._history, self._kappa)
+        return score_threshold(self._history, self._kappa)
 
 
 def _cosine(query: FloatImage, slots: FloatImage) -> FloatImage:

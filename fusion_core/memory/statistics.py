@@ -12,7 +12,7 @@ from fusion_core.memory.snapshot import Snapshot
 from fusion_core.types import FloatImage
 
 HISTORY: Final = 1000  # scores that the threshold is made of
-WARM_UP: Final = 200  # queries before scores can be compared
+WARM_UP: Final = 200  # scores that it takes to compare with
 KAPPA: Final = 0.5  # a query is accepted above mean + KAPPA * std of the history's scores
 
 
@@ -44,15 +44,14 @@ class BankStats:
     age: tuple[int, ...]
 
 
-def score_threshold(queries: int, history: Sequence[float], kappa: float = KAPPA) -> float | None:
+def score_threshold(history: Sequence[float], kappa: float = KAPPA) -> float | None:
     """Return the score that the next query must exceed, None while there are too few to compare.
 
     Args:
-        queries: Queries seen so far.
         history: Latest scores.
         kappa: Standard deviations above the mean.
     """
-    if queries < WARM_UP or not history:
+    if len(history) < WARM_UP:
         return None
     scores = np.array(history, np.float64)
     return float(scores.mean() + kappa * scores.std())
@@ -76,7 +75,7 @@ def bank_stats(state: Snapshot, kappa: float = KAPPA) -> BankStats:
         queries=queries,
         accepted=state.accepted,
         rejected=state.rejected,
-        threshold=score_threshold(queries, state.history, kappa),
+        threshold=score_threshold(state.history, kappa),
         diversity=slot_diversity(state.slots),
         uses=state.uses,
         updates=state.updates,

@@ -34,6 +34,8 @@ class Fuser(nn.Module, ABC):
 
     Attributes:
         features: What it takes and gives; an instance refines its class's.
+        scores: Quality scores of the pictures that the memory bank was trained on, which the first
+            queries of a stream are compared with; part of the checkpoint.
         Options: Block of settings of what can be changed after training.
         options: What is set.
     """
@@ -43,6 +45,7 @@ class Fuser(nn.Module, ABC):
     options: Settings
     config: DataclassInstance
     bank: Tensor
+    scores: tuple[float, ...] = ()
 
     def __init__(self, name: str, config: DataclassInstance, bank: Tensor | None = None) -> None:
         super().__init__()

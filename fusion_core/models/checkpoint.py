@@ -6,9 +6,9 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from fusion_core.errors import WeightsError
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 ConfigT = TypeVar("ConfigT", bound="DataclassInstance")
 FORMAT = "fusion-weights"
 VERSION = "1"
+_SCORES: Final = TypeAdapter(tuple[Annotated[float, Field(allow_inf_nan=False)], ...])
 
 
 def save_weights(model: Fuser, path: str | Path, training: Mapping[str, Any] | None = None) -> None:
-    """Write a network's parameters and bank; the file is either whole or as it was.
+    """Write a network's parameters, bank and scores; the file is either whole or as it was.
 
     Frozen foundation models are not written, but the fingerprints of those that were used are.
 
@@ -44,6 +45,7 @@ def save_weights(model: Fuser, path: str | Path, training: Mapping[str, Any] | N
         "model": model.name,
         "config": describe_config(model),
         "training": json.dumps(training or {}, sort_keys=True),
+        "scores": json.dumps(model.scores),
         "frozen": json.dumps(_frozen_fingerprints(model), sort_keys=True),
     }
     write_tensors(path, tensors, metadata)
@@ -78,8 +80,22 @@ def load_weights(model: Fuser, path: str | Path) -> dict[str, Any]:
     except (KeyError, ValueError):
         raise WeightsError(f"{path}: training metadata torn or missing; train again") from None
     _expect_frozen(model, metadata.get("frozen", "{}"), path)
+    model.scores = parse_scores(metadata, path)
     model.load_state_dict(tensors)
     return training
+
+
+def parse_scores(metadata: Mapping[str, str], path: str | Path) -> tuple[float, ...]:
+    """Return the quality scores that a file came with; none where it names none.
+
+    Raises:
+        WeightsError: They are no finite numbers.
+    """
+    try:
+        return _SCORES.validate_json(metadata.get("scores", "[]"))
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].lower()
+        raise WeightsError(f"{path}: scores torn ({reason}); train again") from None
 
 
 def read_architecture(path: str | Path) -> tuple[str, str]:

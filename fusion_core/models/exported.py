@@ -31,6 +31,7 @@ class ExportedCard:
         grid: Height and width of its pictures are multiples of this.
         weights: ``weights_identity`` of the weights that it was made from.
         slots: ``NxD`` trained slots of the memory bank; ``0xD`` without one.
+        scores: Quality scores of the pictures that the bank was trained on.
     """
 
     model: str
@@ -38,6 +39,7 @@ class ExportedCard:
     grid: int
     weights: str
     slots: FloatImage
+    scores: tuple[float, ...] = ()
 
     def to_metadata(self) -> dict[str, str]:
         """Return the card as lines of text."""
@@ -51,6 +53,7 @@ class ExportedCard:
             "weights": self.weights,
             "slots_shape": json.dumps(self.slots.shape),
             "slots": base64.b64encode(self.slots.astype("<f4").tobytes()).decode(),
+            "scores": json.dumps(self.scores),
         }
 
     @classmethod
@@ -83,6 +86,7 @@ class ExportedCard:
                 grid=max(1, int(metadata["grid"])),
                 weights=metadata["weights"],
                 slots=slots.reshape(json.loads(metadata["slots_shape"])).astype(np.float32),
+                scores=TypeAdapter(tuple[float, ...]).validate_json(metadata.get("scores", "[]")),
             )
         except (KeyError, ValueError, TypeError, ValidationError) as error:
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]

@@ -172,6 +172,7 @@ def exported_card(model: Fuser) -> ExportedCard:
         grid=_grid(model),
         weights=weights_identity(tensors),
         slots=model.bank.detach().float().cpu().numpy(),
+        scores=model.scores,
     )
 
 

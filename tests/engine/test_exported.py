@@ -156,6 +156,8 @@ def test_a_file_for_one_size_is_refused():
         ExportedCard.from_metadata({**card, "size": "640x480"}, "net.onnx")
     with pytest.raises(WeightsError, match="metadata are torn"):
         ExportedCard.from_metadata({**card, "size": "any", "slots": "?"}, "net.onnx")
+    with pytest.raises(WeightsError, match="metadata are torn"):
+        ExportedCard.from_metadata({**card, "size": "any", "scores": "[true?]"}, "net.onnx")
 
 
 @pytest.mark.parametrize(

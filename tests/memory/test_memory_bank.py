@@ -124,6 +124,17 @@ def test_a_robot_writes_nothing_before_there_are_scores_to_compare_with():
     assert bank.update(torch.ones(1, 4), torch.tensor([1.0])) is not None
 
 
+def test_scores_that_came_with_the_slots_judge_the_first_query():
+    scores = np.linspace(0, 1, WARM_UP)
+    threshold = scores.mean() + 0.5 * scores.std()
+    bank = new_bank(scores=scores.tolist(), accept_unjudged=False)
+    for _ in range(2):
+        assert bank.stats().threshold == pytest.approx(threshold)
+        assert bank.update(torch.ones(1, 4), torch.tensor([threshold - 0.01])) is None
+        assert bank.update(torch.ones(1, 4), torch.tensor([threshold + 0.01])) is not None
+        bank.reset()
+
+
 def test_the_bank_is_frozen_unless_it_shall_learn():
     assert MemoryConfig().mode == "frozen"
 

@@ -40,6 +40,16 @@ def test_round_trip_restores_every_bit_and_the_metadata(saved):
     assert states_equal(model, other)
 
 
+def test_scores_come_back_and_torn_ones_are_refused(saved):
+    path, model = saved
+    model.scores = (0.25, 0.5)
+    save_weights(model, path)
+    assert load_model(str(path)).scores == (0.25, 0.5)
+    rewrite(path, scores="[0.5, NaN]")
+    with pytest.raises(WeightsError, match="scores torn"):
+        load_model(str(path))
+
+
 def test_file_describes_itself_without_this_program(saved):
     with safe_open(saved[0], "pt") as file:
         metadata = file.metadata()

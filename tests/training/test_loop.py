@@ -9,8 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from fusion_core.errors import UsageError, WeightsError
+from fusion_core.memory import quality_score
 from fusion_core.models import create_model, load_model, save_weights
 from fusion_lab.data import Needs, read_examples
+from fusion_lab.metrics import to_gray
 from fusion_lab.training import Place
 from fusion_lab.training.cosine import cosine_rate
 from fusion_lab.training.fusion import FusionTrainer, load_fusion_recipe
@@ -88,6 +90,22 @@ def test_weights_load_as_a_model_and_hold_the_bank(tmp_path, pairs):
     model = load_model(str(tmp_path / "weights.safetensors"))
     assert np.array_equal(model.bank, trainer.bank.slots)
     assert trainer.bank.stats().queries == SMALL.steps * SMALL.batch
+
+
+def test_weights_come_with_the_scores_of_the_training_pictures(tmp_path, pairs):
+    trainer = FusionTrainer(SMALL, pairs, place(tmp_path, hold_out=0.0))
+    trainer.run()
+    model = load_model(str(trainer.finish()))
+    expected = []
+    for pair in pairs:
+        thermal, visible = (
+            torch.from_numpy(to_gray(picture)).float()[None, None] / 255
+            for picture in (pair.second, pair.first)
+        )
+        with torch.inference_mode():
+            fused = model.forward_luma(thermal, visible).fused
+        expected.append(quality_score(fused[0, 0].numpy()))
+    assert model.scores == pytest.approx(expected, abs=1e-4)
 
 
 def test_log_and_sheet_tell_of_the_run(tmp_path, pairs):

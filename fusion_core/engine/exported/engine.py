@@ -13,7 +13,9 @@ from fusion_core.memory import MemoryBank, MemoryConfig
 def trained_bank(network: ExportedNetwork, config: MemoryConfig) -> MemoryBank | None:
     """Return the memory bank of an exported network as trained, None for one without memory."""
     card = network.card
-    return MemoryBank(card.slots, config, card.model) if card.features.uses_memory else None
+    if not card.features.uses_memory:
+        return None
+    return MemoryBank(card.slots, config, card.model, card.scores)
 
 
 class ExportedEngine(PairEngine):

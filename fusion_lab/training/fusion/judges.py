@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_core.memory import quality_score
+from fusion_core.memory import HISTORY, quality_score
+from fusion_core.models import LumaFuser
 from fusion_core.priors.clip import ClipProvider
+from fusion_core.types import UInt8Image
+from fusion_lab.training.batches import whole_pair_batch
 from fusion_lab.training.fusion.discriminator import Discriminator
 
 JudgeName = Literal["handcrafted", "clip", "discriminator"]
@@ -57,6 +61,25 @@ class ClipJudge:
             for picture in pictures
         ]
         return torch.tensor(qualities, dtype=torch.float32, device=fused.device)
+
+
+@torch.inference_mode()
+def score_fused(model: LumaFuser, pictures: Sequence[UInt8Image]) -> tuple[float, ...]:
+    """Return the robot's scores of what a network makes of whole pictures, to four digits.
+
+    Args:
+        model: Network in evaluation mode; reads its own slots.
+        pictures: Planes of pairs, see :func:`pair_planes`; of more than a bank remembers, as many,
+            spread evenly.
+    """
+    count = min(len(pictures), HISTORY)
+    scores = []
+    for index in np.linspace(0, len(pictures) - 1, count).round().astype(int).tolist():
+        batch = whole_pair_batch(pictures[index])
+        thermal, visible = (plane.to(model.bank.device) for plane in batch[:2])
+        fused = model.forward_luma(thermal, visible).fused[0, 0]
+        scores.append(round(quality_score(fused.float().cpu().numpy()), 4))
+    return tuple(scores)
 
 
 def open_judge(name: JudgeName, weights: str, device: torch.device, seed: int) -> Judge:

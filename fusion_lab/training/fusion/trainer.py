@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig
-from fusion_core.models import NO_CUES, LumaFuser, load_model
+from fusion_core.models import NO_CUES, LumaFuser, load_model, load_weights, save_weights
 from fusion_core.types import UInt8Image
 from fusion_lab.data import Example, FusionTask, split_by_scene
 from fusion_lab.training.batches import PairBatch, make_pair_batch, pair_planes
 from fusion_lab.training.fuser_trainer import FuserTrainer
 from fusion_lab.training.fusion.ablation import build_network
-from fusion_lab.training.fusion.judges import open_judge
+from fusion_lab.training.fusion.judges import open_judge, score_fused
 from fusion_lab.training.fusion.recipe import FusionRecipe
 from fusion_lab.training.fusion.validation import validate_fusion
 from fusion_lab.training.gathering import gather_luma, gather_parts, own_rows
@@ -56,7 +56,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
             loss = recipe.loss_of(task)
             self._held_out += [(pair_planes(example), loss) for example in held]
         self._tasks = TaskRotation(training)
-        self._training_pairs = sum(map(len, training.values()))
+        self._pictures = [planes for pictures in training.values() for planes in pictures]
         network = build_network(recipe.model, recipe.ablation, place.seed)
         _keep_others(network, recipe.learns)
         self.fuse = torch.compile(network.fuse_luma) if place.compile else network.fuse_luma
@@ -76,6 +76,14 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
         )
         if resume:
             self.bank.load_snapshot(place.out / self._resumed["bank"])
+
+    def finish(self) -> Path:
+        """Add to the weights how well the training pictures are fused; return their path."""
+        path = super().finish()
+        about = load_weights(self.average, path)
+        self.average.scores = score_fused(self.average, self._pictures)
+        save_weights(self.average, path, about)
+        return path
 
     def _losses(self) -> dict[str, Tensor]:
         task, batch = self._crops()
@@ -156,7 +164,7 @@ class FusionTrainer(FuserTrainer[FusionRecipe, LumaFuser]):
         return networks
 
     def _counts(self) -> dict[str, int]:
-        return {"training_pairs": self._training_pairs, "validation_pairs": len(self._held_out)}
+        return {"training_pairs": len(self._pictures), "validation_pairs": len(self._held_out)}
 
     def _extra(self) -> dict[str, Any]:
         stats = self.bank.stats()
