@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from safetensors.torch import save
 from torch import Tensor
@@ -12,11 +14,15 @@ from fusion_core.errors import FusionError
 from fusion_core.runtime.files import write_atomic
 from fusion_core.runtime.safetensors_file import read_safetensors
 
+_LENGTH: Final = 8  # bytes that hold the header's length, and a multiple of which it is
+
 
 def write_tensors(
     path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
 ) -> None:
     """Write tensors and metadata; the file is either whole or as it was.
+
+    The same content gives the same bytes.
 
     Args:
         path: File to write.
@@ -26,7 +32,7 @@ def write_tensors(
     Raises:
         OSError: The file cannot be written.
     """
-    write_atomic(path, save(dict(tensors), dict(metadata)))
+    write_atomic(path, _sort_metadata(save(dict(tensors), dict(metadata))))
 
 
 def read_tensors(
@@ -49,3 +55,13 @@ def read_tensors(
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors whose names begin with a prefix, by the rest of their names."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _sort_metadata(file: bytes) -> bytes:
+    """Return a safetensors file, which has its metadata in random order, with them sorted."""
+    end = _LENGTH + int.from_bytes(file[:_LENGTH], "little")
+    header = json.loads(file[_LENGTH:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % _LENGTH)
+    return len(text).to_bytes(_LENGTH, "little") + text + file[end:]
