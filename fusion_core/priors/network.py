@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,8 @@ from fusion_core.priors.kinds import kinds_of
 from fusion_core.priors.tokens import DIM, TOKEN_GRID
 from fusion_core.types import Modality
 
+SEEN: Final = DIM + STATISTICS
+"""How many numbers the heads take."""
 _WIDTH = 64
 
 
@@ -17,7 +21,7 @@ class PriorNet(nn.Module):
     """Classifies degradations from an image's thumbnail, details and statistics.
 
     The tokens describe the thumbnail at 4x4 places, each together with the details of the whole
-    image; the heads take nothing but the tokens' mean.
+    image; the heads take their mean, and once more the statistics.
 
     Args:
         modality: Whose degradations it classifies.
@@ -43,7 +47,7 @@ class PriorNet(nn.Module):
         self.whole = nn.Sequential(
             nn.Dropout(0.1), nn.Linear(2 * 32 + _WIDTH, DIM), nn.ReLU(), nn.Linear(DIM, DIM)
         )
-        self.head = nn.Sequential(nn.Linear(DIM, DIM), nn.ReLU(), nn.Dropout(0.1))
+        self.head = nn.Sequential(nn.Linear(SEEN, DIM), nn.ReLU(), nn.Dropout(0.1))
         self.degradations = nn.Linear(DIM, len(self.kinds))
         self.quality = nn.Linear(DIM, 1)
         # Of the training data; and Platt's scaling of the logits, found on scenes held out.
@@ -65,14 +69,24 @@ class PriorNet(nn.Module):
         Returns:
             ``BxK`` logits before calibration, ``B`` logits of quality, ``Bx16x128`` tokens.
         """
+        seen, tokens = self.look(thumb, crops, statistics)
+        return (*self.judge(seen), tokens)
+
+    def look(self, thumb: Tensor, crops: Tensor, statistics: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the heads take, ``BxSEEN``, and the tokens, of the inputs above."""
         scene = self.pool(self.scene(thumb - 0.5)).flatten(2).transpose(1, 2)
         detail = self.detail(crops.flatten(0, 1)[:, None] - 0.5)
         found = torch.cat((detail.mean((2, 3)), detail.amax((2, 3))), 1)
-        numbers = self.numbers(((statistics - self.mean) / self.deviation).clamp(-5, 5))
+        normal = ((statistics - self.mean) / self.deviation).clamp(-5, 5)
+        numbers = self.numbers(normal)
         whole = self.whole(torch.cat((found.view(*crops.shape[:2], -1).mean(1), numbers), 1))
         tokens = torch.relu(scene + whole[:, None])
-        summary = self.head(tokens.mean(1))
-        return self.degradations(summary), self.quality(summary)[:, 0], tokens
+        return torch.cat((tokens.mean(1), normal), 1), tokens
+
+    def judge(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``BxK`` logits and ``B`` logits of quality for what the heads take."""
+        summary = self.head(seen)
+        return self.degradations(summary), self.quality(summary)[:, 0]
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return calibrated probabilities of raw logits (Platt 1999)."""

@@ -1,12 +1,15 @@
-"""The refit of the prior's heads: labels, weights of places, places left out, calibration."""
+"""Heads of the prior: labels, weights of places, places left out, calibration."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from fusion_core.priors.checkpoint import save_prior
 from fusion_core.priors.kinds import VISIBLE_KINDS, veil_probability
-from fusion_core.priors.network import PriorNet
+from fusion_core.priors.network import SEEN, PriorNet
 from fusion_lab.training.priors.bases import Base, exposure_labels
+from fusion_lab.training.priors.head_training import HeadsTraining
 from fusion_lab.training.priors.heads import (
     HeadsRecipe,
     calibrate_heads,
@@ -33,7 +36,7 @@ def means_of(places, recorded):
     count = len(places)
     labels = (torch.rand(count, KINDS, generator=generator) < 0.5).float()
     return Means(
-        torch.rand(count, 128, generator=generator),
+        torch.rand(count, SEEN, generator=generator),
         labels,
         torch.ones(count, KINDS),
         torch.rand(count, generator=generator),
@@ -74,7 +77,7 @@ def test_every_place_counts_alike_however_many_pictures_it_has():
     assert weights.tolist() == pytest.approx([2] + [2 / 3] * 3 + [1] * 4)
 
 
-def test_a_refit_leaves_the_tokens_as_they_are(net):
+def test_other_heads_leave_the_tokens_as_they_are(net):
     fitted = fit_heads(net, means_of([0, 1] * 8, [False] * 16), RECIPE, 0)
     changed = {
         name.partition(".")[0]
@@ -84,6 +87,17 @@ def test_a_refit_leaves_the_tokens_as_they_are(net):
         if not torch.equal(one, other)
     }
     assert changed == {"head", "degradations", "quality"}
+
+
+def test_heads_do_not_depend_on_those_before_them(net):
+    means = means_of([0, 1] * 8, [False] * 16)
+    one = fit_heads(net, means, RECIPE, 0)
+    for heads in (net.head, net.degradations, net.quality):
+        for parameter in heads.parameters():
+            torch.nn.init.normal_(parameter)
+    other = fit_heads(net, means, RECIPE, 0)
+    for first, second in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
+        assert torch.equal(first, second)
 
 
 def test_heads_have_not_seen_the_place_that_is_left_out(net):
@@ -133,3 +147,28 @@ def test_samples_know_nothing_of_weak_veils_and_all_of_dense_ones(net):
     strong = shown.any(1) & (means.known[:, veils] > 0).all(1)
     assert 10 <= int(strong.sum()) < 40
     assert means.labels[40:, 0].tolist() == [1, 1]
+
+
+def test_a_run_repeats_itself_and_gives_itself_back(net, tmp_path):
+    """Twice from the same weights, and once from the file that came out: the same bytes."""
+    rng = np.random.default_rng(0)
+    for place in ("one", "two"):
+        for name in ("vi", "ir"):
+            (tmp_path / place / name).mkdir(parents=True)
+        for index in range(3):
+            picture = cv2.resize(rng.integers(0, 256, (9, 12, 3), np.uint8), (120, 90))
+            cv2.imwrite(str(tmp_path / place / "vi" / f"{index}.png"), picture)
+            cv2.imwrite(str(tmp_path / place / "ir" / f"{index}.png"), picture[..., 0])
+    start = tmp_path / "start.safetensors"
+    save_prior(net, PriorNet("thermal"), start, {})
+
+    def run(init, name):
+        folders = (tmp_path / "one", tmp_path / "two")
+        training = HeadsTraining(RECIPE, folders, tmp_path / name, 0, init)
+        training.run()
+        assert training.step == training.steps == RECIPE.steps
+        return training.finish()
+
+    first = run(start, "first")
+    assert first.read_bytes() == run(start, "second").read_bytes()
+    assert first.read_bytes() == run(first, "third").read_bytes()

@@ -24,7 +24,7 @@ from fusion_lab.training.priors.heads import (
     read_bases,
     read_means,
 )
-from fusion_lab.training.priors.means import mean_tokens
+from fusion_lab.training.priors.means import look_at
 from fusion_lab.training.priors.samples import stack
 from fusion_lab.training.recipe import read_recipe
 
@@ -95,9 +95,9 @@ def answer_places(net: PriorNet, data: Path) -> tuple[PlaceAnswers, ...]:
     for first in range(0, len(bases), _CHUNK):
         chunk = bases[first : first + _CHUNK]
         samples = stack([(base.visible, base.present, base.unknown) for base in chunk], "visible")
-        parts.append(mean_tokens(net, samples))
+        parts.append(look_at(net, samples))
     with torch.inference_mode():
-        found = net.probabilities(net.degradations(net.head(torch.cat(parts))))
+        found = net.probabilities(net.judge(torch.cat(parts))[0])
     return _answers(bases, found)
 
 

@@ -1,4 +1,4 @@
-"""The run that refits the heads of the embedded network."""
+"""The run that fits the heads of the embedded network."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from fusion_lab.training.priors.heads import (
 
 
 class HeadsTraining:
-    """Refit and calibration of the visible network's heads; the thermal network stays.
+    """Fit and calibration of the visible network's heads; the thermal network stays.
 
     Args:
         recipe: What to do.
         data: Folders of recorded pictures.
         out: Folder of the run; receives ``embedded.safetensors``.
         seed: Seed of the samples and of the fits.
-        init: Checkpoint whose heads are refitted; the shipped one when None.
+        init: Checkpoint whose tokens the heads take; the shipped one when None.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class HeadsTraining:
         return self._recipe.steps
 
     def run(self, on_step: Callable[[], object] = lambda: None) -> None:
-        """Refit, calibrate on places left out, and write; call ``on_step`` for every step."""
+        """Fit, calibrate on places left out, and write; call ``on_step`` for every step."""
         start = time.perf_counter()
         visible, thermal = self._nets
         recipe, seed = self._recipe, self._seed

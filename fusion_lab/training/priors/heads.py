@@ -1,9 +1,10 @@
-"""Refit the heads of the embedded network, calibrated on places that the heads have not seen.
+"""Fit the heads of the embedded network, calibrated on places that the heads have not seen.
 
-The tokens, which other networks read, stay as they are: only what classifies their mean is trained
-on, on cached means, in seconds. Each place is left out once; the logits on the places left out are
-what Platt's scaling is fitted to, because on pictures of its own places a network is surer than on
-those of a robot that it has never seen.
+The tokens, which other networks read, stay as they are: only what classifies their mean and the
+statistics is trained, from the beginning, so that heads do not depend on those before them: the
+weights that ship give themselves back. Each place is left out once; the logits on the places left
+out are what Platt's scaling is fitted to, because on pictures of its own places a network is surer
+than on those of a robot that it has never seen.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from torch.nn import functional as F
 
 from fusion_core.priors.kinds import VISIBLE_KINDS
 from fusion_core.priors.network import PriorNet
+from fusion_core.types import UInt8Image
 from fusion_lab.data import FusionTask
+from fusion_lab.training.degradations import sample_mixture
 from fusion_lab.training.priors.bases import Base, load_bases, picture_bases, synthetic_bases
 from fusion_lab.training.priors.loop import platt
-from fusion_lab.training.priors.means import Means, join_means, mean_tokens
+from fusion_lab.training.priors.means import Means, join_means, look_at
 from fusion_lab.training.priors.samples import Row, draw_sample, stack
 
 SYNTHETIC: Final = "synthetic"
@@ -46,7 +49,9 @@ class HeadsRecipe:
     Attributes:
         model: Name of the recipe.
         samples: Degraded pictures beside the recorded ones as they are.
-        dense: Share of them with nothing but dense smoke or haze.
+        dense: Share of them with nothing but dense smoke or haze, by day.
+        smoky: Share of smoke among these.
+        rainy: Share of the others that hold rain in any case.
         rendered: Share of them from synthetic scenes.
         steps: Optimiser steps of each fit, of which there is one per place and one for all.
         batch: Samples per step.
@@ -64,12 +69,14 @@ class HeadsRecipe:
 
     model: str = "prior-heads"
     samples: int = 5000
-    dense: float = 0.1
+    dense: float = 0.15
+    smoky: float = 0.65
+    rainy: float = 0.1
     rendered: float = 0.2
-    steps: int = 60
-    batch: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
+    steps: int = 2500
+    batch: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.3
     quality: float = 0.5
     recorded: float = 0.25
     calibrated: float = 0.8
@@ -121,8 +128,8 @@ def read_means(net: PriorNet, recorded: Sequence[Base], recipe: HeadsRecipe, see
     while chunk := list(itertools.islice(rows, _CHUNK)):
         samples = stack([row for _, row in chunk], "visible")
         numbers = torch.tensor([names.index(place_of(base)) for base, _ in chunk])
-        tokens = mean_tokens(net, samples)
-        parts.append((tokens, samples.labels, samples.known, samples.quality, numbers))
+        seen = look_at(net, samples)
+        parts.append((seen, samples.labels, samples.known, samples.quality, numbers))
     return join_means(parts, names, recipe.samples)
 
 
@@ -132,48 +139,70 @@ def _drawn(
     recipe: HeadsRecipe,
     seed: tuple[int, int],
 ) -> tuple[Base, Row]:
-    """Draw a place, a picture of it, and what degrades it; of a weak veil nothing is known."""
+    """Draw a place, a picture of it, and what degrades it; of a weak veil nothing is known.
+
+    Dense veils are drawn by day: how bright they leave a night depends on lamps.
+    """
     rng = np.random.default_rng(seed)
     group = rendered
     if not rendered or rng.random() >= recipe.rendered:
         weights = np.array([recipe.often.get(name, 1.0) for name in places])
         group = list(places.values())[int(rng.choice(len(places), p=weights / weights.sum()))]
+    days = [base for base in group if not base.present.keys() & {"low_light", "smoke"}]
+    severities = None
+    dense = bool(days) and rng.random() < recipe.dense
+    if dense:
+        kind = _VEILS[int(rng.random() < recipe.smoky)]
+        group, severities = days, {kind: float(rng.uniform(0.6, 1.0))}
+    elif rng.random() < recipe.rainy:
+        severities = sample_mixture(rng, "visible", 0.0, favoured=("rain",), favour=1.0)
     base = group[int(rng.integers(len(group)))]
-    dense = None
-    if rng.random() < recipe.dense:
-        dense = {_VEILS[int(rng.integers(2))]: float(rng.uniform(0.6, 1.0))}
-    picture, present, unknown = draw_sample(base, "visible", rng, dense)
+    picture, present, unknown = draw_sample(base, "visible", rng, severities)
+    if dense:
+        picture, unknown = _misjudge(picture, rng), unknown | {"low_light"}
     weak = {kind for kind in _VEILS if present.get(kind, 1.0) < _WEAK}
     return base, (picture, present, unknown | weak)
 
 
+def _misjudge(picture: UInt8Image, rng: np.random.Generator) -> UInt8Image:
+    """Return a picture whose exposure and white balance a veil before the camera has led astray."""
+    gains = np.exp(rng.uniform(-0.15, 0.15, 3) + rng.uniform(-0.8, 0.05))
+    return np.rint(np.clip(picture * gains, 0, 255)).astype(np.uint8)
+
+
 def fit_heads(net: PriorNet, means: Means, recipe: HeadsRecipe, seed: int) -> PriorNet:
-    """Return a copy of a network whose heads are trained on, from where they are."""
+    """Return a copy of a network with other heads, drawn and trained anew."""
     fitted = copy.deepcopy(net)
     heads = torch.nn.ModuleList((fitted.head, fitted.degradations, fitted.quality)).train()
-    optimiser = torch.optim.AdamW(
-        heads.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
-    weights = means.weights(recipe.recorded)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for _ in range(recipe.steps):
-            rows = torch.multinomial(weights, recipe.batch, replacement=True)
-            loss = _loss(fitted, means.rows(rows), recipe)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            decay.step()
+        for layer in heads.modules():
+            if isinstance(layer, torch.nn.Linear):
+                layer.reset_parameters()
+        _descend(fitted, heads, means, recipe)
     return fitted.eval()
 
 
-def _loss(net: PriorNet, means: Means, recipe: HeadsRecipe) -> Tensor:
-    summary = net.head(means.tokens)
-    wrong = F.binary_cross_entropy_with_logits(
-        net.degradations(summary), means.labels, means.known, reduction="sum"
+def _descend(net: PriorNet, heads: torch.nn.Module, means: Means, recipe: HeadsRecipe) -> None:
+    """Train the heads of a network on random batches."""
+    optimiser = torch.optim.AdamW(
+        heads.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
     )
-    off = F.binary_cross_entropy_with_logits(net.quality(summary)[:, 0], means.quality)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
+    weights = means.weights(recipe.recorded)
+    for _ in range(recipe.steps):
+        rows = torch.multinomial(weights, recipe.batch, replacement=True)
+        loss = _loss(net, means.rows(rows), recipe)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        decay.step()
+
+
+def _loss(net: PriorNet, means: Means, recipe: HeadsRecipe) -> Tensor:
+    logits, quality = net.judge(means.seen)
+    wrong = F.binary_cross_entropy_with_logits(logits, means.labels, means.known, reduction="sum")
+    off = F.binary_cross_entropy_with_logits(quality, means.quality)
     return wrong / means.known.sum() + recipe.quality * off
 
 
@@ -187,7 +216,7 @@ def leave_places_out(
             continue
         fitted = fit_heads(net, means.rows(~left_out), recipe, seed)
         with torch.inference_mode():
-            yield name, left_out, fitted.degradations(fitted.head(means.tokens[left_out]))
+            yield name, left_out, fitted.judge(means.seen[left_out])[0]
 
 
 def calibrate_heads(net: PriorNet, logits: Tensor, means: Means, recipe: HeadsRecipe) -> None:

@@ -1,4 +1,4 @@
-"""What the heads of the embedded network see: the mean of a picture's tokens."""
+"""What the heads of the embedded network take, of many pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Means:
     """``N`` pictures and what the heads should say of them.
 
     Attributes:
-        tokens: ``Nx128`` means of the tokens.
+        seen: ``NxSEEN``, means of the tokens and statistics.
         labels: ``NxK`` in {0, 1}.
         known: ``NxK``, 1 where the label is known.
         quality: ``N`` in [0, 1].
@@ -27,7 +27,7 @@ class Means:
         names: Names of the places.
     """
 
-    tokens: Tensor
+    seen: Tensor
     labels: Tensor
     known: Tensor
     quality: Tensor
@@ -55,16 +55,16 @@ class Means:
 
 def join_means(parts: Sequence[tuple[Tensor, ...]], names: tuple[str, ...], degraded: int) -> Means:
     """Return parts in order as one, of which the first ``degraded`` are no recorded pictures."""
-    tokens, labels, known, quality, places = (
+    seen, labels, known, quality, places = (
         torch.cat(column) for column in zip(*parts, strict=True)
     )
-    recorded = torch.arange(len(tokens)) >= degraded
-    return Means(tokens, labels, known, quality, places, recorded, names)
+    recorded = torch.arange(len(seen)) >= degraded
+    return Means(seen, labels, known, quality, places, recorded, names)
 
 
 @torch.inference_mode()
-def mean_tokens(net: PriorNet, samples: Samples) -> Tensor:
-    """Return ``Nx128`` means of the tokens."""
+def look_at(net: PriorNet, samples: Samples) -> Tensor:
+    """Return what the heads take of ``N`` samples, ``NxSEEN``."""
     thumbs, crops = samples.thumbs.float() / 255, samples.crops.float() / 255
-    tokens: Tensor = net(thumbs, crops, samples.statistics)[2]
-    return tokens.mean(1)
+    seen: Tensor = net.look(thumbs, crops, samples.statistics)[0]
+    return seen
