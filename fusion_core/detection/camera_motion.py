@@ -4,14 +4,16 @@ A camera that pans moves every box; a filter that follows objects in the picture
 for their own motion. Corners of the reduced picture before are found again in the reduced picture
 now (Lucas and Kanade, 1981, in a pyramid), and the shift, turn and zoom that most of them agree on
 is the camera's. The thermal image is asked first: drifting smoke, glare and darkness do not move
-it. The visible one answers where thermal shows nothing, or has not changed. Where many corners have
+it. The visible one answers where thermal shows nothing, or has not changed, and is asked first
+where the gain of thermal has jumped: a thermal camera that calibrates itself brightens some parts
+of the picture more than others, which looks like a motion. Where many corners have
 not moved at all the camera stands, whatever moves before it: a motion fitted to people who walk
 would be a wrong one far from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import cv2
@@ -34,6 +36,8 @@ _SHARE, _FEWEST = 0.4, 12
 _MOST_ZOOM: Final = 1.3
 # A quarter of the corners where they were, to a tenth of a reduced pixel: the camera stands.
 _STAYS_PX, _STAYING = 0.1, 0.25
+# Change of a thermal picture's mean, of 255, from one frame to the next that is one of its gain.
+_JUMP: Final = 5.0
 
 
 class CameraMotion:
@@ -56,14 +60,25 @@ class CameraMotion:
         factor = max(1, round(size[1] / _WIDTH))
         now = dict(_reduced(aligned, factor))
         self._before, self._size = now, size
-        for name, picture in now.items():
-            if name not in before or same_image(picture, before[name]):
+        for name in _asked(before, now):
+            picture = now[name]
+            if same_image(picture, before[name]):
                 continue
             mask = _background(picture.shape, objects, factor)
             matrix = _motion(before[name], picture, mask)
             if matrix is not None:
                 return _enlarged(matrix, factor)
         return None
+
+
+def _asked(before: Mapping[str, UInt8Image], now: Mapping[str, UInt8Image]) -> list[str]:
+    """Return which images tell the motion, the best first."""
+    names = [name for name in now if name in before]
+    if len(names) > 1:
+        then, mean = (cv2.mean(pictures["thermal"])[0] for pictures in (before, now))
+        if abs(mean - then) > _JUMP:
+            names.reverse()
+    return names
 
 
 def _motion(

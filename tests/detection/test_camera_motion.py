@@ -115,3 +115,15 @@ def test_a_camera_stands_though_most_of_what_it_sees_moves(scene):
         picture[:, : 210 - 6 * step] = background[:, 6 * step : 210]
         picture[:, 430 + 6 * step :] = background[:, 430 : 640 - 6 * step]
         assert np.array_equal(camera.step(pair(picture)), np.eye(2, 3))
+
+
+@pytest.mark.parametrize(("brighter", "expected"), [(1.0, 8.0), (1.3, 0.0)])
+def test_the_visible_picture_is_asked_first_where_the_gain_of_thermal_jumps(
+    scene, brighter, expected
+):
+    """A camera that calibrates itself seems to move; by itself thermal is believed."""
+    camera, aside = CameraMotion(), np.array([[1, 0, 8.0], [0, 1, 0]])
+    thermal, moved = (view(scene, matrix) * 0.6 for matrix in (None, aside))
+    camera.step(pair(view(scene), thermal))
+    motion = camera.step(pair(view(scene) // 2 * 2, brighter * moved))
+    assert motion[:, 2] == pytest.approx([expected, 0], abs=0.7)

@@ -6,6 +6,7 @@ import pytest
 
 from fusion_core.engine.clearest_view import ClearestView
 from fusion_core.engine.stillness import cells
+from fusion_core.engine.stream_follower import StreamFollower
 from fusion_core.engine.temporal_evidence import TemporalEvidence
 from fusion_core.types import AlignedPair, ScenePrior
 
@@ -221,17 +222,22 @@ def test_contrast_that_is_not_faint_stays(wall):
     assert contrast(found, board) == pytest.approx(1, abs=0.02)
 
 
-def stream(wall, pan):
-    """What temporal evidence makes of thirty frames of a camera that pans by so many pixels."""
+def stream(wall, pan, jump=None):
+    """What temporal evidence makes of thirty frames of a camera that pans by so many pixels.
+
+    At one frame thermal may jump, as that of a camera which calibrates itself.
+    """
     visible, heat = (np.tile(side, (2, 3) if side.ndim == 2 else (2, 3, 1)) for side in wall)
-    evidence = TemporalEvidence()
+    evidence, follower = TemporalEvidence(), StreamFollower()
     for frame in range(30):
         view = np.s_[: SHAPE[0], pan * frame : pan * frame + SHAPE[1]]
         clean = np.ascontiguousarray(visible[view])
         now, sensor = smoky(clean, frame), np.random.default_rng((2, frame))
         warmth = heat[view] + sensor.normal(0, 0.002, SHAPE).astype(np.float32)
+        if frame == jump:
+            warmth = np.roll(1.4 * warmth + np.float32(0.05), 6, axis=1)
         pair = AlignedPair(10**9 + frame * STEP_NS, now, warmth, np.ones(SHAPE, bool))
-        found = evidence.clean(pair, SMOKE)
+        found = evidence.clean(follower.step(pair), pair, SMOKE)
     return clean, now, found
 
 
@@ -240,3 +246,8 @@ def test_streams_of_a_still_camera_get_it_and_a_moving_one_does_not_smear(wall):
     assert likeness(found, clean) > likeness(now, clean) + 0.2
     clean, now, found = stream(wall, 3)
     assert likeness(found, clean) > likeness(now, clean) - 0.02
+
+
+def test_a_thermal_picture_that_jumps_while_the_visible_one_stands_loses_nothing(wall):
+    clean, now, found = stream(wall, 0, jump=28)
+    assert likeness(found, clean) > likeness(now, clean) + 0.2
