@@ -27,6 +27,7 @@ _EVERY: Final = 5
 # moves. Frames with less hidden than this share are not counted.
 _HIDDEN, _STILL, _SMOKY_SHARE = 20, 12, 0.1
 _DETAIL_SIGMA = 7.0
+_FAR: Final = 41  # edge in pixels of the square around a place in which nothing may move
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,17 @@ class RecallRow:
         name: The stream.
         psnr: Mean over the smoky frames, in dB.
         detail: Mean correlation of the luma less its 15-pixel blur with that of the background.
+        far: The same where nothing moves within 20 pixels, so that the rim of a person who stands
+            out does not count as detail of the background.
+        chroma: Mean PSNR of Cb and Cr, in dB.
         recalled: Mean share of the picture that was recalled, in [0, 1].
     """
 
     name: str
     psnr: float
     detail: float
+    far: float
+    chroma: float
     recalled: float
 
 
@@ -63,8 +69,8 @@ class RecallResult:
     def tables(self) -> Sequence[Table]:
         """Return one row for each stream."""
         title = f"{self.frames} smoky frames, {100 * self.hidden:.0f} % of the picture"
-        head = ("stream", "PSNR in dB", "detail", "recalled")
-        rows = tuple((row.name, row.psnr, row.detail, row.recalled) for row in self.rows)
+        head = ("stream", "PSNR in dB", "detail", "far from motion", "chroma in dB", "recalled")
+        rows = tuple((r.name, r.psnr, r.detail, r.far, r.chroma, r.recalled) for r in self.rows)
         return [Table(title, head, rows)]
 
 
@@ -93,7 +99,7 @@ class RecallBench(BenchCommand):
             raise UsageError("give --visible SRC, --thermal SRC and --clear FROM TO")
         config = bench_config(self.settings, self.model, detector="none")
         background = _Background.read(self.visible, self.thermal, self.clear)
-        rows = [background.score("visible", background.lumas, [])]
+        rows = [background.score("visible", background.pictures, [])]
         off = replace(config, scene_memory=replace(config.scene_memory, mode="off"))
         with TemporaryDirectory() as folder:
             kept = replace(config.memory, mode="frozen", file=str(Path(folder) / "bank"))
@@ -103,25 +109,29 @@ class RecallBench(BenchCommand):
         return RecallResult(len(background.hidden), background.share, tuple(rows))
 
     def _fused(self, config: Config) -> tuple[list[FloatImage], list[float]]:
-        lumas, shares = [], []
+        pictures, shares = [], []
         with (
             open_source(visible=self.visible, thermal=self.thermal) as source,
             Pipeline(config) as pipeline,
         ):
             for result in pipeline.stream(source):
                 if result.frame % _EVERY == 0:
-                    lumas.append(_luma(result.image))
+                    pictures.append(_planes(result.image))
                     shares.append(result.recalled.share if result.recalled else 0.0)
-        return lumas, shares
+        return pictures, shares
 
 
 @dataclass(frozen=True, slots=True)
 class _Background:
-    """The clear background, every fifth visible luma, and where each of them is hidden."""
+    """The clear background, every fifth visible picture, and where each of them is hidden, and far.
 
-    luma: FloatImage
-    lumas: list[FloatImage]
+    Pictures are ``HxWx3``, Y, Cr and Cb of 255.
+    """
+
+    planes: FloatImage
+    pictures: list[FloatImage]
     hidden: dict[int, Mask]
+    far: dict[int, Mask]
 
     @property
     def share(self) -> float:
@@ -134,49 +144,67 @@ class _Background:
         Raises:
             SourceError: There is no clear or no smoky frame.
         """
-        lumas, heat, clean = [], [], []
+        pictures, heat, clean = [], [], []
         with open_source(visible=visible, thermal=thermal) as source:
             for frame in source.frames():
                 if frame.modality == "thermal":
                     if frame.sequence % _EVERY == 0:
                         heat.append(frame.image.astype(np.float32))
                     continue
-                luma = _luma(frame.image)
+                planes = _planes(frame.image)
                 if clear[0] <= frame.sequence < clear[1]:
-                    clean.append(luma)
+                    clean.append(planes)
                 if frame.sequence % _EVERY == 0:
-                    lumas.append(luma)
+                    pictures.append(planes)
         if not clean:
             raise SourceError(f"{visible}: has no frames {clear[0]} to {clear[1]}")
         background = np.median(np.stack(clean), 0).astype(np.float32)
         usual = np.median(np.stack(heat), 0)
-        hidden = {}
-        for index, (luma, image) in enumerate(zip(lumas, heat, strict=False)):
-            veil = np.abs(cv2.GaussianBlur(luma - background, (0, 0), 3)) > _HIDDEN
-            mask = veil & (np.abs(image - usual) < _STILL)
+        hidden, far = {}, {}
+        for index, (planes, image) in enumerate(zip(pictures, heat, strict=False)):
+            change = planes[..., 0] - background[..., 0]
+            veil = np.abs(cv2.GaussianBlur(change, (0, 0), 3)) > _HIDDEN
+            still = np.abs(image - usual) < _STILL
+            mask = veil & still
             if mask.mean() >= _SMOKY_SHARE:
                 hidden[index] = mask
+                around = cv2.erode(still.astype(np.uint8), np.ones((_FAR, _FAR), np.uint8))
+                far[index] = mask & (around > 0)
         if not hidden:
             raise SourceError(f"{visible}: smoke hides a tenth of the picture in no frame")
-        return cls(background, lumas, hidden)
+        return cls(background, pictures, hidden, far)
 
-    def score(self, name: str, lumas: Sequence[FloatImage], shares: Sequence[float]) -> RecallRow:
+    def score(
+        self, name: str, pictures: Sequence[FloatImage], shares: Sequence[float]
+    ) -> RecallRow:
         """Compare every smoky picture to the background."""
-        detail = _detail(self.luma)
-        psnr, correlation = [], []
+        detail = _detail(self.planes)
+        psnr, chroma = [], []
+        correlation: dict[bool, list[float]] = {False: [], True: []}
         for index, mask in self.hidden.items():
-            error = float(((lumas[index] - self.luma)[mask] ** 2).mean())
-            psnr.append(10 * np.log10(255**2 / max(error, 1e-9)))
-            pair = np.corrcoef(_detail(lumas[index])[mask], detail[mask])
-            correlation.append(float(pair[0, 1]))
+            squares = ((pictures[index] - self.planes)[mask] ** 2).mean(0)
+            psnr.append(_decibels(squares[0]))
+            chroma.append(_decibels(squares[1:].mean()))
+            shown = _detail(pictures[index])
+            for only_far, where in ((False, mask), (True, self.far[index])):
+                if np.count_nonzero(where) > 1:
+                    pair = np.corrcoef(shown[where], detail[where])
+                    correlation[only_far].append(float(pair[0, 1]))
         recalled = float(np.mean([shares[index] for index in self.hidden])) if shares else 0.0
-        return RecallRow(name, float(np.mean(psnr)), float(np.mean(correlation)), recalled)
+        near, far = (float(np.mean(correlation[only_far])) for only_far in (False, True))
+        means = float(np.mean(psnr)), near, far, float(np.mean(chroma))
+        return RecallRow(name, *means, recalled)
 
 
-def _luma(image: UInt8Image) -> FloatImage:
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+def _planes(image: UInt8Image) -> FloatImage:
+    return cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb).astype(np.float32)
 
 
-def _detail(luma: FloatImage) -> FloatImage:
+def _decibels(square: float) -> float:
+    return float(10 * np.log10(255**2 / max(square, 1e-9)))
+
+
+def _detail(planes: FloatImage) -> FloatImage:
+    luma = planes[..., 0]
     result: FloatImage = luma - cv2.GaussianBlur(luma, (0, 0), _DETAIL_SIGMA)
     return result
