@@ -235,6 +235,9 @@ class ThermalImage:
     radiometry: Radiometry | None = None
 
 
+Signature = tuple[NDArray[np.float32] | None, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class AlignedPair:
     """Both images on the visible camera's pixel grid.
@@ -250,6 +253,8 @@ class AlignedPair:
         grid: The camera on whose pixels both images lie, with the rig's intrinsics where the frame
             has none; None: that of the pair's visible frame, or of its thermal frame where there
             is no visible one.
+        signature: Cumulated histograms of what the cameras gave, see
+            :func:`fusion_core.priors.signature_of`; empty where nobody has found them yet.
     """
 
     stamp_ns: int
@@ -260,6 +265,7 @@ class AlignedPair:
     confidence: float = 1.0
     residual_px: float | None = None
     grid: PixelGrid | None = None
+    signature: Signature = ()
 
 
 @dataclass(frozen=True, slots=True)

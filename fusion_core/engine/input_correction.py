@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.engine.prior_gain import prior_gain
-from fusion_core.engine.stream_follower import StreamFollower
+from fusion_core.engine.prior_gain import prior_gain, steady_gain
 from fusion_core.models.stream import StreamState
-from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
+from fusion_core.types import FloatImage, ScenePrior, UInt8Image
 
-# Time constant of the gains in seconds, so that neither a new prior nor a clipped share that sways
-# shows as a jump.
-_GAINS_S: Final = 0.7
-# What is left of a gain that nobody sees; with it the picture is again as it is, bit by bit.
-_UNSEEN: Final = 1 / 256
 # White noise keeps 1 / (2 sigma sqrt(pi)) of its deviation behind a Gaussian: 0.24.
 _NOISE_SIGMA = 1.2
 _STRIPE_SIGMA, _STRIPE_WINDOW = 8.0, 49
@@ -43,7 +37,7 @@ class InputCorrection:
     Each correction has a gain, from 0 at a probability of 0.6 to 1 at 0.9. That of glare also
     follows the picture, from 0 where 2 % of it are clipped to 1 at 4 %: a prior may be seconds old.
     In a stream the gains are averages over about a second, which begin anew at a cut
-    (:class:`StreamFollower`).
+    (:class:`~fusion_core.engine.stream_follower.StreamFollower`).
 
     Args:
         glare_only: Leave all else to the network, which undoes noise and stripes by itself but
@@ -54,11 +48,10 @@ class InputCorrection:
         self.gains: dict[str, float] = {}
         self._targets: dict[str, float] = {}
         self._glare_only = glare_only
-        self._stream = StreamFollower()
 
     def correct(
         self,
-        pair: AlignedPair,
+        stream: StreamState,
         thermal: FloatImage,
         visible: UInt8Image,
         prior: ScenePrior | None,
@@ -66,12 +59,12 @@ class InputCorrection:
         """Return both sources corrected; one that needs no correction is returned as it is.
 
         Args:
-            pair: The next pair of the stream, as it came.
-            thermal: Its thermal picture for the network, ``HxW`` float32 in [0, 1].
+            stream: What is kept of the stream, at its next pair.
+            thermal: The pair's thermal picture for the network, ``HxW`` float32 in [0, 1].
             visible: Its visible picture for the network: luma ``HxW`` or RGB ``HxWx3``, uint8.
             prior: Prior of the scene; None keeps the last one.
         """
-        self._update_gains(self._stream.step(pair), visible, prior)
+        self._update_gains(stream, visible, prior)
         gain = self.gains.get
         if stripes := gain(_STRIPES, 0.0):
             thermal = _destriped(thermal, stripes)
@@ -97,8 +90,7 @@ class InputCorrection:
                 }
         glare = max(self._targets.get(_GLARE, 0.0), _clipping(visible))
         for name, target in {**self._targets, _GLARE: glare}.items():
-            gain = float(stream.averaged(name, np.float64(target), _GAINS_S))
-            self.gains[name] = gain if target or gain > _UNSEEN else 0.0
+            self.gains[name] = steady_gain(stream, name, target)
 
 
 def _clipping(visible: UInt8Image) -> float:

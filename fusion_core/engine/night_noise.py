@@ -7,11 +7,11 @@ from typing import Final
 import cv2
 import numpy as np
 
-from fusion_core.engine.prior_gain import prior_gain
+from fusion_core.engine.prior_gain import prior_gain, steady_gain
+from fusion_core.models.stream import StreamState
 from fusion_core.types import FloatImage, ScenePrior, UInt8Image
 
 _KINDS: Final = ("low_light", "noise")
-_STEP: Final = 0.1  # by which the gain moves per frame
 # Luma that is dark, and the share of the picture that has to be.
 _DARK, _DARK_SHARE = 64, 0.02
 _WINDOW: Final = (5, 5)  # at half resolution
@@ -32,24 +32,26 @@ class NightNoise:
     texture, but seldom colourful texture. A lamp varies by far more and stays as it is.
 
     It acts in pictures that the prior calls dark or noisy, from a probability of 0.6 on, fully from
-    0.9 on, changing by at most a tenth per frame.
+    0.9 on; in a stream the gain is an average over about a second.
     """
 
     def __init__(self) -> None:
-        self._gain = 0.0
         self._target = 0.0
 
-    def clean(self, visible: UInt8Image, prior: ScenePrior | None) -> UInt8Image:
+    def clean(
+        self, stream: StreamState, visible: UInt8Image, prior: ScenePrior | None
+    ) -> UInt8Image:
         """Return the picture without speckle; one that has none is returned as it is.
 
         Args:
-            visible: ``HxWx3`` RGB.
+            stream: What is kept of the stream, at its next pair.
+            visible: The pair's visible picture, ``HxWx3`` RGB.
             prior: Prior of the scene; None keeps the last one.
         """
         if prior is not None:
             self._target = max(prior_gain(prior.visible, kind) for kind in _KINDS)
-        self._gain += float(np.clip(self._target - self._gain, -_STEP, _STEP))
-        if not self._gain:
+        gain = steady_gain(stream, "night noise", self._target)
+        if not gain:
             return visible
         planes = cv2.cvtColor(visible, cv2.COLOR_RGB2YCrCb)
         height, width = planes.shape[:2]
@@ -63,7 +65,7 @@ class NightNoise:
             return visible
         kept = np.maximum(variance - _LARGEST * noise, 0) / variance
         kept[..., 1:] = kept[..., 1:].max(axis=2, keepdims=True)  # both or none: the hue stays
-        kept = 1 - np.float32(self._gain) * (1 - kept)
+        kept = 1 - np.float32(gain) * (1 - kept)
         share, rest = (
             cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
             for plane in (kept, (1 - kept) * mean)

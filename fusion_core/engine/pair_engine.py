@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,12 +22,14 @@ from fusion_core.engine.picture_io import (
 from fusion_core.engine.plain_fusion import single_picture
 from fusion_core.engine.prior_fade import PriorFade
 from fusion_core.engine.result import EngineResult
+from fusion_core.engine.stream_follower import StreamFollower
 from fusion_core.engine.temporal_evidence import TemporalEvidence
 from fusion_core.engine.temporal_smoothing import TemporalSmoother
 from fusion_core.errors import NetworkError, UsageError
 from fusion_core.memory import MemoryBank, quality_score
 from fusion_core.models.features import Features
 from fusion_core.models.options import NoOptions
+from fusion_core.models.stream import StreamState
 from fusion_core.runtime.settings import Settings
 from fusion_core.types import AlignedPair, FloatImage, Mask, ScenePrior, UInt8Image
 
@@ -47,6 +49,7 @@ class PreparedPair:
         tokens: ``SxC`` tokens of the scene prior, for a network that uses it.
         mask: ``HxW`` in [0, 1], for a network that takes one.
         slots: ``NxD`` slots of the memory bank as they are now, for a network with memory.
+        stream: What is kept of the stream; None: nothing, as of a single picture.
     """
 
     pair: AlignedPair
@@ -56,6 +59,7 @@ class PreparedPair:
     tokens: FloatImage | None = None
     mask: FloatImage | None = None
     slots: FloatImage | None = None
+    stream: StreamState | None = None
 
 
 class PairEngine(ABC):
@@ -90,6 +94,7 @@ class PairEngine(ABC):
         self._name, self._features, self._bank = name, features, bank
         self._io: PictureIO = LumaIO() if features.gives == "luma" else RgbIO()
         self._tuning = temporal_smoothing, correct_inputs
+        self._stream = StreamFollower()
         self._set_stages()
         self._fade = PriorFade(fade_frames)
         self._seam: tuple[Mask, FloatImage] | None = None
@@ -213,19 +218,20 @@ class PairEngine(ABC):
         """Return what the network gets of a pair of both sides; to be finished in order."""
         assert pair.visible is not None, "both sides are there"
         assert pair.thermal is not None, "both sides are there"
-        visible = pair.visible
+        visible, stream = pair.visible, self._stream.step(pair)
         if self._evidence is not None:
-            visible = self._evidence.clean(pair, prior)
+            visible = self._evidence.clean(stream, pair, prior)
         if self._night_noise is not None:
-            visible = self._night_noise.clean(visible, prior)
+            visible = self._night_noise.clean(stream, visible, prior)
         camera = self._io.read(visible)
         thermal, seen = pair.thermal, camera.seen
         if not pair.valid.all():
             # Outside the thermal view both inputs show the same, so no false edge enters.
             thermal = np.where(pair.valid, thermal, camera.luma.astype(np.float32) / 255)
         if self._correction is not None:
-            thermal, seen = self._correction.correct(pair, thermal, seen, prior)
-        return self._prepared(pair, camera, thermal, seen, prior=prior, mask=mask)
+            thermal, seen = self._correction.correct(stream, thermal, seen, prior)
+        prepared = self._prepared(pair, camera, thermal, seen, prior=prior, mask=mask)
+        return replace(prepared, stream=stream)
 
     def finish(
         self, prepared: PreparedPair, made: NetworkPicture, network_ms: float
@@ -258,6 +264,7 @@ class PairEngine(ABC):
     def restart(self) -> None:
         """Let the next pair be the first one of its stream; the bank is not touched."""
         self._set_stages()
+        self._stream.restart()
         self._fade.restart()
 
     def warm_up(self, height: int, width: int) -> None:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from fusion_core.detection.camera_motion import CameraMotion, Motion
 from fusion_core.engine.clearest_view import ClearestView
-from fusion_core.engine.prior_gain import prior_gain
+from fusion_core.engine.prior_gain import prior_gain, steady_gain
 from fusion_core.engine.stillness import CELL, cells, green_cells, still
+from fusion_core.models.stream import StreamState
 from fusion_core.types import AlignedPair, FloatImage, ScenePrior, UInt8Image
 
 _KINDS: Final = ("rain", "snow", "noise", "smoke")
-_STEP: Final = 0.1  # by which the gain moves per frame
 # Frames whose median is taken: of a camera that stands, and of one that moves, where each of them
 # costs a resampling.
 _FRAMES, _MOVING_FRAMES = 5, 3
@@ -53,6 +53,9 @@ class TemporalEvidence:
 
     In smoke, while the camera stands, a place becomes what the clearest of the last seconds' views
     showed instead; see :class:`ClearestView`.
+
+    Attributes:
+        gain: How far the newest picture was cleaned, in [0, 1].
     """
 
     def __init__(self) -> None:
@@ -64,11 +67,12 @@ class TemporalEvidence:
         self._camera = CameraMotion()
         self._stamp_ns, self._gap_s = 0, 0.0
 
-    def clean(self, pair: AlignedPair, prior: ScenePrior | None) -> UInt8Image:
+    def clean(self, stream: StreamState, pair: AlignedPair, prior: ScenePrior | None) -> UInt8Image:
         """Return the visible picture cleaned, ``HxWx3``; in clear weather the picture itself.
 
         Args:
-            pair: The next pair of the stream, with both pictures.
+            stream: What is kept of the stream, at its next pair.
+            pair: The pair, with both pictures.
             prior: Prior of the scene; None keeps the last one.
         """
         assert pair.visible is not None, "both pictures are there"
@@ -77,7 +81,7 @@ class TemporalEvidence:
             gains = {kind: prior_gain(prior.visible, kind) for kind in _KINDS}
             self._target = max(gains.values())
             self._smoky = gains["smoke"] > 0
-        self.gain += float(np.clip(self._target - self.gain, -_STEP, _STEP))
+        self.gain = steady_gain(stream, "temporal evidence", self._target)
         if not self.gain:
             self._seen.clear()
             self._views.forget()

@@ -15,7 +15,6 @@ from fusion_core.engine.pair_engine import PairEngine, PreparedPair
 from fusion_core.engine.picture_io import NetworkPicture
 from fusion_core.engine.precision import fast_precision
 from fusion_core.engine.result import ExplainedPicture
-from fusion_core.engine.stream_follower import StreamFollower
 from fusion_core.engine.torch_pictures import NetworkTensors, fuse_tensors, on_device, to_tensor
 from fusion_core.engine.wording import Wording
 from fusion_core.errors import UsageError
@@ -90,7 +89,6 @@ class Engine(PairEngine):
         self._fuse: Forward = GraphedForward(self._plain) if on_gpu and graphs else self._plain
         self._generator = torch.Generator(self._device).manual_seed(0)
         self._wording = Wording(model.encode_text, _TEXT_FADE) if model.features.uses_text else None
-        self._stream = StreamFollower() if model.features.uses_stream else None
         self._slots: tuple[FloatImage, Tensor] | None = None
 
     @property
@@ -211,8 +209,6 @@ class Engine(PairEngine):
         super().restart()
         if self._wording is not None:
             self._wording.restart()
-        if self._stream is not None:
-            self._stream.restart()
 
     def run(self, prepared: PreparedPair) -> tuple[NetworkPicture, float]:
         """Run the network; return what it made of a pair, and its milliseconds."""
@@ -242,7 +238,7 @@ class Engine(PairEngine):
             mask=None if mask is None else self._to_device(mask)[None, None],
             text=None if self._wording is None else self._wording.step(),
             memory=None if slots is None else self._memory(slots),
-            stream=None if self._stream is None else self._stream.step(prepared.pair),
+            stream=prepared.stream if self.uses_stream else None,
             generator=self._generator,
         )
         hot = self._to_device(prepared.thermal)[None, None]

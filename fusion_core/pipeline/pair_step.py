@@ -16,7 +16,7 @@ from fusion_core.pipeline.builders import (
 )
 from fusion_core.pipeline.frozen_stream import FrozenStreamDetector
 from fusion_core.pipeline.statistics import unique
-from fusion_core.priors import PriorScheduler
+from fusion_core.priors import PriorScheduler, signature_of
 from fusion_core.registration import FrameRig, Registrar, Rig, transform_depth
 from fusion_core.runtime.closable import Closable
 from fusion_core.runtime.meters import StageTimer
@@ -144,6 +144,8 @@ class PairStep(Closable):
             if self.detection is not None and self.detection.takes_pair:
                 self.detection.begin(seen, live=self.live, came_s=came_s)
             with timer("prior"):
+                if self.priors is not None:  # the engine asks for it as well
+                    aligned = replace(aligned, signature=signature_of(aligned))
                 prior, prior_health = self._prior(aligned)
             with timer("mask"):
                 mask, conditions = self._mask(aligned, pair)

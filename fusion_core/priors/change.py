@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion_core.types import AlignedPair, FloatImage, UInt8Image
+from fusion_core.types import AlignedPair, FloatImage, Signature, UInt8Image
 
 # Two neighbouring rows of every eight are used, and every fourth of their pixels.
 _ROWS, _COLUMNS = 8, 4
@@ -21,7 +21,6 @@ _CALM = 0.7
 _ALIKE = 0.35
 
 Pixels = TypeVar("Pixels", UInt8Image, FloatImage)
-Signature = tuple[NDArray[np.float32] | None, ...]
 
 
 class ChangeDetector:
@@ -49,7 +48,7 @@ class ChangeDetector:
 
     def observe(self, pair: AlignedPair) -> bool:
         """Take the next pair; return True when a new scene has begun with it."""
-        signature = _signature(pair)
+        signature = signature_of(pair)
         if self._reference is None:
             self._reference = signature
             return False
@@ -86,12 +85,17 @@ class CutDetector:
 
     def observe(self, pair: AlignedPair) -> bool:
         """Take the next pair; return whether it has little to do with the one before."""
-        before, self._before = self._before, _signature(pair)
+        before, self._before = self._before, signature_of(pair)
         return before is not None and _distance(before, self._before) > self._threshold
 
 
-def _signature(pair: AlignedPair) -> Signature:
-    """Return cumulated histograms of visible and thermal brightness and detail; None if missing."""
+def signature_of(pair: AlignedPair) -> Signature:
+    """Return cumulated histograms of visible and thermal brightness and detail; None if missing.
+
+    Those that the pair carries are taken, so that they are counted once for all who compare pairs.
+    """
+    if pair.signature:
+        return pair.signature
     found: list[NDArray[np.float32] | None] = [None] * 4
     if pair.visible is not None:
         green, below = (np.ascontiguousarray(rows) for rows in _rows(pair.visible[..., 1]))

@@ -7,6 +7,7 @@ import torch
 from fusion_core.engine import Engine, SwitchingEngine
 from fusion_core.engine.input_correction import InputCorrection
 from fusion_core.engine.prior_fade import PriorFade
+from fusion_core.engine.stream_follower import StreamFollower
 from fusion_core.engine.switching import SceneSwitch
 from fusion_core.errors import UsageError
 from fusion_core.models import create_model, load_model
@@ -33,7 +34,18 @@ def corrected(thermal, visible, told, *, by=None, stamp_ns=0):
     """Return both pictures of a frame corrected, by default as the first of a stream."""
     colour = visible if visible.ndim == 3 else np.repeat(visible[..., None], 3, 2)
     seen = AlignedPair(stamp_ns, colour, thermal, np.ones(thermal.shape, bool))
-    return (by or InputCorrection()).correct(seen, thermal, visible, told)
+    return (by or Correcting()).correct(seen, thermal, visible, told)
+
+
+class Correcting(InputCorrection):
+    """A correction with the stream that it corrects."""
+
+    def __init__(self, glare_only=False):
+        super().__init__(glare_only)
+        self._follower = StreamFollower()
+
+    def correct(self, pair, thermal, visible, prior):
+        return super().correct(self._follower.step(pair), thermal, visible, prior)
 
 
 def engine(name, **options):
@@ -226,14 +238,14 @@ def test_glare_is_seen_in_the_picture_before_any_prior_tells_it(planes, told):
     cold = np.zeros((100, 100), np.float32)
     for share, gain in ((0.0, 0), (0.02, 0), (0.03, 0.5), (0.04, 1), (0.2, 1)):
         shape = (100, 100) if planes is None else (100, 100, planes)
-        picture, correction = flat(share, shape), InputCorrection()
+        picture, correction = flat(share, shape), Correcting()
         _, seen = corrected(cold, picture, told, by=correction)
         assert correction.gains["glare"] == pytest.approx(gain)
         assert (seen is picture) == (gain == 0)
 
 
 def glare_gains(shares, step_s, told=None):
-    correction, gains, cold = InputCorrection(), [], np.zeros((100, 100), np.float32)
+    correction, gains, cold = Correcting(), [], np.zeros((100, 100), np.float32)
     for number, share in enumerate(shares):
         corrected(cold, flat(share), told, by=correction, stamp_ns=round(number * step_s * 1e9))
         gains.append(correction.gains["glare"])
@@ -243,7 +255,7 @@ def glare_gains(shares, step_s, told=None):
 def test_a_clipped_share_that_sways_does_not_sway_the_picture():
     """Between 2 and 4 % in turn, frame by frame: by itself a picture would change by 51 levels."""
     cold, shares = np.zeros((100, 100), np.float32), [0.02, 0.04] * 30
-    correction, shown = InputCorrection(), []
+    correction, shown = Correcting(), []
     for number, share in enumerate(shares):
         _, seen = corrected(cold, flat(share), None, by=correction, stamp_ns=number * 33_000_000)
         shown.append(int(seen[0, 0]))
@@ -267,7 +279,7 @@ def test_glare_begins_anew_at_a_cut_and_where_the_clock_does_not_go_forward():
 
 def test_a_network_that_uses_the_prior_gets_its_noise_and_stripes_uncorrected():
     """Only glare is beyond it: what is clipped is lost."""
-    correction = InputCorrection(glare_only=True)
+    correction = Correcting(glare_only=True)
     luma = np.full((8, 8), 100, np.uint8)
     thermal = np.random.default_rng(3).random((8, 8), np.float32)
     told = prior({"noise": 1.0, "stripes": 1.0}, noise=1.0, over_exposure=1.0)
@@ -278,7 +290,7 @@ def test_a_network_that_uses_the_prior_gets_its_noise_and_stripes_uncorrected():
 
 def test_new_prior_does_not_show_as_a_jump():
     """After a time constant of 0.7 s what is told has 1 - 1 / e of its weight."""
-    correction, dark = InputCorrection(), np.zeros((8, 8), np.uint8)
+    correction, dark = Correcting(), np.zeros((8, 8), np.uint8)
     gains = []
     for number, noise in enumerate([0.0, *[1.0] * 7]):
         told, stamp_ns = prior(noise=noise), number * 100_000_000

@@ -7,6 +7,7 @@ import pytest
 from fusion_core.engine import Engine
 from fusion_core.engine.night_noise import NightNoise
 from fusion_core.models import load_model
+from fusion_core.models.stream import StreamState
 from fusion_core.types import AlignedPair, ScenePrior
 
 TOKENS = np.zeros((32, 128), np.float32)
@@ -34,10 +35,7 @@ def noisy(picture, deviation=NOISE):
 
 
 def cleaned(picture, **visible):
-    filtering = NightNoise()
-    for _ in range(10):  # the gain rises by a tenth per frame
-        result = filtering.clean(picture, told(**visible))
-    return result
+    return NightNoise().clean(StreamState(), picture, told(**visible))
 
 
 def planes(rgb):
@@ -84,14 +82,17 @@ def test_colourless_texture_is_no_noise(night):
     assert cleaned(wall, **NIGHT) is wall
 
 
-def test_the_gain_rises_by_a_tenth_per_frame_and_a_missing_prior_keeps_the_last(night):
-    bad, filtering = noisy(night), NightNoise()
-    changes = [
-        np.abs(filtering.clean(bad, prior).astype(float) - bad).mean()
-        for prior in (told(**NIGHT), *[None] * 11)
-    ]
-    assert np.diff(changes[:10]).min() > 0
-    assert changes[-1] == changes[9]
+def test_the_gain_follows_the_clock_and_a_missing_prior_keeps_the_last(night):
+    """After two time constants of 0.7 s all but 1 / e^2 of what is to change has changed."""
+    bad, filtering, stream = noisy(night), NightNoise(), StreamState()
+    assert filtering.clean(stream, bad, told()) is bad
+    changes = []
+    for prior in (told(**NIGHT), *[None] * 13):
+        stream.advance(0.1)
+        changes.append(np.abs(filtering.clean(stream, bad, prior).astype(float) - bad).mean())
+    fully = np.abs(cleaned(bad, **NIGHT).astype(float) - bad).mean()
+    assert np.diff(changes).min() > 0
+    assert changes[-1] == pytest.approx((1 - np.exp(-2)) * fully, rel=0.05)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 2, 3), (33, 47, 3)])
@@ -107,8 +108,7 @@ def test_the_fused_picture_has_none_of_the_speckle(night, name):
     pair = AlignedPair(0, bad, np.full(shape, 0.3, np.float32), np.ones(shape, bool))
     for corrected in (True, False):
         engine = Engine(load_model(name), None, correct_inputs=corrected)
-        for _ in range(10):
-            fused = planes(engine.fuse(pair, told(**NIGHT)).image)
+        fused = planes(engine.fuse(pair, told(**NIGHT)).image)
         found[corrected] = fused[wall].std((0, 1)).max()
     assert found[False] > 3
     assert found[True] < found[False] / 3

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fusion_core.engine.stream_follower import StreamFollower
 from fusion_core.engine.temporal_evidence import TemporalEvidence
 from fusion_core.models import load_model
 from fusion_core.source import open_source
@@ -47,12 +48,13 @@ def test_views_of_the_last_seconds_show_more_of_what_smoke_hides(recording):
     visible, thermal = recording
     clear = np.median([luma(visible[index]) for index in CLEAR], 0).astype(np.float32)
     usual = np.median([thermal[index] for index in CLEAR], 0)
-    evidence, fuse = TemporalEvidence(), pair_fuser(load_model("m2pn-edge"), with_prior=False)
+    evidence, follower = TemporalEvidence(), StreamFollower()
+    fuse = pair_fuser(load_model("m2pn-edge"), with_prior=False)
     for index in SMOKY:
         heat = thermal[index].astype(np.float32) / 255
         valid = np.ones(heat.shape, bool)
         pair = AlignedPair(10**9 + index * 33_333_333, visible[index], heat, valid)
-        found = evidence.clean(pair, SMOKE)
+        found = evidence.clean(follower.step(pair), pair, SMOKE)
     hides = np.abs(cv2.GaussianBlur(luma(visible[index]) - clear, (0, 0), 3)) > 20
     where = hides & (np.abs(thermal[index] - usual) < 12)
     pictures = (visible[index], found)

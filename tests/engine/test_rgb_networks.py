@@ -12,6 +12,7 @@ from fusion_core.engine.input_correction import InputCorrection
 from fusion_core.errors import UsageError
 from fusion_core.memory import MemoryBank, MemoryConfig
 from fusion_core.models import Features
+from fusion_core.models.stream import StreamState
 from fusion_core.types import AlignedPair, ScenePrior
 
 H, W = 48, 64
@@ -92,9 +93,8 @@ def test_colour_pictures_are_corrected_like_luma():
     gray = rng.integers(0, 256, (H, W), np.uint8)
     told = prior({"stripes": 1.0}, noise=1.0, over_exposure=0.8)
     rgb = np.dstack([gray] * 3)
-    seen = pair(rgb, thermal)
-    heat, luma = InputCorrection().correct(seen, thermal, gray, told)
-    heat_too, colour = InputCorrection().correct(seen, thermal, rgb, told)
+    heat, luma = InputCorrection().correct(StreamState(), thermal, gray, told)
+    heat_too, colour = InputCorrection().correct(StreamState(), thermal, rgb, told)
     assert np.abs(heat - heat_too).max() < 1e-5  # the luma of a gray colour rounds otherwise
     assert np.abs(colour.astype(int) - luma[..., None]).max() <= 1
     assert np.abs(luma.astype(int) - gray).mean() > 5

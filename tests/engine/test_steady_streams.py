@@ -1,5 +1,6 @@
 """A stream of a network that diagnoses: steady, but for cuts, and by itself."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from fusion_core.config import Config
 from fusion_core.engine import Engine, torch_engine
 from fusion_core.engine.stream_follower import StreamFollower
 from fusion_core.models import load_model
-from fusion_core.priors.change import CutDetector
+from fusion_core.priors.change import CutDetector, signature_of
 from fusion_core.serving import session
 from fusion_core.serving.fusing import fuses_with
 from fusion_core.serving.networks import Networks
@@ -185,3 +186,14 @@ def test_what_moves_slowly_is_no_cut(street):
     brighter = [np.clip(visible.astype(int) + n, 0, 255).astype(np.uint8) for n in range(0, 90, 10)]
     assert not any(detector.observe(pair((picture, thermal), 0)) for picture in brighter)
     assert detector.observe(pair((visible, thermal), 0))
+
+
+def test_histograms_that_a_pair_carries_are_not_counted_again(street):
+    """The prior's scheduler counts them; the engine's pair may be completed from memory."""
+    visible, thermal = street
+    first = pair((visible, thermal), 0)
+    completed = replace(pair((255 - visible, thermal), 1), signature=signature_of(first))
+    detector = CutDetector(0.01)
+    assert not detector.observe(first)
+    assert not detector.observe(completed)
+    assert detector.observe(replace(completed, signature=()))

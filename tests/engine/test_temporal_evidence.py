@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fusion_core.engine.stream_follower import StreamFollower
 from fusion_core.engine.temporal_evidence import TemporalEvidence, median
 from fusion_core.types import AlignedPair, ScenePrior
 from fusion_lab.synthetic import SyntheticScene
@@ -11,6 +12,17 @@ from fusion_lab.training.degradations import Degrader
 
 FRAMES, STEP_NS = 6, 33_333_333
 TOKENS = np.zeros((1, 4), np.float32)
+
+
+class Evidence(TemporalEvidence):
+    """Evidence with the stream that it is of."""
+
+    def __init__(self):
+        super().__init__()
+        self._follower = StreamFollower()
+
+    def clean(self, pair, prior):
+        return super().clean(self._follower.step(pair), pair, prior)
 
 
 def told(**visible):
@@ -40,10 +52,9 @@ def street():
 
 def cleaned(street, kind, severity):
     """Return clean, degraded and cleaned pictures of the last frame, and where people are."""
-    evidence, degrader = TemporalEvidence(), Degrader({kind: severity}, seed=3)
+    evidence, degrader = Evidence(), Degrader({kind: severity}, seed=3)
     prior = told(**{kind: 1.0})
-    for _ in range(10):  # the gain rises by a tenth per frame
-        evidence.clean(pair(-1, *street[0][:2]), prior)
+    evidence.clean(pair(-1, *street[0][:2]), prior)
     for index, (clean, heat, _) in enumerate(street):
         values = degrader.apply(clean / np.float32(255), index / 30).image
         bad = np.rint(255 * values).astype(np.uint8)
@@ -65,18 +76,23 @@ def test_what_is_there_for_one_frame_goes_and_people_stay_as_they_are(street, ki
 
 
 def test_clear_weather_returns_the_pair_itself(street):
-    evidence = TemporalEvidence()
+    evidence = Evidence()
     for index, (visible, heat, _) in enumerate(street):
         seen = pair(index, visible, heat)
         assert evidence.clean(seen, told(rain=0.5, snow=0.1)) is visible
 
 
-def test_gain_rises_by_a_tenth_per_frame_and_a_missing_prior_changes_nothing(street):
-    evidence, gains = TemporalEvidence(), []
-    for index, prior in enumerate([told(snow=0.75), None, None, None, None, None]):
-        evidence.clean(pair(index, *street[0][:2]), prior)
-        gains.append(round(evidence.gain, 3))
-    assert gains == [0.1, 0.2, 0.3, 0.4, 0.5, 0.5]
+@pytest.mark.parametrize("hz", [10, 30])
+def test_the_gain_follows_the_clock_and_a_missing_prior_changes_nothing(street, hz):
+    """After a time constant of 0.7 s what is told has 1 - 1 / e of its weight."""
+    evidence, gains = Evidence(), []
+    for number in range(7 * hz // 10 + 1):
+        seen = AlignedPair(round(number * 1e9 / hz), *street[0][:2], np.ones((240, 320), bool))
+        evidence.clean(seen, {0: told(snow=0.0), 1: told(snow=0.75)}.get(number))
+        gains.append(evidence.gain)
+    assert gains[0] == 0
+    assert np.diff(gains).min() > 0
+    assert gains[-1] == pytest.approx(0.5 * (1 - np.exp(-1)))
 
 
 def still_stream(frames, size=(120, 160)):
@@ -84,9 +100,8 @@ def still_stream(frames, size=(120, 160)):
     rng = np.random.default_rng(0)
     wall = cv2.resize(rng.integers(60, 160, (15, 20, 3), np.uint8), size[::-1])
     heat = cv2.resize(rng.random((15, 20), np.float32) * 0.4, size[::-1])
-    evidence = TemporalEvidence()
-    for _ in range(10):
-        evidence.clean(pair(-1, wall, heat), told(rain=1.0))
+    evidence = Evidence()
+    evidence.clean(pair(-1, wall, heat), told(rain=1.0))
     for index, (change, warm) in enumerate(frames):
         last = evidence.clean(pair(index, *put(wall, heat, change, warm)), None)
     return wall, last
@@ -115,9 +130,8 @@ def test_a_warm_body_that_steps_in_is_there_at_once_and_gone_at_once():
 
 
 def test_a_gap_in_the_stream_forgets_what_was_before(street):
-    evidence, (visible, heat, _) = TemporalEvidence(), street[0]
-    for _ in range(10):
-        evidence.clean(pair(-1, visible, heat), told(rain=1.0))
+    evidence, (visible, heat, _) = Evidence(), street[0]
+    evidence.clean(pair(-1, visible, heat), told(rain=1.0))
     for index in range(5):
         evidence.clean(pair(index, visible, heat), None)
     later = pair(100, 255 - visible, heat)
