@@ -203,6 +203,23 @@ def test_what_the_tokens_say_comes_on_top():
     assert not torch.allclose(built(first, second, Cues(task="mef")).image, plain, atol=1e-2)
 
 
+@pytest.mark.parametrize(("task", "kept"), [("vif", True), ("mef", False), ("mff", False)])
+def test_tokens_keep_off_the_tones_of_pairs(task, kept):
+    torch.manual_seed(0)
+    config = MMAIFConfig()
+    controls = RuleControls(config)
+    torch.nn.init.normal_(controls.head.weight)
+    nothing = torch.zeros(2, 1, len(DEGRADATIONS))
+    silent, loud = (
+        controls(Latent(torch.zeros(1, 32, 2, 2), hidden, []), nothing, task)
+        for hidden in (torch.zeros(1, config.width, 2, 2), torch.randn(1, config.width, 2, 2))
+    )
+    same = (silent.whole == loud.whole).flatten(0, 1).all(0).flatten().tolist()
+    toned = [rule in {"dark", "bright", "flat"} for rule in RULES] + [True]
+    assert same == ([*toned] if kept else [False] * len(toned))
+    assert not torch.equal(silent.placed, loud.placed)
+
+
 def test_measures_of_a_crop_are_those_of_the_picture_there():
     planes = to_planes(pictures(1, 2, 64, 96)[0])
     whole = measure(planes)

@@ -21,11 +21,11 @@ SENTENCES = {
 }
 # Decibels of the restored visible picture that are lost without a part, at least.
 LOST = {
-    ("text", "none"): 0.05,
+    ("text", "none"): 0.08,
     ("text", "another picture's"): 4.0,
     ("text", "its values shuffled"): 4.0,
-    ("rules", "shut"): 3.0,
-    ("weather", "not seen through"): 0.2,
+    ("rules", "shut"): 3.5,
+    ("weather", "not seen through"): 0.25,
 }
 
 

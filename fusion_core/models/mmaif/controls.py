@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fusion_core.models.features import VISIBLE_INFRARED
 from fusion_core.models.mmaif.config import TASKS, MMAIFConfig
 from fusion_core.models.mmaif.rules import RULES
 from fusion_core.models.mmaif.transformer import Latent
@@ -15,6 +16,8 @@ from fusion_core.sentences import DEGRADATIONS
 PLACED: Final = ("noise", "blocks", "drops", "veil")
 """Rules that differ from place to place; the others are for the whole picture."""
 _FREE: Final = 2  # logarithms: of the noise's measure, of a gamma
+_TONES: Final = (*map(list(RULES).index, ("dark", "bright", "flat")), len(RULES) + 1)
+"""Channels of the tokens' part that are tones of the whole picture."""
 _CLOSED: Final = -5.0
 _SAID: Final = 14.3  # a wish of 0.35 opens by half, one of 0.7 fully
 _NEVER: Final = -20.0
@@ -42,7 +45,8 @@ class RuleControls(nn.Module):
     """Opens rules by what is to go, and by the tokens of the transformer.
 
     Of the degradations that a rule is for the one that is most to go opens it. The transformer's
-    tokens add to that, per picture and place. Untrained they add nothing.
+    tokens add to that, per picture and place, but for the tones of pairs: there they made dark
+    scenes too bright. Untrained they add nothing.
 
     Args:
         config: Architecture.
@@ -75,6 +79,8 @@ class RuleControls(nn.Module):
         number, rules = len(removed), len(RULES)
         roles = [min(index, 1) for index in range(number)]
         found = torch.stack(self.head(latent.hidden).float().chunk(2, 1))[roles]
+        if task == VISIBLE_INFRARED:
+            found = found.index_fill(2, torch.tensor(_TONES, device=found.device), 0.0)
         wished = torch.stack([removed[..., kinds].amax(-1) for kinds in self._read], -1)
         closed = self.closed[TASKS.index(task)][roles][:, None]
         opened = (closed + self.said * wished.float())[..., None, None]
