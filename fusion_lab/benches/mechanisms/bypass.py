@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fusion_core.models import Cues, Fuser
 
@@ -120,7 +121,7 @@ def replaced(modules: Iterable[nn.Module], change: Change) -> Iterator[None]:
 
 @contextmanager
 def replayed(modules: Sequence[nn.Module], run_other: Callable[[], object]) -> Iterator[None]:
-    """Let every module give what it gives on another sample."""
+    """Let every module give what it gives on another sample; maps are stretched to this one's."""
     seen: dict[nn.Module, Any] = {}
 
     def keep(module: nn.Module, _inputs: object, output: object) -> None:
@@ -128,5 +129,12 @@ def replayed(modules: Sequence[nn.Module], run_other: Callable[[], object]) -> I
 
     with replaced(modules, keep):
         run_other()
-    with replaced(modules, lambda module, _inputs, _output: seen[module]):
+    with replaced(modules, lambda module, _inputs, output: _stretched(seen[module], output)):
         yield
+
+
+def _stretched(other: Any, own: Any) -> Any:  # noqa: ANN401
+    """Return what another sample gave, ``BxCxHxW`` of it at the size of this sample's."""
+    if isinstance(other, Tensor) and other.ndim == 4 and other.shape != own.shape:
+        return F.interpolate(other, own.shape[-2:], mode="bilinear")
+    return other

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from fusion_core.models import NO_CUES, Cues
 from fusion_core.models.m2pn import M2PN
@@ -63,34 +61,34 @@ def _shuffled(network: SceneFuser, rng: Random) -> Tensor:
     return torch.from_numpy(rng.permuted(slots, axis=1))
 
 
+def _prompts_of(network: SceneFuser) -> list[nn.Module]:
+    return [block.get_submodule("prompt") for block in network.blocks]
+
+
 def _no_prompts(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
-    prompts = [block.prompt for block in network.blocks]
-    return replaced(prompts, lambda _module, _inputs, output: torch.zeros_like(output))  # type: ignore[arg-type]
+    return replaced(_prompts_of(network), lambda _module, _inputs, output: torch.zeros_like(output))
+
+
+def _graphs_of(network: SceneFuser) -> list[nn.Module]:
+    return [network.thermal_graph, network.visible_graph]
 
 
 def _no_graph(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
-    graphs = [network.thermal_graph, network.visible_graph]
-    return replaced(graphs, lambda _module, inputs, _output: inputs[0])
+    return replaced(_graphs_of(network), lambda _module, inputs, _output: inputs[0])
+
+
+def _alone(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
+    """Let every node of the graphs read itself, and no other."""
+    return replaced(
+        _graphs_of(network),
+        lambda module, inputs, output: module.forward(inputs[0].flatten(0, 1)[:, None]).reshape(
+            output.shape
+        ),
+    )
 
 
 def _has_places(network: SceneFuser) -> bool:
     return network.places is not None
-
-
-@contextmanager
-def _read_elsewhere(
-    network: SceneFuser, run_other: Callable[[], object], _rng: Random
-) -> Iterator[None]:
-    """Let every place go on as what the same place of another picture has read."""
-    others: list[Tensor] = []
-    assert network.places is not None, "its places read the bank"
-    with replaced([network.places], lambda _module, _inputs, read: others.append(read)):
-        run_other()
-    with replaced(
-        [network.places],
-        lambda _module, _inputs, read: F.interpolate(others[0], read.shape[-2:], mode="bilinear"),
-    ):
-        yield
 
 
 def _read_alike(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
@@ -128,7 +126,7 @@ SYSTEM = System(
         Bypass(
             "memory bank by place",
             "another picture's",
-            hold=_read_elsewhere,
+            hold=lambda net, run_other, _: replayed([net.places], run_other),
             random=True,
             has=_has_places,
         ),
@@ -137,10 +135,11 @@ SYSTEM = System(
         Bypass(
             "prompts",
             "another picture's",
-            hold=lambda net, run_other, _: replayed([b.prompt for b in net.blocks], run_other),
+            hold=lambda net, run_other, _: replayed(_prompts_of(net), run_other),
             random=True,
         ),
         Bypass("graph attention", "nodes as they are", hold=_no_graph),
+        Bypass("graph attention", "every node by itself", hold=_alone),
     ),
 )
 CELLS_SYSTEM = replace(
