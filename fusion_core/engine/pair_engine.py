@@ -125,6 +125,11 @@ class PairEngine(ABC):
         return self._features.uses_mask
 
     @property
+    def segments(self) -> bool:
+        """Whether it finds the object in a box that a mask marks itself."""
+        return self._features.segments
+
+    @property
     def uses_prior(self) -> bool:
         """Whether a prior changes the result."""
         return self._features.uses_prior

@@ -138,6 +138,11 @@ class SwitchingEngine:
         """Whether a mask changes the picture of clear scenes."""
         return self._clean.uses_mask
 
+    @property
+    def segments(self) -> bool:
+        """Whether the network of clear scenes finds the object in a marked box itself."""
+        return self._clean.segments
+
     def check_prior(self, name: str, width: int) -> None:
         """Refuse a provider that one of the networks cannot read; see `PairEngine.check_prior`."""
         for engine in (self._clean, self._degraded):

@@ -11,11 +11,14 @@ import cv2
 import numpy as np
 
 from fusion_core.errors import MaskError
+from fusion_core.masks.person_at import person_at
 from fusion_core.masks.regions import hot_regions, labelled_regions
 from fusion_core.types import Box, Detection, FloatImage
 
 _MOST: Final = 32
 _RADIUS: Final = 0.05  # of the picture's width: what a click on nothing in particular marks
+# Overlap with the box of a person at a click that must be expected, or none is there.
+_LIKELY: Final = 0.5
 # A hot region larger than this share of the picture is background, and not what was meant.
 _LARGEST: Final = 0.25
 
@@ -99,14 +102,14 @@ class Marks:
         self._add(MarkedArea(next(self._numbers), (left, top, width, height)))
 
     def add_point(self, point: Point, scene: Scene) -> None:
-        """Mark what lies at a point: an object that was found, a hot region, or its surround.
+        """Mark what lies at a point: what was detected, a person, a hot region, or its surround.
 
         Raises:
             MaskError: There are too many marks.
         """
         x, y = point[0] * scene.width, point[1] * scene.height
-        found = _smallest_at(scene.detections, x, y)
-        box = found.box if found else _hot_box(scene.thermal, x, y) or _around(x, y, scene.width)
+        found = _nearest_at(scene.detections, x, y)
+        box = found.box if found else _box_at(scene, x, y)
         track = found.track_id if found else None
         label = found.label if found else ""
         self._add(MarkedArea(next(self._numbers), scene.area_of(box), track, label))
@@ -129,15 +132,21 @@ class Marks:
                 for mark in self._marks
             )
 
-    def mask(self, scene: Scene) -> FloatImage:
-        """Return what is marked, ``HxW`` in {0, 1}: the objects in the marked areas."""
+    def mask(self, scene: Scene, *, boxes: bool = False) -> FloatImage:
+        """Return what is marked, ``HxW`` in {0, 1}: the objects in the marked areas.
+
+        Args:
+            scene: What is there.
+            boxes: Return their boxes, for a network that finds objects in these itself. Vehicles
+                are shapes, and so are objects whose boxes touch one.
+        """
         columns, rows = scene.width, scene.height
-        boxes = []
+        objects = []
         for mark in self._marks:
             left, top, width, height = mark.area
             box = (left * columns, top * rows, width * columns, height * rows)
-            boxes.append((mark.label, box))
-        return labelled_regions(scene.thermal, boxes, rows, columns)
+            objects.append((mark.label, box))
+        return labelled_regions(scene.thermal, objects, rows, columns, boxes=boxes)
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the marks as the page shows them."""
@@ -152,13 +161,23 @@ class Marks:
             self._marks = (*self._marks, mark)
 
 
-def _smallest_at(detections: tuple[Detection, ...], x: float, y: float) -> Detection | None:
-    hit = [
-        found
-        for found in detections
-        if 0 <= x - found.box[0] < found.box[2] and 0 <= y - found.box[1] < found.box[3]
-    ]
-    return min(hit, key=lambda found: found.box[2] * found.box[3], default=None)
+def _nearest_at(detections: tuple[Detection, ...], x: float, y: float) -> Detection | None:
+    """Return the detection in whose box a point lies most in the middle."""
+
+    def off(found: Detection) -> float:
+        left, top, width, height = found.box
+        return max(abs((x - left) / width - 0.5), abs((y - top) / height - 0.5))
+
+    return min((found for found in detections if off(found) < 0.5), key=off, default=None)
+
+
+def _box_at(scene: Scene, x: float, y: float) -> Box:
+    """Return the box of the person at a point, or of the hot region there, or of its surround."""
+    if scene.thermal is not None:
+        person = person_at(scene.thermal, x, y)
+        if person.overlap >= _LIKELY:
+            return person.box
+    return _hot_box(scene.thermal, x, y) or _around(x, y, scene.width)
 
 
 def _hot_box(thermal: FloatImage | None, x: float, y: float) -> Box | None:

@@ -55,6 +55,7 @@ class MaskProvider:
         self._found: tuple[tuple[Detection, ...], int] = ((), 0)
         self._marks = Marks()
         self._asked: list[tuple[float, float] | Box] = [*parse_boxes(config.box)]
+        self._boxes = False
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._problem = ""
@@ -124,7 +125,7 @@ class MaskProvider:
         self._found = tuple(detections), stamp_ns
 
     def mask_for(
-        self, aligned: AlignedPair, frame: Frame | None, *, live: bool
+        self, aligned: AlignedPair, frame: Frame | None, *, live: bool, boxes: bool = False
     ) -> tuple[FloatImage | None, tuple[str, ...]]:
         """Return the mask of a frame, ``HxW`` in [0, 1] or None, and the conditions that hold.
 
@@ -133,6 +134,7 @@ class MaskProvider:
             frame: Its visible frame as it came in; without one nothing is marked.
             live: A mask that does not fit is reported and left out, not raised. So is one that
                 was set while the run goes on, in any run.
+            boxes: Of what was pointed at the boxes are wanted, in which the network finds objects.
 
         Raises:
             MaskError: A mask from disk cannot be read or does not fit, and the run is not live.
@@ -140,6 +142,7 @@ class MaskProvider:
         if frame is None or aligned.visible is None:
             return None, ()
         height, width = aligned.visible.shape[:2]
+        self._boxes = boxes
         try:
             mask = self._chosen(aligned, frame)
             if mask is not None and mask.shape != (height, width):
@@ -157,11 +160,19 @@ class MaskProvider:
         return mask, ()
 
     def status(self) -> dict[str, Any]:
-        """Return the source, and counts: frames with something marked, masks given, rejected."""
+        """Return source, counts (frames with something marked, masks given, rejected), problem.
+
+        ``boxes`` tells whether the network finds objects in boxes.
+        """
         with self._lock:
             counts = {name: self._counts[name] for name in ("frames", "given", "rejected")}
             source = self._config.file or self._config.source
-            return {"source": source, **counts, "problem": self._problem}
+            return {
+                "source": source,
+                "boxes": self._boxes,
+                **counts,
+                "problem": self._problem,
+            }
 
     def _chosen(self, aligned: AlignedPair, frame: Frame) -> FloatImage | None:
         if (given := self._in_force()) is not None:
@@ -172,7 +183,7 @@ class MaskProvider:
         self._mark_asked(scene)
         if self._marks:
             self._marks.follow(scene)
-            return self._marks.mask(scene)
+            return self._marks.mask(scene, boxes=self._boxes)
         if self._files is not None:
             return self._files.mask_for(frame)
         if self._named or self._config.source == "detector":

@@ -26,6 +26,8 @@ _SHARE, _HOTTEST = 0.3, 0.9
 _LEAST_CONTRAST = 0.04
 # Of a box the corners are cut by this share of its shorter edge, and by at least so many pixels.
 _CUT, _LEAST_CUT = 0.15, 3
+# Boxes less than so many pixels apart may be one object in a mask.
+_APART_PX = 2
 VEHICLES: Final = frozenset({"vehicle", "car", "truck", "bus", "motorcycle", "train"})
 """Labels of detectors for what is warm in parts only: engine, wheels, exhaust."""
 
@@ -90,7 +92,12 @@ def object_regions(
 
 
 def labelled_regions(
-    thermal: FloatImage | None, objects: Sequence[tuple[str, Box]], height: int, width: int
+    thermal: FloatImage | None,
+    objects: Sequence[tuple[str, Box]],
+    height: int,
+    width: int,
+    *,
+    boxes: bool = False,
 ) -> FloatImage:
     """Return the objects in boxes as :func:`object_regions`, of vehicles boxes without corners.
 
@@ -102,13 +109,27 @@ def labelled_regions(
         objects: Label and box of each.
         height: Rows of the picture.
         width: Columns of the picture.
+        boxes: Of objects that touch no vehicle the box is marked: the network looks for them in it.
     """
     vehicles = [box for label, box in objects if label in VEHICLES]
     others = [box for label, box in objects if label not in VEHICLES]
-    regions = object_regions(thermal, others, height, width)
+    whole = [box for box in others if boxes and not any(_touch(box, other) for other in vehicles)]
+    sought = [box for box in others if box not in whole]
+    regions = np.maximum(
+        object_regions(thermal, sought, height, width), fill_boxes(whole, height, width)
+    )
     for box in vehicles:
         regions = np.maximum(regions, _without_corners(fill_boxes([box], height, width)))
     return regions
+
+
+def _touch(first: Box, second: Box) -> bool:
+    """Return whether two boxes lie less than two pixels apart."""
+    return all(
+        one[at] < other[at] + other[at + 2] + _APART_PX
+        for one, other in ((first, second), (second, first))
+        for at in (0, 1)
+    )
 
 
 def _without_corners(filled: FloatImage) -> FloatImage:

@@ -142,7 +142,7 @@ class CtrlFuse(LumaFuser):
         config: Architecture.
     """
 
-    features = Features(gives="luma", uses_mask=True)
+    features = Features(gives="luma", uses_mask=True, segments=True)
     Options: ClassVar = CtrlFuseOptions
     options: CtrlFuseOptions
     config: CtrlFuseConfig

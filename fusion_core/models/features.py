@@ -23,6 +23,7 @@ class Features:
         prior_width: Width of the tokens it reads; None when it reads any width, or none.
         uses_text: Tokens of a text change the result.
         uses_mask: A mask that marks what matters changes the result.
+        segments: It finds the object in a box that a mask marks itself.
         uses_edit: Its prompts can be edited.
         uses_memory: The slots of a memory bank change the result.
         uses_stream: Keeps values from one frame of a stream to the next.
@@ -37,6 +38,7 @@ class Features:
     prior_width: int | None = None
     uses_text: bool = False
     uses_mask: bool = False
+    segments: bool = False
     uses_edit: bool = False
     uses_memory: bool = False
     uses_stream: bool = False

@@ -264,7 +264,8 @@ class PairStep(Closable):
         """Return what is marked, for a model that takes masks, and what is wrong with it."""
         if self.masks is None or not self._engine.uses_mask:
             return None, ()
-        return self.masks.mask_for(aligned, pair.visible, live=self.live)
+        boxes = self._engine.segments
+        return self.masks.mask_for(aligned, pair.visible, live=self.live, boxes=boxes)
 
     def _recall(self, aligned: AlignedPair, frozen: bool) -> tuple[AlignedPair, Recalled | None]:
         """Return the pair with what hides in its visible image now, and what was recalled."""

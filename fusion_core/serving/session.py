@@ -89,6 +89,7 @@ class EngineSession(Session):
             "name": self.engine.name,
             "device": self.engine.device,
             "uses_mask": self.engine.uses_mask,
+            "segments": self.engine.segments,
             "uses_text": self.engine.uses_text,
         }
         bank = self.engine.bank

@@ -150,7 +150,8 @@ class Hub:
         if wanted and fused is not None:
             scene = _scene_of(fused)
             self.marks.follow(scene)
-            self.controls.submit_mask(self.marks.mask(scene).astype(np.uint8))
+            boxes = bool(self.controls.status().mask.get("boxes"))
+            self.controls.submit_mask(self.marks.mask(scene, boxes=boxes).astype(np.uint8))
         elif self._marked:
             self.controls.submit_mask(None)
         self._marked = wanted

@@ -117,6 +117,7 @@ def test_status_counts_frames_with_something_marked():
     provider.count_invalid_mask("mask of encoding 'rgb8'")
     assert provider.status() == {
         "source": "saliency",
+        "boxes": False,
         "frames": 1,
         "given": 1,
         "rejected": 1,
@@ -153,6 +154,13 @@ def test_boxes_of_the_settings_mark_their_objects():
     np.testing.assert_array_equal(mask[17:33, 27:39] > 0, pair().thermal[17:33, 27:39] > 0.5)
     assert mask[3:7, 3:9].all()  # nothing stands out there
     assert mask[40:].max() == 0
+
+
+def test_a_network_that_segments_gets_the_boxes_themselves():
+    provider = MaskProvider(MaskConfig(source="none", box="27,17,12,16"))
+    mask, _ = provider.mask_for(pair(), frame(), live=False, boxes=True)
+    assert mask.sum() == mask[17:33, 27:39].sum() == 12 * 16
+    assert provider.status()["boxes"]
 
 
 @pytest.mark.parametrize("place", [(64, 3), (-1, 3), (float("nan"), 3), (70, 3, 5, 5)])

@@ -89,6 +89,19 @@ def test_of_a_vehicle_the_box_is_marked_as_a_shape_and_of_a_person_the_silhouett
     assert found[:, 200:].sum() == 30 * 40
 
 
+def test_boxes_are_left_to_a_network_that_looks_in_them_but_for_those_that_touch_a_vehicle():
+    """A box that touches another shape would be one shape with it, and be taken whole."""
+    scene = warm_scene()
+    scene[300:340, 300:330] = scene[300:340, 500:530] = 0.9
+    away, near = ("person", (300, 300, 60, 40)), ("person", (500, 300, 60, 40))
+    car = ("car", (561, 300, 40, 40))
+    found = labelled_regions(scene, [away, near, car], *scene.shape, boxes=True)
+    assert found[:, :400].sum() == 60 * 40
+    assert found[:, 400:561].sum() == 30 * 40
+    apart = ("car", (562, 300, 40, 40))
+    assert labelled_regions(scene, [near, apart], *scene.shape, boxes=True)[:, :562].sum() == 2400
+
+
 @pytest.mark.parametrize("size", [(7, 8), (12, 20), (20, 12), (37, 90), (150, 300)])
 def test_the_shape_of_a_vehicle_is_no_box_to_a_network(size):
     high, wide = size

@@ -340,6 +340,17 @@ def test_prompts_tell_what_is_marked_and_what_surrounds_it():
 
 
 @torch.no_grad()
+def test_prompts_tell_whether_an_object_is_upright():
+    """A person's box of 12x36 pixels, and a vehicle's of 40x20: log 3 and log 1/2."""
+    plane = torch.full((1, 1, 96, 128), 0.2)
+    mask = torch.zeros_like(plane)
+    mask[..., 10:46, 10:22] = mask[..., 60:80, 60:100] = 1
+    maps = torch.nn.functional.avg_pool2d(plane, 2)
+    view = View(plane, plane.expand(-1, 2, -1, -1), (maps, maps), maps)
+    upright = ObjectPromptEncoder(1, 8, 2)(view, mask).objects.upright
+    assert sorted(upright[:, 0].exp().tolist()) == pytest.approx([0.5, 3])
+
+
 def test_cells_read_the_prompts_of_their_own_object():
     torch.manual_seed(0)
     module = PromptSemanticFusion(16, 32, 8, 8)

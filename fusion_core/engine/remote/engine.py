@@ -48,6 +48,7 @@ class RemoteEngine(Closable):
         self._bank: RemoteBank | None = None
         self._model = str(wanted["model"])
         self._name, self._device, self._uses_mask = self._model, "unknown", True
+        self._segments = False
         self._uses_text, self._text = True, ""
         opening = {"role": "engine", "settings": dict(wanted)}
         self._link = Link(config, opening, self._on_opened)
@@ -66,6 +67,11 @@ class RemoteEngine(Closable):
     def uses_mask(self) -> bool:
         """Whether a mask changes the result; True until the server is known."""
         return self._uses_mask
+
+    @property
+    def segments(self) -> bool:
+        """Whether it finds the object in a marked box itself; False until the server is known."""
+        return self._segments
 
     @property
     def uses_text(self) -> bool:
@@ -170,6 +176,7 @@ class RemoteEngine(Closable):
         text = message.text
         self._name, self._device = str(text.get("name")), str(text.get("device"))
         self._uses_mask = bool(text.get("uses_mask"))
+        self._segments = bool(text.get("segments"))
         self._uses_text = bool(text.get("uses_text"))
         trained = memory_from(message.arrays)
         if trained is None:

@@ -57,6 +57,7 @@ class Objects(NamedTuple):
         features: ``Mx2xKxC`` mean features of the same.
         pictures: ``MxKx48x32`` what the pictures show there.
         maps: ``MxKxCx48x32`` the features there.
+        upright: ``Mx1`` logarithm of height over width of what is marked.
         boxes: Indices of those that are given by a box, whose shape is to be found.
     """
 
@@ -67,6 +68,7 @@ class Objects(NamedTuple):
     features: Tensor
     pictures: Tensor
     maps: Tensor
+    upright: Tensor
     boxes: tuple[int, ...]
 
     def given_by_boxes(self) -> Objects:
@@ -80,6 +82,7 @@ class Objects(NamedTuple):
             features=self.features[chosen],
             pictures=self.pictures[chosen],
             maps=self.maps[chosen],
+            upright=self.upright[chosen],
             boxes=tuple(range(len(chosen))),
         )
 
@@ -166,8 +169,10 @@ class ObjectPromptEncoder(nn.Module):
         maps = look_at(torch.cat(view.maps, 1), picture, areas)
         maps = maps.view(len(found), len(view.maps), view.maps[0].shape[1], *CELLS)
         levels, features = _described(pictures, maps, shapes)
+        edges = torch.tensor([each.box[2:] for _, each in found], device=mask.device).view(-1, 2)
+        upright = (edges[:, 1:] / edges[:, :1]).log()
         boxes = tuple(number for number, (_, each) in enumerate(found) if each.by_box)
-        return Objects(picture, areas, shapes, levels, features, pictures, maps, boxes)
+        return Objects(picture, areas, shapes, levels, features, pictures, maps, upright, boxes)
 
     def _tokens(self, objects: Objects, batch: int, modalities: int, exact: Tensor) -> Prompts:
         count = len(objects.picture)

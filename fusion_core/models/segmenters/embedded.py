@@ -24,7 +24,8 @@ class ObjectSegmenter(nn.Module):
     What a cell looks like lies between the surround (0) and the object (1) of the prompt, in each
     picture and in each modality's features (as with the prototypes of Wang et al. 2019, PANet).
     Convolutions at the full, half and quarter grid of the area decide from that, the pictures, the
-    shape of the prompt and the place in its area. The mask itself is not seen. Only objects that
+    shape of the prompt, the place in its area and whether it is upright: people are, and show what
+    is warm; vehicles are wide, and warm in parts. The mask itself is not seen. Only objects that
     are given by a box are looked for: whoever gives a shape knows it.
 
     An object of which less than a quarter of the prompt's shape is found counts as its prompt says:
@@ -44,7 +45,7 @@ class ObjectSegmenter(nn.Module):
         self.fine = nn.Sequential(_convolution(seen, width), _convolution(width, width))
         self.middle = nn.Sequential(_convolution(width, half, 2), _convolution(half, half))
         self.coarse = nn.Sequential(_convolution(half, quarter, 2), _convolution(quarter, quarter))
-        self.tell = nn.Linear(2 * modalities * 3, quarter)
+        self.tell = nn.Linear(2 * modalities * 3 + 1, quarter)
         self.up = nn.ModuleList(
             (nn.Conv2d(quarter, half, 1), nn.Conv2d(half, width, 1)),
         )
@@ -56,7 +57,8 @@ class ObjectSegmenter(nn.Module):
         objects, canvas = _begun(prompts)
         if not objects.picture:
             return canvas
-        logits = self._segment(self._compare(objects), objects.levels)
+        told = torch.cat([objects.levels.flatten(1), objects.upright], 1)
+        logits = self._segment(self._compare(objects), told)
         if not self.training:
             logits = _believed(logits, objects.shapes)
         return lay(logits, objects.picture, objects.areas, canvas)
@@ -82,11 +84,11 @@ class ObjectSegmenter(nn.Module):
             1,
         )
 
-    def _segment(self, seen: Tensor, levels: Tensor) -> Tensor:
+    def _segment(self, seen: Tensor, told: Tensor) -> Tensor:
         fine = self.fine(seen)
         middle = self.middle(fine)
         coarse = self.coarse(middle)
-        x = coarse + self.tell(levels.flatten(1))[..., None, None]
+        x = coarse + self.tell(told)[..., None, None]
         for up, join, beside in zip(self.up, self.join, (middle, fine), strict=True):
             wide = F.interpolate(up(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = join(F.relu(wide + beside))

@@ -153,7 +153,7 @@ class CtrlFuseBench(BenchCommand):
         return CtrlFuseResult(
             prompts=measure_prompts(model, sets, self.limit) if "prompts" in parts else (),
             classes=measure_classes(model, sets, self.limit) if "classes" in parts else (),
-            clicks=measure_clicks(sets, self.limit) if "clicks" in parts else (),
+            clicks=measure_clicks(model, sets, self.limit) if "clicks" in parts else (),
             cost=measure_cost(model, load_model("m2pn-edge")) if "cost" in parts else None,
         )
 

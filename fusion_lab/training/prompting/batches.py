@@ -16,6 +16,7 @@ from fusion_core.types import FloatImage, Mask, UInt8Image
 from fusion_lab.data import Example
 from fusion_lab.training.augment import Augmentation, augment_pair
 from fusion_lab.training.batches import PairBatch, crop_square, pair_planes
+from fusion_lab.training.prompting.clothes import cool_clothes
 from fusion_lab.training.prompting.corruption import MaskCorruption, corrupt_mask, partial
 from fusion_lab.training.prompting.things import draw_shape, paste_thing
 
@@ -27,6 +28,8 @@ _SHARES = (0.6, 0.25, 0.15)
 _ROUND = 4
 # How often a thing is pasted into a crop and meant, and how often a place where nothing is.
 _PASTED, _PLACE = 0.25, 0.08
+# How often a crop's people may wear cold clothes.
+_COLD = 0.4
 # A mask is a person's whole silhouette where it fills so much of the box, and of its height.
 _FILLED, _HIGH = (0.25, 0.95), 0.8
 
@@ -117,6 +120,8 @@ def make_prompt_batch(
     for _ in range(size):
         whole = pictures[int(rng.integers(len(pictures)))]
         planes = augment_pair(_crop(whole, augmentation, crop, rng), augmentation, rng)
+        if rng.random() < _COLD:
+            planes[0] = cool_clothes(planes[0], planes[3] > 0.5, rng)
         target, prompt = _meant(planes, corruption, rng)
         crops.append(planes[:3])
         prompts.append(prompt)
