@@ -58,9 +58,7 @@ def measure_clicks(
     return tuple(found)
 
 
-def _overlaps(
-    model: Fuser, pair: MaskedPair, detector: Detector
-) -> Iterator[tuple[float, float]]:
+def _overlaps(model: Fuser, pair: MaskedPair, detector: Detector) -> Iterator[tuple[float, float]]:
     """Yield the overlap of every person without and with the detector."""
     example = pair.example
     aligned = aligned_pair(example.first, example.second)
