@@ -113,6 +113,33 @@ def test_a_run_begins_with_the_small_network_that_ships(pictures, tmp_path):
         assert torch.equal(tensor, shipped[name]), name
 
 
+def test_weights_without_medians_give_a_network_that_takes_none_of_them(pictures, tmp_path):
+    without = dataclasses.replace(SHORT, network={**TINY, "medians": ()})
+    first = trainer(pictures, tmp_path / "first", without)
+    for tensor in first.average.parameters():
+        tensor.normal_(std=0.05)
+    given = tmp_path / "given.safetensors"
+    save_weights(first.average, given, {})
+    second = trainer(pictures, tmp_path / "second", dataclasses.replace(SHORT, init=str(given)))
+    assert second.model.config.medians
+    pair = torch.rand(2, 1, 1, 32, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        made = second.model.eval().restore(*pair, Cues()).visible
+        assert not torch.equal(made, pair[1])
+        torch.testing.assert_close(made, first.average.restore(*pair, Cues()).visible)
+
+
+def test_what_does_not_learn_stays_and_a_router_then_chooses_as_after_training(pictures, tmp_path):
+    recipe = dataclasses.replace(SHORT, learns=("experts.experts",))
+    run = trainer(pictures, tmp_path / "run", recipe)
+    before = {name: tensor.clone() for name, tensor in run.average.state_dict().items()}
+    run.run()
+    after = load_file(tmp_path / "run" / "weights.safetensors")
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert changed
+    assert all(name.startswith("experts.experts.") for name in changed)
+
+
 def test_sample_depends_on_seed_and_number_alone(pictures):
     first, second = (RestoringPool(pictures, SHORT, None, 3) for _ in range(2))
     first.batch(0)

@@ -71,6 +71,8 @@ class RestoringRecipe(FuserSchedule):
         weather: Degradations of which ``favour`` of the degraded pictures have one.
         favour: Share of degraded pictures that have at least one of ``weather``.
         prior: Provider whose tokens of the degraded pictures the network sees.
+        learns: What learns, by the beginnings of its tensors' names; empty: all but the network
+            that merges. A router that does not learn chooses as after training.
         network: Fields of the network's configuration that differ, for ablations.
         loss: Weights of the objective.
     """
@@ -90,6 +92,7 @@ class RestoringRecipe(FuserSchedule):
     weather: tuple[str, ...] = ("haze", "rain", "snow")
     favour: _Share = 0.6
     prior: Literal["embedded", "clip", "blip2", "none"] = "embedded"
+    learns: tuple[str, ...] = ()
     network: dict[str, int | bool | str | tuple[int, ...]] = field(default_factory=dict)
     loss: RestoringLoss = field(default_factory=RestoringLoss)
 
