@@ -18,7 +18,12 @@ from fusion_lab.training.restoring import (
     RestoringTrainer,
     load_restoring_recipe,
 )
-from fusion_lab.training.restoring.objective import restoring_objective, tone_loss, weather_loss
+from fusion_lab.training.restoring.objective import (
+    decibel_loss,
+    restoring_objective,
+    tone_loss,
+    weather_loss,
+)
 from fusion_lab.training.restoring.pool import (
     PairDegradation,
     RestoringPool,
@@ -209,6 +214,14 @@ def test_tone_is_the_squared_error_of_local_means():
     assert float(tone_loss(found, wanted)) == pytest.approx(0, abs=1e-6)
     found[..., :16] += 0.1
     assert float(tone_loss(found, wanted)) == pytest.approx(0.005, abs=1e-6)
+
+
+def test_decibels_are_of_each_picture():
+    """Errors of .02 and .2, squared 4 and 400 times the limit of 1e-4."""
+    clean = torch.zeros(2, 1, 8, 8)
+    errors = torch.tensor([0.02, 0.2]).view(2, 1, 1, 1)
+    expected = (np.log(5) + np.log(401)) / 2
+    assert float(decibel_loss(clean + errors, clean)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_only_what_is_below_both_pictures_counts_as_darkened():

@@ -27,6 +27,8 @@ class RestoringLoss:
         edges: L1 of the differences of neighbours to those of that picture.
         thermal: L1 of the thermal picture restored on the way.
         restored: L1 of the luma restored on the way.
+        decibels: Logarithm of each picture's squared error in that luma, see ``decibel_loss``:
+            little rain in a picture counts as heavy rain in another.
         tone: Squared distance of the local means of that luma.
         darkened: By how much that luma is below both the degraded and the clean one, mean.
         detail: L1 of the differences of neighbours to those of the clean luma.
@@ -43,6 +45,7 @@ class RestoringLoss:
     edges: _Weight = 10.0
     thermal: _Weight = 5.0
     restored: _Weight = 10.0
+    decibels: _Weight = 0.0
     tone: _Weight = 0.0
     darkened: _Weight = 0.0
     detail: _Weight = 10.0
