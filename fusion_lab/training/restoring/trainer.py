@@ -130,7 +130,7 @@ def keep_others(network: nn.Module, learns: Sequence[str]) -> None:
             raise UsageError(f"learns {start!r}: no tensor's name begins so")
     for name, tensor in tensors.items():
         if learns and not name.startswith(tuple(learns)):
-            tensor.requires_grad_(requires_grad=False)
+            tensor.requires_grad = False
 
 
 def _kept_mixtures(network: nn.Module) -> list[ExpertMixture]:
