@@ -23,6 +23,7 @@ from fusion_core.models.blocks import (
     SceneTokens,
 )
 from fusion_core.models.blocks.heads import shuffle
+from fusion_core.models.blocks.medians import narrow_parts
 from fusion_core.models.blocks.veil import transmission
 from fusion_core.models.cues import NO_CUES, Cues
 from fusion_core.models.features import Features
@@ -34,6 +35,9 @@ _STRIDE = 32
 _GREY = 128 / 255
 # What the router sees of an activation in (0, 1): as loud as the tokens beside it.
 _LOUD = 6.0
+# Of the medians of the luma; those of the chroma are of means of 2x2 pixels.
+_SPACINGS = (1, 3)
+_CHROMA_GRID = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class MdaIFConfig:
         decoder: Channels of the decoder at strides 16, 8 and 4, then of what the experts see.
         blocks: Residual blocks between the decoder and the experts.
         guided: Scales, coarsest last, whose pixels read what the scene is.
+        medians: Spacings in pixels of the running medians of the luma that experts may move the
+            picture towards, see :func:`narrow_parts`; none: experts do without them.
         prior_dropout: Share of training pictures that see no prior.
     """
 
@@ -82,10 +88,11 @@ class MdaIFConfig:
     decoder: tuple[int, int, int, int] = (320, 128, 64, 64)
     blocks: int = 1
     guided: int = 2
+    medians: tuple[int, ...] = ()
     prior_dropout: float = 0.1
 
 
-B1 = MdaIFConfig()
+B1 = MdaIFConfig(medians=_SPACINGS)
 SMALL = MdaIFConfig(
     widths=(24, 48, 96, 128),
     depths=(1, 1, 1, 1),
@@ -95,6 +102,7 @@ SMALL = MdaIFConfig(
     stem=24,
     down=2,
     decoder=(96, 64, 48, 32),
+    medians=_SPACINGS,
 )
 
 
@@ -128,10 +136,11 @@ class MdaIF(LumaFuser):
     resolution, and there a mixture of experts, routed by the prior, restores the visible picture
     (DMoE; MdaIF, section 3; what is not given there is :class:`MdaIFConfig`'s).
 
-    Each expert gives, per pixel, a gain of the luma and an offset per channel: the luma becomes
-    ``V' = V + g (V - 1/2) + o``, summed over the experts at work. A chroma becomes ``C' = C / t +
-    o``, ``C`` without its grey, with the :func:`transmission` ``t`` that the luma's restoration
-    implies. Shared maps restore the thermal picture, ``T' = T + dt``.
+    Each expert gives, per pixel, a gain of the luma, an offset per channel, and shares of what is
+    narrower than running medians ``M``: the luma becomes ``V' = V + g (V - 1/2) + o - sum m (V -
+    M)``, summed over the experts at work. A chroma becomes ``C' = C / t + o - m (C - M)``, ``C``
+    without its grey, with the :func:`transmission` ``t`` that the luma's restoration implies.
+    Shared maps restore the thermal picture, ``T' = T + dt``.
     A small fusion network that learned to fuse clean pictures, and stays as it is, fuses ``V'`` and
     ``T'``; a last map ``r`` is added where they are not what clean ones would be. All maps start
     at zero: an untrained network is that small one.
@@ -144,7 +153,7 @@ class MdaIF(LumaFuser):
     features = Features(tasks=("vif",), gives="luma", uses_chroma=True, uses_prior=True)
     config: MdaIFConfig
 
-    SHARED, OWN = 2, 4  # maps of the pair, and of each expert
+    SHARED, OWN = 2, 4  # maps of the pair, and of each expert but for the shares of medians
 
     def __init__(self, name: str, config: MdaIFConfig) -> None:
         super().__init__(name, config)
@@ -177,11 +186,13 @@ class MdaIF(LumaFuser):
         )
         grow = 4 // c.down
         self.shuffle = nn.Sequential(nn.Conv2d(high, last * grow * grow, 1), nn.PixelShuffle(grow))
-        self.join = nn.Conv2d(last + 2 * c.stem, last, 3, padding=1)
+        # A share of every median of the luma, and one of that of the chroma.
+        self._shares = len(c.medians) + bool(c.medians)
+        self.join = nn.Conv2d(last + 2 * c.stem + len(c.medians), last, 3, padding=1)
         self.blocks = nn.Sequential(*(ResidualBlock(last) for _ in range(c.blocks)))
         self.experts = ExpertMixture(
             last,
-            self.OWN * pixels,
+            self.OWN * pixels + self._shares,
             c.dim + c.prototypes * len(weighed),
             experts=c.experts,
             chosen=c.chosen,
@@ -213,16 +224,25 @@ class MdaIF(LumaFuser):
         v, t = (x.contiguous(memory_format=torch.channels_last) for x in (v, t))
         scene = self.scene(cues.tokens, len(v))
         activations: list[Tensor] = []
-        x = self._decode(self._encode(v, t, scene, activations), v, t)
+        narrow = [narrow_parts(v[:, :1], spacings)] if (spacings := self.config.medians) else []
+        x = self._decode(self._encode(v, t, scene, activations), v, t, narrow)
         x = self._weigh(x, scene, activations)
         active = [_LOUD * (activation - 0.5) for activation in activations]
         found, routing = self.experts(x, torch.cat([scene.weather.mean(1), *active], 1))
+        found, shares = found.split((found.shape[1] - self._shares, self._shares), 1)
         maps = shuffle(torch.cat((found, self.head(x)), 1), self.config.down).float()
         luma = (1 + maps[:, :1]) * v[:, :1] + maps[:, 1:2]
+        colours = maps[:, 2:4]
+        for parts in narrow:
+            taken = _enlarged(shares, self.config.down).float()
+            luma = luma - (taken[:, :-1] * parts).sum(1, keepdim=True)
+            colours = colours - taken[:, -1:] * _narrow_colours(v[:, 1:])
         # The veil is measured, not learned: the loss of the chroma shall not shape the luma.
         passed = transmission(v[:, :1], luma.detach())
-        maps, luma, passed = (x[..., :height, :width] for x in (maps, luma + 0.5, passed))
-        colours = _GREY + (chroma - _GREY) / passed + maps[:, 2:4]
+        maps, luma, colours, passed = (
+            x[..., :height, :width] for x in (maps, luma + 0.5, colours, passed)
+        )
+        colours = _GREY + (chroma - _GREY) / passed + colours
         hot = thermal + maps[:, 4:5]
         fused = self.merged(hot, luma) + maps[:, 5:6]
         gates = routing.gates
@@ -273,20 +293,34 @@ class MdaIF(LumaFuser):
             merged.append(self.merge[level](x))
         return merged
 
-    def _decode(self, merged: list[Tensor], visible: Tensor, thermal: Tensor) -> Tensor:
-        """Return ``BxCxH/downxW/down`` of features per scale and the padded sources."""
+    def _decode(
+        self, merged: list[Tensor], visible: Tensor, thermal: Tensor, narrow: list[Tensor]
+    ) -> Tensor:
+        """Return ``BxCxH/downxW/down`` of features per scale, padded sources and narrow parts."""
         x = merged[3]
         for up, skip in zip(self.up, reversed(merged[:3]), strict=True):
-            grown = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            x = up(torch.cat((grown, skip), 1))
+            x = up(torch.cat((_enlarged(x, 2), skip), 1))
         down = self.config.down
         stems = (
             self.visible_stem(F.pixel_unshuffle(visible, down)),
             self.thermal_stem(F.pixel_unshuffle(thermal, down)),
+            *(F.avg_pool2d(parts, down) for parts in narrow),
         )
-        x = F.relu(self.join(torch.cat((self.shuffle(x), *stems), 1)))
+        # Parts in different layouts would be joined value by value.
+        joined = [part.contiguous(memory_format=torch.channels_last) for part in stems]
+        x = F.relu(self.join(torch.cat((self.shuffle(x), *joined), 1)))
         features: Tensor = self.blocks(x)
         return features
+
+
+def _narrow_colours(chroma: Tensor) -> Tensor:
+    """Return what is narrow in ``Bx2xHxW`` Cb and Cr, whose height and width are even."""
+    narrow = narrow_parts(F.avg_pool2d(chroma, _CHROMA_GRID), (1,))
+    return _enlarged(narrow, _CHROMA_GRID)
+
+
+def _enlarged(x: Tensor, factor: int) -> Tensor:
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def _stem(channels: int, width: int) -> nn.Sequential:

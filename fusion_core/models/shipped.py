@@ -54,7 +54,7 @@ MDAIF: Final = ModelSpec(
     config=mdaif.SMALL,
     paper="MdaIF",
     description="Restores haze, rain and snow while fusing, in colour; small.",
-    parameters=2_417_823,
+    parameters=2_421_867,
     weights=_WEIGHTS / "mdaif.safetensors",
 )
 MDAIF_B1: Final = ModelSpec(
@@ -62,7 +62,7 @@ MDAIF_B1: Final = ModelSpec(
     config=mdaif.B1,
     paper="MdaIF",
     description="The same at the paper's size, to be trained on a GPU.",
-    parameters=33_751_665,
+    parameters=33_759_741,
 )
 TCMOA: Final = ModelSpec(
     network=tcmoa.TCMoA,

@@ -13,7 +13,12 @@ from fusion_core.detection.labels import CLASSES
 from fusion_core.models import load_model
 from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
-from fusion_lab.benches.restoring.classical import dehaze, equalise, remove_specks
+from fusion_lab.benches.restoring.classical import (
+    dehaze,
+    equalise,
+    remove_specks,
+    remove_streaks,
+)
 from fusion_lab.benches.restoring.comparison import (
     FIGURES,
     OWN,
@@ -148,6 +153,9 @@ def test_classical_restorers_do_what_they_are_for():
     specked = ramp.copy()
     specked[::12, ::12] = 255
     assert np.abs(remove_specks(specked).astype(int) - ramp).max() <= 2
+    streaked = ramp.copy()
+    streaked[20:90, 6::12] = 255
+    assert np.abs(remove_streaks(streaked).astype(int) - ramp).max() <= 2
 
 
 def test_inner_values_of_the_network(pictures, tmp_path):

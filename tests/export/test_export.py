@@ -71,6 +71,7 @@ def test_a_network_that_restores(tmp_path, rng):
         decoder=(16, 16, 8, 8),
         stem=4,
         blocks=1,
+        medians=(1, 3),
     )
     model = MdaIF("mdaif", config).eval()
     for part in (model.head, *model.experts.experts):

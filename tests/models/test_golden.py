@@ -2,8 +2,8 @@
 
 The expected pictures were made by the version before networks took RGB (commit 8b90d09), those of
 m2pn-nano by its first version, those of m2pn and m2pn-edge by the first ones whose places read the
-memory bank, those of mdaif by the first with the m2pn-nano that ships, those with a mask by the
-first whose segmenter knows what is upright; in float32 on the CPU, of the first pair of the
+memory bank, those of mdaif by the first with running medians, those with a mask by the first
+whose segmenter knows what is upright; in float32 on the CPU, of the first pair of the
 synthetic scenes day and smoke at seed 5, scaled to 120x90.
 """
 

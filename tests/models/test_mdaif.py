@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from fusion_core.models.blocks import (
     Prototypes,
     SceneGuidance,
 )
+from fusion_core.models.blocks.medians import narrow_parts
 from fusion_core.models.blocks.routing import NoisyTopK, squared_variation
 from fusion_core.models.mdaif import MdaIF, MdaIFConfig
 
@@ -49,10 +51,11 @@ def pair(height, width, batch=1, seed=0):
     return thermal, visible, Cues(torch.cat((blue, red), 1), tokens)
 
 
+@pytest.mark.parametrize("medians", [(), (1, 3)])
 @pytest.mark.parametrize("down", [1, 2])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (33, 70)])
-def test_every_size_comes_back_in_range(down, height, width):
-    model = trained_alike(dataclasses.replace(TINY, down=down))
+def test_every_size_comes_back_in_range(down, medians, height, width):
+    model = trained_alike(dataclasses.replace(TINY, down=down, medians=medians))
     thermal, visible, cues = pair(height, width, batch=2)
     with torch.inference_mode():
         output = model.forward_luma(thermal, visible, cues)
@@ -281,6 +284,34 @@ def test_experts_restore_before_the_frozen_network_fuses():
     torch.testing.assert_close(made.visible, visible + 0.1)
     torch.testing.assert_close(made.fused[:, :1], expected)
     torch.testing.assert_close(made.fused[:, 1], torch.full((1, 32, 32), 0.3))
+
+
+@pytest.mark.parametrize("spacings", [(1,), (3,), (1, 3)])
+def test_narrow_parts_are_what_numpys_medians_along_the_rows_leave(spacings):
+    planes = torch.rand(2, 1, 4, 9, generator=torch.Generator().manual_seed(3))
+    expected = []
+    for spacing in spacings:
+        wide = np.pad(planes.numpy(), ((0, 0),) * 3 + ((2 * spacing,) * 2,), mode="edge")
+        samples = [wide[..., step * spacing : step * spacing + 9] for step in range(5)]
+        expected.append(planes - torch.from_numpy(np.median(samples, 0)))
+    torch.testing.assert_close(narrow_parts(planes, spacings), torch.cat(expected, 1))
+
+
+def test_experts_take_a_streak_away_and_leave_an_edge():
+    """By shares of 1, in the luma; of a streak of .1 in the chroma, by means of 2x2, 3/4."""
+    model = MdaIF("test", dataclasses.replace(TINY, medians=(1, 3))).eval()
+    with torch.no_grad():
+        for expert in model.experts.experts:
+            expert.head.bias[-3:] = torch.tensor([1.0, 0.0, 1.0])
+    scene, colours = torch.full((1, 1, 32, 64), 0.3), torch.full((1, 2, 32, 64), 0.6)
+    scene[..., 40:] = 0.7
+    rain, paled = scene.clone(), colours.clone()
+    rain[..., 16:18], paled[..., 16:18] = 0.9, 0.5
+    with torch.inference_mode():
+        made = model.restore(torch.zeros_like(rain), rain, Cues(colours))
+        coloured = model.restore(torch.zeros_like(rain), scene, Cues(paled))
+    torch.testing.assert_close(made.visible, scene)
+    assert (coloured.fused[:, 1:] - colours).abs().max() < 0.026
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,12 @@ from fusion_lab.training.restoring import (
     RestoringTrainer,
     load_restoring_recipe,
 )
-from fusion_lab.training.restoring.objective import restoring_objective, tone_loss, weather_loss
+from fusion_lab.training.restoring.objective import (
+    decibel_loss,
+    restoring_objective,
+    tone_loss,
+    weather_loss,
+)
 from fusion_lab.training.restoring.pool import (
     PairDegradation,
     RestoringPool,
@@ -113,6 +118,33 @@ def test_a_run_begins_with_the_small_network_that_ships(pictures, tmp_path):
         assert torch.equal(tensor, shipped[name]), name
 
 
+def test_weights_without_medians_give_a_network_that_takes_none_of_them(pictures, tmp_path):
+    without = dataclasses.replace(SHORT, network={**TINY, "medians": ()})
+    first = trainer(pictures, tmp_path / "first", without)
+    for tensor in first.average.parameters():
+        tensor.normal_(std=0.05)
+    given = tmp_path / "given.safetensors"
+    save_weights(first.average, given, {})
+    second = trainer(pictures, tmp_path / "second", dataclasses.replace(SHORT, init=str(given)))
+    assert second.model.config.medians
+    pair = torch.rand(2, 1, 1, 32, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        made = second.model.eval().restore(*pair, Cues()).visible
+        assert not torch.equal(made, pair[1])
+        torch.testing.assert_close(made, first.average.restore(*pair, Cues()).visible)
+
+
+def test_what_does_not_learn_stays_and_a_router_then_chooses_as_after_training(pictures, tmp_path):
+    recipe = dataclasses.replace(SHORT, learns=("experts.experts",))
+    run = trainer(pictures, tmp_path / "run", recipe)
+    before = {name: tensor.clone() for name, tensor in run.average.state_dict().items()}
+    run.run()
+    after = load_file(tmp_path / "run" / "weights.safetensors")
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert changed
+    assert all(name.startswith("experts.experts.") for name in changed)
+
+
 def test_sample_depends_on_seed_and_number_alone(pictures):
     first, second = (RestoringPool(pictures, SHORT, None, 3) for _ in range(2))
     first.batch(0)
@@ -182,6 +214,14 @@ def test_tone_is_the_squared_error_of_local_means():
     assert float(tone_loss(found, wanted)) == pytest.approx(0, abs=1e-6)
     found[..., :16] += 0.1
     assert float(tone_loss(found, wanted)) == pytest.approx(0.005, abs=1e-6)
+
+
+def test_decibels_are_of_each_picture():
+    """Errors of .02 and .2, squared 4 and 400 times the limit of 1e-4."""
+    clean = torch.zeros(2, 1, 8, 8)
+    errors = torch.tensor([0.02, 0.2]).view(2, 1, 1, 1)
+    expected = (np.log(5) + np.log(401)) / 2
+    assert float(decibel_loss(clean + errors, clean)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_only_what_is_below_both_pictures_counts_as_darkened():

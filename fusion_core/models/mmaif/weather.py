@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,10 +17,11 @@ from fusion_core.models.mdaif import SMALL, MdaIF
 from fusion_core.models.mmaif.windows import guided_line
 
 _NAME: Final = "mdaif"
-PRIOR: Final = SMALL.prior
+_CONFIG: Final = replace(SMALL, medians=())
+PRIOR: Final = _CONFIG.prior
 """Width of the prior's tokens that the experts read."""
 _SHIPPED: Final = Path(__file__).parents[1] / "weights" / "mmaif-weather.safetensors"
-SIGNS: Final = SMALL.prototypes * (len(SMALL.widths) + 1) + 2 + PRIOR
+SIGNS: Final = _CONFIG.prototypes * (len(_CONFIG.widths) + 1) + 2 + PRIOR
 """Numbers that speak for weather."""
 _LOUD: Final = 10.0
 COARSE: Final = 4
@@ -30,7 +32,7 @@ _FLAT: Final = 1e-3
 
 
 def _load(weights: str, dtype: torch.dtype) -> MdaIF:
-    network = MdaIF(_NAME, SMALL)
+    network = MdaIF(_NAME, _CONFIG)
     load_weights(network, weights)
     # The pictures come to its convolutions in this layout.
     return network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -54,6 +54,14 @@ def remove_specks(visible: UInt8Image) -> UInt8Image:
     return np.asarray(cv2.medianBlur(visible, _MEDIAN), np.uint8)
 
 
+def remove_streaks(visible: UInt8Image) -> UInt8Image:
+    """Replace every pixel by the median of five in its row; ``HxWx3`` RGB."""
+    reach = _MEDIAN // 2
+    wide = np.pad(visible, ((0, 0), (reach, reach), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(wide, _MEDIAN, axis=1)
+    return np.asarray(np.median(windows, axis=-1), np.uint8)
+
+
 def _darkest(picture: _Array) -> _Array:
     """Return the dark channel: the least value of all channels in a patch."""
     return np.asarray(cv2.erode(picture.min(axis=2), np.ones((_PATCH, _PATCH))), np.float32)

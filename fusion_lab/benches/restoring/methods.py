@@ -14,7 +14,12 @@ from fusion_core.models import Cues, load_model, load_weights
 from fusion_core.models.mdaif import MdaIF
 from fusion_core.types import AlignedPair, ScenePrior, UInt8Image
 from fusion_lab.benches.networks import FusePair, pair_fuser
-from fusion_lab.benches.restoring.classical import dehaze, equalise, remove_specks
+from fusion_lab.benches.restoring.classical import (
+    dehaze,
+    equalise,
+    remove_specks,
+    remove_streaks,
+)
 from fusion_lab.data import aligned_pair
 from fusion_lab.training.restoring.restorer import Restorer
 
@@ -22,6 +27,7 @@ _CLASSICAL: dict[str, Callable[[UInt8Image], UInt8Image]] = {
     "dark channel": dehaze,
     "CLAHE": equalise,
     "median": remove_specks,
+    "row median": remove_streaks,
 }
 
 

@@ -12,6 +12,8 @@ from fusion_lab.training.restoring.recipe import RestoringLoss
 
 _EDGE = 1e-4
 _TONE_CELL = 16
+# Squared error below which a picture counts as restored: 40 dB.
+_RESTORED = 1e-4
 
 
 def restoring_objective(
@@ -38,6 +40,7 @@ def restoring_objective(
         terms["edges"] = weights.edges * edge_loss(made.fused[:, :1], target)
         terms["thermal"] = weights.thermal * F.l1_loss(made.thermal, batch.clean_thermal)
     terms["restored"] = weights.restored * F.l1_loss(made.visible, visible)
+    terms["decibels"] = weights.decibels * decibel_loss(made.visible, visible)
     terms["tone"] = weights.tone * tone_loss(made.visible, visible)
     darkest = torch.minimum(visible, batch.degraded[:, :1])
     terms["darkened"] = weights.darkened * F.relu(darkest - made.visible).mean()
@@ -56,6 +59,11 @@ def edge_loss(found: Tensor, wanted: Tensor) -> Tensor:
     """Return the mean L1 distance of the differences of neighbours, across and down summed."""
     error = found - wanted
     return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+
+
+def decibel_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean over the pictures of ln(1 + squared error / 1e-4)."""
+    return torch.log1p((found - wanted).square().mean((1, 2, 3)) / _RESTORED).mean()
 
 
 def tone_loss(found: Tensor, wanted: Tensor) -> Tensor:

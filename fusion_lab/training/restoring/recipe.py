@@ -27,6 +27,8 @@ class RestoringLoss:
         edges: L1 of the differences of neighbours to those of that picture.
         thermal: L1 of the thermal picture restored on the way.
         restored: L1 of the luma restored on the way.
+        decibels: Logarithm of each picture's squared error in that luma, see ``decibel_loss``:
+            little rain in a picture counts as heavy rain in another.
         tone: Squared distance of the local means of that luma.
         darkened: By how much that luma is below both the degraded and the clean one, mean.
         detail: L1 of the differences of neighbours to those of the clean luma.
@@ -43,6 +45,7 @@ class RestoringLoss:
     edges: _Weight = 10.0
     thermal: _Weight = 5.0
     restored: _Weight = 10.0
+    decibels: _Weight = 0.0
     tone: _Weight = 0.0
     darkened: _Weight = 0.0
     detail: _Weight = 10.0
@@ -71,6 +74,8 @@ class RestoringRecipe(FuserSchedule):
         weather: Degradations of which ``favour`` of the degraded pictures have one.
         favour: Share of degraded pictures that have at least one of ``weather``.
         prior: Provider whose tokens of the degraded pictures the network sees.
+        learns: What learns, by the beginnings of its tensors' names; empty: all but the network
+            that merges. A router that does not learn chooses as after training.
         network: Fields of the network's configuration that differ, for ablations.
         loss: Weights of the objective.
     """
@@ -90,6 +95,7 @@ class RestoringRecipe(FuserSchedule):
     weather: tuple[str, ...] = ("haze", "rain", "snow")
     favour: _Share = 0.6
     prior: Literal["embedded", "clip", "blip2", "none"] = "embedded"
+    learns: tuple[str, ...] = ()
     network: dict[str, int | bool | str | tuple[int, ...]] = field(default_factory=dict)
     loss: RestoringLoss = field(default_factory=RestoringLoss)
 

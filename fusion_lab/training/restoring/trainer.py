@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from fusion_core.errors import UsageError
 from fusion_core.models import Cues, load_model, save_weights
+from fusion_core.models.blocks import ExpertMixture
 from fusion_core.models.blocks.routing import NoisyTopK
 from fusion_core.models.mdaif import MdaIF, Restored
 from fusion_core.priors import PriorProvider
@@ -28,6 +30,7 @@ from fusion_lab.training.restoring.pool import (
 from fusion_lab.training.restoring.recipe import RestoringRecipe
 from fusion_lab.training.restoring.restorer import Restorer
 from fusion_lab.training.restoring.validation import validate_restoring
+from fusion_lab.training.restoring.widening import load_widened
 from fusion_lab.training.shared_init import build_variant
 
 # Pictures that routers are calibrated on.
@@ -62,12 +65,18 @@ class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
         self._provider = provider
         self._pool = RestoringPool(self.training, recipe, provider, place.seed)
         network = _build(recipe, None if provider is None else provider.dim, place.seed)
+        keep_others(network, recipe.learns)
         super().__init__(recipe, network, place, resume=resume)
+        for mixture in _kept_mixtures(self.model):
+            mixture.gate.eval()
 
     def _begin(self) -> None:
         """Begin with the small fusion network that ships, whatever the given weights hold."""
-        super()._begin()
-        if isinstance(self.model, MdaIF):
+        if not isinstance(self.model, MdaIF):
+            super()._begin()
+        else:
+            if self.recipe.init:
+                load_widened(self.model, self.recipe.init)
             fusion = self.model.fusion
             fusion.load_state_dict(load_model(fusion.name).state_dict())
 
@@ -98,7 +107,8 @@ class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
         The average itself stays as it is, so that a resumed run continues with the same bits.
         """
         settled = copy.deepcopy(self.average)
-        calibrate_routers(settled, [self._pool.sample(index) for index in range(_CALIBRATION)])
+        if not _kept_mixtures(self.model):
+            calibrate_routers(settled, [self._pool.sample(index) for index in range(_CALIBRATION)])
         save_weights(settled, self.place.out / "weights.safetensors", scalars)
 
     def _validate(self, sheet: Path) -> dict[str, float]:
@@ -106,6 +116,27 @@ class RestoringTrainer(FuserTrainer[RestoringRecipe, MdaIF | Restorer]):
 
     def _counts(self) -> dict[str, int]:
         return {"training_pairs": len(self.training), "validation_pairs": len(self.held_out)}
+
+
+def keep_others(network: nn.Module, learns: Sequence[str]) -> None:
+    """Let only tensors whose names begin so learn; no names: as it is.
+
+    Raises:
+        UsageError: No tensor's name begins so.
+    """
+    tensors = dict(network.named_parameters())
+    for start in learns:
+        if not any(name.startswith(start) for name in tensors):
+            raise UsageError(f"learns {start!r}: no tensor's name begins so")
+    for name, tensor in tensors.items():
+        if learns and not name.startswith(tuple(learns)):
+            tensor.requires_grad = False
+
+
+def _kept_mixtures(network: nn.Module) -> list[ExpertMixture]:
+    """Return the mixtures whose routers do not learn."""
+    mixtures = [module for module in network.modules() if isinstance(module, ExpertMixture)]
+    return [m for m in mixtures if not any(p.requires_grad for p in m.router.parameters())]
 
 
 def restore(model: MdaIF | Restorer, batch: RestoringBatch) -> Restored:
