@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusion_core.foundation.fingerprint import ADDED_LATER
 from fusion_core.models.blocks import (
     ChannelNorm,
     ExpertMixture,
@@ -88,7 +89,7 @@ class MdaIFConfig:
     decoder: tuple[int, int, int, int] = (320, 128, 64, 64)
     blocks: int = 1
     guided: int = 2
-    medians: tuple[int, ...] = ()
+    medians: tuple[int, ...] = field(default=(), metadata=ADDED_LATER)
     prior_dropout: float = 0.1
 
 
