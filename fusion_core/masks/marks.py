@@ -168,7 +168,13 @@ def _nearest_at(detections: tuple[Detection, ...], x: float, y: float) -> Detect
         left, top, width, height = found.box
         return max(abs((x - left) / width - 0.5), abs((y - top) / height - 0.5))
 
-    return min((found for found in detections if off(found) < 0.5), key=off, default=None)
+    there = (found for found in detections if _covers(found.box, x, y))
+    return min(there, key=off, default=None)
+
+
+def _covers(box: Box, x: float, y: float) -> bool:
+    left, top, width, height = box
+    return left <= x < left + width and top <= y < top + height
 
 
 def _box_at(scene: Scene, x: float, y: float) -> Box:

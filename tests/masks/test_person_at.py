@@ -99,6 +99,13 @@ def test_of_detections_the_one_whose_middle_is_clicked_is_meant():
     assert (marked.min(0).tolist(), marked.max(0).tolist()) == ([10, 10], [89, 69])
 
 
+def test_a_detection_without_width_is_nowhere():
+    marks = Marks()
+    scene = Scene(100, 100, None, (Detection("person", 0.9, (50.0, 20.0, 0.0, 40.0)),))
+    marks.add_point((0.5, 0.4), scene)
+    assert marks.mask(scene).sum() == 10 * 10
+
+
 def test_a_click_marks_the_box_for_a_network_that_segments_and_else_the_object():
     thermal = scene_with_a_person()
     scene = Scene(*thermal.shape, thermal)
