@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fusion_core.errors import UsageError
-from fusion_core.memory import statistics
+from fusion_core.memory import bank
 from fusion_lab.benches.bank import BankBench
 
 
@@ -24,7 +24,7 @@ def record(folder, seed):
 
 
 def test_every_scene_is_fused_with_every_bank(tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics, "WARM_UP", 2)  # so many frames have scores to compare with
+    monkeypatch.setattr(bank, "score_threshold", lambda *_: 0.0)  # every frame is good enough
     folders = tuple(record(tmp_path / name, seed) for seed, name in enumerate("ab"))
     result = BankBench(recordings=folders, frames=5, every=2).measure()
     assert [(row.seen, row.scene) for row in result.rows] == [
@@ -32,7 +32,7 @@ def test_every_scene_is_fused_with_every_bank(tmp_path, monkeypatch):
     ]
     for row in result.rows:
         assert row.frames == 3
-        assert row.change > 0  # later frames are brighter and score higher: the bank has moved
+        assert row.change > 0  # the bank has moved
         assert len(row.trained) == len(row.adapted) == 4
     (table,) = result.tables()
     assert len(table.markdown().splitlines()) >= 6
