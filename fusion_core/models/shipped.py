@@ -39,7 +39,7 @@ CTRLFUSE: Final = ModelSpec(
     config=ctrlfuse.ROBOT,
     paper="CtrlFuse",
     description="A mask marks what to favour; on a quarter of the grid, with a small segmenter.",
-    parameters=238_481,
+    parameters=238_529,
     weights=_WEIGHTS / "ctrlfuse.safetensors",
 )
 CTRLFUSE_FULL: Final = ModelSpec(
