@@ -8,6 +8,7 @@ import pytest
 import torch
 from skimage import data
 
+from fusion_core.engine import open_bank
 from fusion_core.engine.exported import (
     ExportedEngine,
     ExportedNetwork,
@@ -51,6 +52,14 @@ def torch_luma(model, given, slots):
 @pytest.fixture(scope="module", params=["m2pn-edge", "m2pn", "m2pn-nano"])
 def model(request):
     return load_model(request.param)
+
+
+def test_the_bank_that_ships_judges_the_first_frame(model):
+    """Both files hold the scores of the training pictures, as many as it takes to compare."""
+    network = ExportedNetwork(exported_file(model.name), session("onnx"))
+    assert network.card.scores == model.scores
+    for bank in (trained_bank(network, MemoryConfig()), open_bank(model, MemoryConfig())):
+        assert 0 < bank.stats().threshold < 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
