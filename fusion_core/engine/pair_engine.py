@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -223,7 +223,9 @@ class PairEngine(ABC):
         """Return what the network gets of a pair of both sides; to be finished in order."""
         assert pair.visible is not None, "both sides are there"
         assert pair.thermal is not None, "both sides are there"
-        visible, stream = pair.visible, self._stream.step(pair)
+        visible = pair.visible
+        # Whoever keeps nothing need not know of cuts, for which histograms are counted.
+        stream = self._stream.step(pair) if self._follows else StreamState()
         if self._evidence is not None:
             visible = self._evidence.clean(stream, pair, prior)
         if self._night_noise is not None:
@@ -235,8 +237,7 @@ class PairEngine(ABC):
             thermal = np.where(pair.valid, thermal, camera.luma.astype(np.float32) / 255)
         if self._correction is not None:
             thermal, seen = self._correction.correct(stream, thermal, seen, prior)
-        prepared = self._prepared(pair, camera, thermal, seen, prior=prior, mask=mask)
-        return replace(prepared, stream=stream)
+        return self._prepared(pair, camera, thermal, seen, prior=prior, mask=mask, stream=stream)
 
     def finish(
         self, prepared: PreparedPair, made: NetworkPicture, network_ms: float
@@ -291,6 +292,7 @@ class PairEngine(ABC):
         *,
         prior: ScenePrior | None,
         mask: FloatImage | None,
+        stream: StreamState | None = None,
     ) -> PreparedPair:
         """Return the pair with what the network uses of what is known."""
         used = prior if self.uses_prior else None
@@ -302,6 +304,7 @@ class PairEngine(ABC):
             tokens=None if used is None else self._fade.step(used),
             mask=mask if self.uses_mask else None,
             slots=None if self._bank is None else self._bank.slots,
+            stream=stream,
         )
 
     def _set_stages(self) -> None:
@@ -313,6 +316,7 @@ class PairEngine(ABC):
         self._correction = InputCorrection(self.uses_prior) if corrected else None
         self._evidence = TemporalEvidence() if correct_inputs else None
         self._night_noise = NightNoise() if correct_inputs else None
+        self._follows = correct_inputs or self.uses_stream
 
     def _not_finite(self) -> NetworkError:
         return NetworkError(

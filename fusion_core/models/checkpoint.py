@@ -6,13 +6,14 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from fusion_core.errors import WeightsError
 from fusion_core.foundation import FrozenModel
+from fusion_core.memory.scores import NO_SCORES, parse_scores
 from fusion_core.models.base import Fuser
 from fusion_core.runtime.tensors import read_tensors, write_tensors
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 ConfigT = TypeVar("ConfigT", bound="DataclassInstance")
 FORMAT = "fusion-weights"
 VERSION = "1"
-_SCORES: Final = TypeAdapter(tuple[Annotated[float, Field(allow_inf_nan=False)], ...])
 
 
 def save_weights(model: Fuser, path: str | Path, training: Mapping[str, Any] | None = None) -> None:
@@ -80,19 +80,19 @@ def load_weights(model: Fuser, path: str | Path) -> dict[str, Any]:
     except (KeyError, ValueError):
         raise WeightsError(f"{path}: training metadata torn or missing; train again") from None
     _expect_frozen(model, metadata.get("frozen", "{}"), path)
-    model.scores = parse_scores(metadata, path)
+    model.scores = _scores_of(metadata, path)
     model.load_state_dict(tensors)
     return training
 
 
-def parse_scores(metadata: Mapping[str, str], path: str | Path) -> tuple[float, ...]:
+def _scores_of(metadata: Mapping[str, str], path: str | Path) -> tuple[float, ...]:
     """Return the quality scores that a file came with; none where it names none.
 
     Raises:
         WeightsError: They are no finite numbers.
     """
     try:
-        return _SCORES.validate_json(metadata.get("scores", "[]"))
+        return parse_scores(metadata.get("scores", NO_SCORES))
     except ValidationError as error:
         reason = error.errors()[0]["msg"].lower()
         raise WeightsError(f"{path}: scores torn ({reason}); train again") from None

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from fusion_core.errors import WeightsError
+from fusion_core.memory.scores import NO_SCORES, parse_scores
 from fusion_core.models.features import Features
 from fusion_core.types import FloatImage
 
@@ -86,7 +87,7 @@ class ExportedCard:
                 grid=max(1, int(metadata["grid"])),
                 weights=metadata["weights"],
                 slots=slots.reshape(json.loads(metadata["slots_shape"])).astype(np.float32),
-                scores=TypeAdapter(tuple[float, ...]).validate_json(metadata.get("scores", "[]")),
+                scores=parse_scores(metadata.get("scores", NO_SCORES)),
             )
         except (KeyError, ValueError, TypeError, ValidationError) as error:
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]

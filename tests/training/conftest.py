@@ -1,8 +1,18 @@
-"""A small folder of pairs, drawn so that both images show different things."""
+"""One thread for torch, and small folders of pairs whose images show different things."""
 
 import cv2
 import numpy as np
 import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Let torch compute in one thread: the same bits everywhere, and no waiting for a busy core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def write_pair(folder, stem, seed, size=(72, 96)):
@@ -22,6 +32,24 @@ def pair_folder(tmp_path):
     for index in range(5):
         write_pair(tmp_path / "pairs", f"road_{index}", index)
     return tmp_path / "pairs"
+
+
+@pytest.fixture
+def labelled_folder(pair_folder):
+    """Label the drawn pairs: the hot block is a person, with its mask; the other is beside it."""
+
+    def label(other):
+        for kind in ("labels", "masks"):
+            (pair_folder / kind).mkdir()
+        mask = np.zeros((72, 96), np.uint8)
+        mask[20:50, 30:45] = 255
+        for image in (pair_folder / "vi").glob("*.png"):
+            rows = f"label,x,y,w,h\nperson,30,20,15,30\n{other}\n"
+            (pair_folder / "labels" / f"{image.stem}.csv").write_text(rows)
+            cv2.imwrite(str(pair_folder / "masks" / image.name), mask)
+        return pair_folder
+
+    return label
 
 
 @pytest.fixture

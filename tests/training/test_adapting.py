@@ -24,14 +24,6 @@ SHORT = dataclasses.replace(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def example(task, number, *, target=False):
     rng = np.random.default_rng(number)
     coarse = rng.integers(0, 255, (6, 8, 3), np.uint8)

@@ -19,18 +19,10 @@ from fusion_lab.training.recipe import read_recipe
 
 
 @pytest.fixture
-def pairs(pair_folder):
-    """The hot block of the drawn pairs is a person, with its mask."""
-    for kind in ("labels", "masks"):
-        (pair_folder / kind).mkdir()
-    mask = np.zeros((72, 96), np.uint8)
-    mask[20:50, 30:45] = 255
-    for image in (pair_folder / "vi").glob("*.png"):
-        (pair_folder / "labels" / f"{image.stem}.csv").write_text(
-            "label,x,y,w,h\nperson,30,20,15,30\nperson,80,60,4,8\n"
-        )
-        cv2.imwrite(str(pair_folder / "masks" / image.name), mask)
-    return read_examples([pair_folder], needs=Needs(labels=True, mask=True))
+def pairs(labelled_folder):
+    """Beside the person stands one who is too small."""
+    folder = labelled_folder("person,80,60,4,8")
+    return read_examples([folder], needs=Needs(labels=True, mask=True))
 
 
 def test_overlaps_by_hand():

@@ -17,14 +17,6 @@ from fusion_lab.training.codec import CodecRecipe, CodecTrainer
 from fusion_lab.training.codec.trainer import make_crops
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def pictures():
     rng = np.random.default_rng(0)

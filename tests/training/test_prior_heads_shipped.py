@@ -20,14 +20,6 @@ MATERIAL = ("roadscene/train", "sequences", "video", "mef", "mff")
 TOLERANCE = 0.015
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def answers(weights, pictures):
     provider = EmbeddedProvider(weights)
     found = [provider.assess(picture, None) for picture in pictures]

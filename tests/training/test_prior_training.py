@@ -15,14 +15,6 @@ from fusion_lab.training.priors.samples import degrade, make_samples, stack
 from fusion_lab.training.priors.scores import average_precision, calibration_error, confusion
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def folder(tmp_path):
     """Seven small pairs."""

@@ -53,26 +53,10 @@ SMALL = dataclasses.replace(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
-def folder(pair_folder):
-    """Label the drawn pairs: the hot block is a person, with its mask; a car stands beside it."""
-    for kind in ("labels", "masks"):
-        (pair_folder / kind).mkdir()
-    mask = np.zeros((72, 96), np.uint8)
-    mask[20:50, 30:45] = 255
-    for image in (pair_folder / "vi").glob("*.png"):
-        rows = "label,x,y,w,h\nperson,30,20,15,30\ncar,60,40,20,10\n"
-        (pair_folder / "labels" / f"{image.stem}.csv").write_text(rows)
-        cv2.imwrite(str(pair_folder / "masks" / image.name), mask)
-    return pair_folder
+def folder(labelled_folder):
+    """A car stands beside the person."""
+    return labelled_folder("car,60,40,20,10")
 
 
 def place(out):

@@ -17,14 +17,6 @@ from fusion_lab.training.text.trainer import check_sentences
 SHORT = TextRecipe(steps=2, batch=4, save_every=1, validate_every=2, checked=3)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
     TextTrainer(SHORT, Place(tmp_path / "whole")).run()
     part = TextTrainer(SHORT, Place(tmp_path / "part"))

@@ -1,22 +1,13 @@
-"""A folder of labelled pairs whose people are bright in thermal, and one thread for torch."""
+"""A folder of labelled pairs whose people are bright in thermal."""
 
 import csv
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from fusion_lab.data import Needs, read_examples
 from fusion_lab.training.detector import DetectionPool
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _write_labels(path, rows):
