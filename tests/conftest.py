@@ -16,6 +16,11 @@ RECORDINGS = Path(
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Tests that run beside one another in processes of their own are on DDS domains of their own.
+if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
+    base = int(os.environ.get("ROS_DOMAIN_ID", "1"))
+    os.environ["ROS_DOMAIN_ID"] = str(base + int(worker))
+
 # A room's tests import the helper modules beside them by name.
 sys.path += [str(folder) for folder in sorted(Path(__file__).parent.iterdir()) if folder.is_dir()]
 

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from fusion_core.memory import HISTORY, quality_score
 from fusion_core.models import LumaFuser
@@ -74,7 +75,8 @@ def score_fused(model: LumaFuser, pictures: Sequence[UInt8Image]) -> tuple[float
     """
     count = min(len(pictures), HISTORY)
     scores = []
-    for index in np.linspace(0, len(pictures) - 1, count).round().astype(int).tolist():
+    indices = np.linspace(0, len(pictures) - 1, count).round().astype(int).tolist()
+    for index in tqdm(indices, desc="scores", leave=False, dynamic_ncols=True, disable=None):
         batch = whole_pair_batch(pictures[index])
         thermal, visible = (plane.to(model.bank.device) for plane in batch[:2])
         fused = model.forward_luma(thermal, visible).fused[0, 0]
