@@ -25,6 +25,10 @@ class BoxLabels(NamedTuple):
     boxes: NDArray[np.float32]
     classes: NDArray[np.int64]
 
+    def of(self, number: int) -> NDArray[np.float32]:
+        """Return ``Nx4`` boxes of a class, or of the ignored ones."""
+        return self.boxes[self.classes == number]
+
     def people(self) -> BoxLabels:
         """Return those of people, and the ignored ones."""
         mine = (self.classes == PERSON) | (self.classes == IGNORE)

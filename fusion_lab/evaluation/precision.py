@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,6 +146,12 @@ class ClassTally:
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation.accumulate()
         return np.asarray(evaluation.eval["precision"].mean(axis=(1, 2, 3, 4)), np.float64)
+
+
+def ap50_of(tallies: Sequence[ClassTally], picks: Iterable[int]) -> float:
+    """Return the average precision at IoU 0.5 on some pictures, as often as they were picked."""
+    drawn = ClassTally.merged(tallies[pick] for pick in picks)
+    return float(drawn.average_precision(1)[0]) if drawn.objects else math.nan
 
 
 def _evaluation(detections: int) -> Any:  # noqa: ANN401 - pycocotools has no types

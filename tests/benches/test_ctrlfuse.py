@@ -1,9 +1,11 @@
 """The bench of CtrlFuse on the synthetic street, whose masks are exact."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from street import masked_street
+from street import example, masked_street
 
 from fusion_core.errors import UsageError
 from fusion_core.models import load_model
@@ -16,6 +18,7 @@ from fusion_lab.benches.ctrlfuse.bench import (
 )
 from fusion_lab.benches.ctrlfuse.clicks import measure_clicks
 from fusion_lab.benches.ctrlfuse.data import MaskedPair, read_masked, spread_evenly
+from fusion_lab.benches.ctrlfuse.detection import elsewhere, found_table, measure_detection
 from fusion_lab.benches.ctrlfuse.effects import (
     PROMPTS,
     MaskEffect,
@@ -27,6 +30,7 @@ from fusion_lab.benches.ctrlfuse.effects import (
 from fusion_lab.benches.ctrlfuse.pictures import cropper
 from fusion_lab.benches.mechanisms.bench import measure_parts
 from fusion_lab.benches.mechanisms.ctrlfuse import SYSTEM, sample_of
+from fusion_lab.data.labels import IGNORE, PERSON, BoxLabels
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,11 @@ def test_a_click_on_a_person_marks_the_person_with_a_detector_or_without(model, 
     """What stands out in checked boxes of msrs is 0.76 of the silhouettes, by rule."""
     (row,) = measure_clicks(model, {"msrs": people}, 4)
     assert row.people > 3
+    unknown = [
+        MaskedPair(replace(pair.example, labels=pair.example.labels.unknown()), pair.planes)
+        for pair in people
+    ]
+    assert measure_clicks(model, {"msrs": unknown}, 4) == ()
     assert min(row.detected, row.alone) > 0.6
     assert measure_clicks(model, {}, 4) == ()
 
@@ -139,6 +148,30 @@ def test_boxes_become_silhouettes_and_masks_stay(model, people):
     assert effects["boxes"].segmented_iou > 0.75 > effects["boxes"].prompt_iou + 0.1
     assert effects["true"].segmented_iou > 0.82
     assert effects["boxes"].outside < 0.001
+
+
+def test_boxes_are_mirrored_to_where_nobody_is_labelled():
+    """In 100 columns 10..20 become 80..90; 60..70 become 30..40, where a region is ignored."""
+    boxes = [[10, 5, 20, 25], [60, 5, 70, 25], [45, 30, 60, 50], [35, 0, 38, 40]]
+    labels = BoxLabels(np.array(boxes, np.float32), np.array([PERSON, PERSON, PERSON, IGNORE]))
+    blank = np.zeros((60, 100), np.uint8)
+    pair = replace(example(np.dstack([blank] * 3), blank), labels=labels)
+    assert elsewhere(pair).tolist() == [[80, 5, 90, 25]]
+
+
+@pytest.mark.data
+def test_people_are_looked_for_in_sources_and_in_fused_pictures(recordings):
+    """Two pictures of msrs: their labels name nine and five people."""
+    rows = measure_detection(recordings, ["default"], 2, ["msrs"])
+    by_picture = {row.shown: row for row in rows}
+    assert len(rows) == len(by_picture) == 9
+    assert {row.people for row in rows} == {14}
+    unmarked = by_picture["ctrlfuse, nothing marked"]
+    assert (unmarked.gain.value, unmarked.gain.low, unmarked.gain.high) == (0, 0, 0)
+    for row in rows:
+        assert row.gain.value == pytest.approx(row.ap50 - unmarked.ap50)
+    assert by_picture["thermal"].recall > 0
+    assert len(found_table(rows).markdown().splitlines()) == 13
 
 
 def test_recordings_must_be_named():

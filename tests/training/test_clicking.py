@@ -20,8 +20,8 @@ from fusion_lab.training.recipe import read_recipe
 
 @pytest.fixture
 def pairs(labelled_folder):
-    """Beside the person stands one who is too small."""
-    folder = labelled_folder("person,80,60,4,8")
+    """Beside the person stands one who is too small, and a crowd that could not be labelled."""
+    folder = labelled_folder("person,80,60,4,8\nignore,2,2,20,60")
     return read_examples([folder], needs=Needs(labels=True, mask=True))
 
 

@@ -215,7 +215,10 @@ def test_the_reference_learns_first_and_is_then_fixed(tmp_path, folder):
 
 
 def test_a_person_of_whom_a_part_is_masked_has_the_silhouette_instead(folder):
-    """A hot ellipse fills its box; its mask is whole, or of the upper third; or it is not seen."""
+    """A hot ellipse fills its box; its mask is whole, or of the upper third; or it is not seen.
+
+    In a region that could not be labelled it is nobody.
+    """
     pair = load_masked([folder])[0]
     whole = np.zeros((72, 96), np.uint8)
     cv2.ellipse(whole, (37, 35), (7, 14), 0, 0, 360, 255, -1)
@@ -230,6 +233,8 @@ def test_a_person_of_whom_a_part_is_masked_has_the_silhouette_instead(folder):
     silhouette = persons(hot, part) > 0
     assert (silhouette & (whole > 0)).sum() > 0.9 * (silhouette | (whole > 0)).sum()
     assert not persons(cold, part).any()
+    pair = dataclasses.replace(pair, labels=pair.labels.unknown())
+    assert not persons(cold, whole).any()
 
 
 def test_a_vehicle_is_learnt_as_its_box_without_the_corners(folder):

@@ -22,6 +22,7 @@ from fusion_lab.benches.ctrlfuse.data import (
     read_masked,
     spread_evenly,
 )
+from fusion_lab.benches.ctrlfuse.detection import PeopleFound, found_table, measure_detection
 from fusion_lab.benches.ctrlfuse.effects import (
     EFFECT_HEAD,
     PROMPTS,
@@ -37,7 +38,7 @@ from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.benches.timing import Timing, interleaved
 from fusion_lab.training.prompting.corruption import boxed
 
-Part = Literal["prompts", "classes", "clicks", "cost"]
+Part = Literal["prompts", "classes", "clicks", "detection", "cost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class CtrlFuseResult:
     prompts: tuple[PromptFigures, ...] = ()
     classes: tuple[ClassOverlap, ...] = ()
     clicks: tuple[ClickOverlap, ...] = ()
+    detection: tuple[PeopleFound, ...] = ()
     cost: Mapping[str, Timing] | None = None
 
     def tables(self) -> Sequence[Table]:
@@ -96,6 +98,8 @@ class CtrlFuseResult:
             tables.append(_class_table(self.classes))
         if self.clicks:
             tables.append(_click_table(self.clicks))
+        if self.detection:
+            tables.append(found_table(self.detection))
         if self.cost:
             costs = tuple((name, timing.median, timing.least) for name, timing in self.cost.items())
             title = f"Network at 640x480, {torch.get_num_threads()} threads, in turns"
@@ -131,13 +135,19 @@ class CtrlFuseBench(BenchCommand):
 
     `prompts`: contrast, gradient and change outside the mask, and the overlap of what the segmenter
     finds, for true, changed and automatic masks. `classes`: overlap per class. `clicks`:
-    what a click on a person marks. `cost`: per frame in the network, beside m2pn-edge.
+    what a click on a person marks. `detection`: people that a detector finds in the fused pictures,
+    by what was marked. `cost`: per frame in the network, beside m2pn-edge.
     """
 
     parts: tyro.conf.Positional[tuple[Part, ...]] = ()
     """Parts to run; all when not given."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Folder that holds msrs, llvip and video/0117_1620; not needed for cost."""
+    """Folder that holds msrs, llvip and video/0117_1620, and for detection roadscene/val and m3fd;
+    not needed for cost."""
+    detector: Annotated[tuple[str, ...], tyro.conf.arg(metavar="default|FILE.onnx ...")] = (
+        "default",
+    )
+    """Detectors that look at the fused pictures; one for pairs sees them as visible ones."""
     limit: Annotated[int, tyro.conf.arg(metavar="N")] = 13
     """Pictures per set."""
     pictures: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
@@ -154,11 +164,15 @@ class CtrlFuseBench(BenchCommand):
             prompts=measure_prompts(model, sets, self.limit) if "prompts" in parts else (),
             classes=measure_classes(model, sets, self.limit) if "classes" in parts else (),
             clicks=measure_clicks(model, sets, self.limit) if "clicks" in parts else (),
+            detection=self._detection() if "detection" in parts else (),
             cost=measure_cost(model, load_model("m2pn-edge")) if "cost" in parts else None,
         )
 
     def _sets(self) -> dict[str, list[MaskedPair]]:
         return {name: read_masked(self._data() / name) for name in SETS}
+
+    def _detection(self) -> tuple[PeopleFound, ...]:
+        return measure_detection(self._data(), self.detector, self.limit)
 
     def _data(self) -> Path:
         if self.data is None:

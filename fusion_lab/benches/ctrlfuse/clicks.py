@@ -17,6 +17,7 @@ from fusion_lab.benches.ctrlfuse.data import MaskedPair, spread_evenly
 from fusion_lab.benches.ctrlfuse.effects import fuse_prompted, iou
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.data import Example, aligned_pair
+from fusion_lab.data.labels import PERSON
 
 # People that are higher, and whose silhouette fills at least this share of their box.
 _LEAST_HEIGHT, _LEAST_FILLED = 24, 0.3
@@ -91,7 +92,7 @@ def _people(example: Example) -> Iterator[Mask]:
     """Yield the silhouettes of people whose silhouette is known."""
     if example.mask is None or example.labels is None:
         return
-    for left, top, right, bottom in example.labels.people().boxes.tolist():
+    for left, top, right, bottom in example.labels.of(PERSON).tolist():
         inside = fill_boxes([(left, top, right - left, bottom - top)], *example.mask.shape) > 0
         truth = inside & (example.mask > 127)
         if bottom - top >= _LEAST_HEIGHT and truth.sum() >= _LEAST_FILLED * inside.sum():

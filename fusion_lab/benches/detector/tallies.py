@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +23,7 @@ from fusion_lab.benches.intervals import Interval, bootstrap
 from fusion_lab.benches.pictures import resized_pair
 from fusion_lab.data import Example
 from fusion_lab.data.labels import IGNORE
-from fusion_lab.evaluation.precision import IOU, ClassScores, ClassTally
+from fusion_lab.evaluation.precision import IOU, ClassScores, ClassTally, ap50_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +143,12 @@ def tally_set(pairs: list[Example], views: DetectorViews) -> SetFigures:
 
 def gain_of_both(both: list[ClassTally], single: list[list[ClassTally]]) -> Interval:
     """Return the gain in AP50 of both cameras over the better single one."""
-    better = max(single, key=lambda tallies: _ap50(tallies, range(len(tallies))))
+    better = max(single, key=lambda tallies: ap50_of(tallies, range(len(tallies))))
 
     def gain(picks: NDArray[np.int64]) -> float:
-        return _ap50(both, picks) - _ap50(better, picks)
+        return ap50_of(both, picks) - ap50_of(better, picks)
 
     return bootstrap(gain, len(both))
-
-
-def _ap50(tallies: list[ClassTally], picks: Iterable[int]) -> float:
-    """Return the average precision on some of the pictures, as often as they were picked."""
-    drawn = ClassTally.merged(tallies[pick] for pick in picks)
-    return float(drawn.average_precision(1)[0]) if drawn.objects else float("nan")
 
 
 def _boxes(pair: Example, number: int) -> FloatArray:

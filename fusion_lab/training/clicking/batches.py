@@ -14,6 +14,7 @@ from torch import Tensor
 from fusion_core.masks.person_at import Looks, levelled
 from fusion_core.types import FloatImage
 from fusion_lab.data import Example
+from fusion_lab.data.labels import PERSON
 from fusion_lab.training.batches import pair_planes
 from fusion_lab.training.prompting.clothes import cool_clothes
 
@@ -48,7 +49,7 @@ class Crowd:
     Attributes:
         size: Rows and columns.
         boxes: ``Nx4`` left, top, right and bottom of the people that can be clicked on.
-        everybody: The same of all people.
+        everybody: The same of all people, and of regions where there may be some.
         looks: The picture, and once more with people in cold clothes.
     """
 
@@ -61,8 +62,11 @@ class Crowd:
 def crowd_of(example: Example) -> Crowd | None:
     """Return the people of a labelled pair, None where none is high enough."""
     assert example.labels is not None, "clicks are made from labelled pairs"
-    everybody = np.array(example.labels.people().boxes, np.float64).reshape(-1, 4)
-    boxes = everybody[everybody[:, 3] - everybody[:, 1] >= _LEAST_HEIGHT]
+    people, everybody = (
+        np.asarray(boxes, np.float64)
+        for boxes in (example.labels.of(PERSON), example.labels.people().boxes)
+    )
+    boxes = people[people[:, 3] - people[:, 1] >= _LEAST_HEIGHT]
     if not len(boxes):
         return None
     thermal = pair_planes(example)[..., 0].astype(np.float32) / np.float32(255)

@@ -14,6 +14,7 @@ from fusion_core.masks import hot_regions
 from fusion_core.masks.regions import fill_boxes, object_regions
 from fusion_core.types import FloatImage, Mask, UInt8Image
 from fusion_lab.data import Example
+from fusion_lab.data.labels import PERSON
 from fusion_lab.training.augment import Augmentation, augment_pair
 from fusion_lab.training.batches import PairBatch, crop_square, pair_planes
 from fusion_lab.training.prompting.clothes import cool_clothes
@@ -75,7 +76,7 @@ def training_planes(example: Example) -> UInt8Image:
     assert example.labels is not None, "prompts are made from labelled pairs"
     thermal = planes[..., 0].astype(np.float32) / np.float32(255)
     persons = np.zeros_like(planes[..., 3])
-    for left, top, right, bottom in example.labels.people().boxes:
+    for left, top, right, bottom in example.labels.of(PERSON):
         box = (float(left), float(top), float(right - left), float(bottom - top))
         silhouette = object_regions(thermal, [box], *thermal.shape) > 0
         inside = fill_boxes([box], *thermal.shape) > 0
