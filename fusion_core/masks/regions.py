@@ -9,7 +9,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from fusion_core.types import Box, FloatImage
+from fusion_core.types import Box, FloatImage, Mask
 
 # Regions are found in the thermal image at this width, less its surround of a quarter of that.
 _WIDTH = 160
@@ -91,6 +91,11 @@ def object_regions(
     return objects * mask
 
 
+def surround_of(box: Box, inside: Mask) -> Mask:
+    """Return what is around a box, ``HxW``, given what is inside: its object stands out from it."""
+    return np.asarray((fill_boxes([_grown(*box)], *inside.shape) > 0) & ~inside)
+
+
 def labelled_regions(
     thermal: FloatImage | None,
     objects: Sequence[tuple[str, Box]],
@@ -146,10 +151,8 @@ def _without_corners(filled: FloatImage) -> FloatImage:
 
 def _object_in(thermal: FloatImage, box: Box) -> FloatImage:
     """Return what is hotter than the surround of a box, or colder where that is clearer."""
-    left, top, wide, high = box
     inside = fill_boxes([box], *thermal.shape) > 0
-    around = fill_boxes([_grown(left, top, wide, high)], *thermal.shape) > 0
-    ring = around & ~inside
+    ring = surround_of(box, inside)
     if not (ring.any() and inside.any()):
         return inside.astype(np.float32)
     surround = float(np.median(thermal[ring]))

@@ -32,13 +32,18 @@ from fusion_lab.benches.ctrlfuse.effects import (
     mean_effect,
 )
 from fusion_lab.benches.ctrlfuse.pictures import draw_effects
+from fusion_lab.benches.ctrlfuse.references import (
+    ReferenceQuality,
+    measure_references,
+    references_table,
+)
 from fusion_lab.benches.networks import fuse_luma
 from fusion_lab.benches.progress import with_progress
 from fusion_lab.benches.tables import Cell, Table
 from fusion_lab.benches.timing import Timing, interleaved
 from fusion_lab.training.prompting.corruption import boxed
 
-Part = Literal["prompts", "classes", "clicks", "detection", "cost"]
+Part = Literal["prompts", "classes", "clicks", "references", "detection", "cost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class CtrlFuseResult:
     prompts: tuple[PromptFigures, ...] = ()
     classes: tuple[ClassOverlap, ...] = ()
     clicks: tuple[ClickOverlap, ...] = ()
+    references: tuple[ReferenceQuality, ...] = ()
     detection: tuple[PeopleFound, ...] = ()
     cost: Mapping[str, Timing] | None = None
 
@@ -98,6 +104,8 @@ class CtrlFuseResult:
             tables.append(_class_table(self.classes))
         if self.clicks:
             tables.append(_click_table(self.clicks))
+        if self.references:
+            tables.append(references_table(self.references))
         if self.detection:
             tables.append(found_table(self.detection))
         if self.cost:
@@ -135,8 +143,9 @@ class CtrlFuseBench(BenchCommand):
 
     `prompts`: contrast, gradient and change outside the mask, and the overlap of what the segmenter
     finds, for true, changed and automatic masks. `classes`: overlap per class. `clicks`:
-    what a click on a person marks. `detection`: people that a detector finds in the fused pictures,
-    by what was marked. `cost`: per frame in the network, beside m2pn-edge.
+    what a click on a person marks. `references`: how complete the masks are that this is compared
+    with. `detection`: people that a detector finds in the fused pictures, by what was marked.
+    `cost`: per frame in the network, beside m2pn-edge.
     """
 
     parts: tyro.conf.Positional[tuple[Part, ...]] = ()
@@ -156,7 +165,7 @@ class CtrlFuseBench(BenchCommand):
     def measure(self) -> CtrlFuseResult:
         """Run the parts."""
         parts = self.parts or get_args(Part)
-        sets = self._sets() if set(parts) - {"cost"} else {}
+        sets = self._sets() if set(parts) - {"cost", "detection"} else {}
         model = load_model("ctrlfuse")
         if self.pictures:
             draw_effects(self._data(), self.pictures)
@@ -164,6 +173,7 @@ class CtrlFuseBench(BenchCommand):
             prompts=measure_prompts(model, sets, self.limit) if "prompts" in parts else (),
             classes=measure_classes(model, sets, self.limit) if "classes" in parts else (),
             clicks=measure_clicks(model, sets, self.limit) if "clicks" in parts else (),
+            references=measure_references(sets) if "references" in parts else (),
             detection=self._detection() if "detection" in parts else (),
             cost=measure_cost(model, load_model("m2pn-edge")) if "cost" in parts else None,
         )

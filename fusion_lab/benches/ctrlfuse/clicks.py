@@ -12,7 +12,7 @@ from fusion_core.detection.detector import Detector
 from fusion_core.masks.marks import Marks, Scene
 from fusion_core.masks.regions import fill_boxes
 from fusion_core.models import Fuser
-from fusion_core.types import Mask, UInt8Image
+from fusion_core.types import Box, Mask, UInt8Image
 from fusion_lab.benches.ctrlfuse.data import MaskedPair, spread_evenly
 from fusion_lab.benches.ctrlfuse.effects import fuse_prompted, iou
 from fusion_lab.benches.progress import with_progress
@@ -67,7 +67,7 @@ def _overlaps(model: Fuser, pair: MaskedPair, detector: Detector) -> Iterator[tu
     height, width = aligned.thermal.shape
     found = tuple(detector.detect(aligned.visible, aligned))
     scenes = [Scene(height, width, aligned.thermal, each) for each in ((), found)]
-    for truth in _people(example):
+    for _, truth in people_of(example):
         alone, detected = (_overlap(model, pair, scene, truth) for scene in scenes)
         yield alone, detected
 
@@ -88,12 +88,13 @@ def _marked(scene: Scene, x: float, y: float) -> UInt8Image:
     return marks.mask(scene, boxes=True).astype(np.uint8)
 
 
-def _people(example: Example) -> Iterator[Mask]:
-    """Yield the silhouettes of people whose silhouette is known."""
+def people_of(example: Example) -> Iterator[tuple[Box, Mask]]:
+    """Yield box and silhouette of people whose silhouette is known."""
     if example.mask is None or example.labels is None:
         return
     for left, top, right, bottom in example.labels.of(PERSON).tolist():
-        inside = fill_boxes([(left, top, right - left, bottom - top)], *example.mask.shape) > 0
+        box = (left, top, right - left, bottom - top)
+        inside = fill_boxes([box], *example.mask.shape) > 0
         truth = inside & (example.mask > 127)
         if bottom - top >= _LEAST_HEIGHT and truth.sum() >= _LEAST_FILLED * inside.sum():
-            yield truth
+            yield box, truth
