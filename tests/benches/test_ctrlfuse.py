@@ -28,6 +28,7 @@ from fusion_lab.benches.ctrlfuse.effects import (
     mean_effect,
 )
 from fusion_lab.benches.ctrlfuse.pictures import cropper
+from fusion_lab.benches.ctrlfuse.references import measure_references, references_table
 from fusion_lab.benches.mechanisms.bench import measure_parts
 from fusion_lab.benches.mechanisms.ctrlfuse import SYSTEM, sample_of
 from fusion_lab.data.labels import IGNORE, PERSON, BoxLabels
@@ -150,6 +151,21 @@ def test_boxes_become_silhouettes_and_masks_stay(model, people):
     assert effects["boxes"].outside < 0.001
 
 
+def test_a_reference_that_marks_half_of_a_person_and_some_air_says_so():
+    """Of the box's 40 rows the upper 30 are warm; the lower 30 are marked."""
+    thermal, mask = np.full((80, 80), 40, np.uint8), np.zeros((80, 80), np.uint8)
+    thermal[10:40, 30:50] = 200
+    mask[20:50, 30:50] = 255
+    labels = BoxLabels(np.array([[30, 10, 50, 50]], np.float32), np.array([PERSON]))
+    pair = replace(example(np.dstack([thermal] * 3), thermal), labels=labels, mask=mask)
+    (row,) = measure_references({"drawn": [MaskedPair(pair, np.dstack([thermal] * 6))]})
+    assert row.people == 1
+    found = (row.warm, row.cold, row.reachable)
+    assert found == pytest.approx((20 / 30, 10 / 30, 30 / 40))
+    assert len(references_table([row]).rows) == 1
+    assert measure_references({"empty": []}) == ()
+
+
 def test_boxes_are_mirrored_to_where_nobody_is_labelled():
     """In 100 columns 10..20 become 80..90; 60..70 become 30..40, where a region is ignored."""
     boxes = [[10, 5, 20, 25], [60, 5, 70, 25], [45, 30, 60, 50], [35, 0, 38, 40]]
@@ -171,7 +187,7 @@ def test_people_are_looked_for_in_sources_and_in_fused_pictures(recordings):
     for row in rows:
         assert row.gain.value == pytest.approx(row.ap50 - unmarked.ap50)
     assert by_picture["thermal"].recall > 0
-    assert len(found_table(rows).markdown().splitlines()) == 13
+    assert len(found_table(rows).rows) == 9
 
 
 def test_recordings_must_be_named():
