@@ -176,9 +176,9 @@ def test_boxes_are_mirrored_to_where_nobody_is_labelled():
 
 
 @pytest.mark.data
-def test_people_are_looked_for_in_sources_and_in_fused_pictures(recordings):
+def test_people_are_looked_for_in_sources_and_in_fused_pictures(model, recordings):
     """Two pictures of msrs: their labels name nine and five people."""
-    rows = measure_detection(recordings, ["default"], 2, ["msrs"])
+    rows = measure_detection(model, recordings, ["default"], 2, ["msrs"])
     by_picture = {row.shown: row for row in rows}
     assert len(rows) == len(by_picture) == 9
     assert {row.people for row in rows} == {14}

@@ -153,6 +153,8 @@ class CtrlFuseBench(BenchCommand):
     data: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder that holds msrs, llvip and video/0117_1620, and for detection roadscene/val and m3fd;
     not needed for cost."""
+    model: Annotated[str, tyro.conf.arg(metavar="ctrlfuse|FILE")] = "ctrlfuse"
+    """Weights to measure: those that ship, or a file of a training run."""
     detector: Annotated[tuple[str, ...], tyro.conf.arg(metavar="default|FILE.onnx ...")] = (
         "default",
     )
@@ -166,7 +168,7 @@ class CtrlFuseBench(BenchCommand):
         """Run the parts."""
         parts = self.parts or get_args(Part)
         sets = self._sets() if set(parts) - {"cost", "detection"} else {}
-        model = load_model("ctrlfuse")
+        model = load_model(self.model)
         if self.pictures:
             draw_effects(self._data(), self.pictures)
         return CtrlFuseResult(
@@ -174,15 +176,15 @@ class CtrlFuseBench(BenchCommand):
             classes=measure_classes(model, sets, self.limit) if "classes" in parts else (),
             clicks=measure_clicks(model, sets, self.limit) if "clicks" in parts else (),
             references=measure_references(sets) if "references" in parts else (),
-            detection=self._detection() if "detection" in parts else (),
+            detection=self._detection(model) if "detection" in parts else (),
             cost=measure_cost(model, load_model("m2pn-edge")) if "cost" in parts else None,
         )
 
     def _sets(self) -> dict[str, list[MaskedPair]]:
         return {name: read_masked(self._data() / name) for name in SETS}
 
-    def _detection(self) -> tuple[PeopleFound, ...]:
-        return measure_detection(self._data(), self.detector, self.limit)
+    def _detection(self, model: Fuser) -> tuple[PeopleFound, ...]:
+        return measure_detection(model, self._data(), self.detector, self.limit)
 
     def _data(self) -> Path:
         if self.data is None:

@@ -14,7 +14,7 @@ from fusion_core.detection import Detector
 from fusion_core.detection.boxes import overlaps
 from fusion_core.detection.labels import CLASSES
 from fusion_core.masks.regions import fill_boxes, hot_regions, labelled_regions
-from fusion_core.models import load_model
+from fusion_core.models import Fuser, load_model
 from fusion_core.types import AlignedPair, Box, FloatImage, UInt8Image
 from fusion_lab.benches.intervals import Interval, bootstrap
 from fusion_lab.benches.networks import mask_fuser
@@ -76,18 +76,23 @@ def found_table(figures: Sequence[PeopleFound]) -> Table:
 
 
 def measure_detection(
-    data: Path, files: Sequence[str], limit: int, names: Sequence[str] = LABELLED_SETS
+    model: Fuser,
+    data: Path,
+    files: Sequence[str],
+    limit: int,
+    names: Sequence[str] = LABELLED_SETS,
 ) -> tuple[PeopleFound, ...]:
     """Run detectors on sources and fused pictures of labelled pairs.
 
     Args:
+        model: The network that takes marks.
         data: Folder of the labelled sets.
         files: Detectors, as ``Detector`` takes them; one for pairs is given a picture as the
             visible one alone.
         limit: Pictures per set.
         names: The sets.
     """
-    detectors, shows = [Detector(file) for file in files], _shows()
+    detectors, shows = [Detector(file) for file in files], _shows(model)
     found: list[PeopleFound] = []
     for name in names:
         pairs = read_examples([data / name], needs=Needs(labels=True))
@@ -103,9 +108,9 @@ def measure_detection(
     return tuple(found)
 
 
-def _shows() -> Mapping[str, Show]:
+def _shows(model: Fuser) -> Mapping[str, Show]:
     """Return the kinds of pictures, by name."""
-    prompted, plain = (mask_fuser(load_model(name)) for name in ("ctrlfuse", "m2pn-edge"))
+    prompted, plain = mask_fuser(model), mask_fuser(load_model("m2pn-edge"))
     street, mean = Detector("default"), BaselineMethod("mean", baselines.fuse_mean)
     markers: Mapping[str, Marker] = {
         "hot regions": lambda _, aligned: hot_regions(_thermal(aligned)),
