@@ -147,7 +147,8 @@ def elsewhere(pair: Example) -> NDArray[np.float64]:
     mirrored = people.copy()
     mirrored[:, (0, 2)] = columns - people[:, (2, 0)]
     taken = np.concatenate([people, _corners(pair, IGNORE)])
-    return mirrored[~(overlaps(mirrored, taken) > 0).any(axis=1)]
+    free = ~(overlaps(mirrored, taken) > 0).any(axis=1)
+    return np.asarray(mirrored[free], np.float64)
 
 
 def _corners(pair: Example, number: int) -> NDArray[np.float64]:
