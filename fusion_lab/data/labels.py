@@ -27,7 +27,8 @@ class BoxLabels(NamedTuple):
 
     def of(self, number: int) -> NDArray[np.float32]:
         """Return ``Nx4`` boxes of a class, or of the ignored ones."""
-        return self.boxes[self.classes == number]
+        boxes: NDArray[np.float32] = self.boxes[self.classes == number]
+        return boxes
 
     def people(self) -> BoxLabels:
         """Return those of people, and the ignored ones."""

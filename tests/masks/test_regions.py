@@ -8,6 +8,7 @@ from fusion_core.masks import hot_regions
 from fusion_core.masks.regions import fill_boxes, labelled_regions, object_regions
 from fusion_core.models.blocks.object_prompts import find_objects
 from fusion_lab.data import Needs, read_examples
+from fusion_lab.data.labels import PERSON
 
 
 def warm_scene(height=480, width=640):
@@ -122,7 +123,7 @@ def test_people_in_checked_boxes_are_found_with_their_silhouettes(recordings):
             thermal = example.second.astype(np.float32) / 255
             if example.mask is None:
                 continue
-            for left, top, right, bottom in example.labels.people().boxes:
+            for left, top, right, bottom in example.labels.of(PERSON):
                 box = (left, top, right - left, bottom - top)
                 inside = fill_boxes([box], *thermal.shape) > 0
                 truth = (example.mask > 127) & inside
