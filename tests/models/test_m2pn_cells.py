@@ -11,12 +11,14 @@ from fusion_core.errors import UsageError
 from fusion_core.models import Cues, create_model
 from fusion_core.models.blocks import AffineHead, FineAffineHead, apply_maps
 from fusion_core.models.m2pn_cells import EDGE, NANO, CellsConfig, CellStem, M2PNCells
+from fusion_core.models.m2pn_regions import RegionPrompts
 from fusion_core.models.m2pn_scene import PlaceMemory
 from fusion_lab.training.shared_init import build_variant
 
 SMALL = CellsConfig(stem=4, width=8, dim=12, heads=2, slots=5)
 FINER = replace(SMALL, finer=2)
 PLACES = replace(FINER, places=True)
+REGIONS = replace(PLACES, regions=16)
 
 
 def trained_alike(config=SMALL):
@@ -35,7 +37,7 @@ def pair(height, width, batch=1, seed=0):
     return torch.rand(2, batch, 1, height, width, generator=generator).unbind(0)
 
 
-@pytest.mark.parametrize("config", [SMALL, FINER, PLACES])
+@pytest.mark.parametrize("config", [SMALL, FINER, PLACES, REGIONS])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (17, 23), (32, 40)])
 def test_every_size_comes_back_in_range(config, height, width):
     with torch.inference_mode():
@@ -54,7 +56,7 @@ def test_an_untrained_network_is_the_mean_of_the_sources(name):
     assert (fused - (thermal + visible) / 2).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("config", [SMALL, FINER, PLACES])
+@pytest.mark.parametrize("config", [SMALL, FINER, PLACES, REGIONS])
 def test_running_gives_what_training_gave(config):
     model, images = trained_alike(config), pair(40, 56)
     learning = model.forward_luma(*images)
@@ -64,7 +66,7 @@ def test_running_gives_what_training_gave(config):
     assert (learning.fused - running.fused).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("config", [SMALL, FINER, PLACES])
+@pytest.mark.parametrize("config", [SMALL, FINER, PLACES, REGIONS])
 def test_a_batch_is_fused_as_each_pair_alone(config):
     model, (thermal, visible) = trained_alike(config), pair(24, 32, batch=3)
     with torch.inference_mode():
@@ -97,10 +99,11 @@ def test_the_memory_is_heard():
         ("memory", "recall", set()),
         ("memory", "places", set()),
         ("prompts", "head.scene", {"thermal_graph", "visible_graph"}),
+        ("prompts", "region_prompts", {"thermal_graph", "visible_graph"}),
     ],
 )
 def test_each_ablation_removes_its_part_and_still_trains(switch, gone, nodes):
-    whole, part = trained_alike(PLACES), trained_alike(replace(PLACES, **{switch: False}))
+    whole, part = trained_alike(REGIONS), trained_alike(replace(REGIONS, **{switch: False}))
     assert any(name.startswith(gone) for name, _ in whole.named_parameters())
     assert not any(name.startswith(gone) for name, _ in part.named_parameters())
     output = part.forward_luma(*pair(16, 16))
@@ -146,6 +149,60 @@ def test_without_what_is_remembered_places_know_nothing_of_their_surroundings():
         model.forward_luma(thermal, visible)
     assert float(seen[0].abs().max()) == 0
     assert float(seen[1].std((2, 3)).max()) > 0
+
+
+def said(model, thermal, visible):
+    """Return the prompts of the regions, ``BxDxKxL``."""
+    heard = []
+    handle = model.region_prompts.prompt.register_forward_hook(
+        lambda _m, _i, out: heard.append(out)
+    )
+    with torch.inference_mode():
+        model.forward_luma(thermal, visible)
+    handle.remove()
+    return heard[0]
+
+
+def test_every_region_has_its_prompt_the_last_ones_smaller():
+    prompts = said(trained_alike(REGIONS), *pair(40, 50))
+    assert prompts.shape == (1, SMALL.dim, 3, 4)
+    assert float(prompts.std((2, 3)).min()) > 0
+
+
+def test_a_region_hears_of_another_one_by_the_graph_alone():
+    """A hot thing 32 pixels away, as much cold beside it: the means of the scene stay as they are.
+
+    A mean of the thermal stem that is no more than a mean of pixels is what it is set to here.
+    """
+    model = trained_alike(REGIONS)
+    with torch.no_grad():
+        for weight in model.thermal_stem.conv.parameters():
+            weight.zero_()
+    thermal, visible = pair(64, 64)
+    thermal = thermal / 2 + 0.25
+    changed = thermal.clone()
+    changed[..., 48:, 48:] += 0.2
+    changed[..., 48:, 32:48] -= 0.2
+    one, two = said(model, thermal, visible), said(model, changed, visible)
+    heard = (one - two)[0, :, 0, 0].abs().max()
+    assert heard > 1e-6
+    for graph in (model.thermal_graph, model.visible_graph):
+        torch.nn.init.zeros_(graph.out.weight)
+    one, two = said(model, thermal, visible), said(model, changed, visible)
+    assert (one - two)[0, :, 0, 0].abs().max() < heard / 100
+
+
+def test_places_get_the_mean_of_their_region_from_its_prompt_alone():
+    """What is added to the maps of a whole region changes nothing where regions do not meet."""
+    prompts = RegionPrompts(3, 8, 2, places=4)
+    maps, query = torch.rand(1, 3, 12, 12), torch.rand(1, 8)
+    regions = [torch.rand(1, 9, 8) for _ in range(2)]
+    with torch.inference_mode():
+        one = prompts(maps, query, regions)
+        two = prompts(maps + 5, query, regions)
+        other = prompts(maps, query, [part.flip(1) for part in regions])
+    assert (one - two).abs().max() < 1e-4
+    assert (one - other).abs().max() > 1e-3
 
 
 # Its blocks

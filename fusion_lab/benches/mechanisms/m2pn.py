@@ -62,7 +62,9 @@ def _shuffled(network: SceneFuser, rng: Random) -> Tensor:
 
 
 def _prompts_of(network: SceneFuser) -> list[nn.Module]:
-    return [block.get_submodule("prompt") for block in network.blocks]
+    """Return what makes prompts: those of the blocks, and those of the regions."""
+    parts = network.named_modules()
+    return [part for name, part in parts if name.rpartition(".")[2] == "prompt"]
 
 
 def _no_prompts(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
