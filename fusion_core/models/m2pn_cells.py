@@ -107,7 +107,8 @@ class M2PNCells(SceneFuser):
             self.deviation = nn.ModuleDict(
                 {name: nn.Linear(c.stem, c.dim, bias=False) for name in MODALITIES}
             )
-            self.region_prompts = RegionPrompts(c.width, c.dim, c.heads, c.regions // (2 * c.down))
+            places = c.regions // (2 * c.down)
+            self.region_prompts = RegionPrompts(c.width, c.dim, c.heads, places, graph=c.graph)
         head = FineAffineHead if c.finer > 1 else AffineHead
         self.head = head(c.width, c.dim if c.prompts else 0)
 

@@ -8,27 +8,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion_core.models.blocks import CrossAttention
+from fusion_core.models.blocks import CrossAttention, GraphAttention
 
 
 class RegionPrompts(nn.Module):
     """Maps lose the mean of their region, and get what the region's prompt says instead.
 
-    Per region, the bank's answer asks the region's refined thermal and visible nodes; what it hears
-    is the region's prompt, which scales the maps' deviations from the region's mean and says what
-    the mean is. How places of a region differ passes through the maps; what all of them have in
-    common passes through the prompts alone. Between the centres of regions all is interpolated.
+    Per region, the bank's answer and the region's fused node ask the region's refined thermal and
+    visible nodes; the question and what it hears are the region's prompt, which scales the maps'
+    deviations from the region's mean and says what the mean is. How places of a region differ
+    passes through the maps; what all of them have in common passes through the prompts alone.
+    Between the centres of regions all is interpolated.
 
     Args:
         width: Channels of the maps.
         dim: Width of nodes and prompts.
         heads: Heads of the attention.
         places: Edge of a region in positions of the maps.
+        graph: Ablation: graph attention refines the fused nodes.
     """
 
-    def __init__(self, width: int, dim: int, heads: int, places: int) -> None:
+    def __init__(self, width: int, dim: int, heads: int, places: int, *, graph: bool) -> None:
         super().__init__()
         self.places = places
+        self.node = nn.Linear(width, dim)
+        self.fused_graph = GraphAttention(dim, heads) if graph else nn.Identity()
         self.prompt = RegionPrompt(dim, heads)
         self.affine = nn.Conv2d(dim, 2 * width, 1)
 
@@ -41,7 +45,8 @@ class RegionPrompts(nn.Module):
             regions: ``BxKxD`` refined nodes of the regions, row by row, thermal and visible.
         """
         means = means_of_regions(maps, self.places)
-        prompts = self.prompt(query, regions, means.shape[-2:])
+        fused = self.fused_graph(self._fused_nodes(means))[:, 1:]
+        prompts = self.prompt(query, fused, regions, means.shape[-2:])
         gamma, beta = self.affine(prompts).chunk(2, dim=1)
         scale = gamma + 1
         shift = torch.addcmul(beta, scale, means, value=-1)
@@ -51,9 +56,15 @@ class RegionPrompts(nn.Module):
         scale, shift = fine[..., : maps.shape[-2], : maps.shape[-1]].chunk(2, dim=1)
         return torch.addcmul(shift, maps, scale)
 
+    def _fused_nodes(self, means: Tensor) -> Tensor:
+        """Return the scene's node and those of the regions, which say how each differs from it."""
+        scene = means.mean((2, 3))
+        apart = (means - scene[:, :, None, None]).flatten(2).mT
+        return torch.cat([self.node(scene)[:, None], F.linear(apart, self.node.weight)], 1)
+
 
 class RegionPrompt(nn.Module):
-    """The prompts of all regions: cross-attention, by one query, to two nodes of each.
+    """The prompts of all regions: a region's fused node, and what it heard from two others.
 
     Args:
         dim: Width of nodes and prompts.
@@ -64,18 +75,21 @@ class RegionPrompt(nn.Module):
         super().__init__()
         self.read = CrossAttention(dim, heads)
 
-    def forward(self, query: Tensor, regions: list[Tensor], size: Sequence[int]) -> Tensor:
+    def forward(
+        self, query: Tensor, fused: Tensor, regions: list[Tensor], size: Sequence[int]
+    ) -> Tensor:
         """Return ``BxDxhxw``, a prompt per region.
 
         Args:
             query: ``BxD``.
+            fused: ``BxKxD`` fused nodes, row by row.
             regions: ``BxKxD`` nodes of each modality, row by row.
             size: Rows and columns of regions.
         """
         nodes = torch.stack(regions, 2).flatten(0, 1)
-        asked = query[:, None].expand_as(regions[0]).reshape(-1, 1, query.shape[-1])
-        prompts: Tensor = self.read(asked, nodes)
-        return prompts.reshape(regions[0].shape).mT.reshape(len(query), -1, *size)
+        asked = query[:, None] + fused
+        heard = self.read(asked.reshape(-1, 1, query.shape[-1]), nodes)
+        return (fused + heard.reshape(fused.shape)).mT.reshape(len(query), -1, *size)
 
 
 def means_of_regions(maps: Tensor, places: int) -> Tensor:

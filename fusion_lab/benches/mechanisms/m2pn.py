@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion_core.models import NO_CUES, Cues
+from fusion_core.models.blocks import GraphAttention
 from fusion_core.models.m2pn import M2PN
 from fusion_core.models.m2pn_cells import M2PNCells
 from fusion_core.models.m2pn_scene import SceneFuser
@@ -72,7 +73,7 @@ def _no_prompts(network: SceneFuser, *_: object) -> AbstractContextManager[None]
 
 
 def _graphs_of(network: SceneFuser) -> list[nn.Module]:
-    return [network.thermal_graph, network.visible_graph]
+    return [part for part in network.modules() if isinstance(part, GraphAttention)]
 
 
 def _no_graph(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
