@@ -133,7 +133,7 @@ class M2PN(SceneFuser):
         means = {"thermal": thermal_mean, "visible": visible_mean, "fused": channel_means(fused)}
         if self.config.context_nodes:
             means["residual"] = channel_means(self.residual_encoder(thermal - visible))
-        return fused, self.nodes_of(means)
+        return fused, self.nodes_of(means)[0]
 
     def _to_grid(self, x: Tensor) -> Tensor:
         if self.config.down > 1:

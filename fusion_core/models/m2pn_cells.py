@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusion_core.foundation.fingerprint import ADDED_LATER
 from fusion_core.models.blocks import (
     AffineHead,
     FineAffineHead,
@@ -16,7 +18,8 @@ from fusion_core.models.blocks import (
     channel_means,
 )
 from fusion_core.models.cues import Cues
-from fusion_core.models.m2pn_scene import SceneConfig, SceneFuser, refined
+from fusion_core.models.m2pn_regions import RegionPrompts, means_of_regions
+from fusion_core.models.m2pn_scene import MODALITIES, SceneConfig, SceneFuser, refined
 from fusion_core.models.outputs import LumaOutput
 
 _MOMENTS = 3  # of the difference of both sources: mean, mean magnitude, mean square
@@ -30,14 +33,16 @@ class CellsConfig(SceneConfig):
         stem: Channels per source on the grid.
         down: Edge in pixels of the grid.
         finer: Decisions along the edge of a cell.
+        regions: Edge in pixels of the regions that have prompts; 0: the scene has.
     """
 
     stem: int = 8
     down: int = 4
     finer: int = 1
+    regions: int = field(default=0, metadata=ADDED_LATER)
 
 
-EDGE = CellsConfig(stem=16, width=32, dim=64, blocks=3, finer=2, places=True)
+EDGE = CellsConfig(stem=16, width=32, dim=64, blocks=3, finer=2, places=True, regions=64)
 NANO = CellsConfig()
 
 
@@ -95,7 +100,15 @@ class M2PNCells(SceneFuser):
         self.merge = nn.Conv2d(2 * c.stem, c.width, 3, padding=1)
         self.shrink = nn.Conv2d(c.width, c.width, 3, stride=2, padding=1)
         means = {"thermal": c.stem, "visible": c.stem, "fused": c.width}
-        self.build_scene(means | ({"residual": _MOMENTS} if c.context_nodes else {}))
+        means |= {"residual": _MOMENTS} if c.context_nodes else {}
+        self.build_scene(means, prompted=not c.regions)
+        self.region_prompts = None
+        if c.regions and c.prompts:
+            self.deviation = nn.ModuleDict(
+                {name: nn.Linear(c.stem, c.dim, bias=False) for name in MODALITIES}
+            )
+            places = c.regions // (2 * c.down)
+            self.region_prompts = RegionPrompts(c.width, c.dim, c.heads, places, graph=c.graph)
         head = FineAffineHead if c.finer > 1 else AffineHead
         self.head = head(c.width, c.dim if c.prompts else 0)
 
@@ -106,12 +119,14 @@ class M2PNCells(SceneFuser):
         with torch.autocast(thermal.device.type, enabled=False):
             thermal, visible = self.pad(thermal.float()), self.pad(visible.float())
             hot, seen = self.thermal_stem(thermal), self.visible_stem(visible)
-            maps, nodes = self._encode(hot, seen)
+            maps, nodes, regions = self._encode(hot, seen)
             query, attention = self.read_bank(nodes["fused"], slots)
             context = torch.stack([*refined(nodes), query], 1)
             wide = F.relu_(self.shrink(maps))
             for block in self.blocks:
                 wide = block(wide, query, context)
+            if self.region_prompts is not None:
+                wide = self.region_prompts(wide, query, regions)
             if self.places is not None:
                 wide = self.places(wide, slots)
             wide = F.interpolate(wide, scale_factor=2.0, mode="bilinear")
@@ -129,8 +144,8 @@ class M2PNCells(SceneFuser):
             attention=attention,
         )
 
-    def _encode(self, hot: Tensor, seen: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the pair's maps and the scene's nodes."""
+    def _encode(self, hot: Tensor, seen: Tensor) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
+        """Return the pair's maps, the scene's nodes and those of its regions."""
         stems = torch.cat([hot, seen], 1).contiguous(memory_format=torch.channels_last)
         maps = F.relu_(self.merge(stems))
         thermal, visible = channel_means(stems).chunk(2, dim=1)
@@ -139,4 +154,13 @@ class M2PNCells(SceneFuser):
             residual = hot[:, -1:] - seen[:, -1:]
             moments = (residual, residual.abs(), residual * residual)
             means["residual"] = torch.cat([moment.mean((2, 3)) for moment in moments], 1)
-        return maps, self.nodes_of(means)
+        own = {} if self.region_prompts is None else self._regions_of(stems, means)
+        return maps, *self.nodes_of(means, own)
+
+    def _regions_of(self, stems: Tensor, means: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the nodes of the regions: how each differs from the scene."""
+        coarse = means_of_regions(stems, self.config.regions // self.config.down)
+        return {
+            name: self.deviation[name]((part - means[name][:, :, None, None]).flatten(2).mT)
+            for name, part in zip(MODALITIES, coarse.chunk(2, dim=1), strict=True)
+        }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,9 @@ from fusion_core.models.blocks import (
 )
 from fusion_core.models.features import Features
 from fusion_core.models.luma import LumaFuser
+
+MODALITIES: Final = ("thermal", "visible")
+NO_REGIONS: Final[Mapping[str, Tensor]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class PromptBlock(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """The convolution of a :class:`PromptBlock` alone, for the ablation without prompts."""
+    """The convolution of a :class:`PromptBlock` alone: prompts come later, or not at all."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -129,11 +134,12 @@ class SceneFuser(LumaFuser):
     def __init__(self, name: str, config: SceneConfig) -> None:
         super().__init__(name, config, random_slots(config.slots, config.dim))
 
-    def build_scene(self, means: Mapping[str, int]) -> None:
-        """Add nodes, graphs, the bank's ways in, and the prompted blocks.
+    def build_scene(self, means: Mapping[str, int], *, prompted: bool = True) -> None:
+        """Add nodes, graphs, the bank's ways in, and the blocks.
 
         Args:
             means: Width of the means that make each node.
+            prompted: Prompts of the scene modulate the blocks, if there are prompts.
         """
         c = self.config
         self.node = nn.ModuleDict({name: nn.Linear(wide, c.dim) for name, wide in means.items()})
@@ -143,21 +149,37 @@ class SceneFuser(LumaFuser):
         if c.prompts and c.memory:
             self.recall = nn.Linear(c.dim, c.dim)
         self.blocks = nn.ModuleList(
-            PromptBlock(c.width, c.dim, c.heads) if c.prompts else PlainBlock(c.width)
+            PromptBlock(c.width, c.dim, c.heads) if prompted and c.prompts else PlainBlock(c.width)
             for _ in range(c.blocks)
         )
         reads = c.places and c.prompts and c.memory
         self.places = PlaceMemory(c.width, c.dim) if reads else None
 
-    def nodes_of(self, means: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the nodes ``BxD`` of the means, those of the modalities also refined."""
+    def nodes_of(
+        self, means: Mapping[str, Tensor], regions: Mapping[str, Tensor] = NO_REGIONS
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Return the nodes of the scene and those of its regions.
+
+        Args:
+            means: ``BxC`` means over the picture that make the nodes of the scene.
+            regions: ``BxKxD`` nodes of the regions in both modalities, which are in their graphs.
+
+        Returns:
+            The nodes ``BxD``, those of the modalities also refined; and the nodes of the regions,
+            thermal and visible, refined where there is a graph; empty without regions.
+        """
         nodes = {name: self.node[name](mean) for name, mean in means.items()}
-        if self.config.prompts and self.config.graph:
-            others = ("fused", "residual") if self.config.context_nodes else ()
-            for name, attend in (("thermal", self.thermal_graph), ("visible", self.visible_graph)):
-                graph = torch.stack([nodes[name], *(nodes[other] for other in others)], 1)
-                nodes[f"{name}_graph"] = attend(graph)[:, 0]
-        return nodes
+        others = ("fused", "residual") if self.config.context_nodes else ()
+        parts = []
+        for name in MODALITIES:
+            graph = torch.stack([nodes[name], *(nodes[other] for other in others)], 1)
+            if regions:
+                graph = torch.cat([graph, regions[name]], 1)
+            if self.config.prompts and self.config.graph:
+                graph = self.get_submodule(f"{name}_graph")(graph)
+                nodes[f"{name}_graph"] = graph[:, 0]
+            parts.append(graph[:, 1 + len(others) :])
+        return nodes, parts if regions else []
 
     def read_bank(self, query: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
         """Return the prompts' query ``BxD`` and the slots' weights ``BxN``."""
@@ -169,4 +191,4 @@ class SceneFuser(LumaFuser):
 
 def refined(nodes: Mapping[str, Tensor]) -> list[Tensor]:
     """Return the nodes of both modalities, refined where there is a graph."""
-    return [nodes.get(f"{name}_graph", nodes[name]) for name in ("thermal", "visible")]
+    return [nodes.get(f"{name}_graph", nodes[name]) for name in MODALITIES]

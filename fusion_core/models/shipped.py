@@ -23,7 +23,7 @@ M2PN_EDGE: Final = ModelSpec(
     config=m2pn_cells.EDGE,
     paper="M2PN",
     description="The same design on a quarter of the grid; live on two CPU cores.",
-    parameters=161_839,
+    parameters=141_103,
     weights=_WEIGHTS / "m2pn-edge.safetensors",
 )
 M2PN_NANO: Final = ModelSpec(

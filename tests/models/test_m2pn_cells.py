@@ -11,12 +11,14 @@ from fusion_core.errors import UsageError
 from fusion_core.models import Cues, create_model
 from fusion_core.models.blocks import AffineHead, FineAffineHead, apply_maps
 from fusion_core.models.m2pn_cells import EDGE, NANO, CellsConfig, CellStem, M2PNCells
+from fusion_core.models.m2pn_regions import RegionPrompts
 from fusion_core.models.m2pn_scene import PlaceMemory
 from fusion_lab.training.shared_init import build_variant
 
 SMALL = CellsConfig(stem=4, width=8, dim=12, heads=2, slots=5)
 FINER = replace(SMALL, finer=2)
 PLACES = replace(FINER, places=True)
+REGIONS = replace(PLACES, regions=16)
 
 
 def trained_alike(config=SMALL):
@@ -35,7 +37,7 @@ def pair(height, width, batch=1, seed=0):
     return torch.rand(2, batch, 1, height, width, generator=generator).unbind(0)
 
 
-@pytest.mark.parametrize("config", [SMALL, FINER, PLACES])
+@pytest.mark.parametrize("config", [SMALL, FINER, PLACES, REGIONS])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (17, 23), (32, 40)])
 def test_every_size_comes_back_in_range(config, height, width):
     with torch.inference_mode():
@@ -54,7 +56,7 @@ def test_an_untrained_network_is_the_mean_of_the_sources(name):
     assert (fused - (thermal + visible) / 2).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("config", [SMALL, FINER, PLACES])
+@pytest.mark.parametrize("config", [SMALL, FINER, PLACES, REGIONS])
 def test_running_gives_what_training_gave(config):
     model, images = trained_alike(config), pair(40, 56)
     learning = model.forward_luma(*images)
@@ -64,7 +66,7 @@ def test_running_gives_what_training_gave(config):
     assert (learning.fused - running.fused).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("config", [SMALL, FINER, PLACES])
+@pytest.mark.parametrize("config", [SMALL, FINER, PLACES, REGIONS])
 def test_a_batch_is_fused_as_each_pair_alone(config):
     model, (thermal, visible) = trained_alike(config), pair(24, 32, batch=3)
     with torch.inference_mode():
@@ -76,8 +78,8 @@ def test_a_batch_is_fused_as_each_pair_alone(config):
 @pytest.mark.parametrize("config", [NANO, EDGE])
 def test_every_parameter_receives_a_gradient(config):
     model = trained_alike(config)
-    fused = model.forward_luma(*pair(32, 32)).fused
-    (fused * torch.rand(32, 32)).sum().backward()
+    fused = model.forward_luma(*pair(32, 96)).fused  # a single region is like its scene
+    (fused * torch.rand(32, 96)).sum().backward()
     assert [name for name, p in model.named_parameters() if not p.grad.any()] == []
 
 
@@ -94,13 +96,15 @@ def test_the_memory_is_heard():
     [
         ("context_nodes", "node.residual", {"residual"}),
         ("graph", "thermal_graph", {"thermal_graph", "visible_graph"}),
+        ("graph", "region_prompts.fused_graph", {"thermal_graph", "visible_graph"}),
         ("memory", "recall", set()),
         ("memory", "places", set()),
         ("prompts", "head.scene", {"thermal_graph", "visible_graph"}),
+        ("prompts", "region_prompts", {"thermal_graph", "visible_graph"}),
     ],
 )
 def test_each_ablation_removes_its_part_and_still_trains(switch, gone, nodes):
-    whole, part = trained_alike(PLACES), trained_alike(replace(PLACES, **{switch: False}))
+    whole, part = trained_alike(REGIONS), trained_alike(replace(REGIONS, **{switch: False}))
     assert any(name.startswith(gone) for name, _ in whole.named_parameters())
     assert not any(name.startswith(gone) for name, _ in part.named_parameters())
     output = part.forward_luma(*pair(16, 16))
@@ -146,6 +150,109 @@ def test_without_what_is_remembered_places_know_nothing_of_their_surroundings():
         model.forward_luma(thermal, visible)
     assert float(seen[0].abs().max()) == 0
     assert float(seen[1].std((2, 3)).max()) > 0
+
+
+def said(model, thermal, visible):
+    """Return the prompts of the regions, ``BxDxKxL``."""
+    heard = []
+    handle = model.region_prompts.prompt.register_forward_hook(
+        lambda _m, _i, out: heard.append(out)
+    )
+    with torch.inference_mode():
+        model.forward_luma(thermal, visible)
+    handle.remove()
+    return heard[0]
+
+
+def test_every_region_has_its_prompt_the_last_ones_smaller():
+    prompts = said(trained_alike(REGIONS), *pair(40, 50))
+    assert prompts.shape == (1, SMALL.dim, 3, 4)
+    assert float(prompts.std((2, 3)).min()) > 0
+
+
+def linear_alike():
+    """A network whose maps before the prompts are linear in pictures that are brighter than 0.
+
+    Its regions differ much, so that what their graphs say is far above what rounding does.
+    """
+    model = trained_alike(REGIONS)
+    with torch.no_grad():
+        for stem in (model.thermal_stem, model.visible_stem):
+            stem.conv.weight.zero_()
+        for conv in (model.merge, model.shrink, *(block.conv for block in model.blocks)):
+            conv.weight.abs_()
+            conv.bias.abs_()
+        for node in (*model.deviation.values(), model.region_prompts.node):
+            node.weight.mul_(100)
+    return model
+
+
+def test_a_region_hears_of_another_one_by_the_graphs_alone():
+    """A hot thing 72 pixels away, as much cold beside it: the means of the scene stay as they are.
+
+    Both are twelve half-cells from the corner region, of which the convolutions see four.
+    """
+    model, (thermal, visible) = linear_alike(), pair(128, 128)
+    thermal = thermal / 2 + 0.25
+    changed = thermal.clone()
+    changed[..., 72:88, 72:80] += 0.2
+    changed[..., 72:88, 80:88] -= 0.2
+    graphs = (model.thermal_graph, model.visible_graph, model.region_prompts.fused_graph)
+
+    def heard():
+        one, two = said(model, thermal, visible), said(model, changed, visible)
+        return float((one - two)[0, :, 0, 0].abs().max())
+
+    by_graphs = heard()
+    assert by_graphs > 1e-6
+    for graph in graphs:
+        torch.nn.init.zeros_(graph.out.weight)
+    assert heard() < by_graphs / 100
+
+
+def region_prompts():
+    """Return prompts for nine regions of 4x4 places that do not say the same of each."""
+    torch.manual_seed(0)
+    return RegionPrompts(3, 8, 2, places=4, graph=True)
+
+
+def test_places_get_the_mean_of_their_region_from_its_prompt_alone():
+    """What is added to all maps changes nothing, if the prompts are those of before."""
+    prompts, maps, query = region_prompts(), torch.rand(1, 3, 12, 12), torch.rand(1, 8)
+    regions = [torch.rand(1, 9, 8) for _ in range(2)]
+    with torch.inference_mode():
+        one = prompts(maps, query, regions)
+        held = torch.rand(1, 8, 3, 3)
+        handle = prompts.prompt.register_forward_hook(lambda _m, _i, _out: held)
+        two, three = prompts(maps, query, regions), prompts(maps + 5, query, regions)
+        handle.remove()
+        four = prompts(maps + 5, query, regions)
+    assert (two - three).abs().max() < 1e-4
+    assert (one - two).abs().max() > 1e-3
+    assert (one - four).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("source", [0, 1])
+def test_every_source_of_a_region_has_a_say_in_its_prompt(source):
+    prompts, maps, query = region_prompts(), torch.rand(1, 3, 12, 12), torch.rand(1, 8)
+    regions = [torch.rand(1, 9, 8) for _ in range(2)]
+    others = [part + (index == source) * torch.rand(1, 9, 8) for index, part in enumerate(regions)]
+    with torch.inference_mode():
+        change = prompts(maps, query, regions) - prompts(maps, query, others)
+    assert change.abs().amax((1, 2, 3)).min() > 1e-3
+
+
+def test_a_fused_node_says_by_how_much_its_region_is_brighter():
+    """Of regions a little, and much, brighter than their scene: the prompts are not alike."""
+    prompts, query, regions = region_prompts(), torch.zeros(1, 8), [torch.zeros(1, 9, 8)] * 2
+    said = []
+    prompts.prompt.register_forward_hook(lambda _m, _i, out: said.append(out[0, :, 0, 0]))
+    with torch.inference_mode():
+        for more in (0.1, 1.0):
+            maps = torch.ones(1, 3, 12, 12)
+            maps[..., :4, :4] += more
+            prompts(maps, query, regions)
+    assert (said[0] - said[1]).abs().max() > 0.05
 
 
 # Its blocks

@@ -37,13 +37,14 @@ class GraphAttention(nn.Module):
     def forward(self, nodes: Tensor) -> Tensor:
         """Return the nodes after they read one another, ``BxKxD`` from ``BxKxD``."""
         q, k, v = (
-            layer(nodes).unflatten(-1, (self.heads, -1))
+            layer(nodes).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for layer in (self.query, self.key, self.value)
         )
-        from_query = (q * self.score[0]).sum(-1)
-        from_key = (k * self.score[1]).sum(-1)
-        score = F.leaky_relu(from_query[:, :, None] + from_key[:, None], 0.2)
-        weight = (score / math.sqrt(q.shape[-1])).softmax(dim=2)
-        read = torch.einsum("bijh,bjhd->bihd", weight, v).flatten(-2)
+        from_query, from_key = (
+            (part * score[:, None]).sum(-1) for part, score in zip((q, k), self.score, strict=True)
+        )
+        score = F.leaky_relu(from_query[..., None] + from_key[:, :, None], 0.2)
+        weight = (score / math.sqrt(q.shape[-1])).softmax(dim=-1)
+        read = (weight @ v).transpose(1, 2).flatten(-2)
         out: Tensor = self.norm(nodes + self.out(read))
         return out

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion_core.models import NO_CUES, Cues
+from fusion_core.models.blocks import GraphAttention
 from fusion_core.models.m2pn import M2PN
 from fusion_core.models.m2pn_cells import M2PNCells
 from fusion_core.models.m2pn_scene import SceneFuser
@@ -62,7 +63,9 @@ def _shuffled(network: SceneFuser, rng: Random) -> Tensor:
 
 
 def _prompts_of(network: SceneFuser) -> list[nn.Module]:
-    return [block.get_submodule("prompt") for block in network.blocks]
+    """Return what makes prompts: those of the blocks, and those of the regions."""
+    parts = network.named_modules()
+    return [part for name, part in parts if name.rpartition(".")[2] == "prompt"]
 
 
 def _no_prompts(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
@@ -70,7 +73,7 @@ def _no_prompts(network: SceneFuser, *_: object) -> AbstractContextManager[None]
 
 
 def _graphs_of(network: SceneFuser) -> list[nn.Module]:
-    return [network.thermal_graph, network.visible_graph]
+    return [part for part in network.modules() if isinstance(part, GraphAttention)]
 
 
 def _no_graph(network: SceneFuser, *_: object) -> AbstractContextManager[None]:
