@@ -102,8 +102,8 @@ class MechanismsBench(BenchCommand):
     of the fixed test set, in haze, rain and snow, each apart. ctrlfuse: contrast that people gain
     on msrs, llvip and video/0117_1620, marked by masks and by boxes, less the change around them.
     tcmoa: edges kept on mef, mff and msrs at 320x240, each task apart. mmaif: PSNR of the restored
-    visible picture, apart in haze and smoke, rain and snow, noise, darkness, each of which a
-    sentence asks to remove, and where there are two and one of them is to be kept.
+    visible picture at 320x240, apart in haze and smoke, rain and snow, noise, darkness, each of
+    which a sentence asks to remove, and where there are two and one of them is to be kept.
     """
 
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.sentences import PLAIN, Wish, write_sentence
 from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Random, Sample, System, replaced
-from fusion_lab.benches.pictures import read_pictures
+from fusion_lab.benches.pictures import read_pictures, resized_pair
 from fusion_lab.benches.wishing.cases import FOLDERS
 from fusion_lab.data import aligned_pair
 from fusion_lab.training.wishing.samples import as_image, as_tensor, degraded
@@ -51,6 +52,7 @@ _TWO: Final = (
 """What is to be removed, and what is there as well and is to be kept, in turn."""
 _EVERY_OTHER: Final = 4
 """Pairs to one that is seen with two degradations, too."""
+_SIZE: Final = (320, 240)  # about that of the pictures that it was trained on
 _SEVERITY = 0.7
 _ABSENT = -30.0  # a sigmoid's logit of nothing
 
@@ -66,7 +68,8 @@ def _read(data: Path, limit: int) -> list[Sample]:
     places = np.linspace(0, len(pairs) - 1, min(limit, len(pairs))).astype(int)
     samples = []
     for number, place in enumerate(places):
-        visible, thermal = pairs[place].first, pairs[place].second
+        pair = resized_pair(pairs[place], _SIZE, cv2.INTER_AREA)
+        visible, thermal = pair.first, pair.second
         for removed, kept, kind in _asked(number):
             sentence = write_sentence(Wish({removed: PLAIN}), np.random.default_rng(number))
             bad = as_tensor(degraded(visible, {removed: _SEVERITY, **kept}, number))
