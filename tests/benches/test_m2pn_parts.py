@@ -30,7 +30,10 @@ COST = {
     "m2pn-nano": {
         ("memory bank", "zero"): 0.001,
         ("memory bank", "values of each slot shuffled"): 0.001,
+        ("memory bank", "all slots their mean"): 0.001,
         ("prompts", "zero"): 0.01,
+        ("prompts", "another picture's"): 0.005,
+        ("graph attention", "nodes as they are"): 0.001,
         ("scene in the head", "zero"): 0.01,
     },
 }
