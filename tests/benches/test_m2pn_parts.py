@@ -25,7 +25,12 @@ BANK_BY_PLACE = {
     ("memory bank by place", "mean of the picture"): 0.02,
 }
 COST = {
-    "m2pn": BANK_BY_PLACE,
+    "m2pn": {
+        **BANK_BY_PLACE,
+        ("prompts", "zero"): 0.005,
+        ("prompts", "another picture's"): 0.004,
+        ("graph attention", "every node by itself"): 0.001,
+    },
     "m2pn-edge": {**BANK_BY_PLACE, ("prompts", "zero"): 0.01},
     "m2pn-nano": {
         ("memory bank", "zero"): 0.001,
