@@ -332,6 +332,40 @@ def test_change_and_figure_by_hand():
     assert "| -0.250 ± 0.072 | 3 of 3 |" in table.markdown()
 
 
+def another_is_of(mixed):
+    """Which of a kind's samples, where thermal pictures tell the kinds, is another's sum with."""
+    network = Sum().eval()
+    replay = dataclasses.replace(
+        m2pn.SYSTEM.bypasses[0],
+        cues=lambda cues, *_: cues,
+        hold=lambda net, run_other, _: replayed([net.part], run_other),
+        random=True,
+    )
+    system = dataclasses.replace(
+        m2pn.SYSTEM,
+        network=Sum,
+        run=lambda net, sample, cues: Made(
+            fused := net.forward_luma(sample.thermal, sample.visible, cues).fused[0, 0],
+            float(fused.mean()),
+        ),
+        bypasses=(replay,),
+        mixed=mixed,
+    )
+    samples = [
+        Sample(torch.full((1, 1, 8, 8), level), torch.zeros(1, 1, 8, 8), Cues(), kind=kind)
+        for kind, level in (("haze", 0.25), ("haze", 0.25), ("rain", 0.5), ("rain", 0.5))
+    ]
+    return measure_parts(network, system, samples, seeds=8)
+
+
+def test_another_picture_is_one_of_the_same_kind_unless_kinds_mix():
+    assert [effect.change for effect in another_is_of(mixed=False)] == [0, 0]
+    haze, rain = another_is_of(mixed=True)
+    assert 0 < haze.difference < 0.25
+    assert -0.25 < rain.difference < 0
+    assert (haze.samples, rain.samples) == (2, 2)
+
+
 def test_one_pair_has_no_other():
     with pytest.raises(UsageError, match="two pairs"):
         measure_parts(create_model("m2pn-edge", 0), m2pn.SYSTEM, [], seeds=1)

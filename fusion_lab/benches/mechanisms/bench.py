@@ -99,10 +99,11 @@ class MechanismsBench(BenchCommand):
 
     For every part: the mean change of the fused luma, and of the figure that the part exists for.
     m2pn: edges kept (Qabf) on msrs and roadscene/val. mdaif: PSNR of the restored visible picture
-    in haze, rain and snow of the fixed test set. ctrlfuse: contrast that people gain on msrs, llvip
-    and video/0117_1620, marked by masks and by boxes, less the change around them. tcmoa: edges
-    kept on mef, mff and msrs at 320x240, each task apart. mmaif: PSNR of the restored visible
-    picture, one degradation each, asked to be removed.
+    of the fixed test set, in haze, rain and snow, each apart. ctrlfuse: contrast that people gain
+    on msrs, llvip and video/0117_1620, marked by masks and by boxes, less the change around them.
+    tcmoa: edges kept on mef, mff and msrs at 320x240, each task apart. mmaif: PSNR of the restored
+    visible picture at 320x240, apart in haze and smoke, rain and snow, noise, darkness, each of
+    which a sentence asks to remove, and where there are two and one of them is to be kept.
     """
 
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -170,20 +171,30 @@ def measure_parts(
     return [
         effect
         for alike in kinds.values()
-        for effect in _of_one_kind(network, system, alike, seeds=seeds, name=name)
+        for effect in _of_one_kind(
+            network, system, alike, samples if system.mixed else alike, seeds=seeds, name=name
+        )
     ]
 
 
 def _of_one_kind(
-    network: Fuser, system: System, samples: Sequence[Sample], *, seeds: int, name: str
+    network: Fuser,
+    system: System,
+    samples: Sequence[Sample],
+    others: Sequence[Sample],
+    *,
+    seeds: int,
+    name: str,
 ) -> Iterator[PartEffect]:
+    """Yield the effects on samples of one kind; another sample is one of ``others``."""
     kind = samples[0].kind
     whole = [system.run(network, sample, sample.cues) for sample in samples]
     bypasses = [bypass for bypass in system.bypasses if bypass.has(network)]
     for bypass in with_progress(bypasses, f"{name} {kind}".strip()):
         changes, figures = [], []
         for seed in range(seeds if bypass.random else 1):
-            made = [*_passed_by(network, system, bypass, samples, np.random.default_rng(seed))]
+            rng = np.random.default_rng(seed)
+            made = [*_passed_by(network, system, bypass, samples, others, rng)]
             pairs = [*zip(made, whole, strict=True)]
             changes += [float((less.fused - full.fused).abs().mean()) * 255 for less, full in pairs]
             figures.append([less.figure - full.figure for less, full in pairs])
@@ -202,13 +213,18 @@ def _of_one_kind(
         )
 
 
-def _passed_by(
-    network: Fuser, system: System, bypass: Bypass, samples: Sequence[Sample], rng: Random
+def _passed_by(  # noqa: PLR0917 - one of each
+    network: Fuser,
+    system: System,
+    bypass: Bypass,
+    samples: Sequence[Sample],
+    others: Sequence[Sample],
+    rng: Random,
 ) -> Iterator[Made]:
     """Run the network on every sample without the part; another sample is any but that one."""
-    for index, sample in enumerate(samples):
-        away = int(rng.integers(1, len(samples))) if len(samples) > 1 else 0
-        other = samples[(index + away) % len(samples)]
+    for sample in samples:
+        away = int(rng.integers(1, len(others)))
+        other = others[(others.index(sample) + away) % len(others)]
         run_other = partial(system.run, network, other, other.cues)
         cues = bypass.cues(sample.cues, other.cues, network, rng)
         with bypass.hold(network, run_other, rng):

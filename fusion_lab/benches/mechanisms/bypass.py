@@ -30,6 +30,7 @@ class Sample:
         cues: Chroma, prior, mask.
         reference: What the figure compares with, as its system takes it.
         kind: Samples of different kinds are measured apart, such as the tasks of one network.
+            A part that exists for one kind is diluted in the mean of all.
     """
 
     thermal: Tensor
@@ -101,6 +102,8 @@ class System:
         read: Reads up to so many samples below the folder of recordings.
         run: Runs the network on a sample with other cues.
         bypasses: Ways around its parts.
+        mixed: Another sample is one of any kind, as where the kinds are weathers; else one of the
+            same kind, as where they are tasks.
     """
 
     network: type[Fuser]
@@ -108,6 +111,7 @@ class System:
     read: Callable[[Path, int], Sequence[Sample]]
     run: Callable[[Any, Sample, Cues], Made]
     bypasses: tuple[Bypass, ...]
+    mixed: bool = False
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -26,25 +25,27 @@ from fusion_lab.benches.mechanisms.bypass import (
     replayed,
 )
 from fusion_lab.benches.restoring.pictures import DegradedPicture, read_degraded
+from fusion_lab.training.degradations.testset import FOLDERS
 
 _WEATHER = ("haze", "rain", "snow")
-# Of the test set every so many pairs are looked at; a pair has one kind of weather.
-_EVERY = 4
 
 
 def _read(data: Path, limit: int) -> list[Sample]:
-    """Read pictures in haze, rain and snow."""
-    shown = (picture for picture in read_degraded(data, _EVERY) if picture.group in _WEATHER)
-    return [sample_of(picture) for picture in itertools.islice(shown, limit)]
+    """Read up to so many pairs, evenly spread, each in haze, in rain and in snow."""
+    every = -(-sum(FOLDERS.values()) // limit)
+    return [sample_of(p) for p in read_degraded(data, every) if p.group in _WEATHER]
 
 
 def sample_of(picture: DegradedPicture) -> Sample:
-    """Return a degraded picture with its prior; the reference is the clean visible luma."""
+    """Return a degraded picture with its prior; the reference is the clean visible luma.
+
+    Its kind is what degrades it: an expert is chosen for a weather, and is missed there.
+    """
     assert picture.pair.visible is not None, "pairs of the test set are complete"
     colour = _planes(picture.pair.visible)
     thermal = torch.from_numpy(picture.clean.thermal)[None, None].float() / 255
     cues = Cues(chroma=colour[:, 1:], tokens=torch.from_numpy(picture.prior.tokens)[None])
-    return Sample(thermal, colour[:, :1], cues, _planes(picture.clean.visible)[0, 0])
+    return Sample(thermal, colour[:, :1], cues, _planes(picture.clean.visible)[0, 0], picture.group)
 
 
 def _planes(rgb: UInt8Image) -> Tensor:
@@ -121,4 +122,5 @@ SYSTEM = System(
             random=True,
         ),
     ),
+    mixed=True,
 )

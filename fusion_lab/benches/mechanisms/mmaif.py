@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -24,31 +25,69 @@ from fusion_core.priors import assess_pair
 from fusion_core.priors.embedded import EmbeddedProvider
 from fusion_core.sentences import PLAIN, Wish, write_sentence
 from fusion_lab.benches.mechanisms.bypass import Bypass, Made, Random, Sample, System, replaced
-from fusion_lab.benches.pictures import read_pictures
+from fusion_lab.benches.pictures import read_pictures, resized_pair
 from fusion_lab.benches.wishing.cases import FOLDERS
 from fusion_lab.data import aligned_pair
 from fusion_lab.training.wishing.samples import as_image, as_tensor, degraded
 
-_KINDS = ("haze", "rain", "noise", "low_light", "snow", "smoke")
+_SINGLE: Final = (
+    ("haze", "haze and smoke"),
+    ("rain", "rain and snow"),
+    ("noise", "noise"),
+    ("low_light", "darkness"),
+    ("smoke", "haze and smoke"),
+    ("snow", "rain and snow"),
+    ("noise", "noise"),
+    ("low_light", "darkness"),
+)
+"""What degrades the visible picture, in turn, and the kind of the sample."""
+_TWO: Final = (
+    ("haze", "noise"),
+    ("rain", "low_light"),
+    ("noise", "snow"),
+    ("low_light", "smoke"),
+    ("snow", "haze"),
+    ("smoke", "rain"),
+)
+"""What is to be removed, and what is there as well and is to be kept, in turn."""
+_EVERY_OTHER: Final = 4
+"""Pairs to one that is seen with two degradations, too."""
+_SIZE: Final = (320, 240)  # about that of the pictures that it was trained on
 _SEVERITY = 0.7
 _ABSENT = -30.0  # a sigmoid's logit of nothing
 
 
 def _read(data: Path, limit: int) -> list[Sample]:
-    """Read pairs with one degradation each, and a sentence about it."""
+    """Read up to so many pairs with one degradation each, some of them with two as well.
+
+    A sentence asks to remove the first. One alone is removed without being named, too; what a
+    sentence is needed for is seen where the other is to be kept.
+    """
     network, provider = load_model("mmaif"), EmbeddedProvider()
     pairs = [pair for folder in FOLDERS for pair in read_pictures(data / folder)]
-    chosen = pairs[:: max(1, len(pairs) // limit)][:limit]
+    places = np.linspace(0, len(pairs) - 1, min(limit, len(pairs))).astype(int)
     samples = []
-    for number, (pair, kind) in enumerate(zip(chosen, itertools.cycle(_KINDS), strict=False)):
-        sentence = write_sentence(Wish({kind: PLAIN}), np.random.default_rng(number))
-        bad = as_tensor(degraded(pair.first, {kind: _SEVERITY}, number))
-        prior = assess_pair(provider, aligned_pair(as_image(bad), pair.second))
-        tokens = torch.from_numpy(prior.tokens)[None]
-        cues = Cues(text=network.encode_text(sentence), tokens=tokens)
-        reference = to_planes(as_tensor(pair.first))[0, 0]
-        samples.append(Sample(as_tensor(pair.second), bad, cues, reference))
+    for number, place in enumerate(places):
+        pair = resized_pair(pairs[place], _SIZE, cv2.INTER_AREA)
+        visible, thermal = pair.first, pair.second
+        for removed, kept, kind in _asked(number):
+            sentence = write_sentence(Wish({removed: PLAIN}), np.random.default_rng(number))
+            bad = as_tensor(degraded(visible, {removed: _SEVERITY, **kept}, number))
+            prior = assess_pair(provider, aligned_pair(as_image(bad), thermal))
+            tokens = torch.from_numpy(prior.tokens)[None]
+            cues = Cues(text=network.encode_text(sentence), tokens=tokens)
+            reference = to_planes(as_tensor(degraded(visible, kept, number)))[0, 0]
+            samples.append(Sample(as_tensor(thermal), bad, cues, reference, kind))
     return samples
+
+
+def _asked(number: int) -> Iterator[tuple[str, dict[str, float], str]]:
+    """Yield what is to be removed of a pair, severities of what is to be kept, and the kind."""
+    removed, kind = _SINGLE[number % len(_SINGLE)]
+    yield removed, {}, kind
+    if number % _EVERY_OTHER == 0:
+        removed, kept = _TWO[number // _EVERY_OTHER % len(_TWO)]
+        yield removed, {kept: _SEVERITY}, "one of two"
 
 
 def run(network: MMAIF, sample: Sample, cues: Cues) -> Made:
@@ -207,4 +246,5 @@ SYSTEM = System(
         Bypass("experts", "the least wanted instead", hold=lambda net, *_: routed(net, _turned)),
         Bypass("value residual", "own values alone", hold=lambda net, *_: own_values(net)),
     ),
+    mixed=True,
 )
