@@ -93,5 +93,17 @@ class RegionPrompt(nn.Module):
 
 
 def means_of_regions(maps: Tensor, places: int) -> Tensor:
-    """Return the means over squares of ``BxCxhxw``; the last ones may be smaller."""
-    return F.avg_pool2d(maps, places, ceil_mode=True, count_include_pad=False)
+    """Return the means over squares of ``BxCxHxW``; the last ones may be smaller.
+
+    With zeros around, and divided by the share of a square that is in the maps: OpenVINO does not
+    pool what is smaller than a square.
+    """
+    around = F.pad(maps, (0, places - 1, 0, places - 1))
+    rows, columns = (_inside(edge, places, maps) for edge in maps.shape[-2:])
+    return F.avg_pool2d(around, places) / (rows[:, None] * columns)
+
+
+def _inside(edge: int, places: int, like: Tensor) -> Tensor:
+    """Return the share of each square that is inside of an edge, in (0, 1]."""
+    starts = torch.arange(0, edge, places, device=like.device)
+    return ((edge - starts).clamp(max=places) / places).to(like)

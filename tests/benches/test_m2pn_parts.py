@@ -16,7 +16,12 @@ CHANGE = {
     ("prompts", "zero"): 2.0,
 }
 """Way around a part -> what it must at least change, of 255, on these crops."""
-CHANGE_ON_CELLS = {**CHANGE, ("scene in the head", "zero"): 2.0}
+SCENE_IN_THE_HEAD = {
+    "m2pn": {},
+    "m2pn-edge": {("scene in the head", "zero"): 1.0},
+    "m2pn-nano": {("scene in the head", "zero"): 2.0},
+}
+"""The same by network, of what only those on cells have."""
 BANK_BY_PLACE = {
     ("memory bank", "zero"): 0.02,
     ("memory bank", "values of each slot shuffled"): 0.02,
@@ -31,7 +36,13 @@ COST = {
         ("prompts", "another picture's"): 0.004,
         ("graph attention", "every node by itself"): 0.001,
     },
-    "m2pn-edge": {**BANK_BY_PLACE, ("prompts", "zero"): 0.01},
+    "m2pn-edge": {
+        **BANK_BY_PLACE,
+        ("prompts", "zero"): 0.01,
+        ("prompts", "another picture's"): 0.03,
+        ("graph attention", "nodes as they are"): 0.03,
+        ("graph attention", "every node by itself"): 0.01,
+    },
     "m2pn-nano": {
         ("memory bank", "zero"): 0.001,
         ("memory bank", "values of each slot shuffled"): 0.001,
@@ -69,7 +80,7 @@ def effects(name, data, ways, pairs):
 @pytest.mark.data
 @pytest.mark.parametrize("name", list(COST))
 def test_every_part_counts(name, recordings):
-    changes = CHANGE if name == "m2pn" else CHANGE_ON_CELLS
+    changes = {**CHANGE, **SCENE_IN_THE_HEAD[name]}
     found = effects(name, recordings, changes.keys() | COST[name].keys(), 6)
     for way, change in changes.items():
         assert found[way][0] > change, way

