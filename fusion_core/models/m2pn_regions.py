@@ -89,7 +89,8 @@ class RegionPrompt(nn.Module):
         nodes = torch.stack(regions, 2).flatten(0, 1)
         asked = query[:, None] + fused
         heard = self.read(asked.reshape(-1, 1, query.shape[-1]), nodes)
-        return (fused + heard.reshape(fused.shape)).mT.reshape(len(query), -1, *size)
+        prompts: Tensor = fused + heard.reshape(fused.shape)
+        return prompts.mT.reshape(len(query), -1, *size)
 
 
 def means_of_regions(maps: Tensor, places: int) -> Tensor:

@@ -77,7 +77,7 @@ def test_what_ships_gives_the_pictures_of_the_network(model, kind):
 
 
 def test_half_the_bits_change_the_luma_by_little(model):
-    """The mean by less than half a level, which is what rounding to the picture's levels may change.
+    """The mean by less than half a level, what rounding to the picture's levels may change.
 
     The smallest network's by less than one level, the step of the picture itself.
     """
