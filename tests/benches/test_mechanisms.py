@@ -301,24 +301,25 @@ class Sum(LumaFuser):
         return LumaOutput(self.part(thermal) + visible)
 
 
-def test_change_and_figure_by_hand():
-    """The part hands on the thermal picture; without it the sum is as much lower."""
-    network = Sum().eval()
-    system = dataclasses.replace(
+def of_sums(*, mixed=False, **changes):
+    """Return a system of sums whose figure is their mean, with one way around their part."""
+    way = dataclasses.replace(m2pn.SYSTEM.bypasses[0], cues=lambda cues, *_: cues, **changes)
+    return dataclasses.replace(
         m2pn.SYSTEM,
         network=Sum,
         run=lambda net, sample, cues: Made(
             fused := net.forward_luma(sample.thermal, sample.visible, cues).fused[0, 0],
             float(fused.mean()),
         ),
-        bypasses=(
-            dataclasses.replace(
-                m2pn.SYSTEM.bypasses[0],
-                cues=lambda cues, *_: cues,
-                hold=lambda net, *_: replaced([net.part], lambda _m, _i, out: 0 * out),
-            ),
-        ),
+        bypasses=(way,),
+        mixed=mixed,
     )
+
+
+def test_change_and_figure_by_hand():
+    """The part hands on the thermal picture; without it the sum is as much lower."""
+    network = Sum().eval()
+    system = of_sums(hold=lambda net, *_: replaced([net.part], lambda _m, _i, out: 0 * out))
     levels = [torch.full((1, 1, 8, 8), level) for level in (0.125, 0.25, 0.375)]
     samples = [Sample(level, torch.full_like(level, 0.25), Cues()) for level in levels]
     (effect,) = measure_parts(network, system, samples, seeds=3)
@@ -335,21 +336,8 @@ def test_change_and_figure_by_hand():
 def another_is_of(mixed):
     """Which of a kind's samples, where thermal pictures tell the kinds, is another's sum with."""
     network = Sum().eval()
-    replay = dataclasses.replace(
-        m2pn.SYSTEM.bypasses[0],
-        cues=lambda cues, *_: cues,
-        hold=lambda net, run_other, _: replayed([net.part], run_other),
-        random=True,
-    )
-    system = dataclasses.replace(
-        m2pn.SYSTEM,
-        network=Sum,
-        run=lambda net, sample, cues: Made(
-            fused := net.forward_luma(sample.thermal, sample.visible, cues).fused[0, 0],
-            float(fused.mean()),
-        ),
-        bypasses=(replay,),
-        mixed=mixed,
+    system = of_sums(
+        hold=lambda net, run_other, _: replayed([net.part], run_other), random=True, mixed=mixed
     )
     samples = [
         Sample(torch.full((1, 1, 8, 8), level), torch.zeros(1, 1, 8, 8), Cues(), kind=kind)
