@@ -44,6 +44,17 @@ def recordings():
     return RECORDINGS
 
 
+@pytest.fixture
+def one_thread():
+    """Let torch compute in one thread: the same bits everywhere, and no waiting for a busy core."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(autouse=True)
 def one_kind_of_engine(monkeypatch):
     """Let `auto` be torch and, for the detector, ONNX Runtime: machines differ, tests must not."""

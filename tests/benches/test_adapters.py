@@ -6,18 +6,11 @@ import math
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from fusion_lab.benches.adapters import AdaptersResult, read_split, train_case, variants
 from fusion_lab.training.adapting import load_adapting_recipe
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

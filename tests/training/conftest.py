@@ -1,18 +1,13 @@
-"""One thread for torch, and small folders of pairs whose images show different things."""
+"""Small folders of pairs whose images show different things; one thread for torch."""
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """Let torch compute in one thread: the same bits everywhere, and no waiting for a busy core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def always_one_thread(one_thread):
+    """Let every test here compute in one thread."""
 
 
 def write_pair(folder, stem, seed, size=(72, 96)):
