@@ -111,9 +111,9 @@ def _pictures(
         yield "pair", pair.first
         return
     yield "visible", pair.first
-    yield "thermal", _colour(pair.second)
+    yield "thermal", as_colour(pair.second)
     for method in methods:
-        yield method.name, _colour(method.fuse(pair))
+        yield method.name, as_colour(method.fuse(pair))
 
 
 def grouped(found: Sequence[Detection], detector: Detector) -> Candidates:
@@ -136,7 +136,8 @@ def grouped(found: Sequence[Detection], detector: Detector) -> Candidates:
     return candidates.take(~hidden.any(axis=0))
 
 
-def _colour(image: UInt8Image) -> UInt8Image:
+def as_colour(image: UInt8Image) -> UInt8Image:
+    """Return ``HxWx3`` of a picture in colour, or of a gray one ``HxW``."""
     return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
 
 

@@ -23,7 +23,7 @@ from fusion_lab.benches.tables import Table
 from fusion_lab.data import Example, Needs, aligned_pair, read_examples
 from fusion_lab.data.labels import IGNORE, PERSON
 from fusion_lab.evaluation import baselines
-from fusion_lab.evaluation.detecting import grouped
+from fusion_lab.evaluation.detecting import as_colour, grouped
 from fusion_lab.evaluation.methods import BaselineMethod
 from fusion_lab.evaluation.precision import ClassTally, ap50_of
 
@@ -128,8 +128,8 @@ def _shows(model: Fuser) -> Mapping[str, Show]:
 
     return {
         "visible": lambda pair: pair.first,
-        "thermal": lambda pair: _gray(pair.second),
-        "mean": lambda pair: _gray(mean.fuse(pair)),
+        "thermal": lambda pair: as_colour(pair.second),
+        "mean": lambda pair: as_colour(mean.fuse(pair)),
         "m2pn-edge": lambda pair: plain(aligned_pair(pair.first, pair.second), None),
         _UNMARKED: lambda pair: prompted(aligned_pair(pair.first, pair.second), None),
         **{f"ctrlfuse, {name}": marked(mark) for name, mark in markers.items()},
@@ -171,10 +171,6 @@ def _seen_by(detector: Detector, aligned: AlignedPair) -> FloatImage:
 def _thermal(aligned: AlignedPair) -> FloatImage:
     assert aligned.thermal is not None, "the pair has both pictures"
     return aligned.thermal
-
-
-def _gray(image: UInt8Image) -> UInt8Image:
-    return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
 
 
 def _tally(detector: Detector, picture: UInt8Image, pair: Example) -> ClassTally:
